@@ -1,0 +1,1 @@
+"""Descriptors: image in, vector out. One file each."""

@@ -1,0 +1,120 @@
+"""Every error that lookalike raises on purpose.
+
+    LookalikeError
+    ├── InputError               the caller can mend it: a path, a name, a value (exit code 2)
+    │   ├── SourceError          a folder, file or glob that cannot be listed
+    │   ├── MetadataError        a metadata file that cannot be used as it is
+    │   ├── FilterError          a `where` text that does not parse or does not fit the fields
+    │   ├── QueryError           a search that asks for what the index does not have
+    │   ├── ImageRejected        one image that cannot be read; carries a reason code
+    │   └── NotFound             an id or an index that does not exist
+    ├── ModelError               a model that cannot be loaded, or is not the index's own
+    └── EngineError              the vector engine refused or failed
+        ├── IndexLocked          another process has the index open
+        ├── IndexDamaged         a manifest or shard that cannot be read
+        ├── SchemaTooNew         written by a newer lookalike
+        └── DiskFull             too little free space to write safely
+
+A message is one sentence that names the thing and says what to do.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+__all__ = [
+    "DiskFull",
+    "EngineError",
+    "FilterError",
+    "ImageRejected",
+    "IndexDamaged",
+    "IndexLocked",
+    "InputError",
+    "LookalikeError",
+    "MetadataError",
+    "ModelError",
+    "NotFound",
+    "QueryError",
+    "Reason",
+    "SchemaTooNew",
+    "SourceError",
+]
+
+
+class LookalikeError(Exception):
+    """The root: catch this one to catch them all."""
+
+
+class InputError(LookalikeError):
+    """The caller can mend it: a path, a name, a value."""
+
+
+class SourceError(InputError):
+    """A folder, file or glob that cannot be listed."""
+
+
+class MetadataError(InputError):
+    """A metadata file that cannot be used as it is."""
+
+
+class FilterError(InputError):
+    """A `where` text that does not parse or does not fit the index's fields."""
+
+
+class QueryError(InputError):
+    """A search that asks for what the index does not have."""
+
+
+class NotFound(InputError):
+    """An id or an index that does not exist."""
+
+
+class Reason(StrEnum):
+    """Why an image was refused."""
+
+    UNSUPPORTED_FORMAT = "unsupported_format"
+    TOO_LARGE = "too_large"
+    CORRUPT = "corrupt"
+    TRUNCATED = "truncated"
+    EMPTY = "empty"
+    EXTREME_ASPECT = "extreme_aspect"
+    UNREADABLE = "unreadable"
+    TIMEOUT = "timeout"
+
+
+class ImageRejected(InputError):
+    """One image that cannot be read.
+
+    Attributes:
+        reason: the reason code.
+        detail: what exactly was wrong, in a few words.
+    """
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class ModelError(LookalikeError):
+    """A model that cannot be loaded, or is not the index's own."""
+
+
+class EngineError(LookalikeError):
+    """The vector engine refused or failed."""
+
+
+class IndexLocked(EngineError):
+    """Another process has the index open."""
+
+
+class IndexDamaged(EngineError):
+    """A manifest or shard that cannot be read."""
+
+
+class SchemaTooNew(EngineError):
+    """The index was written by a newer lookalike."""
+
+
+class DiskFull(EngineError):
+    """Too little free space to write safely; the index is sound."""

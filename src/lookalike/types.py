@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -205,6 +205,12 @@ class Not:
 Filter: TypeAlias = Match | Range | Missing | HasId | All | AnyOf | Not
 
 
+def join(*filters: Filter | None) -> Filter | None:
+    """The filter that holds where all of these do; None holds everywhere."""
+    parts = tuple(filter for filter in filters if filter is not None)
+    return All(parts) if len(parts) > 1 else parts[0] if parts else None
+
+
 # --- queries --------------------------------------------------------------------------------
 
 
@@ -274,3 +280,35 @@ class Hit:
     score: float
     scores: Mapping[str, float]
     payload: Payload = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Hits(Sequence[Hit]):
+    """The results of a search, best first: a sequence of `Hit`.
+
+    Attributes:
+        rows: the hits.
+        complete: whether it is proved that no image belongs above the last hit.
+        weights: by aspect, as they counted; they add up to 1.
+        took_ms: milliseconds from the call to the answer.
+    """
+
+    rows: tuple[Hit, ...]
+    complete: bool
+    weights: Mapping[str, float]
+    took_ms: float
+
+    @overload
+    def __getitem__(self, index: int) -> Hit: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Hit, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Hit | tuple[Hit, ...]:
+        return self.rows[index]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self.rows)

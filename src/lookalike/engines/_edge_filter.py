@@ -1,0 +1,69 @@
+"""Our filters in the words of Qdrant Edge."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import qdrant_edge as qe
+
+from lookalike.engines import point_id
+from lookalike.types import All, AnyOf, Filter, HasId, Match, Missing, Not, Range
+
+_NEVER = qe.HasIdCondition(set())
+
+
+def to_edge(filter: Filter | None) -> qe.Filter | None:
+    """The filter as Edge wants it at the top of a request."""
+    if filter is None:
+        return None
+    condition = _condition(filter)
+    return condition if isinstance(condition, qe.Filter) else qe.Filter(must=[condition])
+
+
+def _condition(filter: Filter) -> Any:
+    match filter:
+        case Match(path, values):
+            return _match(path, values)
+        case Range(path):
+            return _range(filter, path)
+        case Missing(path):
+            return qe.IsEmptyCondition(path)
+        case HasId(ids):
+            return qe.HasIdCondition({point_id(id) for id in ids})
+        case All(parts):
+            return qe.Filter(must=[_condition(part) for part in parts])
+        case AnyOf(()):  # an empty `should` would let everything pass
+            return _NEVER
+        case AnyOf(parts):
+            return qe.Filter(should=[_condition(part) for part in parts])
+        case Not(part):
+            return qe.Filter(must_not=[_condition(part)])
+
+
+def _match(path: str, values: tuple[str | int | bool, ...]) -> Any:
+    if not values:
+        return _NEVER
+    if isinstance(values[0], bool):
+        # Edge reads Python's bool as the integer that it also is; NumPy's it takes for what it is.
+        parts: list[Any] = [
+            qe.FieldCondition(path, match=qe.MatchValue(np.bool_(value)))  # type: ignore[arg-type]
+            for value in values
+        ]
+        return parts[0] if len(parts) == 1 else qe.Filter(should=parts)
+    if len(values) == 1:
+        return qe.FieldCondition(path, match=qe.MatchValue(values[0]))
+    return qe.FieldCondition(path, match=qe.MatchAny(list(values)))  # type: ignore[arg-type]
+
+
+def _range(range: Range, path: str) -> qe.FieldCondition:
+    bounds = {
+        name: bound
+        for name in ("gt", "gte", "lt", "lte")
+        if (bound := getattr(range, name)) is not None
+    }
+    if any(isinstance(bound, datetime) for bound in bounds.values()):
+        times = {name: bound.isoformat() for name, bound in bounds.items()}
+        return qe.FieldCondition(path, range=qe.RangeDateTime(**times))
+    return qe.FieldCondition(path, range=qe.RangeFloat(**bounds))

@@ -1,0 +1,427 @@
+"""The embedded engine: Qdrant Edge in this process, one folder an index, one process a folder.
+
+The folder holds `manifest.json`, `shard/` (the engine's own files) and, while it is open,
+`owner.json`, which names the process that holds it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import qdrant_edge as qe
+
+from lookalike.engines import point_id
+from lookalike.engines._edge_filter import to_edge
+from lookalike.errors import DiskFull, EngineError, IndexDamaged, IndexLocked
+from lookalike.types import (
+    Answer,
+    Distance,
+    FieldType,
+    Filter,
+    Payload,
+    Point,
+    Query,
+    Scored,
+    VectorSpec,
+)
+
+RESERVE = 256 * 2**20
+"""Free bytes that must remain before a write: a disk that fills under the engine's memory maps
+kills the process, and opening the shard then kills it again."""
+
+_INDEXES: Mapping[FieldType, Callable[..., Any]] = {
+    FieldType.INTEGER: qe.IntegerIndexParams,
+    FieldType.FLOAT: qe.FloatIndexParams,
+    FieldType.BOOLEAN: qe.BoolIndexParams,
+    FieldType.DATETIME: qe.DatetimeIndexParams,
+    FieldType.KEYWORD: qe.KeywordIndexParams,
+    FieldType.KEYWORDS: qe.KeywordIndexParams,
+}
+
+_RESCORED = qe.SearchParams(
+    quantization=qe.QuantizationSearchParams(rescore=True, oversampling=2.0)
+)
+# A stage that scores candidates of other stages reads int8 vectors unless told not to.
+_ORIGINALS = qe.SearchParams(quantization=qe.QuantizationSearchParams(ignore=True))
+
+T = TypeVar("T")
+
+
+class EdgeEngine:
+    """See `protocols.Engine`.
+
+    Args:
+        path: the index's folder; it need not exist yet.
+        reserve: free bytes that must remain before a write.
+    """
+
+    def __init__(self, path: str | Path, *, reserve: int = RESERVE) -> None:
+        self.path = Path(path)
+        self._reserve = reserve
+        self._shard: qe.EdgeShard | None = None
+        self._specs: dict[str, VectorSpec] = {}
+
+    # --- the folder -------------------------------------------------------------------------
+
+    def read_manifest(self) -> Mapping[str, Any] | None:
+        file = self.path / "manifest.json"
+        try:
+            manifest = json.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise IndexDamaged(
+                f"{file} cannot be read ({error}); restore it from a backup, or delete the folder "
+                "and index again."
+            ) from error
+        if not isinstance(manifest, dict):
+            raise IndexDamaged(
+                f"{file} holds no manifest; restore it from a backup, or delete the folder and "
+                "index again."
+            )
+        return manifest
+
+    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._require_space(0)
+        draft = self.path / "manifest.json.new"
+        with draft.open("w", encoding="utf-8") as file:
+            json.dump(manifest, file, indent=1, ensure_ascii=False)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(self.path / "manifest.json")
+
+    def create(self, vectors: Sequence[VectorSpec]) -> None:
+        shard = self.path / "shard"
+        if shard.exists():  # from a creation that was cut off before it wrote the manifest
+            with _translated(self.path):
+                qe.EdgeShard.load(str(shard)).close()  # raises where another process is at it
+            shutil.rmtree(shard)
+        try:
+            shard.mkdir(parents=True)
+        except OSError as error:
+            raise EngineError(
+                f"The index folder {self.path} cannot be made ({error.strerror}): name another."
+            ) from error
+        self._require_space(0)
+        config = qe.EdgeConfig(
+            vectors={spec.name: _params(spec) for spec in vectors},
+            hnsw_config=qe.HnswIndexConfig(m=16, ef_construct=128, full_scan_threshold=10_000),
+        )
+        with _translated(self.path):
+            self._hold(qe.EdgeShard.create(str(shard), config))
+
+    # --- writing ----------------------------------------------------------------------------
+
+    def create_field_index(self, path: str, type: FieldType) -> None:
+        # Unique values link no two points, so a graph over them would be work for nothing.
+        unique = path in ("image.uri", "image.sha256", "image.phash")
+        options = {"enable_hnsw": False, "memory": qe.Memory.Cold} if unique else {}
+        self._update(qe.UpdateOperation.create_field_index(path, _INDEXES[type](**options)))
+
+    def upsert(self, points: Sequence[Point]) -> None:
+        if not points:
+            return
+        for name in points[0].vectors:
+            self._check_vectors(name, points)
+        size = sum(vector.nbytes for point in points for vector in point.vectors.values())
+        self._require_space(4 * size)
+        self._update(
+            qe.UpdateOperation.upsert_points(
+                [
+                    qe.Point(
+                        point_id(point.id),
+                        {name: vector.tolist() for name, vector in point.vectors.items()},
+                        dict(point.payload),
+                    )
+                    for point in points
+                ]
+            )
+        )
+
+    def delete(self, ids: Sequence[str]) -> None:
+        if ids:
+            self._update(qe.UpdateOperation.delete_points([point_id(id) for id in ids]))
+
+    def set_payload(self, id: str, fields: Payload) -> None:
+        self._require_space(0)
+        own = fields.get("image", {})
+        users = {name: value for name, value in fields.items() if name != "image"}
+        point: list[qe.PointId] = [point_id(id)]
+        kept = {name: value for name, value in users.items() if value is not None}
+        gone = [_quoted(name) for name, value in users.items() if value is None]
+        if kept:
+            self._update(qe.UpdateOperation.set_payload(point, kept))
+        if own:
+            self._update(qe.UpdateOperation.set_payload(point, dict(own), key="image"))
+        if gone:
+            self._update(qe.UpdateOperation.delete_payload(point, gone))
+
+    # --- reading ----------------------------------------------------------------------------
+
+    def retrieve(
+        self, ids: Sequence[str], *, payload: bool = True, vectors: Sequence[str] = ()
+    ) -> list[Point]:
+        wanted: bool | qe.PayloadSelector = payload or qe.PayloadSelector.Include(["image.id"])
+        with _translated(self.path):
+            records = self.shard.retrieve(
+                [point_id(id) for id in ids], wanted, list(vectors) or False
+            )
+        return [_point(record) for record in records]
+
+    def query(self, query: Query) -> Answer:
+        requests = _requests(query)
+        with _translated(self.path):
+            if len(requests) == 1:
+                rows, *tails = [self.shard.query(requests[0])]
+            else:
+                rows, *tails = self.shard.query_batch(qe.QueryBatchRequest(requests))
+        floors = tuple(tail[0].score if tail else -np.inf for tail in tails)
+        return Answer([_scored(row, query) for row in rows], floors or (-np.inf,))
+
+    def scroll(
+        self, filter: Filter | None = None, *, vectors: Sequence[str] = (), batch: int = 1000
+    ) -> Iterator[list[Point]]:
+        offset: Any = None
+        while True:
+            request = qe.ScrollRequest(
+                offset=offset,
+                limit=batch,
+                filter=to_edge(filter),
+                with_payload=True,
+                with_vector=list(vectors) or False,
+            )
+            with _translated(self.path):
+                records, offset = self.shard.scroll(request)
+            if records:
+                yield [_point(record) for record in records]
+            if offset is None:
+                return
+
+    def count(self, filter: Filter | None = None) -> int:
+        with _translated(self.path):
+            return self.shard.count(qe.CountRequest(filter=to_edge(filter), exact=True))
+
+    def facet(
+        self, path: str, filter: Filter | None = None, limit: int = 100
+    ) -> list[tuple[str | int | bool, int]]:
+        request = qe.FacetRequest(path, limit=limit, exact=True, filter=to_edge(filter))
+        with _translated(self.path):
+            return [(hit.value, hit.count) for hit in self.shard.facet(request)]
+
+    # --- upkeep -----------------------------------------------------------------------------
+
+    def optimize(self) -> None:
+        # The optimizer writes new segments before it drops the old ones.
+        self._require_space(_bytes_on_disk(self.path))
+        with _translated(self.path):
+            self.shard.optimize()
+            self.shard.flush()
+
+    def info(self) -> Mapping[str, Any]:
+        with _translated(self.path):
+            info = self.shard.info()
+        return {
+            "points": info.points_count,
+            "indexed_vectors": info.indexed_vectors_count,
+            "bytes_on_disk": _bytes_on_disk(self.path),
+            "engine": "qdrant-edge",
+        }
+
+    def close(self) -> None:
+        if self._shard is not None:
+            shard, self._shard = self._shard, None
+            with _translated(self.path):
+                shard.flush()
+                shard.close()
+            (self.path / "owner.json").unlink(missing_ok=True)
+
+    # --- inside -----------------------------------------------------------------------------
+
+    @property
+    def shard(self) -> qe.EdgeShard:
+        """The shard, loaded at its first use."""
+        if self._shard is None:
+            shard = self.path / "shard"
+            if not shard.is_dir():
+                raise IndexDamaged(
+                    f"{self.path} has a manifest and no shard: restore the folder from a backup, "
+                    "or delete it and index again."
+                )
+            self._require_space(0)  # loading allocates too
+            with _translated(self.path):
+                self._hold(qe.EdgeShard.load(str(shard)))
+        assert self._shard is not None  # noqa: S101 -- for the type checker
+        return self._shard
+
+    def _hold(self, shard: qe.EdgeShard) -> None:
+        self._shard = shard
+        owner = {"pid": os.getpid(), "command": " ".join(sys.argv)[:200]}
+        (self.path / "owner.json").write_text(json.dumps(owner), encoding="utf-8")
+
+    def _update(self, operation: qe.UpdateOperation) -> None:
+        with _translated(self.path):
+            self.shard.update(operation)
+
+    def _require_space(self, needed: int) -> None:
+        free = shutil.disk_usage(self.path).free
+        if free < self._reserve + needed:
+            missing = (self._reserve + needed - free) // 2**20 + 1
+            raise DiskFull(
+                f"The disk that holds {self.path} has {free // 2**20} MiB left; free at least "
+                f"{missing} MiB more and run the same command again: nothing was lost."
+            )
+
+    def _check_vectors(self, name: str, points: Sequence[Point]) -> None:
+        # The engine takes NaN, infinite and zero vectors without a word, and ranks by them.
+        for point in points:
+            vector = point.vectors[name]
+            if not np.isfinite(vector).all():
+                raise EngineError(f"The {name!r} vector of {point.id!r} has NaN or infinity in it.")
+            if vector.dtype == np.float32 and not vector.any():
+                raise EngineError(f"The {name!r} vector of {point.id!r} is zero.")
+
+
+def _params(spec: VectorSpec) -> qe.EdgeVectorParams:
+    cosine = spec.distance is Distance.COSINE
+    return qe.EdgeVectorParams(
+        size=spec.size,
+        distance=qe.Distance.Cosine if cosine else qe.Distance.Manhattan,
+        datatype=qe.VectorStorageDatatype.Uint8 if spec.datatype == "uint8" else None,
+        memory=qe.Memory.Cold,
+        quantization_config=qe.ScalarQuantizationConfig(
+            qe.ScalarType.Int8, quantile=0.99, memory=qe.Memory.Pinned
+        )
+        if cosine and spec.datatype == "float32"
+        else None,
+    )
+
+
+def _requests(query: Query) -> list[qe.QueryRequest]:
+    """The ranking, and where several targets compete, the last candidate of each."""
+    ask: dict[str, Any] = {
+        "filter": to_edge(query.filter),
+        "limit": query.limit,
+        "offset": query.offset,
+        "with_payload": True,
+    }
+    nearest = [qe.Query.Nearest(near.vector.tolist(), using=near.name) for near in query.near]
+    if len(nearest) == 1:
+        return [qe.QueryRequest(query=nearest[0], params=_RESCORED, **ask)]
+    branches = [
+        qe.Prefetch(query=one, limit=query.candidates, params=_RESCORED) for one in nearest
+    ]
+    # Every stage scores the candidates of all branches: a point that one branch alone found
+    # would otherwise count as zero in the others.
+    stages = [
+        qe.Prefetch(
+            prefetches=branches,
+            query=one,
+            limit=query.candidates * len(nearest),
+            params=_ORIGINALS,
+        )
+        for one in nearest
+    ]
+    total = qe.Expression.Sum(
+        [
+            qe.Expression.Mult(
+                [qe.Expression.Constant(near.weight), qe.Expression.Variable(f"$score[{i}]")]
+            )
+            for i, near in enumerate(query.near)
+        ]
+    )
+    ranking = qe.QueryRequest(
+        prefetches=stages,
+        query=qe.Formula(total, {}),
+        with_vector=sorted({near.name for near in query.near}),
+        **ask,
+    )
+    tails = [
+        qe.QueryRequest(
+            query=one,
+            params=_RESCORED,
+            filter=ask["filter"],
+            limit=1,
+            offset=query.candidates - 1,
+            with_payload=False,
+        )
+        for one in nearest
+    ]
+    return [ranking, *tails]
+
+
+def _scored(row: qe.ScoredPoint, query: Query) -> Scored:
+    if row.vector is None:
+        scores: tuple[float, ...] = (row.score,)
+    else:
+        vectors: Mapping[str, Any] = row.vector  # type: ignore[assignment]  # named, so a dict
+        # Cosine vectors come back normalized, and so are the targets.
+        scores = tuple(
+            float(np.dot(near.vector, np.asarray(vectors[near.name], np.float32)))
+            for near in query.near
+        )
+    payload = row.payload or {}
+    return Scored(payload["image"]["id"], row.score, scores, payload)
+
+
+def _point(record: qe.Record) -> Point:
+    payload = record.payload or {}
+    vectors: Mapping[str, Any] = record.vector or {}  # type: ignore[assignment]
+    return Point(
+        payload["image"]["id"],
+        {name: np.asarray(values, np.float32) for name, values in vectors.items()},
+        payload,
+    )
+
+
+def _quoted(name: str) -> str:
+    """A user's field name as a JSON path, whatever characters it has."""
+    return f'"{name}"'
+
+
+def _bytes_on_disk(path: Path) -> int:
+    """Blocks really taken: the engine's files are sparse."""
+    total = 0
+    for folder, _, names in os.walk(path):
+        for name in names:
+            with suppress(FileNotFoundError):  # the optimizer drops segments as we look
+                total += (Path(folder) / name).stat().st_blocks * 512
+    return total
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """Turns the engine's bare exceptions into ours."""
+    try:
+        yield
+    except EngineError:
+        raise
+    except Exception as error:
+        message = str(error)
+        if "WAL" in message and "WouldBlock" in message:
+            raise IndexLocked(f"The index {path} is in use by {_owner(path)}.") from error
+        if "No space left" in message:
+            raise DiskFull(
+                f"The disk that holds {path} is full; free some space and run the same command "
+                "again."
+            ) from error
+        raise EngineError(f"The index {path} answered: {message}") from error
+
+
+def _owner(path: Path) -> str:
+    try:
+        owner = json.loads((path / "owner.json").read_text(encoding="utf-8"))
+        pid, command = int(owner["pid"]), str(owner["command"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process; wait until it ends"
+    if pid == os.getpid():
+        return "this very process, which has opened it already; close the first one"
+    return f"process {pid} ({command}); wait until it ends, or stop it"

@@ -1,0 +1,273 @@
+"""What every engine must do. A new engine adds itself to `ENGINES` and changes nothing else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lookalike.engines.edge import EdgeEngine
+from lookalike.errors import EngineError
+from lookalike.protocols import Engine
+from lookalike.types import (
+    All,
+    AnyOf,
+    Distance,
+    FieldType,
+    Filter,
+    HasId,
+    Match,
+    Missing,
+    Near,
+    Not,
+    Point,
+    Query,
+    Range,
+    Vector,
+    VectorSpec,
+)
+
+ENGINES: dict[str, Callable[[Path], Engine]] = {"edge": EdgeEngine}
+
+SPECS = (
+    VectorSpec("style", "semantic", 24, Distance.COSINE, "float32", "test", "1"),
+    VectorSpec("color", "color", 8, Distance.COSINE, "float32", "test", "1"),
+    VectorSpec("phash", None, 64, Distance.MANHATTAN, "uint8", "test", "1"),
+)
+FIELDS = {
+    "n": FieldType.INTEGER,
+    "price": FieldType.FLOAT,
+    "in_stock": FieldType.BOOLEAN,
+    "at": FieldType.DATETIME,
+    "category": FieldType.KEYWORD,
+    "tags": FieldType.KEYWORDS,
+    '"odd name"': FieldType.KEYWORD,
+    "image.colors[].name": FieldType.KEYWORDS,
+}
+COUNT = 300
+
+
+def vector(seed: int, size: int) -> Vector:
+    made = np.random.default_rng(seed).standard_normal(size).astype(np.float32)
+    return made / np.linalg.norm(made)
+
+
+def point(i: int) -> Point:
+    payload = {
+        "n": i % 7,
+        "price": i + 0.5,
+        "in_stock": i % 3 == 0,
+        "at": f"2024-{1 + i % 12:02}-01T12:00:00Z",
+        "category": ("dress", "skirt", "hat")[i % 3],
+        "tags": ["a", "b"] if i % 2 else ["b", "c"],
+        "odd name": "x" if i < 10 else "y",
+        "image": {
+            "id": f"photos/{i}.jpg",
+            "uri": f"/photos/{i}.jpg",
+            "etag": str(i),
+            "colors": [{"name": "blue", "hex": "#0000ff", "share": 0.7}] if i % 5 == 0 else [],
+        },
+    }
+    if i % 10 == 0:
+        del payload["price"]
+    bits = np.random.default_rng(i).integers(0, 2, 64).astype(np.uint8)
+    vectors = {"style": vector(i, 24), "color": vector(10_000 + i, 8), "phash": bits}
+    return Point(f"photos/{i}.jpg", vectors, payload)  # type: ignore[arg-type]
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    made = ENGINES[request.param](tmp_path / "index")
+    made.create(SPECS)
+    for path, type in FIELDS.items():
+        made.create_field_index(path, type)
+    made.upsert([point(i) for i in range(COUNT)])
+    yield made
+    made.close()
+
+
+def passing(engine: Engine, filter: Filter) -> set[int]:
+    ids = {point.id for points in engine.scroll(filter) for point in points}
+    return {int(id.removeprefix("photos/").removesuffix(".jpg")) for id in ids}
+
+
+FILTERS: list[tuple[Filter, Callable[[int], bool]]] = [
+    (Match("category", ("dress",)), lambda i: i % 3 == 0),
+    (Match("category", ("dress", "hat")), lambda i: i % 3 != 1),
+    (Match("n", (2,)), lambda i: i % 7 == 2),
+    (Match("n", (2, 3)), lambda i: i % 7 in (2, 3)),
+    (Match("in_stock", (True,)), lambda i: i % 3 == 0),
+    (Match("in_stock", (False,)), lambda i: i % 3 != 0),
+    (Match("in_stock", (True, False)), lambda i: True),
+    (Match("tags", ("a",)), lambda i: i % 2 == 1),
+    (Match('"odd name"', ("x",)), lambda i: i < 10),
+    (Match("image.colors[].name", ("blue",)), lambda i: i % 5 == 0),
+    (Match("category", ()), lambda i: False),
+    (Range("price", lt=100), lambda i: i + 0.5 < 100 and i % 10 != 0),
+    (Range("price", gte=5.5, lte=5.5), lambda i: i == 5),
+    (Range("n", gt=2.5, lt=5), lambda i: i % 7 in (3, 4)),
+    (Range("at", gte=datetime(2024, 11, 1, tzinfo=UTC)), lambda i: i % 12 >= 10),
+    (Range("at", lt=datetime(2024, 2, 1, 12, tzinfo=UTC)), lambda i: i % 12 == 0),
+    (Missing("price"), lambda i: i % 10 == 0),
+    (Missing("image.colors[].name"), lambda i: i % 5 != 0),
+    (HasId(("photos/3.jpg", "photos/4.jpg", "nowhere")), lambda i: i in (3, 4)),
+    (Not(Match("category", ("dress",))), lambda i: i % 3 != 0),
+    (Not(Missing("price")), lambda i: i % 10 != 0),
+    (All(()), lambda i: True),
+    (AnyOf(()), lambda i: False),
+    (Not(AnyOf(())), lambda i: True),
+    (
+        All((Range("price", lt=50), AnyOf((Match("n", (1,)), Match("tags", ("a",)))))),
+        lambda i: i + 0.5 < 50 and i % 10 != 0 and (i % 7 == 1 or i % 2 == 1),
+    ),
+]
+
+
+@pytest.mark.parametrize(("filter", "expected"), FILTERS, ids=[str(f) for f, _ in FILTERS])
+def test_filters(engine: Engine, filter: Filter, expected: Callable[[int], bool]) -> None:
+    wanted = {i for i in range(COUNT) if expected(i)}
+    assert passing(engine, filter) == wanted
+    assert engine.count(filter) == len(wanted)
+
+
+def test_single_query_is_the_brute_force_ranking(engine: Engine) -> None:
+    target = vector(7, 24)
+    answer = engine.query(Query((Near("style", target, 1.0),), limit=10, offset=3))
+    scores = {f"photos/{i}.jpg": float(vector(i, 24) @ target) for i in range(COUNT)}
+    expected = sorted(scores, key=lambda id: -scores[id])[3:13]
+    assert [row.id for row in answer.rows] == expected
+    for row in answer.rows:
+        assert row.score == pytest.approx(scores[row.id], abs=1e-5)
+        assert row.scores == (row.score,)
+        assert row.payload == point(int(row.id[7:-4])).payload
+
+
+def test_blend_is_the_brute_force_sum_under_a_filter(engine: Engine) -> None:
+    near = (Near("style", vector(1, 24), 0.7), Near("color", vector(10_002, 8), 0.3))
+    answer = engine.query(Query(near, Match("in_stock", (True,)), limit=12, candidates=COUNT))
+    sums = {
+        i: 0.7 * float(vector(i, 24) @ near[0].vector)
+        + 0.3 * float(vector(10_000 + i, 8) @ near[1].vector)
+        for i in range(0, COUNT, 3)
+    }
+    expected = sorted(sums, key=lambda i: -sums[i])[:12]
+    assert [row.id for row in answer.rows] == [f"photos/{i}.jpg" for i in expected]
+    for row, i in zip(answer.rows, expected, strict=True):
+        assert row.score == pytest.approx(sums[i], abs=1e-5)
+        assert row.scores[0] == pytest.approx(float(vector(i, 24) @ near[0].vector), abs=1e-5)
+        assert 0.7 * row.scores[0] + 0.3 * row.scores[1] == pytest.approx(row.score, abs=1e-5)
+    assert answer.floors == (-math.inf, -math.inf)  # every point that passes was a candidate
+
+
+def test_floors_are_the_last_candidates_scores(engine: Engine) -> None:
+    near = (Near("style", vector(1, 24), 0.5), Near("color", vector(10_002, 8), 0.5))
+    answer = engine.query(Query(near, limit=5, candidates=20))
+    for floor, name, size, seed in zip(
+        answer.floors, ("style", "color"), (24, 8), (0, 10_000), strict=True
+    ):
+        target = next(n.vector for n in near if n.name == name)
+        scores = sorted((float(vector(seed + i, size) @ target) for i in range(COUNT)), reverse=True)
+        assert floor == pytest.approx(scores[19], abs=1e-5)
+
+
+def test_manhattan_counts_differing_bits(engine: Engine) -> None:
+    bits = point(5).vectors["phash"].astype(np.float32)
+    bits[:3] = 1 - bits[:3]
+    answer = engine.query(Query((Near("phash", bits, 1.0),), limit=1))
+    assert (answer.rows[0].id, abs(answer.rows[0].score)) == ("photos/5.jpg", 3)
+
+
+def test_retrieve_gives_back_what_was_stored(engine: Engine) -> None:
+    found = engine.retrieve(["photos/8.jpg", "nowhere"], vectors=["style", "phash"])
+    assert [one.id for one in found] == ["photos/8.jpg"]
+    assert found[0].payload == point(8).payload
+    assert set(found[0].vectors) == {"style", "phash"}
+    np.testing.assert_allclose(found[0].vectors["style"], point(8).vectors["style"], atol=1e-6)
+    np.testing.assert_array_equal(found[0].vectors["phash"], point(8).vectors["phash"])
+
+
+def test_upsert_replaces(engine: Engine) -> None:
+    old = point(8)
+    engine.upsert([Point(old.id, old.vectors, {"image": {"id": old.id}, "category": "new"})])
+    assert engine.count() == COUNT
+    assert engine.retrieve([old.id])[0].payload == {"image": {"id": old.id}, "category": "new"}
+
+
+def test_set_payload_merges_and_removes(engine: Engine) -> None:
+    engine.set_payload(
+        "photos/8.jpg", {"category": "coat", "price": None, "odd name": None, "image": {"etag": "z"}}
+    )
+    expected = dict(point(8).payload)
+    del expected["price"], expected["odd name"]
+    expected |= {"category": "coat", "image": {**expected["image"], "etag": "z"}}
+    assert engine.retrieve(["photos/8.jpg"])[0].payload == expected
+    assert passing(engine, Match("category", ("coat",))) == {8}
+
+
+def test_delete(engine: Engine) -> None:
+    engine.delete(["photos/8.jpg", "nowhere"])
+    assert engine.count() == COUNT - 1
+    assert engine.retrieve(["photos/8.jpg"]) == []
+
+
+def test_facets_count_values_most_frequent_first(engine: Engine) -> None:
+    assert engine.facet("tags")[0] == ("b", COUNT)
+    assert dict(engine.facet("tags")) == {"b": COUNT, "a": COUNT // 2, "c": COUNT // 2}
+    assert engine.facet("image.colors[].name") == [("blue", COUNT // 5)]
+    dear = Range("price", gte=200)
+    expected = sum(1 for i in range(200, COUNT) if i % 10 and i % 3 == 0)
+    assert dict(engine.facet("in_stock", dear))[True] == expected
+    assert len(engine.facet("n", limit=3)) == 3
+
+
+def test_scroll_sees_every_point_once_in_batches(engine: Engine) -> None:
+    batches = list(engine.scroll(batch=64))
+    ids = [one.id for batch in batches for one in batch]
+    assert len(ids) == len(set(ids)) == COUNT
+    assert max(map(len, batches)) <= 64
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_vector_that_is_no_number_is_refused_whole(engine: Engine, bad: float) -> None:
+    old = point(8)
+    broken = {**old.vectors, "style": np.full(24, bad, np.float32)}
+    with pytest.raises(EngineError, match=r"'style' vector of 'photos/9\.jpg' has NaN"):
+        engine.upsert([old, Point("photos/9.jpg", broken, old.payload)])
+    np.testing.assert_allclose(
+        engine.retrieve(["photos/9.jpg"], vectors=["style"])[0].vectors["style"], vector(9, 24)
+    )
+
+
+def test_a_zero_vector_is_refused(engine: Engine) -> None:
+    old = point(8)
+    with pytest.raises(EngineError, match="is zero"):
+        engine.upsert([Point(old.id, {**old.vectors, "color": np.zeros(8, np.float32)}, {})])
+
+
+def test_a_vector_of_another_size_is_refused(engine: Engine) -> None:
+    old = point(8)
+    with pytest.raises(EngineError, match="dimension"):
+        engine.upsert([Point(old.id, {**old.vectors, "color": np.ones(9, np.float32)}, old.payload)])
+
+
+def test_the_manifest_is_kept(engine: Engine, tmp_path: Path) -> None:
+    assert engine.read_manifest() is None
+    engine.write_manifest({"schema": 1, "name": "größe"})
+    assert engine.read_manifest() == {"schema": 1, "name": "größe"}
+
+
+def test_info_counts_points_and_bytes(engine: Engine) -> None:
+    info = engine.info()
+    assert info["points"] == COUNT
+    assert info["bytes_on_disk"] > 0
+
+
+def test_optimize_changes_no_answer(engine: Engine) -> None:
+    query = Query((Near("style", vector(7, 24), 1.0),), limit=10)
+    before = [row.id for row in engine.query(query).rows]
+    engine.optimize()
+    assert [row.id for row in engine.query(query).rows] == before

@@ -1,0 +1,344 @@
+"""Payload fields: which there are, what their types mean, and the values that fit them."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+from lookalike.errors import InputError
+from lookalike.types import FieldType
+
+__all__ = [
+    "OWN_FIELDS",
+    "Field",
+    "Value",
+    "choose_type",
+    "clip",
+    "describe_type",
+    "fields_of",
+    "format_datetime",
+    "is_unicode",
+    "kind_of",
+    "kind_of_text",
+    "parse_date",
+    "parse_datetime",
+    "parse_value",
+    "user_field",
+]
+
+Value: TypeAlias = str | int | float | bool | list[str]
+"""What a payload holds of a field. A datetime is an RFC 3339 string in UTC."""
+
+INT64 = range(-(2**63), 2**63)
+FLOAT_EXACT = 2**53 - 1
+"""Up to here each whole number has a float of its own."""
+
+FITS = 0.95
+"""The share of a column's values that must fit a type for the column to take it: one "N/A" among
+many prices is then a misfit to report, and the prices stay numbers."""
+
+
+# --- the fields -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field that filters, facets and updates can name.
+
+    Attributes:
+        name: as users write it.
+        type: of its values.
+        path: where it stands in the payload, as the engine's JSON path.
+    """
+
+    name: str
+    type: FieldType
+    path: str
+
+
+def _own(name: str, type: FieldType, path: str | None = None) -> tuple[str, Field]:
+    return name, Field(name, type, path or name)
+
+
+OWN_FIELDS: Mapping[str, Field] = MappingProxyType(
+    dict(
+        (
+            _own("image.id", FieldType.KEYWORD),
+            _own("image.uri", FieldType.KEYWORD),
+            _own("image.sha256", FieldType.KEYWORD),
+            _own("image.format", FieldType.KEYWORD),
+            _own("image.width", FieldType.INTEGER),
+            _own("image.height", FieldType.INTEGER),
+            _own("image.bytes", FieldType.INTEGER),
+            _own("image.taken_at", FieldType.DATETIME),
+            _own("image.indexed_at", FieldType.DATETIME),
+            _own("image.phash", FieldType.KEYWORD),
+            # Each colour is an object {name, hex, share}; its name is what one filters by.
+            _own("image.colors", FieldType.KEYWORDS, "image.colors[].name"),
+        )
+    )
+)
+"""What every index can be filtered by, by name."""
+
+PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def user_field(name: str, type: FieldType) -> Field:
+    """A field of the user's own, with its path.
+
+    Qdrant reads a key of letters, digits, `_` and `-` as it is and any other in double quotes;
+    it knows no escapes, so a key with a double quote or a backslash cannot be reached at all.
+
+    Raises:
+        InputError: the name is empty, ours, or one that the engine cannot address.
+    """
+    if name == "image" or name.startswith("image."):
+        raise InputError(
+            f'Field name "{name}" is reserved for what lookalike knows of an image: rename it.'
+        )
+    if not name.strip() or any(sign in name for sign in '"\\') or not is_unicode(name):
+        raise InputError(
+            f"Field name {name!r} cannot be used: rename it to letters, digits, spaces, _ and -."
+        )
+    return Field(name, type, name if PLAIN_KEY.fullmatch(name) else f'"{name}"')
+
+
+def fields_of(types: Mapping[str, FieldType]) -> dict[str, Field]:
+    """The user's fields by name, then ours: what `filters.parse` takes."""
+    return {name: user_field(name, type) for name, type in types.items()} | dict(OWN_FIELDS)
+
+
+# --- values ---------------------------------------------------------------------------------
+
+_TYPE_NAMES = {
+    FieldType.INTEGER: "a whole number",
+    FieldType.FLOAT: "a number",
+    FieldType.BOOLEAN: "true or false",
+    FieldType.DATETIME: "a date or time such as 2024-05-01 or 2024-05-01T12:00:00Z",
+    FieldType.KEYWORD: "a text",
+    FieldType.KEYWORDS: "a list of texts",
+}
+
+
+def describe_type(type: FieldType) -> str:
+    """The type in a user's words: "a whole number"."""
+    return _TYPE_NAMES[type]
+
+
+# CSV and literals share one notation: JSON's numbers, and ".5" and "5." as people write them.
+# No leading zeros and no plus sign: "00123" and "+49" are codes, not quantities.
+_INTEGER = r"-?(?:0|[1-9][0-9]{0,18})"
+_FLOAT = r"-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?"
+_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_CLOCK = r"[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?"
+_DATETIME = rf"{_DATE}(?:[Tt ]{_CLOCK}(?:[Zz]|[+-][0-9]{{2}}:?[0-9]{{2}})?)?"
+
+_KIND = re.compile(
+    rf"(?P<boolean>(?i:true|false))|(?P<integer>{_INTEGER})|(?P<float>{_FLOAT})"
+    rf"|(?P<datetime>{_DATETIME})|(?P<keywords>\[.*\]|.*\S\|\S.*)",
+    re.DOTALL,
+)
+_WHOLE = re.compile(r"-?[0-9]+")
+_INTEGER_TEXT = re.compile(_INTEGER)
+_FLOAT_TEXT = re.compile(_FLOAT)
+_DATE_TEXT = re.compile(_DATE)
+_DATETIME_TEXT = re.compile(_DATETIME)
+
+
+def parse_value(type: FieldType, value: Any) -> Value:
+    """`value`, or what the text in it stands for, as the payload holds it.
+
+    Texts are what a command line or a CSV cell gives: numbers, `true`, ISO 8601 dates and
+    date-times (UTC where no offset is given), lists as `a|b` or as a JSON array.
+
+    Raises:
+        InputError: the value does not fit the type; it says so, the caller names the field.
+    """
+    try:
+        return _PARSERS[type](value.strip() if isinstance(value, str) else value)
+    except (ValueError, TypeError, AttributeError, LookupError, OverflowError):
+        raise InputError(f"{clip(value)} is not {describe_type(type)}") from None
+
+
+def parse_date(text: str) -> date | None:
+    """The day that `text` names without a time, else None.
+
+    Raises:
+        ValueError: no calendar has such a day.
+    """
+    return date.fromisoformat(text) if _DATE_TEXT.fullmatch(text) else None
+
+
+def parse_datetime(text: str) -> datetime:
+    """An ISO 8601 date or date-time as a moment in UTC; without an offset it is UTC already.
+
+    Raises:
+        ValueError, OverflowError: it is none, or lies outside the years 1 to 9999.
+    """
+    if not _DATETIME_TEXT.fullmatch(text):
+        raise ValueError(text)
+    moment = datetime.fromisoformat(text.upper())
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def format_datetime(moment: datetime) -> str:
+    """RFC 3339 in UTC, such as "2024-05-01T00:00:00Z"; a moment without a zone is in UTC."""
+    moment = moment.astimezone(UTC) if moment.tzinfo else moment
+    return moment.replace(tzinfo=None).isoformat() + "Z"
+
+
+def _integer(value: Any) -> int:
+    if isinstance(value, str):
+        # Spreadsheets and data frames write 5 as "5.0".
+        value = int(value) if _INTEGER_TEXT.fullmatch(value) else _float(value)
+    if isinstance(value, float) and abs(value) <= FLOAT_EXACT and value.is_integer():
+        value = int(value)
+    if type(value) is not int or value not in INT64:
+        raise ValueError(value)
+    return value
+
+
+def _float(value: Any) -> float:
+    if isinstance(value, bool) or (isinstance(value, str) and not _FLOAT_TEXT.fullmatch(value)):
+        raise ValueError(value)
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(value)
+    return number
+
+
+def _boolean(value: Any) -> bool:
+    return value if isinstance(value, bool) else {"true": True, "false": False}[value.lower()]
+
+
+def _datetime(value: Any) -> str:
+    if isinstance(value, datetime):
+        return format_datetime(value)
+    if isinstance(value, date):
+        return format_datetime(datetime.combine(value, time.min))
+    return format_datetime(parse_datetime(value))
+
+
+def _keyword(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if not isinstance(value, str | int | float) or not is_unicode(str(value)):
+        raise ValueError(value)
+    return str(value)
+
+
+def _keywords(value: Any) -> list[str]:
+    if isinstance(value, str):
+        parts = _json_list(value)
+        value = parts if parts is not None else filter(None, map(str.strip, value.split("|")))
+    elif not isinstance(value, list | tuple):
+        value = [value]
+    return [_keyword(part) for part in value]
+
+
+def _json_list(text: str) -> list[Any] | None:
+    """The list that `text` holds as a JSON array, else None."""
+    try:
+        return list(json.loads(text)) if text.startswith("[") else None
+    except (ValueError, RecursionError):
+        return None
+
+
+_PARSERS: Mapping[FieldType, Callable[[Any], Value]] = {
+    FieldType.INTEGER: _integer,
+    FieldType.FLOAT: _float,
+    FieldType.BOOLEAN: _boolean,
+    FieldType.DATETIME: _datetime,
+    FieldType.KEYWORD: _keyword,
+    FieldType.KEYWORDS: _keywords,
+}
+
+
+def is_unicode(text: str) -> bool:
+    """Whether `text` is free of lone surrogates, which no payload can hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def clip(value: Any, length: int = 60) -> str:
+    """A value as an error shows it: quoted, and cut where it is long."""
+    text = json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+    return text if len(text) <= length else text[:length] + "…"
+
+
+# --- inference ------------------------------------------------------------------------------
+
+
+def kind_of_text(text: str) -> FieldType:
+    """The narrowest type that a CSV cell's text fits on its own."""
+    match = _KIND.fullmatch(text)
+    kind = FieldType(match.lastgroup) if match and match.lastgroup else FieldType.KEYWORD
+    match kind:
+        case FieldType.INTEGER if int(text) not in INT64:
+            return FieldType.KEYWORD
+        case FieldType.FLOAT if _WHOLE.fullmatch(text) or not math.isfinite(float(text)):
+            return FieldType.KEYWORD  # an identifier of many digits: a float would round it
+        case FieldType.DATETIME if not _is_datetime(text):
+            return FieldType.KEYWORD
+        case FieldType.KEYWORDS if text.startswith("["):
+            return kind_of(_json_list(text)) or FieldType.KEYWORD
+    return kind
+
+
+def kind_of(value: Any) -> FieldType | None:
+    """The narrowest type of a JSON value; None where no type holds it.
+
+    A string is text or, as JSON has no dates, a date-time: never a number.
+    """
+    match value:
+        case bool():
+            return FieldType.BOOLEAN
+        case int():
+            return FieldType.INTEGER if value in INT64 else None
+        case float():
+            return FieldType.FLOAT if math.isfinite(value) else None
+        case str():
+            return FieldType.DATETIME if _is_datetime(value) else FieldType.KEYWORD
+        case list() if all(isinstance(part, str) for part in value):
+            return FieldType.KEYWORDS
+    return None
+
+
+def choose_type(kinds: Mapping[FieldType | None, int]) -> FieldType | None:
+    """The type of a column from how many of its values are of each kind.
+
+    The narrowest type that at least 95 % of the values fit, where everything fits keyword and
+    one list makes the whole column lists; None where more than 5 % are values that no type holds.
+    """
+    enough = FITS * sum(kinds.values())
+
+    def count(*types: FieldType | None) -> int:
+        return sum(kinds.get(type, 0) for type in types)
+
+    if count(*FieldType) < enough:
+        return None
+    if count(FieldType.BOOLEAN) >= enough:
+        return FieldType.BOOLEAN
+    if count(FieldType.INTEGER, FieldType.FLOAT) >= enough:
+        # One price of 19.99 among whole ones is no misfit: they are all floats.
+        return FieldType.FLOAT if count(FieldType.FLOAT) else FieldType.INTEGER
+    if count(FieldType.DATETIME) >= enough:
+        return FieldType.DATETIME
+    return FieldType.KEYWORDS if count(FieldType.KEYWORDS) else FieldType.KEYWORD
+
+
+def _is_datetime(text: str) -> bool:
+    try:
+        parse_datetime(text)
+    except (ValueError, OverflowError):
+        return False
+    return True

@@ -1,0 +1,96 @@
+"""What a surface is like: ribbed, checked, furry, plain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lookalike.descriptors._pixels import shrink, unit
+from lookalike.types import Description, Distance, Image, Vector, VectorSpec
+
+_SCALES = 3  # each half the size of the one before
+_FLAT = 0.3  # weight of the class of flat patches, which every picture is full of
+_DIRECTIONS = 6  # over half a turn
+_STRENGTHS = (-2.0, -1.0, 0.0, 1.0)  # bounds between the five steps, powers of two of the mean
+_NOISE = 5  # a neighbour must be lighter by this much to count: less is the camera's or the JPEG's
+_ROUND = ((-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1))
+
+
+def _turned(pattern: int) -> int:
+    """The smallest of the eight rotations of an 8-bit pattern."""
+    return min((pattern >> i | pattern << (8 - i)) & 255 for i in range(8))
+
+
+# The 36 patterns that differ by more than a turn, and which of them each of the 256 is.
+_CLASSES, _CLASS = np.unique([_turned(pattern) for pattern in range(256)], return_inverse=True)
+
+
+class Texture:
+    """Local binary patterns and gradients at three scales.
+
+    Ojala, Pietikäinen and Mäenpää, "Multiresolution Gray-Scale and Rotation Invariant Texture
+    Classification with Local Binary Patterns", PAMI 24 (2002): which of its eight neighbours are
+    lighter than a pixel, up to rotation, 36 classes. Beside them how strong the gradients are and
+    where they point, strength measured against the picture's mean and left and right
+    averaged. All shares are square-rooted. Only lightness counts, so that colour does not.
+    """
+
+    side = 128
+    spec = VectorSpec(
+        name="texture",
+        aspect="texture",
+        size=_SCALES * (len(_CLASSES) + _DIRECTIONS * (len(_STRENGTHS) + 1)),
+        distance=Distance.COSINE,
+        datatype="float32",
+        model="texture",
+        revision="1",
+    )
+
+    def describe(self, images: Sequence[Image]) -> Description:
+        """(n, 198) float32, each row of length 1; no payload."""
+        rows = [self._describe(image) for image in images]
+        return Description(np.asarray(rows, np.float32).reshape(len(rows), self.spec.size))
+
+    def _describe(self, image: Image) -> Vector:
+        pixels, _ = shrink(image, self.side)
+        grey = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8)
+        patterns, gradients = [], []
+        for _ in range(_SCALES):
+            patterns.append(_patterns(grey))
+            gradients.append(_gradients(grey))
+            grey = np.asarray(cv2.pyrDown(grey), np.uint8)
+        return unit(np.concatenate([unit(np.concatenate(part)) for part in (patterns, gradients)]))
+
+
+def _patterns(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(36,) square roots of the shares of the classes."""
+    height, width = grey.shape
+    wide = np.asarray(cv2.copyMakeBorder(grey, 1, 1, 1, 1, cv2.BORDER_REPLICATE), np.uint8)
+    least = np.minimum(grey, 255 - _NOISE) + np.uint8(_NOISE)
+    pattern = np.zeros_like(grey)
+    for bit, (down, right) in enumerate(_ROUND):
+        neighbour = wide[1 + down : 1 + down + height, 1 + right : 1 + right + width]
+        pattern |= (neighbour > least).view(np.uint8) << np.uint8(bit)
+    counts = np.bincount(pattern.ravel(), minlength=256)
+    shares = np.sqrt(np.bincount(_CLASS, counts, len(_CLASSES)) / grey.size)
+    shares[0] *= _FLAT
+    return shares.astype(np.float32)
+
+
+def _gradients(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(30,) square roots of the shares of each strength and direction."""
+    across, down = (cv2.Sobel(grey, cv2.CV_32F, *order) for order in ((1, 0), (0, 1)))
+    strength, degrees = (
+        np.asarray(part) for part in cv2.cartToPolar(across, down, angleInDegrees=True)
+    )
+    bounds = (max(float(strength.mean()), 1.0) * np.exp2(_STRENGTHS)).astype(np.float32)
+    step = np.zeros(strength.shape, np.uint8)
+    for bound in bounds:
+        step += strength > bound
+    direction = (degrees * (_DIRECTIONS / 180)).astype(np.uint8) % _DIRECTIONS
+    cells = np.bincount((step * np.uint8(_DIRECTIONS) + direction).ravel(), minlength=30)
+    shares = cells.reshape(-1, _DIRECTIONS) / grey.size
+    return np.sqrt(shares + shares[:, ::-1]).astype(np.float32).ravel()

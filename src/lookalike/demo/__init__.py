@@ -1,0 +1,86 @@
+"""The demonstration: a catalogue, an index of it, three searches that show what it can do."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from lookalike.index import Index
+from lookalike.query import swatch
+from lookalike.sheet import Panel, caption
+from lookalike.types import Point
+
+
+def workspace() -> Path:
+    """The folder that keeps the drawn catalogue, the demo's indexes and the contact sheet."""
+    folder = platformdirs.user_data_path("lookalike") / "demo"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def catalog(
+    folder: str | None, workspace: Path, progress: Callable[[int, int], None] | None = None
+) -> tuple[str, Path | None]:
+    """The folder to index and its metadata: the one given, or the drawn one."""
+    if folder is not None:
+        table = Path(folder) / "catalog.csv"
+        return folder, table if table.is_file() else None
+    from lookalike.demo.catalog import draw_catalog
+
+    table = draw_catalog(workspace / "catalog", progress=progress)
+    return str(table.parent), table
+
+
+def index_path(images: str, workspace: Path) -> Path:
+    """Where the demo's index of this folder goes: one a folder."""
+    mark = hashlib.sha256(str(Path(images).resolve()).encode()).hexdigest()[:12]
+    return workspace / f"index-{mark}"
+
+
+def searches(index: Index) -> list[Panel]:
+    """Three searches: like one image, like one but in blue, and in the style of one, filtered."""
+    first, second, third = _examples(index)
+    sold = {"price", "in_stock"} <= index.fields.keys()
+    where = "price < 80 and in_stock" if sold else "image.width >= 200"
+    return [
+        _panel(index, f"Like {_name(first)}", id=first.id),
+        _panel(
+            index,
+            f"Like {_name(second)}, but in blue",
+            swatches=[swatch("blue")],
+            id=second.id,
+            color="blue",
+            weights="balanced",
+        ),
+        _panel(
+            index,
+            f"In the style of {_name(third)}, where {where}",
+            id=third.id,
+            weights="style",
+            where=where,
+        ),
+    ]
+
+
+def _examples(index: Index) -> list[Point]:
+    """Three images to ask with: those that show our catalogue well, else any three."""
+    ours = index.engine.retrieve(["sneaker-004", "dress-007", "shirt-012"])
+    if len(ours) == 3:
+        return sorted(ours, key=lambda point: point.id, reverse=True)
+    some = list(islice(index.scroll(), 200))
+    return [some[0], some[len(some) // 2], some[-1]]
+
+
+def _panel(
+    index: Index, title: str, *, id: str, swatches: Sequence[str] = (), **asked: Any
+) -> Panel:
+    return Panel(title, index.search(id=id, **asked), index.thumbnail(id), swatches)
+
+
+def _name(point: Point) -> str:
+    return caption(point.id, point.payload)

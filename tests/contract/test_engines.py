@@ -170,7 +170,9 @@ def test_floors_are_the_last_candidates_scores(engine: Engine) -> None:
         answer.floors, ("style", "color"), (24, 8), (0, 10_000), strict=True
     ):
         target = next(n.vector for n in near if n.name == name)
-        scores = sorted((float(vector(seed + i, size) @ target) for i in range(COUNT)), reverse=True)
+        scores = sorted(
+            (float(vector(seed + i, size) @ target) for i in range(COUNT)), reverse=True
+        )
         assert floor == pytest.approx(scores[19], abs=1e-5)
 
 
@@ -199,7 +201,8 @@ def test_upsert_replaces(engine: Engine) -> None:
 
 def test_set_payload_merges_and_removes(engine: Engine) -> None:
     engine.set_payload(
-        "photos/8.jpg", {"category": "coat", "price": None, "odd name": None, "image": {"etag": "z"}}
+        "photos/8.jpg",
+        {"category": "coat", "price": None, "odd name": None, "image": {"etag": "z"}},
     )
     expected = dict(point(8).payload)
     del expected["price"], expected["odd name"]
@@ -251,7 +254,9 @@ def test_a_zero_vector_is_refused(engine: Engine) -> None:
 def test_a_vector_of_another_size_is_refused(engine: Engine) -> None:
     old = point(8)
     with pytest.raises(EngineError, match="dimension"):
-        engine.upsert([Point(old.id, {**old.vectors, "color": np.ones(9, np.float32)}, old.payload)])
+        engine.upsert(
+            [Point(old.id, {**old.vectors, "color": np.ones(9, np.float32)}, old.payload)]
+        )
 
 
 def test_the_manifest_is_kept(engine: Engine, tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ class EdgeEngine:
 
     def __init__(self, path: str | Path, *, reserve: int = RESERVE) -> None:
         self.path = Path(path)
-        self._reserve = reserve
+        self.reserve = reserve
         self._shard: qe.EdgeShard | None = None
         self._specs: dict[str, VectorSpec] = {}
 
@@ -273,8 +273,8 @@ class EdgeEngine:
 
     def _require_space(self, needed: int) -> None:
         free = shutil.disk_usage(self.path).free
-        if free < self._reserve + needed:
-            missing = (self._reserve + needed - free) // 2**20 + 1
+        if free < self.reserve + needed:
+            missing = (self.reserve + needed - free) // 2**20 + 1
             raise DiskFull(
                 f"The disk that holds {self.path} has {free // 2**20} MiB left; free at least "
                 f"{missing} MiB more and run the same command again: nothing was lost."
@@ -316,9 +316,7 @@ def _requests(query: Query) -> list[qe.QueryRequest]:
     nearest = [qe.Query.Nearest(near.vector.tolist(), using=near.name) for near in query.near]
     if len(nearest) == 1:
         return [qe.QueryRequest(query=nearest[0], params=_RESCORED, **ask)]
-    branches = [
-        qe.Prefetch(query=one, limit=query.candidates, params=_RESCORED) for one in nearest
-    ]
+    branches = [qe.Prefetch(query=one, limit=query.candidates, params=_RESCORED) for one in nearest]
     # Every stage scores the candidates of all branches: a point that one branch alone found
     # would otherwise count as zero in the others.
     stages = [

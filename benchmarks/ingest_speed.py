@@ -1,0 +1,87 @@
+"""How much of the bare model's speed an ingest keeps, and how fast it is without a model.
+
+The bare model is FastEmbed's `embed` on pictures that are decoded already, on as many threads as
+there are cores: what a script without any pipeline could reach at best. The ingest starts from
+JPEG files and ends with a searchable index, all descriptors included. Both run in turns, and the
+medians are compared.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from fastembed import ImageEmbedding
+from PIL import Image
+
+from benchmarks._figures import bound, finish, need_data
+from lookalike import Index
+
+PHOTOS = 600
+ROUNDS = 3
+
+
+def main() -> None:
+    data = need_data()
+    files = sorted((data / "catalog" / "images").rglob("*.jpg"))[::3][:PHOTOS]
+    with tempfile.TemporaryDirectory() as folder:
+        photos = Path(folder) / "photos"
+        photos.mkdir()
+        for file in files:
+            shutil.copy(file, photos)
+        compare_with_bare_model(data, photos)
+        rate = statistics.median(
+            ingest(photos, model="layout").images_per_second for _ in range(ROUNDS)
+        )
+        bound("built-in descriptor, 350-pixel JPEGs, images/s", rate, least=300)
+        large = Path(folder) / "large"
+        make_large(files, large)
+        rate = statistics.median(
+            ingest(large, model="layout").images_per_second for _ in range(ROUNDS)
+        )
+        bound("built-in descriptor, 12-megapixel JPEGs, images/s", rate, least=40)
+    finish()
+
+
+def compare_with_bare_model(data: Path, photos: Path) -> None:
+    decoded = [Image.open(file).convert("RGB") for file in sorted(photos.iterdir())]
+    model = ImageEmbedding(
+        "Qdrant/clip-ViT-B-32-vision",
+        specific_model_path=str(data / "standin-clip" / "vision"),
+        threads=len(os.sched_getaffinity(0)),
+    )
+    list(model.embed(decoded[:32]))
+    bare, ours = [], []
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        list(model.embed(decoded))
+        bare.append(len(decoded) / (time.perf_counter() - started))
+        ours.append(ingest(photos, model_dir=data / "standin-clip").images_per_second)
+    print(
+        f"bare model {statistics.median(bare):.0f} images/s, "
+        f"ingest {statistics.median(ours):.0f} images/s"
+    )
+    bound("ingest / bare model", statistics.median(ours) / statistics.median(bare), least=0.85)
+
+
+def ingest(photos: Path, **options: object):  # type: ignore[no-untyped-def]
+    with tempfile.TemporaryDirectory() as folder:
+        with Index.open(Path(folder) / "index", hub=None, **options) as index:  # type: ignore[arg-type]
+            report = index.add(photos)
+        assert report.rejected == 0, report.rejects[:3]
+        return report
+
+
+def make_large(files: list[Path], folder: Path) -> None:
+    folder.mkdir()
+    for i, file in enumerate(files[:48]):
+        photo = Image.open(file).convert("RGB").resize((4000, 3000), Image.Resampling.BICUBIC)
+        photo.save(folder / f"{i}.jpg", quality=90)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""What an index holds: its vectors, the aspects they serve, the types of its fields.
+
+The manifest is JSON, kept by the engine beside the points. Two rules live here: an index never
+mixes models, and an older lookalike never touches a newer index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from lookalike.errors import IndexDamaged, ModelError, SchemaTooNew
+from lookalike.types import Distance, FieldType, VectorSpec
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """See the module.
+
+    Attributes:
+        aspects: for each aspect the name of the vector that serves it.
+        vectors: every named vector by name.
+        fields: types of the user's own fields, by name.
+        model_dir: folder of the semantic model's files, where it was given one.
+    """
+
+    aspects: Mapping[str, str]
+    vectors: Mapping[str, VectorSpec]
+    fields: Mapping[str, FieldType] = field(default_factory=dict)
+    model_dir: str | None = None
+
+    @classmethod
+    def of(cls, specs: Sequence[VectorSpec], model_dir: str | None = None) -> Manifest:
+        """The manifest of a new index with these vectors."""
+        return cls(
+            aspects={spec.aspect: spec.name for spec in specs if spec.aspect is not None},
+            vectors={spec.name: spec for spec in specs},
+            model_dir=model_dir,
+        )
+
+    @property
+    def semantic(self) -> VectorSpec:
+        """The vector that serves the aspect `semantic`."""
+        return self.vectors[self.aspects["semantic"]]
+
+    def with_fields(self, fields: Mapping[str, FieldType]) -> Manifest:
+        return replace(self, fields={**self.fields, **fields})
+
+    def require(self, spec: VectorSpec) -> None:
+        """Raises ModelError unless `spec` is the very descriptor the index was made with."""
+        own = self.vectors[spec.name]
+        if own != spec:
+            raise ModelError(
+                f"The index was made with {own.model} (revision {own.revision}, {own.size} "
+                f"dimensions) and this is {spec.model} (revision {spec.revision}, {spec.size} "
+                "dimensions): vectors of two models do not compare, so open it with its own "
+                "model, or index into a new folder."
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "schema": SCHEMA,
+            "aspects": dict(self.aspects),
+            "vectors": {name: asdict(spec) for name, spec in self.vectors.items()},
+            "fields": {name: {"type": str(type)} for name, type in self.fields.items()},
+            "model_dir": self.model_dir,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], where: str) -> Manifest:
+        """Reads what `to_json` wrote.
+
+        Args:
+            data: the manifest as the engine gave it.
+            where: names the index in errors.
+
+        Raises:
+            SchemaTooNew: a newer lookalike wrote it.
+            IndexDamaged: it lacks what every manifest has.
+        """
+        try:
+            schema = int(data["schema"])
+            if schema > SCHEMA:
+                raise SchemaTooNew(
+                    f"The index {where} has schema {schema} and this lookalike knows up to "
+                    f"{SCHEMA}: upgrade it with `pip install -U lookalike`."
+                )
+            vectors = {
+                name: VectorSpec(**{**spec, "distance": Distance(spec["distance"])})
+                for name, spec in data["vectors"].items()
+            }
+            aspects = {aspect: vectors[name].name for aspect, name in data["aspects"].items()}
+            return cls(
+                aspects,
+                vectors,
+                {name: FieldType(field["type"]) for name, field in data["fields"].items()},
+                data["model_dir"],
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise IndexDamaged(
+                f"The manifest of the index {where} is damaged ({error!r}): restore it from a "
+                "backup, or delete the index and index again."
+            ) from error

@@ -1,0 +1,160 @@
+"""What the command line shows on a terminal: tables, summaries, a progress bar."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from lookalike.ingest import IngestReport
+from lookalike.sheet import caption, details
+from lookalike.types import Hits, Point
+
+SHOWN = 10
+"""Rejects and warnings that a summary lists."""
+
+
+def printable(text: str) -> str:
+    """The text without what would steer a terminal: control, colour and direction characters."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def hits_table(title: str, hits: Hits) -> Table:
+    """One row a hit: rank, name, score, score by aspect, some fields."""
+    table = Table(
+        title=Text(printable(title)),
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        expand=True,
+        pad_edge=False,
+    )
+    table.add_column("#", justify="right", style="dim", no_wrap=True)
+    table.add_column("image", ratio=2, no_wrap=True, overflow="ellipsis")
+    table.add_column("score", justify="right", no_wrap=True)
+    for aspect in hits.weights:
+        table.add_column(aspect, justify="right", no_wrap=True)
+    table.add_column("fields", ratio=3, no_wrap=True, overflow="ellipsis", style="dim")
+    for rank, hit in enumerate(hits, 1):
+        table.add_row(
+            str(rank),
+            Text(printable(caption(hit.id, hit.payload))),
+            f"{hit.score:.3f}",
+            *(f"{hit.scores[aspect]:.3f}" for aspect in hits.weights),
+            Text(printable(details(hit.payload))),
+        )
+    return table
+
+
+def hits_footer(hits: Hits) -> str:
+    """What weighed how much, how long it took, and whether the answer is proved."""
+    weights = ", ".join(f"{name} {weight:.0%}" for name, weight in hits.weights.items())
+    proved = "" if hits.complete else "; a better image may have been missed"
+    return f"{len(hits)} images, {weights}, {hits.took_ms:.1f} ms{proved}"
+
+
+def summary(report: IngestReport) -> Iterator[str]:
+    """What became of an ingest, line by line."""
+    speed = f"{report.images_per_second:,.0f} images/s"
+    yield f"{report.done:,} images in {report.seconds:.1f} s ({speed}), model {report.model}"
+    yield (
+        f"added {report.added:,} · updated {report.updated:,} · unchanged {report.unchanged:,} · "
+        f"rejected {report.rejected:,} · removed {report.removed:,}"
+    )
+    if report.rejects:
+        reasons = Counter(reject.reason for reject in report.rejects)
+        yield "rejected: " + ", ".join(f"{n:,} {reason}" for reason, n in reasons.most_common())
+        for reject in report.rejects[:SHOWN]:
+            yield printable(f"  {reject.uri}: {reject.reason}: {reject.detail}")
+    if report.warnings:
+        yield f"metadata left out: {len(report.warnings):,}"
+        for warning in report.warnings[:SHOWN]:
+            yield printable(f"  {warning}")
+    if max(len(report.rejects), len(report.warnings)) > SHOWN:
+        yield "  … all of them with --rejects FILE or --json"
+
+
+def point_table(point: Point) -> Table:
+    """Everything known of one image: a row a field."""
+    table = Table(show_header=False, box=None)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    users = {name: value for name, value in point.payload.items() if name != "image"}
+    own = {f"image.{name}": value for name, value in point.payload["image"].items()}
+    for name, value in {**own, **users}.items():
+        table.add_row(Text(printable(name)), Text(printable(_value(value))))
+    return table
+
+
+def stats_table(stats: Mapping[str, Any]) -> Table:
+    """Counts, vectors and fields of an index."""
+    table = Table(show_header=False, box=None)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    table.add_row("images", f"{stats['images']:,}")
+    table.add_row("on disk", f"{stats['bytes_on_disk'] / 2**20:,.1f} MiB")
+    table.add_row("engine", f"{stats['engine']}, schema {stats['schema']}")
+    for name, vector in stats["vectors"].items():
+        aspect = f"{vector['aspect']}, " if vector["aspect"] else ""
+        table.add_row(
+            f"vector {name}", f"{aspect}{vector['size']} dimensions, by {vector['model']}"
+        )
+    for name, field in stats["fields"].items():
+        values = "" if field["values"] is None else f", {field['values']:,} values"
+        table.add_row(Text(printable(f"field {name}")), f"{field['type']}{values}")
+    return table
+
+
+@contextmanager
+def progress_bar(console: Console) -> Iterator[Callable[[IngestReport, int | None], None] | None]:
+    """A bar with images/s, the time that remains and rejects; None where nobody would see it."""
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[speed]:,.0f} images/s"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[rejected]:,} rejected"),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=None, speed=0.0, rejected=0)
+
+        def show(report: IngestReport, total: int | None) -> None:
+            bar.update(
+                task,
+                completed=report.done,
+                total=total,
+                speed=report.images_per_second,
+                rejected=report.rejected,
+            )
+
+        yield show
+
+
+@contextmanager
+def count_bar(console: Console, what: str) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar for work that is counted; None where nobody would see it."""
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(_value(part) for part in value)
+    if isinstance(value, Mapping):
+        return " ".join(str(part) for part in value.values())
+    return str(value)

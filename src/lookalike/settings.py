@@ -1,0 +1,45 @@
+"""What the environment says: the only reader of it. Command-line options come before it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.request import getproxies
+
+import platformdirs
+
+from lookalike.descriptors import HUB, default_cache_dir
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """See `from_environment` for where each comes from.
+
+    Attributes:
+        index: address of the index when no option names one.
+        cache_dir: folder for downloaded weights.
+        hub: address whose answer means that weights can be downloaded; None: do not try.
+    """
+
+    index: str
+    cache_dir: Path
+    hub: str | None
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
+        """LOOKALIKE_INDEX, FASTEMBED_CACHE_PATH, HF_ENDPOINT, HF_HUB_OFFLINE and the proxies."""
+        offline = environment.get("HF_HUB_OFFLINE", "").strip().upper() in {
+            "1",
+            "TRUE",
+            "YES",
+            "ON",
+        }
+        endpoint = environment.get("HF_ENDPOINT") or HUB
+        return cls(
+            index=environment.get("LOOKALIKE_INDEX")
+            or str(platformdirs.user_data_path("lookalike") / "default"),
+            cache_dir=Path(environment.get("FASTEMBED_CACHE_PATH") or default_cache_dir()),
+            hub=None if offline else getproxies().get(endpoint.partition(":")[0], endpoint),
+        )

@@ -1,0 +1,154 @@
+"""The contact sheet: searches and their pictures as one self-contained HTML file."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from lookalike.errors import LookalikeError
+from lookalike.types import Hit, Hits, Payload
+
+Thumbnail = Callable[[str], bytes]
+"""JPEG of an image by its id; may raise LookalikeError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One search on the sheet.
+
+    Attributes:
+        title: what was asked, in words.
+        hits: the answer.
+        query: JPEG of the query image, where there is one.
+        swatches: colours that were asked for, as "#rrggbb".
+    """
+
+    title: str
+    hits: Hits
+    query: bytes | None = None
+    swatches: Sequence[str] = ()
+
+
+def contact_sheet(panels: Sequence[Panel], thumbnail: Thumbnail) -> str:
+    """The HTML of the sheet; everything it shows is inside it."""
+    body = "\n".join(_panel(panel, thumbnail) for panel in panels)
+    return _PAGE.replace("<!--body-->", body)
+
+
+def _panel(panel: Panel, thumbnail: Thumbnail) -> str:
+    weights = " · ".join(f"{name} {weight:.0%}" for name, weight in panel.hits.weights.items())
+    note = "" if panel.hits.complete else " · not proved complete"
+    asked = "".join(f'<i style="background:{escape(color)}"></i>' for color in panel.swatches)
+    if panel.query is not None:
+        asked += f'<img src="{_inline(panel.query)}" alt="the query image">'
+    cards = "\n".join(_card(rank, hit, thumbnail) for rank, hit in enumerate(panel.hits, 1))
+    empty = "" if panel.hits else "<p class=empty>No image passes.</p>"
+    return f"""<section>
+<header><div class=asked>{asked}</div><div><h2>{_text(panel.title)}</h2>
+<p>{len(panel.hits)} images · {weights} · {panel.hits.took_ms:.1f} ms{note}</p></div></header>
+<div class=grid>{cards}</div>{empty}
+</section>"""
+
+
+def _card(rank: int, hit: Hit, thumbnail: Thumbnail) -> str:
+    try:
+        picture = f'<img loading=lazy src="{_inline(thumbnail(hit.id))}" alt="{_text(hit.id)}">'
+    except LookalikeError as error:
+        picture = f"<div class=gone>{_text(str(error))}</div>"
+    bars = "".join(
+        f'<div class=bar title="{_text(name)}: {score:.4f}"><span>{_text(name)}</span>'
+        f'<b><u style="width:{max(0.0, min(1.0, score)):.1%}"></u></b><em>{score:.2f}</em></div>'
+        for name, score in hit.scores.items()
+    )
+    colors = "".join(
+        f'<i style="background:{escape(str(color["hex"]))};flex:{color["share"]}"></i>'
+        for color in hit.payload["image"].get("colors", ())
+    )
+    name = _text(caption(hit.id, hit.payload))
+    return f"""<figure><div class=picture>{picture}</div><div class=colors>{colors}</div>
+<figcaption><b>{rank}</b> <span title="{name}">{name}</span><s>{hit.score:.3f}</s></figcaption>
+<p>{_text(details(hit.payload))}</p>{bars}</figure>"""
+
+
+def caption(id: str, payload: Payload) -> str:
+    """A short name: the user's own `name` or `title`, else the end of the id."""
+    for field in ("name", "title"):
+        if isinstance(payload.get(field), str):
+            return str(payload[field])
+    return id.rpartition("/")[2]
+
+
+def details(payload: Payload) -> str:
+    """The user's fields as one line, the short and telling ones first."""
+    shown = [
+        _detail(name, value)
+        for name, value in sorted(payload.items())
+        if name not in ("image", "name", "title") and value not in (None, "", [])
+    ]
+    return " · ".join(sorted(shown, key=len))
+
+
+def _detail(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        plain = name.replace("_", " ")
+        return plain if value else f"not {plain}"
+    if isinstance(value, str):
+        return value.removesuffix("T00:00:00Z")
+    return ", ".join(value) if isinstance(value, list) else f"{name} {value}"
+
+
+def _inline(jpeg: bytes) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
+
+
+def _text(text: str) -> str:
+    """Escaped, and without control characters that would turn or hide what follows."""
+    return escape("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text))
+
+
+_PAGE = """<!doctype html>
+<html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width">
+<title>lookalike</title>
+<style>
+:root{color-scheme:light dark;--bg:#f6f5f2;--card:#fff;--ink:#1d1d1f;--soft:#6b6b70;--line:#e4e2dd;
+--accent:#3d5a80}
+@media(prefers-color-scheme:dark){:root{--bg:#161618;--card:#212124;--ink:#f0efec;--soft:#a0a0a6;
+--line:#333338;--accent:#8fb3dd}}
+*{box-sizing:border-box}
+body{margin:0 auto;max-width:1240px;padding:28px 24px 60px;background:var(--bg);color:var(--ink);
+font:14px/1.45 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
+h1{font-size:20px;font-weight:650;margin:0 0 20px}
+section{margin:0 0 40px}
+header{display:flex;gap:16px;align-items:center;margin:0 0 14px}
+header h2{font-size:17px;font-weight:600;margin:0}
+header p{margin:2px 0 0;color:var(--soft)}
+.asked{display:flex;gap:8px}.asked img,.asked i{height:72px;width:72px;border-radius:10px;
+object-fit:contain;background:#fff;border:1px solid var(--line);display:block}
+.grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(205px,1fr));gap:14px}
+figure{margin:0;padding:0 0 10px;background:var(--card);border:1px solid var(--line);
+border-radius:12px;overflow:hidden}
+.picture{position:relative;aspect-ratio:1;background:#fff}
+.picture img{position:absolute;inset:0;width:100%;height:100%;object-fit:contain}
+.gone{padding:16px;color:#6b6b70;font-size:12px;overflow-wrap:anywhere}
+.colors{display:flex;height:5px}.colors i{display:block}
+figcaption{display:flex;gap:6px;padding:9px 12px 0;align-items:baseline}
+figcaption b{color:var(--soft);font-weight:500}
+figcaption span{flex:1;font-weight:600;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;
+font-size:13px}
+figcaption s{text-decoration:none;font-variant-numeric:tabular-nums;color:var(--accent);
+font-weight:600}
+figure p{margin:1px 12px 5px;color:var(--soft);font-size:12px;overflow:hidden;
+text-overflow:ellipsis;white-space:nowrap;min-height:17px}
+.bar{display:flex;gap:8px;align-items:center;padding:1px 12px;font-size:11px;color:var(--soft)}
+.bar span{width:52px}.bar b{flex:1;height:4px;background:var(--line);border-radius:2px}
+.bar u{display:block;height:100%;background:var(--accent);border-radius:2px}
+.bar em{font-style:normal;font-variant-numeric:tabular-nums}
+.empty{color:var(--soft)}
+</style>
+<h1>lookalike</h1>
+<!--body-->
+</html>
+"""

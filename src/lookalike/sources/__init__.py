@@ -1,0 +1,36 @@
+"""Sources: where images come from. One file a scheme (`file`, later `s3`, …)."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from importlib.metadata import entry_points
+
+from lookalike.errors import SourceError
+from lookalike.protocols import Source
+
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://")
+
+
+def open_source(uri: str) -> Source:
+    """The source for a path, a glob, or an address such as `s3://bucket/prefix`.
+
+    The scheme names the module in this package, or an entry point of the group
+    `lookalike.sources`; its `open` makes the source.
+
+    Raises:
+        SourceError: nothing is there, or nothing serves the scheme.
+    """
+    found = _SCHEME.match(uri)
+    scheme = found[1] if found else "file"
+    for entry in entry_points(group="lookalike.sources", name=scheme):
+        source: Source = entry.load()(uri)
+        return source
+    try:
+        module = importlib.import_module(f"lookalike.sources.{scheme}")
+    except ModuleNotFoundError:
+        raise SourceError(
+            f"{uri}: nothing here reads {scheme}:// addresses; give a folder, a file or a glob."
+        ) from None
+    source = module.open(uri)
+    return source

@@ -1,0 +1,139 @@
+"""Local files: a folder with all that is below it, one file, or a glob."""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+import mimetypes
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from lookalike.errors import ImageRejected, Reason, SourceError
+from lookalike.protocols import Source
+from lookalike.types import ImageRef
+
+# Only what Python itself knows: the types that a machine adds must not change what is listed.
+_TYPES = mimetypes.MimeTypes(filenames=())
+
+
+def open(uri: str) -> Source:
+    """The source for a local path: `file://` in front is allowed, `~` is the home folder.
+
+    Raises:
+        SourceError: nothing is there.
+    """
+    path = os.path.expanduser(uri.removeprefix("file://"))
+    if os.path.isdir(path):
+        return Folder(os.path.realpath(path))
+    if os.path.isfile(path):
+        return Files(path, os.path.dirname(os.path.abspath(path)))
+    if glob.has_magic(path):
+        return Files(path, _fixed_part(path))
+    raise SourceError(f"{uri} does not exist: name a folder, a file or a glob.")
+
+
+class _Local:
+    """What folders and globs share: reading, and seeing one file.
+
+    Attributes:
+        root: absolute path of the folder, or of the part of a glob before its first wildcard.
+    """
+
+    root: str
+
+    def read(self, ref: ImageRef) -> bytes:
+        try:
+            if not ref.etag:
+                os.listdir(ref.uri)  # a folder that could not be listed: say why
+            return Path(ref.uri).read_bytes()
+        except OSError as error:
+            detail = error.strerror or str(error)
+            raise ImageRejected(Reason.UNREADABLE, detail) from error
+
+    def covers(self, uri: str) -> bool:
+        raise NotImplementedError
+
+    def has(self, uri: str) -> bool:
+        if not self.covers(uri):
+            return False
+        try:
+            os.stat(uri)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:  # as far as anyone can tell it is still there
+            return True
+        return True
+
+
+class Folder(_Local):
+    """Every file below a folder that may be a picture.
+
+    Passed over: what is not a regular file, hidden folders, and files whose name says that they
+    are something else (text, video, sound, a document). Links to files are followed, links to
+    folders are not. A file without an extension, or with an unknown one, may be a picture.
+    """
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+
+    def refs(self) -> Iterator[ImageRef]:
+        yield from self._below(self.root)
+
+    def covers(self, uri: str) -> bool:
+        if not uri.startswith(os.path.join(self.root, "")):
+            return False
+        *folders, name = os.path.relpath(uri, self.root).split(os.sep)
+        return not any(folder.startswith(".") for folder in folders) and _may_be_picture(name)
+
+    def _below(self, folder: str) -> Iterator[ImageRef]:
+        try:
+            with os.scandir(folder) as entries:
+                found = sorted(entries, key=lambda entry: entry.name)
+        except OSError:
+            yield ImageRef(folder, etag="", size=0)  # reading it says why it is refused
+            return
+        for entry in found:
+            if entry.is_dir(follow_symlinks=False):
+                if not entry.name.startswith("."):
+                    yield from self._below(entry.path)
+            elif _may_be_picture(entry.name) and entry.is_file():
+                yield _ref(entry.path, entry.stat())
+
+
+class Files(_Local):
+    """The files that a glob names (`**` reaches into folders), or one file. All are tried."""
+
+    def __init__(self, pattern: str, root: str) -> None:
+        self.root = root
+        self.pattern = os.path.abspath(pattern)
+
+    def refs(self) -> Iterator[ImageRef]:
+        # A file whose own name looks like a pattern is that file.
+        literal = os.path.isfile(self.pattern)
+        found = [self.pattern] if literal else sorted(glob.iglob(self.pattern, recursive=True))
+        for path in found:
+            if os.path.isfile(path):
+                yield _ref(path, os.stat(path))
+
+    def covers(self, uri: str) -> bool:
+        return uri == self.pattern or fnmatch.fnmatchcase(uri, self.pattern)
+
+
+def _fixed_part(pattern: str) -> str:
+    parts = Path(os.path.abspath(pattern)).parts
+    fixed = []
+    for part in parts:
+        if glob.has_magic(part):
+            break
+        fixed.append(part)
+    return os.path.join(*fixed)
+
+
+def _may_be_picture(name: str) -> bool:
+    guess, _ = _TYPES.guess_type(name)
+    return guess is None or guess.startswith("image/")
+
+
+def _ref(path: str, stat: os.stat_result) -> ImageRef:
+    return ImageRef(path, f"{stat.st_size}-{stat.st_mtime_ns}", stat.st_size)

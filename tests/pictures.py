@@ -1,0 +1,40 @@
+"""Pictures that tests draw for themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+COLORS = ("red", "green", "blue", "orange", "purple", "black", "brown", "pink")
+SHAPES = ("ellipse", "rectangle", "triangle", "bars")
+
+
+def draw(seed: int, *, size: tuple[int, int] = (120, 160)) -> Image.Image:
+    """A coloured shape on a light ground: another one for each seed."""
+    rng = np.random.default_rng(seed)
+    image = Image.new("RGB", size, (245, 244, 240))
+    pen = ImageDraw.Draw(image)
+    color = COLORS[seed % len(COLORS)]
+    x, y = rng.integers(8, 30, 2)
+    box = (int(x), int(y), size[0] - int(rng.integers(8, 30)), size[1] - int(rng.integers(8, 30)))
+    match SHAPES[seed // len(COLORS) % len(SHAPES)]:
+        case "ellipse":
+            pen.ellipse(box, fill=color)
+        case "rectangle":
+            pen.rectangle(box, fill=color)
+        case "triangle":
+            pen.polygon([(box[0], box[3]), (box[2], box[3]), (size[0] // 2, box[1])], fill=color)
+        case _:
+            for top in range(box[1], box[3], 16):
+                pen.rectangle((box[0], top, box[2], top + 7), fill=color)
+    return image
+
+
+def folder_of(path: Path, count: int, *, first: int = 0) -> Path:
+    """A folder with `count` JPEGs, 000.jpg, 001.jpg, …"""
+    path.mkdir(parents=True, exist_ok=True)
+    for i in range(first, first + count):
+        draw(i).save(path / f"{i:03}.jpg", quality=92)
+    return path

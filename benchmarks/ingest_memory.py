@@ -1,11 +1,13 @@
 """Whether memory during an ingest grows with the number of images beyond the engine's own needs.
 
 Two runs in processes of their own, one over four times as many images as the other: what the
-larger one needs more is compared with what the bare engine needs more for the same points.
+larger one needs more is compared with what the bare engine needs more for the same points in
+batches of the same size.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -13,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks._figures import bound, finish, need_data
+from lookalike import Index
 
 SMALL, LARGE = 1, 5
 """How often the catalogue is copied."""
@@ -28,26 +31,30 @@ with Index.open(sys.argv[2], model="layout") as index:
 """
 
 ENGINE = """
-import sys
+import json, sys
+import numpy as np
 from lookalike.engines.edge import EdgeEngine
 from lookalike.fields import fields_of
 from lookalike.manifest import Manifest
 from lookalike.types import Point
-source = EdgeEngine(sys.argv[1])
-manifest = Manifest.from_json(source.read_manifest(), "")
-target = EdgeEngine(sys.argv[2])
-target.create(list(manifest.vectors.values()))
-for field in fields_of({}).values():
-    if field.name != "image.id":
-        target.create_field_index(field.path, field.type)
-for points in source.scroll(vectors=list(manifest.vectors), batch=8):
-    target.upsert([
-        Point(p.id, {n: v.astype("uint8") if n == "phash" else v for n, v in p.vectors.items()},
-              p.payload)
-        for p in points
-    ])
-target.optimize()
-target.close()
+with open(sys.argv[1]) as lines:
+    manifest = Manifest.from_json(json.loads(next(lines)), "")
+    engine = EdgeEngine(sys.argv[2])
+    engine.create(list(manifest.vectors.values()))
+    for field in fields_of({}).values():
+        if field.name != "image.id":
+            engine.create_field_index(field.path, field.type)
+    batch = []
+    for line in lines:
+        id, vectors, payload = json.loads(line)
+        vectors = {n: np.array(v, manifest.vectors[n].datatype) for n, v in vectors.items()}
+        batch.append(Point(id, vectors, payload))
+        if len(batch) == 8:
+            engine.upsert(batch)
+            batch = []
+    engine.upsert(batch)
+    engine.optimize()
+    engine.close()
 """
 
 
@@ -59,9 +66,10 @@ def main() -> None:
             photos = Path(folder) / f"photos-{copies}"
             for i in range(copies):
                 shutil.copytree(data / "catalog" / "images", photos / str(i))
-            index, copy = Path(folder) / f"index-{copies}", Path(folder) / f"copy-{copies}"
+            index, points = Path(folder) / f"index-{copies}", Path(folder) / f"{copies}.jsonl"
             peaks["ingest", copies] = peak(INGEST, photos, index)
-            peaks["engine", copies] = peak(ENGINE, index, copy)
+            write_points(index, points)
+            peaks["engine", copies] = peak(ENGINE, points, Path(folder) / f"engine-{copies}")
         grown = {what: peaks[what, LARGE] - peaks[what, SMALL] for what in ("ingest", "engine")}
         for (what, copies), mib in peaks.items():
             print(f"{what}, {copies * 1959} images: peak {mib:.0f} MiB")
@@ -71,6 +79,15 @@ def main() -> None:
             most=ALLOWANCE,
         )
     finish()
+
+
+def write_points(index: Path, file: Path) -> None:
+    """The manifest and every point as JSON lines: all that the bare engine needs."""
+    with Index.open(index) as opened, file.open("w") as out:
+        out.write(json.dumps(opened.manifest.to_json()) + "\n")
+        for point in opened.scroll(vectors=True):
+            vectors = {name: vector.tolist() for name, vector in point.vectors.items()}
+            out.write(json.dumps([point.id, vectors, point.payload]) + "\n")
 
 
 def peak(code: str, *arguments: Path) -> float:

@@ -273,9 +273,9 @@ def test_memory_of_a_decoder_is_limited(pixels: int, expected: str) -> None:
     script = f"""
     import sys
     import numpy as np
-    from lookalike import decoders, images
+    from lookalike import decoder, images
     from lookalike.types import Limits
-    decoders._confine(Limits(pixels={pixels}))
+    decoder._confine(Limits(pixels={pixels}))
     try:
         images.decode(sys.stdin.buffer.read(), before_load=lambda pixels: np.empty(2**31, np.uint8))
         print("decoded")

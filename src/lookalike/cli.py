@@ -93,7 +93,12 @@ def cli() -> None:
     metavar="NAME=N,…",
     help="What to refuse: pixels=128000000,bytes=67108864,aspect=100,seconds=20.",
 )
-@click.option("--threads", type=click.IntRange(1), metavar="N", help="Default: one a core.")
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Images in work at a time. Default: cores + 1.",
+)
 @json_option
 def index_command(
     paths: tuple[str, ...],

@@ -1,12 +1,7 @@
 """Decoders in child processes: a hostile file can kill or hang its decoder, and nothing else.
 
-A pool's child is a Python process that talks over its standard input and output. Each message is
-a JSON object behind its length, then raw bytes whose number the object gives; nothing is pickled,
-so that a child taken over by a file cannot make its parent run code.
-
-    parent -> child   {"bytes", "side"} and the file
-    child -> parent   {"big": true} if the picture is big, then waits for {}
-    child -> parent   {"reason", "detail"}, or the facts of an `Image` and its pixels
+A child also runs the descriptors that need no weights, on a core of its own and without this
+process's interpreter lock. What the two say to each other stands in `decoder`.
 """
 
 from __future__ import annotations
@@ -14,15 +9,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
 import queue
-import signal
 import subprocess
 import sys
 import threading
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -30,13 +23,13 @@ from typing import IO, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from lookalike.decoder import receive, send
 from lookalike.errors import ImageRejected, LookalikeError, Reason
-from lookalike.images import check_bytes, decode
-from lookalike.types import Image, Limits
+from lookalike.images import check_bytes
+from lookalike.types import Described, Description, Image, Limits
 
 __all__ = ["DecoderPool"]
 
-_BIG = 20_000_000  # pixels in memory at once; of pictures beyond, a pool decodes one at a time
 _PIPE_BYTES = 2**20  # Linux grants as much to anyone: one write then takes a whole small picture
 
 # The child runs without `site` and imports from where the parent does, so that it starts fast and
@@ -45,7 +38,7 @@ _BOOT = """
 import json, os, sys
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 sys.path[:] = json.loads(sys.argv[1])["path"]
-from lookalike.decoders import main
+from lookalike.decoder import main
 main()
 """
 
@@ -55,15 +48,20 @@ class DecoderPool:
 
     For any number of threads; a thread waits while all decoders are busy. Use it as a context
     manager or call `close`. Should this process die, its decoders end by themselves.
+
+    Attributes:
+        size: the most children at a time.
+        limits: what they refuse.
     """
 
     def __init__(self, size: int, *, limits: Limits = Limits()) -> None:  # noqa: B008  frozen
-        self._size = size
-        self._limits = limits
+        self.size = size
+        self.limits = limits
         self._closed = False
         self._closing = threading.Lock()
         self._watchdog = _Watchdog(limits.seconds)
         self._one_big = threading.Lock()
+        self._names: tuple[str, ...] = ()
         self._started: set[_Decoder] = set()
         # Last in, first out: a decoder that runs is taken before one that would have to start.
         self._idle: queue.LifoQueue[_Decoder | None] = queue.LifoQueue()
@@ -71,19 +69,45 @@ class DecoderPool:
             self._idle.put(None)
         self._end = weakref.finalize(self, _end, self._started, self._watchdog)
 
+    def start(self, names: Sequence[str] = ()) -> None:
+        """Starts all decoders, without waiting for them: for when much is about to come.
+
+        Args:
+            names: descriptors that they get ready to run.
+        """
+        self._names = tuple(names)
+        for _ in range(self.size):
+            decoder = self._idle.get()
+            try:
+                decoder = self._running(decoder)
+            finally:
+                self._idle.put(decoder)
+
     def decode(self, data: bytes, *, side: int) -> Image:
-        """As `images.decode`, but safe from what is in `data`.
+        """As `images.decode`, but safe from what is in `data`; see `describe`."""
+        return self.describe(data, side=side).image
+
+    def describe(
+        self, data: bytes, *, side: int, names: Sequence[str] = (), pixels: bool = True
+    ) -> Described:
+        """Decodes one picture, and describes it by the descriptors of these names.
+
+        Args:
+            side: as of `images.decode`.
+            names: descriptors that `descriptors.load` finds.
+            pixels: whether the pixels are needed here; without them the image's are empty.
 
         Raises:
             ImageRejected: also with `timeout` after `limits.seconds`, and with `corrupt` where
                 the decoder crashed.
             LookalikeError: the pool is closed, or no decoder can be started.
         """
-        check_bytes(data, self._limits)
+        check_bytes(data, self.limits)
         decoder = self._idle.get()
         try:
-            decoder = self._ready(decoder)
-            return decoder.decode(data, side)
+            decoder = self._running(decoder)
+            decoder.wait_until_ready()
+            return decoder.describe(data, {"side": side, "describe": list(names), "pixels": pixels})
         except ImageRejected:
             self._check_open()  # closing kills decoders, which is not the picture's fault
             raise
@@ -98,7 +122,7 @@ class DecoderPool:
                 return
             for decoder in tuple(self._started):
                 decoder.kill()
-            for _ in range(self._size):
+            for _ in range(self.size):
                 self._idle.get()  # until every thread has let go of its decoder
             self._end()
             self._idle.put(None)  # threads that still wait for one take turns to see it is over
@@ -118,7 +142,7 @@ class DecoderPool:
         if self._closed:
             raise LookalikeError("The decoder pool is closed: open a new one.")
 
-    def _ready(self, decoder: _Decoder | None) -> _Decoder:
+    def _running(self, decoder: _Decoder | None) -> _Decoder:
         """The decoder itself if it still runs, else a new one in its place."""
         self._check_open()
         if decoder is not None:
@@ -126,9 +150,8 @@ class DecoderPool:
                 return decoder
             decoder.close()
             self._started.discard(decoder)
-        decoder = _Decoder(self._limits, self._watchdog, self._one_big)
+        decoder = _Decoder(self.limits, self._watchdog, self._one_big, self._names)
         self._started.add(decoder)
-        decoder.wait_until_ready()
         return decoder
 
 
@@ -143,13 +166,17 @@ def _end(decoders: set[_Decoder], watchdog: _Watchdog) -> None:
 class _Decoder:
     """One child process, used by one thread at a time."""
 
-    def __init__(self, limits: Limits, watchdog: _Watchdog, one_big: threading.Lock) -> None:
+    def __init__(
+        self, limits: Limits, watchdog: _Watchdog, one_big: threading.Lock, names: Sequence[str]
+    ) -> None:
+        self._ready = False
         self._limits = limits
         self._watchdog = watchdog
         self._one_big = one_big
         home = str(Path(__file__).resolve().parents[1])
         path = [*(entry for entry in sys.path if isinstance(entry, str)), home]
-        settings = json.dumps({"path": path, "limits": dataclasses.asdict(limits)})
+        limit = dataclasses.asdict(limits)
+        settings = json.dumps({"path": path, "limits": limit, "names": list(names)})
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-c", _BOOT, settings],
@@ -167,8 +194,11 @@ class _Decoder:
         _widen(self._from)
 
     def wait_until_ready(self) -> None:
+        if self._ready:
+            return
         try:
-            _receive(self._from)
+            receive(self._from)
+            self._ready = True
         except (EOFError, OSError):
             self.close()
             raise LookalikeError(
@@ -189,10 +219,10 @@ class _Decoder:
             self._to.close()
         self._from.close()
 
-    def decode(self, data: bytes, side: int) -> Image:
+    def describe(self, data: bytes, wish: Mapping[str, Any]) -> Described:
         self._watchdog.start(self._process)
         try:
-            answer = self._exchange(data, side)
+            answer = self._exchange(data, wish)
         except BaseException as error:
             in_time = self._watchdog.stop(self._process)
             self.close()
@@ -209,26 +239,26 @@ class _Decoder:
             raise answer
         return answer
 
-    def _exchange(self, data: bytes, side: int) -> Image | ImageRejected:
-        _send(self._to, {"bytes": len(data), "side": side}, data)
-        reply = _receive(self._from)
+    def _exchange(self, data: bytes, wish: Mapping[str, Any]) -> Described | ImageRejected:
+        send(self._to, {"bytes": len(data), **wish}, data)
+        reply = receive(self._from)
         if "big" not in reply:
             return self._answer(reply)
         if not self._watchdog.stop(self._process):
             raise EOFError
         with self._one_big:  # waiting for its turn does not count against the picture
             self._watchdog.start(self._process)
-            _send(self._to, {})
-            return self._answer(_receive(self._from))
+            send(self._to, {})
+            return self._answer(receive(self._from))
 
-    def _answer(self, reply: Mapping[str, Any]) -> Image | ImageRejected:
+    def _answer(self, reply: Mapping[str, Any]) -> Described | ImageRejected:
         """What the child says, believing none of it blindly."""
         if "reason" in reply:
             return ImageRejected(Reason(reply["reason"]), str(reply["detail"]))
         rows, columns = int(reply["rows"]), int(reply["columns"])
-        if not 0 < rows * columns <= self._limits.pixels:
+        if not 0 <= rows * columns <= self._limits.pixels:
             raise ValueError("more pixels than the limit")
-        return Image(
+        image = Image(
             pixels=self._array(rows, columns, 3),
             alpha=self._array(rows, columns) if reply["alpha"] else None,
             width=int(reply["width"]),
@@ -238,6 +268,13 @@ class _Decoder:
             bytes=int(reply["bytes"]),
             taken_at=None if reply["taken_at"] is None else str(reply["taken_at"]),
         )
+        descriptions = {
+            str(name): Description(
+                self._array(1, 4 * int(one["size"])).view(np.float32), [dict(one["payload"])]
+            )
+            for name, one in reply["described"].items()
+        }
+        return Described(image, descriptions)
 
     def _array(self, *shape: int) -> NDArray[np.uint8]:
         array = np.empty(shape, np.uint8)
@@ -289,106 +326,9 @@ class _Watchdog:
                 self._changed.wait(min(wait, threading.TIMEOUT_MAX))
 
 
-# --- the conversation -------------------------------------------------------------------------
-
-
-def _send(stream: IO[bytes], header: Mapping[str, Any], *bodies: bytes | memoryview) -> None:
-    encoded = json.dumps(header).encode()
-    stream.write(len(encoded).to_bytes(4, "big") + encoded)
-    for body in bodies:
-        stream.write(body)
-    stream.flush()
-
-
-def _receive(stream: IO[bytes]) -> dict[str, Any]:
-    """The next header.
-
-    Raises:
-        EOFError: there is none.
-        ValueError: it is not what `_send` sends.
-    """
-    prefix = stream.read(4)
-    if len(prefix) < 4:
-        raise EOFError
-    size = int.from_bytes(prefix, "big")
-    if size > 2**16:
-        raise ValueError("a header this long is none of ours")
-    header = json.loads(stream.read(size))
-    if not isinstance(header, dict):
-        raise ValueError("a header is an object")
-    return header
-
-
 def _widen(pipe: IO[bytes]) -> None:
     if sys.platform == "linux":
         import fcntl
 
         with contextlib.suppress(OSError):  # a full quota of pipe memory only makes it slower
             fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-
-
-# --- the child --------------------------------------------------------------------------------
-
-
-def main() -> None:
-    """The child's life: decodes what comes in until its parent hangs up."""
-    limits = Limits(**json.loads(sys.argv[1])["limits"])
-    requests, replies = _take(0, "rb"), _take(1, "wb")
-    _confine(limits)
-
-    def ask(pixels: int) -> None:
-        if pixels > _BIG:
-            _send(replies, {"big": True})
-            _receive(requests)
-
-    _send(replies, {"ready": True})
-    with contextlib.suppress(EOFError):
-        while True:
-            request = _receive(requests)
-            data = requests.read(request["bytes"])
-            try:
-                image = decode(data, side=request["side"], limits=limits, before_load=ask)
-            except ImageRejected as rejected:
-                _send(replies, {"reason": rejected.reason, "detail": rejected.detail})
-            else:
-                _send_image(replies, image)
-                del image
-
-
-def _take(number: int, mode: str) -> IO[bytes]:
-    """Moves a standard stream where no library reads or writes it."""
-    stream: IO[bytes] = os.fdopen(os.dup(number), mode)
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nowhere, number)
-    os.close(nowhere)
-    return stream
-
-
-def _confine(limits: Limits) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform != "win32":
-        import resource
-
-        # A gigabyte for the interpreter, then what the hungriest codec needs (WebP: four bitmaps
-        # of four bytes a pixel) and the file with its copies.
-        memory = 2**30 + 16 * limits.pixels + 4 * limits.bytes
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        with contextlib.suppress(ValueError, OSError):  # macOS has no such limit
-            resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-
-
-def _send_image(replies: IO[bytes], image: Image) -> None:
-    rows, columns, _ = image.pixels.shape
-    facts = {
-        "rows": rows,
-        "columns": columns,
-        "alpha": image.alpha is not None,
-        "width": image.width,
-        "height": image.height,
-        "format": image.format,
-        "sha256": image.sha256,
-        "bytes": image.bytes,
-        "taken_at": image.taken_at,
-    }
-    bodies = [image.pixels] if image.alpha is None else [image.pixels, image.alpha]
-    _send(replies, facts, *(np.ascontiguousarray(body).data for body in bodies))

@@ -63,18 +63,14 @@ class Index:
         engine: Engine,
         manifest: Manifest,
         choice: ModelChoice,
-        *,
-        limits: Limits | None = None,
-        threads: int | None = None,
+        decoder: DecoderPool,
     ) -> None:
         self.engine = engine
         self.manifest = manifest
         self.notice: str | None = None
         """What the user should know of how it was opened, in one line; None mostly."""
         self._choice = choice
-        self._limits = limits or Limits()
-        self._threads = threads or _cores()
-        self._decoder = DecoderPool(self._threads, limits=self._limits)
+        self._decoder = decoder
         self._loaded: dict[str, Descriptor] = {}
 
     # --- opening and closing ----------------------------------------------------------------
@@ -104,7 +100,8 @@ class Index:
             cache_dir: where downloaded weights are kept; by default the user's cache folder.
             hub: the model hub that a download needs; None never downloads.
             limits: what the decoder refuses; see `Limits`.
-            threads: how many describe at the same time; by default one a core.
+            threads: how many images are in work at the same time; by default one more than there
+                are cores, so that none is idle while a picture is handed over.
 
         Raises:
             NotFound: there is no index and `create` is False.
@@ -121,16 +118,22 @@ class Index:
                 f"There is no index at {os.fspath(url)}: make one with "
                 f"`lookalike index PATH --index {os.fspath(url)}`."
             )
-        if stored is not None:
-            manifest = Manifest.from_json(stored, os.fspath(url))
-            _check_model(manifest, choice)
-            index = cls(engine, manifest, choice, limits=limits, threads=threads)
-            engine.info()  # takes the index, or says who has it
-            return index
-        return cls._create(engine, choice, limits=limits, threads=threads)
+        with ExitStack() as undo:
+            decoder = DecoderPool(threads or _threads(), limits=limits or Limits())
+            undo.callback(decoder.close)
+            if stored is None:
+                index = cls._create(engine, choice, decoder)
+            else:
+                manifest = Manifest.from_json(stored, os.fspath(url))
+                _check_model(manifest, choice)
+                index = cls(engine, manifest, choice, decoder)
+                engine.info()  # takes the index, or says who has it
+            undo.pop_all()
+        return index
 
     @classmethod
-    def _create(cls, engine: Engine, choice: ModelChoice, **options: Any) -> Index:
+    def _create(cls, engine: Engine, choice: ModelChoice, decoder: DecoderPool) -> Index:
+        decoder.start(descriptors.ALWAYS)  # while the model loads
         semantic, notice = descriptors.choose_semantic(choice)
         own = [semantic, *map(descriptors.load, descriptors.ALWAYS)]
         folder = None if choice.model_dir is None else str(choice.model_dir)
@@ -140,7 +143,7 @@ class Index:
             if field.name != "image.id":  # found by its point id
                 engine.create_field_index(field.path, field.type)
         engine.write_manifest(manifest.to_json())
-        index = cls(engine, manifest, choice, **options)
+        index = cls(engine, manifest, choice, decoder)
         index.notice = notice
         index._loaded = {descriptor.spec.name: descriptor for descriptor in own}
         return index
@@ -188,6 +191,7 @@ class Index:
             DiskFull: too little space; what the report would count is stored.
         """
         started = time.monotonic()
+        self._decoder.start(self._without_weights())  # while the model loads
         opened = [open_source(os.fspath(source)) for source in sources]
         if next(_refs(opened), None) is None:
             named = ", ".join(os.fspath(source) for source in sources)
@@ -209,11 +213,11 @@ class Index:
                 listing, total = self._joined(table, opened, report)
             ingest.ingest(
                 self.engine,
-                [self._descriptor(name) for name in self.manifest.vectors],
                 self._decoder,
+                self._describers(),
                 listing,
-                limits=self._limits,
-                threads=self._threads,
+                limits=self._decoder.limits,
+                threads=self._decoder.size,
                 report=report,
                 progress=lambda: progress(report, total()) if progress else None,
             )
@@ -477,6 +481,19 @@ class Index:
             self._loaded[name] = descriptor
         return self._loaded[name]
 
+    def _describers(self) -> ingest.Describers:
+        names = self._without_weights()
+        everyone = {name: self._descriptor(name) for name in self.manifest.vectors}
+        return ingest.Describers(
+            names=names,
+            models=[one for name, one in everyone.items() if name not in names],
+            side=max(one.side for one in everyone.values()),
+        )
+
+    def _without_weights(self) -> list[str]:
+        known = descriptors.names()
+        return [name for name in self.manifest.vectors if name in known]
+
     def _filter(self, where: str | None, *, leave_out: str | None = None) -> Filter | None:
         parsed = None if where is None else filters.parse(where, self.fields)
         return join(parsed, None if leave_out is None else Not(HasId((leave_out,))))
@@ -569,9 +586,9 @@ def _recorded(manifest: Manifest, choice: ModelChoice) -> ModelChoice:
     return ModelChoice(manifest.semantic.model, folder, choice.cache_dir, choice.hub)
 
 
-def _cores() -> int:
-    """Cores that this process may use."""
+def _threads() -> int:
+    """One more than the cores that this process may use."""
     try:
-        return len(os.sched_getaffinity(0))
+        return len(os.sched_getaffinity(0)) + 1
     except AttributeError:  # not on every system
-        return os.cpu_count() or 1
+        return (os.cpu_count() or 1) + 1

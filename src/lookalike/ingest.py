@@ -19,12 +19,20 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Protocol
 
-import numpy as np
-
 from lookalike.errors import ImageRejected, Reason
 from lookalike.metadata import Problem, Row
 from lookalike.protocols import Descriptor, Engine, Source
-from lookalike.types import AnyOf, HasId, Image, ImageRef, Limits, Match, Payload, Point
+from lookalike.types import (
+    AnyOf,
+    Described,
+    HasId,
+    Image,
+    ImageRef,
+    Limits,
+    Match,
+    Payload,
+    Point,
+)
 
 LOOK_UP = 512
 """Refs whose points are looked up in one go."""
@@ -32,13 +40,31 @@ LOOK_UP = 512
 DESCRIBE = 8
 """Images described in one go by one thread."""
 
+
+@dataclass(frozen=True, slots=True)
+class Describers:
+    """What makes the vectors of a point.
+
+    Attributes:
+        names: descriptors that need no weights; they run where the picture is decoded.
+        models: descriptors that have weights; they run here, on several pictures at a time.
+        side: pixels that the shorter side should have for all of them.
+    """
+
+    names: Sequence[str]
+    models: Sequence[Descriptor]
+    side: int
+
+
 Listing = Iterable[tuple[Source, ImageRef, Sequence[Row]]]
 
 
 class Decoder(Protocol):
     """What `decoders.DecoderPool` does for ingest."""
 
-    def decode(self, data: bytes, *, side: int) -> Image:
+    def describe(
+        self, data: bytes, *, side: int, names: Sequence[str] = (), pixels: bool = True
+    ) -> Described:
         """Raises ImageRejected."""
         ...
 
@@ -108,8 +134,8 @@ class _Entry:
 
 def ingest(
     engine: Engine,
-    descriptors: Sequence[Descriptor],
     decoder: Decoder,
+    describers: Describers,
     listing: Listing,
     *,
     limits: Limits,
@@ -120,6 +146,8 @@ def ingest(
     """Brings the index up to date with `listing`.
 
     Args:
+        decoder: reads pictures and runs the descriptors that need no weights.
+        describers: what makes the vectors of a point.
         listing: every image with its metadata rows, once.
         limits: files that are larger are refused unread.
         threads: how many describe at the same time.
@@ -130,7 +158,7 @@ def ingest(
         EngineError: the engine failed; all that the report counts is stored.
     """
     started = time.monotonic()
-    worker = _Worker(descriptors, decoder, limits)
+    worker = _Worker(decoder, describers, limits)
     pending: deque[Future[_Batch]] = deque()
     pool = ThreadPoolExecutor(threads, thread_name_prefix="lookalike-describe")
 
@@ -273,23 +301,21 @@ def _changed_fields(entry: _Entry) -> dict[str, Any]:
 class _Worker:
     """Reads, decodes and describes; safe to use from several threads."""
 
-    def __init__(self, descriptors: Sequence[Descriptor], decoder: Decoder, limits: Limits) -> None:
-        self._descriptors = descriptors
+    def __init__(self, decoder: Decoder, describers: Describers, limits: Limits) -> None:
         self._decoder = decoder
+        self._describers = describers
         self._limits = limits
-        self._side = max(descriptor.side for descriptor in descriptors)
 
     def describe(self, entries: Sequence[_Entry]) -> _Batch:
         batch = _Batch()
-        fresh: list[tuple[_Entry, Image]] = []
+        fresh: list[tuple[_Entry, Described]] = []
         for entry in entries:
             try:
                 data = self._read(entry)
-                digest = hashlib.sha256(data).hexdigest()
-                if entry.old is not None and entry.old.payload["image"]["sha256"] == digest:
+                if _is_the_same(entry, data):
                     self._same_bytes(entry, batch)
                 else:
-                    fresh.append((entry, self._decoder.decode(data, side=self._side)))
+                    fresh.append((entry, self._decode(data)))
             except ImageRejected as error:
                 batch.rejects.append(Reject(entry.ref.uri, error.reason, error.detail))
         if fresh:
@@ -303,6 +329,12 @@ class _Worker:
                 f"{entry.ref.size:,} bytes, and the limit is {self._limits.bytes:,}",
             )
         return entry.source.read(entry.ref)
+
+    def _decode(self, data: bytes) -> Described:
+        describers = self._describers
+        return self._decoder.describe(
+            data, side=describers.side, names=describers.names, pixels=bool(describers.models)
+        )
 
     def _same_bytes(self, entry: _Entry, batch: _Batch) -> None:
         """The file was touched or moved, and is the same."""
@@ -318,29 +350,33 @@ class _Worker:
         if entry.stale is not None:
             batch.stale.append(entry.stale)
 
-    def _describe(self, fresh: Sequence[tuple[_Entry, Image]], batch: _Batch) -> None:
-        images = [image for _, image in fresh]
-        descriptions = {d.spec.name: d.describe(images) for d in self._descriptors}
+    def _describe(self, fresh: Sequence[tuple[_Entry, Described]], batch: _Batch) -> None:
+        images = [described.image for _, described in fresh]
+        by_models = [(model.spec.name, model.describe(images)) for model in self._describers.models]
         now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        for i, (entry, image) in enumerate(fresh):
-            own: dict[str, Any] = {**_facts(entry, image), "indexed_at": now}
-            for description in descriptions.values():
-                if description.payload:
-                    own.update(description.payload[i])
+        for i, (entry, described) in enumerate(fresh):
+            own: dict[str, Any] = {**_facts(entry, described.image), "indexed_at": now}
+            vectors = {name: description.vectors[i] for name, description in by_models}
+            for name, description in described.descriptions.items():
+                vectors[name] = description.vectors[0]
+                own.update(description.payload[0])
             kept = {} if entry.old is None else entry.old.payload
-            batch.points.append(
-                Point(
-                    entry.id,
-                    {name: np.ascontiguousarray(d.vectors[i]) for name, d in descriptions.items()},
-                    {**kept, **(entry.fields or {}), "image": own},
-                )
-            )
+            payload = {**kept, **(entry.fields or {}), "image": own}
+            batch.points.append(Point(entry.id, vectors, payload))
             if entry.old is None and entry.stale is None:
                 batch.added += 1
             else:
                 batch.updated += 1
             if entry.stale is not None:
                 batch.stale.append(entry.stale)
+
+
+def _is_the_same(entry: _Entry, data: bytes) -> bool:
+    """Whether the index has described these very bytes."""
+    if entry.old is None:
+        return False
+    digest: str = entry.old.payload["image"]["sha256"]
+    return hashlib.sha256(data).hexdigest() == digest
 
 
 def _facts(entry: _Entry, image: Image) -> Mapping[str, Any]:

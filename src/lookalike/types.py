@@ -126,6 +126,14 @@ class Description:
 
 
 @dataclass(frozen=True, slots=True)
+class Described:
+    """A picture, and what descriptors said of it, by their names; one row each."""
+
+    image: Image
+    descriptions: Mapping[str, Description]
+
+
+@dataclass(frozen=True, slots=True)
 class Point:
     """What the engine stores for an image: its string id, its vectors by name, its payload."""
 

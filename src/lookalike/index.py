@@ -485,7 +485,7 @@ class Index:
         names = self._without_weights()
         everyone = {name: self._descriptor(name) for name in self.manifest.vectors}
         return ingest.Describers(
-            names=names,
+            names={name: self.manifest.vectors[name] for name in names},
             models=[one for name, one in everyone.items() if name not in names],
             side=max(one.side for one in everyone.values()),
         )

@@ -32,6 +32,8 @@ from lookalike.types import (
     Match,
     Payload,
     Point,
+    Vector,
+    VectorSpec,
 )
 
 LOOK_UP = 512
@@ -46,12 +48,12 @@ class Describers:
     """What makes the vectors of a point.
 
     Attributes:
-        names: descriptors that need no weights; they run where the picture is decoded.
+        names: descriptors that need no weights, by name; they run where the picture is decoded.
         models: descriptors that have weights; they run here, on several pictures at a time.
         side: pixels that the shorter side should have for all of them.
     """
 
-    names: Sequence[str]
+    names: Mapping[str, VectorSpec]
     models: Sequence[Descriptor]
     side: int
 
@@ -333,7 +335,7 @@ class _Worker:
     def _decode(self, data: bytes) -> Described:
         describers = self._describers
         return self._decoder.describe(
-            data, side=describers.side, names=describers.names, pixels=bool(describers.models)
+            data, side=describers.side, names=list(describers.names), pixels=bool(describers.models)
         )
 
     def _same_bytes(self, entry: _Entry, batch: _Batch) -> None:
@@ -356,9 +358,10 @@ class _Worker:
         now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         for i, (entry, described) in enumerate(fresh):
             own: dict[str, Any] = {**_facts(entry, described.image), "indexed_at": now}
-            vectors = {name: description.vectors[i] for name, description in by_models}
-            for name, description in described.descriptions.items():
-                vectors[name] = description.vectors[0]
+            vectors: dict[str, Vector] = {name: one.vectors[i] for name, one in by_models}
+            for name, spec in self._describers.names.items():
+                description = described.descriptions[name]
+                vectors[name] = description.vectors[0].astype(spec.datatype)
                 own.update(description.payload[0])
             kept = {} if entry.old is None else entry.old.payload
             payload = {**kept, **(entry.fields or {}), "image": own}

@@ -41,14 +41,16 @@ def hits_table(title: str, hits: Hits) -> Table:
     table.add_column("score", justify="right", no_wrap=True)
     for aspect in hits.weights:
         table.add_column(aspect, justify="right", no_wrap=True)
-    table.add_column("fields", ratio=3, no_wrap=True, overflow="ellipsis", style="dim")
+    fields = [Text(printable(details(hit.payload))) for hit in hits]
+    if any(fields):
+        table.add_column("fields", ratio=3, no_wrap=True, overflow="ellipsis", style="dim")
     for rank, hit in enumerate(hits, 1):
         table.add_row(
             str(rank),
             Text(printable(caption(hit.id, hit.payload))),
             f"{hit.score:.3f}",
             *(f"{hit.scores[aspect]:.3f}" for aspect in hits.weights),
-            Text(printable(details(hit.payload))),
+            *(fields[rank - 1 : rank] if any(fields) else ()),
         )
     return table
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 Pixels: TypeAlias = NDArray[np.uint8]
 """(height, width, 3), sRGB, upright."""
 
-Vector: TypeAlias = NDArray[np.float32]
-"""(size,)"""
+Vector: TypeAlias = NDArray[np.float32] | NDArray[np.uint8]
+"""(size,), of the datatype of its `VectorSpec`."""
 
 Payload: TypeAlias = Mapping[str, Any]
 """JSON values: the user's own fields at the top level, ours under `image`."""

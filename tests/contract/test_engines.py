@@ -76,7 +76,7 @@ def point(i: int) -> Point:
         del payload["price"]
     bits = np.random.default_rng(i).integers(0, 2, 64).astype(np.uint8)
     vectors = {"style": vector(i, 24), "color": vector(10_000 + i, 8), "phash": bits}
-    return Point(f"photos/{i}.jpg", vectors, payload)  # type: ignore[arg-type]
+    return Point(f"photos/{i}.jpg", vectors, payload)
 
 
 @pytest.fixture(params=ENGINES)

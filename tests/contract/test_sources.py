@@ -1,0 +1,71 @@
+"""What every source must do, over the forms that the local one takes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from lookalike.errors import ImageRejected
+from lookalike.protocols import Source
+from lookalike.sources import open_source
+from lookalike.types import ImageRef
+from tests.pictures import folder_of
+
+
+@pytest.fixture(params=["{}", "{}/", "file://{}", "{}/**/*.jpg", "{}/b/*"])
+def source(request: pytest.FixtureRequest, tmp_path: Path) -> Source:
+    folder_of(tmp_path / "a", 3)
+    folder_of(tmp_path / "b" / "c", 3)
+    folder_of(tmp_path / "b", 2, first=10)
+    return open_source(request.param.format(tmp_path))
+
+
+def test_it_lists_each_image_once_in_an_order_that_stays(source: Source) -> None:
+    refs = list(source.refs())
+    assert len({ref.uri for ref in refs}) == len(refs) >= 2
+    assert list(source.refs()) == refs
+
+
+def test_what_it_lists_it_has_covers_and_reads(source: Source) -> None:
+    for ref in source.refs():
+        assert source.covers(ref.uri)
+        assert source.has(ref.uri)
+        assert len(source.read(ref)) == ref.size
+        assert ref.uri.startswith(source.root)
+
+
+def test_what_is_gone_it_covers_and_has_not(source: Source) -> None:
+    ref = next(source.refs())
+    Path(ref.uri).unlink()
+    assert source.covers(ref.uri)
+    assert not source.has(ref.uri)
+    with pytest.raises(ImageRejected, match="unreadable: No such file"):
+        source.read(ref)
+
+
+def test_what_is_elsewhere_is_none_of_its(source: Source, tmp_path: Path) -> None:
+    assert not source.covers("/elsewhere/a.jpg")
+    assert not source.covers(str(tmp_path) + "-twin/a.jpg")
+
+
+def test_the_etag_changes_with_the_file(source: Source) -> None:
+    before = next(source.refs())
+    Path(before.uri).write_bytes(Path(before.uri).read_bytes() + b"x")
+    os.utime(before.uri, (5, 5))
+    after = next(ref for ref in source.refs() if ref.uri == before.uri)
+    assert after.etag != before.etag
+
+
+def test_a_file_is_a_source_too_whatever_its_name(tmp_path: Path) -> None:
+    name = tmp_path / "odd [1]*.jpg"
+    name.write_bytes(b"x")
+    assert [ref.uri for ref in open_source(str(name)).refs()] == [str(name)]
+
+
+def test_a_folder_that_cannot_be_listed_is_one_reject(tmp_path: Path) -> None:
+    folder_of(tmp_path / "a", 1)
+    source = open_source(str(tmp_path))
+    with pytest.raises(ImageRejected, match="unreadable"):
+        source.read(ImageRef(str(tmp_path / "a" / "gone"), etag="", size=0))

@@ -1,0 +1,54 @@
+"""The docs say what is so: links lead somewhere, names exist, the README's Python runs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import lookalike
+from lookalike.index import Index
+from tests.pictures import draw, folder_of
+
+ROOT = Path(__file__).parents[1]
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), target
+
+
+def test_every_public_name_exists_and_is_documented() -> None:
+    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    for name in lookalike.__all__:
+        assert getattr(lookalike, name) is not None
+        assert f"`{name}`" in page, name
+    for name, member in vars(Index).items():
+        if not name.startswith("_") and name not in ("engine", "manifest", "notice"):
+            documented = member.fget if isinstance(member, property) else member
+            assert getattr(documented, "__doc__", None), name
+            assert name in page, f"docs/python.md does not mention Index.{name}"
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        _ = lookalike.Nothing
+
+
+def test_the_readme_s_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.S)
+    assert code
+    monkeypatch.chdir(tmp_path)
+    folder_of(tmp_path / "photos", 4)
+    draw(2).save("query.jpg")
+    Path("catalog.csv").write_text("file,price\n" + "".join(f"{i:03}.jpg,{i}\n" for i in range(4)))
+    Index.open("shop.index", model="layout").close()
+    exec(code[1], {})  # noqa: S102 -- it is our own README
+
+
+def test_figures_name_scripts_that_exist() -> None:
+    table = (ROOT / "README.md").read_text("utf-8").partition("## Figures")[2]
+    scripts = set(re.findall(r"\| `(\w+)` \|", table))
+    there = {p.stem for p in (ROOT / "benchmarks").glob("*.py") if not p.stem.startswith("_")}
+    assert scripts == there

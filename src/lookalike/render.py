@@ -15,7 +15,7 @@ from rich.text import Text
 
 from lookalike.ingest import IngestReport
 from lookalike.sheet import caption, details
-from lookalike.types import Hits, Point
+from lookalike.types import Hit, Hits, Point
 
 SHOWN = 10
 """Rejects and warnings that a summary lists."""
@@ -27,7 +27,8 @@ def printable(text: str) -> str:
 
 
 def hits_table(title: str, hits: Hits) -> Table:
-    """One row a hit: rank, name, score, score by aspect, some fields."""
+    """One row a hit: rank, id, score, score by aspect where there are several, name and fields."""
+    aspects = list(hits.weights) if len(hits.weights) > 1 else []
     table = Table(
         title=Text(printable(title)),
         title_justify="left",
@@ -35,24 +36,36 @@ def hits_table(title: str, hits: Hits) -> Table:
         box=box.SIMPLE_HEAD,
         expand=True,
         pad_edge=False,
+        padding=(0, 1, 0, 0),
     )
     table.add_column("#", justify="right", style="dim", no_wrap=True)
-    table.add_column("image", ratio=2, no_wrap=True, overflow="ellipsis")
+    table.add_column("id", no_wrap=True)
     table.add_column("score", justify="right", no_wrap=True)
-    for aspect in hits.weights:
+    for aspect in aspects:
         table.add_column(aspect, justify="right", no_wrap=True)
-    fields = [Text(printable(details(hit.payload))) for hit in hits]
+    fields = [_fields(hit) for hit in hits]
     if any(fields):
-        table.add_column("fields", ratio=3, no_wrap=True, overflow="ellipsis", style="dim")
+        table.add_column("fields", ratio=1, no_wrap=True, overflow="ellipsis", style="dim")
     for rank, hit in enumerate(hits, 1):
         table.add_row(
             str(rank),
-            Text(printable(caption(hit.id, hit.payload))),
+            Text(_end(printable(hit.id))),
             f"{hit.score:.3f}",
-            *(f"{hit.scores[aspect]:.3f}" for aspect in hits.weights),
+            *(f"{hit.scores[aspect]:.3f}" for aspect in aspects),
             *(fields[rank - 1 : rank] if any(fields) else ()),
         )
     return table
+
+
+def _fields(hit: Hit) -> Text:
+    named = {"name", "title"} & hit.payload.keys()
+    name = [caption(hit.id, hit.payload)] if named else []
+    return Text(printable(" · ".join([*name, *filter(None, [details(hit.payload)])])))
+
+
+def _end(id: str, most: int = 36) -> str:
+    """The end of a long id: of an address it is what tells images apart."""
+    return id if len(id) <= most else "…" + id[1 - most :]
 
 
 def hits_footer(hits: Hits) -> str:

@@ -67,9 +67,9 @@ def _card(rank: int, hit: Hit, thumbnail: Thumbnail) -> str:
         f'<i style="background:{escape(str(color["hex"]))};flex:{color["share"]}"></i>'
         for color in hit.payload["image"].get("colors", ())
     )
-    name, id = _text(caption(hit.id, hit.payload)), _text(hit.id)
+    name, score = _text(caption(hit.id, hit.payload)), f"{hit.score:.3f}"
     return f"""<figure><div class=picture>{picture}</div><div class=colors>{colors}</div>
-<figcaption><b>{rank}</b> <span title="{name} ({id})">{name}</span><s>{hit.score:.3f}</s></figcaption>
+<figcaption><b>{rank}</b> <span title="{_text(hit.id)}">{name}</span><s>{score}</s></figcaption>
 <p>{_text(details(hit.payload))}</p>{bars}</figure>"""
 
 

@@ -10,37 +10,31 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
-from lookalike import descriptors, filters, ingest, query
+from lookalike import descriptors, filters, ingest, listing, query
 from lookalike.decoders import DecoderPool
 from lookalike.descriptors import HUB, ModelChoice
 from lookalike.engines import open_engine
-from lookalike.errors import InputError, ModelError, NotFound, QueryError, SourceError
+from lookalike.errors import InputError, NotFound, QueryError
 from lookalike.fields import Field, fields_of, parse_value
 from lookalike.images import encode_thumbnail
 from lookalike.ingest import IngestReport
 from lookalike.manifest import Manifest
-from lookalike.metadata import MatchSummary, MetadataTable, Problem, read_metadata
-from lookalike.protocols import DescribesColor, DescribesText, Descriptor, Engine, Source
-from lookalike.sources import open_source
+from lookalike.metadata import read_metadata
+from lookalike.models import Models
+from lookalike.protocols import Engine
+from lookalike.targets import ImageInput, Targets, decode
 from lookalike.types import (
     FieldType,
     Filter,
     HasId,
     Hit,
     Hits,
-    Image,
-    ImageRef,
     Limits,
-    Near,
     Not,
     Point,
     Query,
-    Vector,
     join,
 )
-
-ImageInput: TypeAlias = str | os.PathLike[str] | bytes
-"""A query image: the path of a file, or a file's bytes."""
 
 Progress: TypeAlias = Callable[[IngestReport, int | None], None]
 """Called after every batch with the report so far, and the number of inputs once it is known."""
@@ -62,16 +56,15 @@ class Index:
         self,
         engine: Engine,
         manifest: Manifest,
-        choice: ModelChoice,
+        models: Models,
         decoder: DecoderPool,
     ) -> None:
         self.engine = engine
         self.manifest = manifest
         self.notice: str | None = None
         """What the user should know of how it was opened, in one line; None mostly."""
-        self._choice = choice
+        self._models = models
         self._decoder = decoder
-        self._loaded: dict[str, Descriptor] = {}
 
     # --- opening and closing ----------------------------------------------------------------
 
@@ -125,8 +118,7 @@ class Index:
                 index = cls._create(engine, choice, decoder)
             else:
                 manifest = Manifest.from_json(stored, os.fspath(url))
-                _check_model(manifest, choice)
-                index = cls(engine, manifest, choice, decoder)
+                index = cls(engine, manifest, Models(manifest, choice), decoder)
                 engine.info()  # takes the index, or says who has it
             undo.pop_all()
         return index
@@ -135,7 +127,7 @@ class Index:
     def _create(cls, engine: Engine, choice: ModelChoice, decoder: DecoderPool) -> Index:
         decoder.start(descriptors.ALWAYS)  # while the model loads
         semantic, notice = descriptors.choose_semantic(choice)
-        own = [semantic, *map(descriptors.load, descriptors.ALWAYS)]
+        own = (semantic, *map(descriptors.load, descriptors.ALWAYS))
         folder = None if choice.model_dir is None else str(choice.model_dir)
         manifest = Manifest.of([descriptor.spec for descriptor in own], folder)
         engine.create(list(manifest.vectors.values()))
@@ -143,9 +135,8 @@ class Index:
             if field.name != "image.id":  # found by its point id
                 engine.create_field_index(field.path, field.type)
         engine.write_manifest(manifest.to_json())
-        index = cls(engine, manifest, choice, decoder)
+        index = cls(engine, manifest, Models(manifest, choice, own), decoder)
         index.notice = notice
-        index._loaded = {descriptor.spec.name: descriptor for descriptor in own}
         return index
 
     def close(self) -> None:
@@ -191,31 +182,31 @@ class Index:
             DiskFull: too little space; what the report would count is stored.
         """
         started = time.monotonic()
-        self._decoder.start(self._without_weights())  # while the model loads
-        opened = [open_source(os.fspath(source)) for source in sources]
-        if next(_refs(opened), None) is None:
-            named = ", ".join(os.fspath(source) for source in sources)
-            raise SourceError(f"There is nothing to index in {named}.")
+        self._decoder.start(self._models.without_weights)  # while the model loads
+        opened = listing.open_sources(sources)
         report = IngestReport(model=self.manifest.semantic.model)
         with ExitStack() as stack:
             if metadata is None:
-                listing: ingest.Listing = ((source, ref, ()) for source, ref in _refs(opened))
+                images: ingest.Listing = ((source, ref, ()) for source, ref in listing.refs(opened))
                 total = ingest.count_in_background(opened) if progress else lambda: None
             else:
+                known = self.manifest.fields
+                declared = listing.declared_types(field_types or {}, known)
                 table = stack.enter_context(
-                    read_metadata(
-                        Path(metadata),
-                        id_field=id_field,
-                        known=self.manifest.fields,
-                        declared=self._declared(field_types or {}),
-                    )
+                    read_metadata(Path(metadata), id_field=id_field, known=known, declared=declared)
                 )
-                listing, total = self._joined(table, opened, report)
+                count, left_out = listing.match(table, opened)
+                report.warnings.extend(left_out)
+                self._learn(table.fields)
+                images = (
+                    (listing.source_of(ref, opened), ref, rows) for ref, rows in table.matched()
+                )
+                total = lambda: count  # noqa: E731
             ingest.ingest(
                 self.engine,
                 self._decoder,
-                self._describers(),
-                listing,
+                self._models.describers(),
+                images,
                 limits=self._decoder.limits,
                 threads=self._decoder.size,
                 report=report,
@@ -301,23 +292,29 @@ class Index:
             raise QueryError(
                 f"limit is {limit} and offset {offset}: ask for at least 1 image, from 0 on."
             )
-        targets, meant = self._targets(image, id, text, color, weights)
+        targets = Targets(self.manifest, self._models)
+        if image is not None:
+            targets.add_image(image, self._decoder)
+        if id is not None:
+            names = list(self.manifest.aspects.values())
+            targets.add_stored(self._require(id, vectors=names).vectors)
+        if text is not None:
+            targets.add_text(text)
+        if color:
+            targets.set_colors([color] if isinstance(color, str) else color)
         chosen = query.choose_weights(
-            weights, targets=list(targets), meant=meant, aspects=list(self.manifest.aspects)
+            weights,
+            targets=list(targets.parts),
+            meant=targets.meant,
+            aspects=list(self.manifest.aspects),
         )
-        aspects = list(chosen)
-        near = tuple(
-            Near(self.manifest.aspects[aspect], targets[aspect](), chosen[aspect])
-            for aspect in aspects
-        )
-        asked = query.run(
-            self.engine, Query(near, self._filter(where, leave_out=id), limit, offset)
-        )
+        passing = self._filter(where, leave_out=id)
+        found = query.run(self.engine, Query(targets.near(chosen), passing, limit, offset))
         hits = tuple(
-            Hit(row.id, row.score, dict(zip(aspects, row.scores, strict=True)), row.payload)
-            for row in asked.answer.rows
+            Hit(row.id, row.score, dict(zip(chosen, row.scores, strict=True)), row.payload)
+            for row in found.answer.rows
         )
-        return Hits(hits, asked.complete, chosen, (time.perf_counter() - started) * 1e3)
+        return Hits(hits, found.complete, chosen, (time.perf_counter() - started) * 1e3)
 
     def facets(
         self, field: str, *, where: str | None = None, limit: int = 100
@@ -399,100 +396,9 @@ class Index:
         Raises:
             InputError: there is no such file, or it cannot be read.
         """
-        return encode_thumbnail(self._decode(image, side).pixels, side)
+        return encode_thumbnail(decode(image, self._decoder, side).pixels, side)
 
     # --- inside -----------------------------------------------------------------------------
-
-    def _targets(
-        self,
-        image: ImageInput | None,
-        id: str | None,
-        text: str | None,
-        color: str | Sequence[str] | None,
-        weights: Mapping[str, float] | str | None,
-    ) -> tuple[dict[str, Callable[[], Vector]], list[str]]:
-        """For each aspect how to get its target, and the aspects that are meant if none is named.
-
-        Getting is put off until the weights are known: an aspect that does not count need not
-        be described.
-        """
-        parts: dict[str, list[Callable[[], Vector]]] = {}
-        meant: dict[str, None] = {}
-        if image is not None:
-            side = max(self._descriptor(name).side for name in self.manifest.aspects.values())
-            decoded = self._decode(image, side)
-            for aspect in self.manifest.aspects:
-                parts.setdefault(aspect, []).append(self._describing(aspect, decoded))
-            meant["semantic"] = None
-        if id is not None:
-            stored = self._require(id, vectors=list(self.manifest.aspects.values())).vectors
-            for aspect, name in self.manifest.aspects.items():
-                parts.setdefault(aspect, []).append(lambda name=name: stored[name])  # type: ignore[misc]
-            meant["semantic"] = None
-        if text is not None:
-            words = self._text_descriptor()
-            parts.setdefault("semantic", []).append(lambda: words.describe_text([text])[0])
-            meant["semantic"] = None
-        if color:
-            parts["color"] = [self._color(color)]
-            meant["color"] = None
-        return {aspect: _combined(several) for aspect, several in parts.items()}, list(meant)
-
-    def _describing(self, aspect: str, image: Image) -> Callable[[], Vector]:
-        name = self.manifest.aspects[aspect]
-        return lambda: self._descriptor(name).describe([image]).vectors[0]
-
-    def _text_descriptor(self) -> DescribesText:
-        spec = self.manifest.semantic
-        descriptor = self._descriptor(spec.name)
-        if not isinstance(descriptor, DescribesText):
-            raise QueryError(
-                f"This index was made with {spec.model}, which knows no words: search by image "
-                "or colour, or index into a new folder with `--model clip`."
-            )
-        return descriptor
-
-    def _color(self, color: str | Sequence[str]) -> Callable[[], Vector]:
-        names = [color] if isinstance(color, str) else list(color)
-        parsed = query.parse_colors(names)
-        descriptor = self._descriptor(self.manifest.aspects["color"])
-        assert isinstance(descriptor, DescribesColor)  # noqa: S101 -- ours always does
-        return lambda: descriptor.describe_color(parsed)
-
-    def _decode(self, image: ImageInput, side: int) -> Image:
-        if not isinstance(image, bytes):
-            path = os.fspath(image)
-            source = open_source(path)
-            refs = list(source.refs())
-            if len(refs) != 1:
-                raise QueryError(f"{path} is not one image: give a file.")
-            image = source.read(refs[0])
-        return self._decoder.decode(image, side=side)
-
-    def _descriptor(self, name: str) -> Descriptor:
-        if name not in self._loaded:
-            semantic = name == self.manifest.semantic.name
-            descriptor = (
-                descriptors.load_semantic(_recorded(self.manifest, self._choice))
-                if semantic
-                else descriptors.load(name)
-            )
-            self.manifest.require(descriptor.spec)
-            self._loaded[name] = descriptor
-        return self._loaded[name]
-
-    def _describers(self) -> ingest.Describers:
-        names = self._without_weights()
-        everyone = {name: self._descriptor(name) for name in self.manifest.vectors}
-        return ingest.Describers(
-            names={name: self.manifest.vectors[name] for name in names},
-            models=[one for name, one in everyone.items() if name not in names],
-            side=max(one.side for one in everyone.values()),
-        )
-
-    def _without_weights(self) -> list[str]:
-        known = descriptors.names()
-        return [name for name in self.manifest.vectors if name in known]
 
     def _filter(self, where: str | None, *, leave_out: str | None = None) -> Filter | None:
         parsed = None if where is None else filters.parse(where, self.fields)
@@ -503,87 +409,21 @@ class Index:
             return point
         raise NotFound(f"There is no image with the id {id!r} in this index.")
 
+    def _learn(self, types: Mapping[str, FieldType]) -> None:
+        """Makes fields known and fast to filter by, before any point has them."""
+        manifest = self.manifest.with_fields(types)
+        fields = fields_of(manifest.fields)
+        for name in types:
+            self.engine.create_field_index(fields[name].path, fields[name].type)
+        if manifest != self.manifest:
+            self.engine.write_manifest(manifest.to_json())
+            self.manifest = manifest
+
     def _values(self, name: str, type: FieldType) -> int | None:
         """How many different values a field has, up to 1,000; None for numbers and dates."""
         if type in (FieldType.FLOAT, FieldType.DATETIME):
             return None
         return len(self.engine.facet(self.fields[name].path, limit=1000))
-
-    def _declared(self, types: Mapping[str, FieldType | str]) -> dict[str, FieldType]:
-        """The types that the user sets, which must not contradict those the index has."""
-        declared = {}
-        for name, type in types.items():
-            if type not in list(FieldType):
-                raise InputError(
-                    f"{type!r} is no type for {name}; there are {', '.join(FieldType)}."
-                )
-            own = self.manifest.fields.get(name, type)
-            if own != type:
-                raise InputError(
-                    f"{name} is a {own} in this index and stays one: index into a new folder to "
-                    f"make it a {type}."
-                )
-            declared[name] = FieldType(type)
-        return declared
-
-    def _joined(
-        self, table: MetadataTable, sources: Sequence[Source], report: IngestReport
-    ) -> tuple[ingest.Listing, Callable[[], int | None]]:
-        """The listing with its metadata rows; the manifest learns the fields before any write."""
-
-        def source_of(ref: ImageRef) -> Source:
-            return next(source for source in sources if source.covers(ref.uri))
-
-        summary = table.match((ref for _, ref in _refs(sources)), lambda ref: source_of(ref).root)
-        report.warnings.extend(table.problems)
-        report.warnings.extend(_unused(summary))
-        manifest = self.manifest.with_fields(table.fields)
-        fields = fields_of(manifest.fields)
-        for name in table.fields:
-            self.engine.create_field_index(fields[name].path, fields[name].type)
-        if manifest != self.manifest:
-            self.engine.write_manifest(manifest.to_json())
-            self.manifest = manifest
-        listing = ((source_of(ref), ref, rows) for ref, rows in table.matched())
-        return listing, lambda: summary.images
-
-
-def _refs(sources: Sequence[Source]) -> Iterator[tuple[Source, ImageRef]]:
-    """Every image of the sources once: what an earlier source has is not listed again."""
-    for i, source in enumerate(sources):
-        for ref in source.refs():
-            if not any(earlier.has(ref.uri) for earlier in sources[:i]):
-                yield source, ref
-
-
-def _unused(summary: MatchSummary) -> Iterator[Problem]:
-    """What to say of the rows that found no image."""
-    if summary.unmatched:
-        examples = ", ".join(summary.unmatched_examples)
-        yield Problem(
-            0, f"{summary.unmatched:,} rows name no image that is here, such as {examples}"
-        )
-
-
-def _combined(parts: Sequence[Callable[[], Vector]]) -> Callable[[], Vector]:
-    return parts[0] if len(parts) == 1 else lambda: query.combine([part() for part in parts])
-
-
-def _check_model(manifest: Manifest, choice: ModelChoice) -> None:
-    """Raises ModelError where a model was asked for that is not the index's own."""
-    own = manifest.semantic.model
-    if choice.model is None or descriptors.full_name(choice.model) == own.lower():
-        return
-    raise ModelError(
-        f"This index was made with {own} and {choice.model} was asked for: leave out the model "
-        "to use the index's own, or index into a new folder with the other."
-    )
-
-
-def _recorded(manifest: Manifest, choice: ModelChoice) -> ModelChoice:
-    """The choice that finds the index's own model again."""
-    folder = choice.model_dir or (Path(manifest.model_dir) if manifest.model_dir else None)
-    return ModelChoice(manifest.semantic.model, folder, choice.cache_dir, choice.hub)
 
 
 def _threads() -> int:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -177,3 +178,35 @@ def test_owner_is_gone_after_close(folder: Path) -> None:
     engine.close()
     engine.close()
     assert not (folder / "owner.json").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", [0.05, 0.5, 1.5, 3.0])
+def test_a_kill_while_optimizing_loses_nothing(tmp_path: Path, moment: float) -> None:
+    writer = run(
+        """
+        import numpy as np
+        from lookalike.types import Distance, Point, VectorSpec
+        engine.create([VectorSpec("v", "semantic", 512, Distance.COSINE, "float32", "t", "1")])
+        rng = np.random.default_rng(0)
+        for first in range(0, 12000, 500):
+            engine.upsert([
+                Point(str(i), {"v": rng.standard_normal(512).astype("f4")}, {"image": {"id": str(i)}})
+                for i in range(first, first + 500)
+            ])
+        print("optimizing", flush=True)
+        engine.optimize()
+        """,
+        str(tmp_path / "index"),
+    )
+    assert writer.stdout is not None
+    assert writer.stdout.readline() == "optimizing\n"
+    time.sleep(moment)
+    writer.kill()
+    writer.wait()
+    engine = EdgeEngine(tmp_path / "index")
+    assert engine.count() == 12_000
+    engine.optimize()
+    assert engine.info()["indexed_vectors"] > 0
+    assert len({one.id for batch in engine.scroll() for one in batch}) == 12_000
+    engine.close()

@@ -100,13 +100,14 @@ class EdgeEngine:
         draft.replace(self.path / "manifest.json")
 
     def create(self, vectors: Sequence[VectorSpec]) -> None:
-        shard = self.path / "shard"
+        shard, draft = self.path / "shard", self.path / "shard.new"
         if shard.exists():  # from a creation that was cut off before it wrote the manifest
             with _translated(self.path):
                 qe.EdgeShard.load(str(shard)).close()  # raises where another process is at it
             shutil.rmtree(shard)
+        shutil.rmtree(draft, ignore_errors=True)
         try:
-            shard.mkdir(parents=True)
+            draft.mkdir(parents=True)
         except OSError as error:
             raise EngineError(
                 f"The index folder {self.path} cannot be made ({error.strerror}): name another."
@@ -116,8 +117,11 @@ class EdgeEngine:
             vectors={spec.name: _params(spec) for spec in vectors},
             hnsw_config=qe.HnswIndexConfig(m=16, ef_construct=128, full_scan_threshold=10_000),
         )
+        # Made under another name, so that a shard is whole as soon as it is there.
         with _translated(self.path):
-            self._hold(qe.EdgeShard.create(str(shard), config))
+            qe.EdgeShard.create(str(draft), config).close()
+            draft.rename(shard)
+            self._hold(qe.EdgeShard.load(str(shard)))
 
     # --- writing ----------------------------------------------------------------------------
 

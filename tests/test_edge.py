@@ -191,7 +191,7 @@ def test_a_kill_while_optimizing_loses_nothing(tmp_path: Path, moment: float) ->
         rng = np.random.default_rng(0)
         for first in range(0, 12000, 500):
             engine.upsert([
-                Point(str(i), {"v": rng.standard_normal(512).astype("f4")}, {"image": {"id": str(i)}})
+                Point(str(i), {"v": rng.random(512).astype("f4")}, {"image": {"id": str(i)}})
                 for i in range(first, first + 500)
             ])
         print("optimizing", flush=True)

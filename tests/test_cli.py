@@ -17,6 +17,7 @@ import click
 import pytest
 
 from lookalike import cli
+from lookalike.index import Index
 from tests.pictures import draw, folder_of
 
 ROOT = Path(__file__).parents[1]
@@ -133,6 +134,23 @@ def test_without_weights_it_falls_back_quickly_and_says_so(tmp_path: Path) -> No
     again = lookalike("index", photos, "--index", tmp_path / "i", env=env)
     assert again.stderr == ""
     assert "layout" in again.stdout
+
+
+def test_paths_that_hold_nothing(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    at = ("--index", tmp_path / "i", "--model", "layout")
+    assert "There is nothing to index in" in error("index", tmp_path / "empty", *at)
+    assert "nowhere does not exist" in error("index", tmp_path / "nowhere", *at)
+    assert "nothing here reads s3://" in error("index", "s3://bucket/prefix", *at)
+
+
+def test_a_second_process_is_told_who_has_the_index(shop: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "index"
+    shutil.copytree(shop / "index", copy)
+    with Index.open(copy):
+        told = error("stats", "--index", copy, code=1)
+    assert f"in use by process {os.getpid()} (" in told
+    lookalike("stats", "--index", copy)
 
 
 # --- search ---------------------------------------------------------------------------------

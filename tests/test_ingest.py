@@ -120,6 +120,7 @@ def test_a_file_that_went_bad_keeps_its_entry(index: Index, photos: Path) -> Non
 def test_what_is_no_picture_by_its_name_is_passed_over(index: Index, photos: Path) -> None:
     for name in ("notes.txt", "table.csv", "clip.mp4"):
         (photos / name).write_text("x")
+    (photos / "LICENSE").write_text("Permission is granted …")
     (photos / ".thumbnails").mkdir()
     draw(1).save(photos / ".thumbnails" / "a.jpg")
     draw(70).save(photos / ".hidden.jpg")

@@ -92,7 +92,11 @@ def decode(
         ImageRejected: for whatever reason the bytes do not make a picture; nothing else.
     """
     check_bytes(data, limits)
-    format = _sniff(data)
+    format = format_of(data)
+    if format is None:
+        raise ImageRejected(
+            Reason.UNSUPPORTED_FORMAT, f"the content is none of {', '.join(_PLUGINS)}"
+        )
     _check_whole(data, format)
     with _refusals(format, limits), _pillow(limits.pixels):
         _register(format)
@@ -153,8 +157,8 @@ def encode_thumbnail(pixels: Pixels, side: int) -> bytes:
 # --- which format, and Pillow's settings ------------------------------------------------------
 
 
-def _sniff(data: bytes) -> str:
-    """The format by content; its name never counts."""
+def format_of(data: bytes) -> str | None:
+    """The format by the first 512 bytes of a file, None if it is none of ours."""
     for magic, format in _MAGIC.items():
         if data.startswith(magic):
             return format
@@ -167,7 +171,7 @@ def _sniff(data: bytes) -> str:
             return "AVIF"
         if brands & _HEIF_BRANDS:
             return "HEIF"
-    raise ImageRejected(Reason.UNSUPPORTED_FORMAT, f"the content is none of {', '.join(_PLUGINS)}")
+    return None
 
 
 def _check_whole(data: bytes, format: str) -> None:

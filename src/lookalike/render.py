@@ -134,6 +134,7 @@ def progress_bar(console: Console) -> Iterator[Callable[[IngestReport, int | Non
         yield None
         return
     columns = (
+        TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[speed]:,.0f} images/s"),
@@ -141,11 +142,14 @@ def progress_bar(console: Console) -> Iterator[Callable[[IngestReport, int | Non
         TextColumn("{task.fields[rejected]:,} rejected"),
     )
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=None, speed=0.0, rejected=0)
+        task = bar.add_task("reading", total=None, speed=0.0, rejected=0)
 
         def show(report: IngestReport, total: int | None) -> None:
             bar.update(
                 task,
+                # The engine holds the interpreter while it builds: say so before.
+                description="building the search graph" if report.done == total else "reading",
+                refresh=report.done == total,
                 completed=report.done,
                 total=total,
                 speed=report.images_per_second,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import fnmatch
 import glob
 import mimetypes
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lookalike.errors import ImageRejected, Reason, SourceError
+from lookalike.images import format_of
 from lookalike.protocols import Source
 from lookalike.types import ImageRef
 
@@ -69,9 +71,9 @@ class _Local:
 class Folder(_Local):
     """Every file below a folder that may be a picture.
 
-    Passed over: what is not a regular file, hidden folders, and files whose name says that they
-    are something else (text, video, sound, a document). Links to files are followed, links to
-    folders are not. A file without an extension, or with an unknown one, may be a picture.
+    Passed over: what is not a regular file, hidden folders, files whose name says that they are
+    something else (text, video, sound, a document), and files without an extension whose content
+    is no picture either, such as LICENSE. Links to files are followed, links to folders are not.
     """
 
     def __init__(self, root: str) -> None:
@@ -97,7 +99,7 @@ class Folder(_Local):
             if entry.is_dir(follow_symlinks=False):
                 if not entry.name.startswith("."):
                     yield from self._below(entry.path)
-            elif _may_be_picture(entry.name) and entry.is_file():
+            elif _may_be_picture(entry.name) and entry.is_file() and _seems_picture(entry):
                 yield _ref(entry.path, entry.stat())
 
 
@@ -133,6 +135,17 @@ def _fixed_part(pattern: str) -> str:
 def _may_be_picture(name: str) -> bool:
     guess, _ = _TYPES.guess_type(name)
     return guess is None or guess.startswith("image/")
+
+
+def _seems_picture(entry: os.DirEntry[str]) -> bool:
+    """Whether a file is a picture by its name, or by its content where the name says nothing."""
+    if os.path.splitext(entry.name)[1]:
+        return True
+    try:
+        with builtins.open(entry.path, "rb") as file:
+            return format_of(file.read(512)) is not None
+    except OSError:
+        return True  # reading it says why it is refused
 
 
 def _ref(path: str, stat: os.stat_result) -> ImageRef:

@@ -274,7 +274,9 @@ def test_update_delete_and_optimize(shop: Path, tmp_path: Path) -> None:
     assert payload["price"] == 99
     assert "name" not in payload
     assert "no field 'size'" in error("update", "sku-5", *at, "--set", "size=3")
-    assert '"dear" is not a number' in error("update", "sku-5", *at, "--set", "price=dear")
+    assert 'price is a float in this index, and "dear" is not a number' in error(
+        "update", "sku-5", *at, "--set", "price=dear"
+    )
     assert lookalike("delete", "sku-5", "sku-6", "nobody", *at).stdout == "removed 2 of 3\n"
     assert documents("stats", *at)["images"] == 14
     lookalike("optimize", *at)

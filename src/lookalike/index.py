@@ -114,6 +114,7 @@ class Index:
         with ExitStack() as undo:
             decoder = DecoderPool(threads or _threads(), limits=limits or Limits())
             undo.callback(decoder.close)
+            undo.callback(engine.close)
             if stored is None:
                 index = cls._create(engine, choice, decoder)
             else:
@@ -215,8 +216,7 @@ class Index:
             if not report.interrupted:
                 if prune:
                     ingest.prune(self.engine, opened, report)
-                if report.added or report.updated:
-                    self.engine.optimize()
+                self.engine.optimize()  # also what a run that was killed left undone
         report.seconds = time.monotonic() - started
         return report
 
@@ -235,13 +235,10 @@ class Index:
                     f"There is no field {name!r} to set; this index has "
                     f"{', '.join(own) or 'none yet, metadata brings them'}."
                 )
-        try:
-            values = {
-                name: None if value is None else parse_value(own[name], value)
-                for name, value in fields.items()
-            }
-        except InputError as error:
-            raise InputError(f"{error}, and {', '.join(fields)} must fit the index.") from error
+        values = {
+            name: None if value is None else _fitting(name, own[name], value)
+            for name, value in fields.items()
+        }
         self.engine.set_payload(id, values)
 
     def delete(self, ids: Sequence[str]) -> int:
@@ -424,6 +421,13 @@ class Index:
         if type in (FieldType.FLOAT, FieldType.DATETIME):
             return None
         return len(self.engine.facet(self.fields[name].path, limit=1000))
+
+
+def _fitting(name: str, type: FieldType, value: Any) -> Any:
+    try:
+        return parse_value(type, value)
+    except InputError as error:
+        raise InputError(f"{name} is a {type} in this index, and {error}.") from error
 
 
 def _threads() -> int:

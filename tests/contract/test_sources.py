@@ -58,6 +58,20 @@ def test_the_etag_changes_with_the_file(source: Source) -> None:
     assert after.etag != before.etag
 
 
+@pytest.mark.parametrize(
+    "pattern",
+    ["*.jpg", "**/*.jpg", "*/*.jpg", "**", "b/**", "[ab]/00?.jpg", "[!a]/*", "**/c/*", "*/**/*1*"],
+)
+def test_a_glob_covers_just_what_it_lists(tmp_path: Path, pattern: str) -> None:
+    for folder in ("", "a", "b", "b/c", "b/c/d", "dash-ed (x)", ".hidden"):
+        folder_of(tmp_path / folder, 2)
+        (tmp_path / folder / ".000.jpg").touch()
+    source = open_source(f"{tmp_path}/{pattern}")
+    listed = {ref.uri for ref in source.refs()}
+    everything = {str(path) for path in tmp_path.rglob("*") if path.is_file()}
+    assert {uri for uri in everything if source.covers(uri)} == listed != set()
+
+
 def test_a_file_is_a_source_too_whatever_its_name(tmp_path: Path) -> None:
     name = tmp_path / "odd [1]*.jpg"
     name.write_bytes(b"x")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import builtins
-import fnmatch
 import glob
 import mimetypes
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -109,6 +109,7 @@ class Files(_Local):
     def __init__(self, pattern: str, root: str) -> None:
         self.root = root
         self.pattern = os.path.abspath(pattern)
+        self._matches = re.compile(_regex(self.pattern)).fullmatch
 
     def refs(self) -> Iterator[ImageRef]:
         # A file whose own name looks like a pattern is that file.
@@ -119,7 +120,26 @@ class Files(_Local):
                 yield _ref(path, os.stat(path))
 
     def covers(self, uri: str) -> bool:
-        return uri == self.pattern or fnmatch.fnmatchcase(uri, self.pattern)
+        hidden = "/." in uri[len(self.root) :] and "/." not in self.pattern[len(self.root) :]
+        return uri == self.pattern or (self._matches(uri) is not None and not hidden)
+
+
+def _regex(pattern: str) -> str:
+    """A glob as `glob` reads it: `*` stays within a name, `**` is any number of folders."""
+    parts = []
+    for part in re.findall(r"\*\*/|\*\*$|\*|\?|\[!?\]?[^\]]*\]|.", pattern, re.DOTALL):
+        if part == "**/":
+            parts.append("(?:[^/]+/)*")
+        elif part in ("*", "**"):
+            parts.append("[^/]*" if part == "*" else ".*")
+        elif part == "?":
+            parts.append("[^/]")
+        elif len(part) > 1:  # a set of characters
+            negated = part[1] == "!"
+            parts.append(f"[{'^' if negated else ''}{re.escape(part[1 + negated : -1])}]")
+        else:
+            parts.append(re.escape(part))
+    return "".join(parts).replace("\\-", "-")
 
 
 def _fixed_part(pattern: str) -> str:

@@ -307,7 +307,7 @@ def test_every_hostile_file_ends_as_it_should(index: Index, data: Path) -> None:
         "files/made_strip_60000x1.png": "rejects",
     }
     report = index.add(data / "evil" / "files")
-    refused = {str(Path(reject.uri).relative_to(data / "evil")) for reject in report.rejects}
+    refused = {f"files/{Path(reject.uri).name}" for reject in report.rejects}
     found = {name: "rejects" if name in refused else "decodes" for name in expected}
     assert found == {**expected, **better}
     assert report.added + report.rejected == len(expected)

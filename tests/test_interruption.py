@@ -125,6 +125,8 @@ def test_control_c_stops_cleanly_and_the_same_command_goes_on(shop: Path, tmp_pa
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # A job in the background ignores Ctrl-C, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while not (index / "manifest.json").exists():
         time.sleep(0.01)

@@ -323,6 +323,24 @@ def test_output_that_nobody_reads_is_no_error(shop: Path) -> None:
     assert subprocess.run(["bash", "-c", command], capture_output=True).stderr == b""
 
 
+@pytest.mark.parametrize(
+    "drawn", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["folder", "drawn"]
+)
+def test_the_demo_shows_three_searches_and_a_sheet(tmp_path: Path, drawn: bool) -> None:
+    folder = [] if drawn else [str(folder_of(tmp_path / "photos", 12))]
+    sheet = tmp_path / "sheet.html"
+    env = {"XDG_DATA_HOME": str(tmp_path / "data"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    told = lookalike("demo", *folder, "--model", "layout", "--html", sheet, env=env).stdout
+    assert f"added {640 if drawn else 12}" in told
+    assert told.count(" images, ") == 3
+    assert f"contact sheet: {sheet}" in told
+    html = sheet.read_text(encoding="utf-8")
+    assert html.count("<section>") == 3
+    assert html.count("data:image/jpeg;base64,") == 33
+    again = lookalike("demo", *folder, "--html", sheet, env=env).stdout
+    assert f"unchanged {640 if drawn else 12}" in again
+
+
 # --- what users meet first ------------------------------------------------------------------
 
 

@@ -54,7 +54,7 @@ def searches(index: Index) -> list[Panel]:
     else:
         some = list(islice(index.scroll(), 200))
         first, second, third = some[0], some[len(some) // 2], some[-1]
-        where = "image.width >= 200"
+        where = f'image.format = "{third.payload["image"]["format"]}"'
     index.search(color="blue", limit=1)  # loads what is loaded once, so that times are a search's
     return [
         _panel(index, f"Like {_name(first)}", id=first.id),

@@ -77,13 +77,15 @@ def dominant(
         weights: (height, width), how much each pixel counts; not all zero.
         counts: (16384,), sum of the weights by bin.
     """
-    terms = _term_of_bin()[bins].ravel()
-    shares = np.bincount(terms, weights.ravel(), len(TERMS)) / weights.sum()
+    shown = np.flatnonzero(weights)
+    bins, weights, lab = bins.ravel()[shown], weights.ravel()[shown], lab.reshape(-1, 3)[shown]
+    terms = _term_of_bin()[bins]
+    shares = np.bincount(terms, weights, len(TERMS)) / weights.sum()
     order = [term for term in np.argsort(-shares, kind="stable")[:_MOST] if shares[term] >= _LEAST]
-    pull = (weights * counts[bins]).ravel()
+    pull = (weights * counts[bins]).astype(np.float64)
     total = np.bincount(terms, pull, len(TERMS))[order]
     means = [
-        np.bincount(terms, pull * lab[..., channel].ravel(), len(TERMS))[order] / total
+        np.bincount(terms, pull * lab[:, channel], len(TERMS))[order] / total
         for channel in range(3)
     ]
     colors = np.stack(means, axis=1).round().astype(np.uint8)[None]

@@ -41,9 +41,12 @@ def shrink(image: Image, side: int) -> tuple[Pixels, Weights]:
 
 def color_bins(lab: Pixels) -> Bins:
     """The colour bin of each pixel of an 8-bit CIELAB picture."""
-    steps = lab.astype(np.intp)
-    bins: Bins = ((steps[..., 1] >> 3) << 9) | ((steps[..., 2] >> 3) << 4) | (steps[..., 0] >> 4)
-    return bins
+    light, a, b = (lab[..., channel] for channel in range(3))
+    bins = (a & np.uint8(0xF8)).astype(np.uint16) << np.uint16(6)  # a* >> 3 << 9
+    bins |= (b & np.uint8(0xF8)).astype(np.uint16) << np.uint16(1)  # b* >> 3 << 4
+    bins |= light >> np.uint8(4)
+    wide: Bins = bins.astype(np.intp)
+    return wide
 
 
 def foreground(bins: Bins, opacity: Weights) -> Weights:

@@ -19,7 +19,7 @@ from fastembed import ImageEmbedding
 from PIL import Image
 
 from benchmarks._figures import bound, finish, need_data
-from lookalike import Index
+from lookalike import Index, IngestReport
 
 ROUNDS = 5
 
@@ -65,9 +65,12 @@ def compare_with_bare_model(data: Path, photos: Path) -> None:
     bound("ingest / bare model, median of the pairs", statistics.median(ratios), least=0.85)
 
 
-def ingest(photos: Path, **options: object):  # type: ignore[no-untyped-def]
+def ingest(
+    photos: Path, *, model: str | None = None, model_dir: Path | None = None
+) -> IngestReport:
     with tempfile.TemporaryDirectory() as folder:
-        with Index.open(Path(folder) / "index", hub=None, **options) as index:  # type: ignore[arg-type]
+        place = Path(folder) / "index"
+        with Index.open(place, hub=None, model=model, model_dir=model_dir) as index:
             report = index.add(photos)
         assert report.rejected == 0, report.rejects[:3]
         return report

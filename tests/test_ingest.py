@@ -130,6 +130,12 @@ def test_what_is_no_picture_by_its_name_is_passed_over(index: Index, photos: Pat
     assert counts(index.add(photos)) == (14, 0, 0, 0, 0)
 
 
+def test_an_index_may_stand_among_what_it_indexes(photos: Path) -> None:
+    with Index.open(photos / "index", model="layout") as index:
+        assert counts(index.add(photos)) == (12, 0, 0, 0, 0)
+        assert counts(index.add(photos, prune=True)) == (0, 0, 12, 0, 0)
+
+
 def test_a_name_that_is_not_utf8_is_refused_by_name(index: Index, photos: Path) -> None:
     (photos / os.fsdecode(b"caf\xe9.jpg")).write_bytes((photos / "000.jpg").read_bytes())
     report = index.add(photos)

@@ -71,7 +71,7 @@ class _Local:
 class Folder(_Local):
     """Every file below a folder that may be a picture.
 
-    Passed over: what is not a regular file, hidden folders, files whose name says that they are
+    Passed over: what is not a regular file, hidden folders, indexes, files whose name says that they are
     something else (text, video, sound, a document), and files without an extension whose content
     is no picture either, such as LICENSE. Links to files are followed, links to folders are not.
     """
@@ -97,7 +97,7 @@ class Folder(_Local):
             return
         for entry in found:
             if entry.is_dir(follow_symlinks=False):
-                if not entry.name.startswith("."):
+                if not entry.name.startswith(".") and not _is_index(entry.path):
                     yield from self._below(entry.path)
             elif _may_be_picture(entry.name) and entry.is_file() and _seems_picture(entry):
                 yield _ref(entry.path, entry.stat())
@@ -155,6 +155,13 @@ def _fixed_part(pattern: str) -> str:
 def _may_be_picture(name: str) -> bool:
     guess, _ = _TYPES.guess_type(name)
     return guess is None or guess.startswith("image/")
+
+
+def _is_index(folder: str) -> bool:
+    """Whether it is an index of ours, which may stand among what it indexes."""
+    return os.path.isdir(os.path.join(folder, "shard")) and os.path.isfile(
+        os.path.join(folder, "manifest.json")
+    )
 
 
 def _seems_picture(entry: os.DirEntry[str]) -> bool:

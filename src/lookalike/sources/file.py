@@ -71,9 +71,10 @@ class _Local:
 class Folder(_Local):
     """Every file below a folder that may be a picture.
 
-    Passed over: what is not a regular file, hidden folders, indexes, files whose name says that they are
-    something else (text, video, sound, a document), and files without an extension whose content
-    is no picture either, such as LICENSE. Links to files are followed, links to folders are not.
+    Passed over: what is not a regular file, hidden folders, indexes, files whose name says that
+    they are something else (text, video, sound, a document), and files without an extension whose
+    content is no picture either, such as LICENSE. Links to files are followed, links to folders
+    are not.
     """
 
     def __init__(self, root: str) -> None:

@@ -216,6 +216,7 @@ def test_search_writes_a_sheet_that_needs_nothing_else(shop: Path, tmp_path: Pat
         (["-k", "0", "--id", "sku-1"], "limit is 0"),
         ([], "Nothing to search by"),
         (["--id", "nobody"], "no image with the id 'nobody'"),
+        (["--id", os.fsdecode(b"\xff")], "no image with the id"),
         (["--image", "nowhere.jpg"], "nowhere.jpg does not exist"),
         (["--color", "reddd"], "no colour 'reddd'; did you mean"),
         (["--id", "sku-1", "--weights", "shape=1"], "no aspect 'shape'"),
@@ -287,6 +288,24 @@ def test_an_index_that_is_not_there(tmp_path: Path) -> None:
     assert "There is no index at" in told
     assert "lookalike index PATH" in told
     assert not (tmp_path / "nothing").exists()
+
+
+def test_an_index_that_is_a_file(shop: Path) -> None:
+    told = error("stats", "--index", shop / "catalog.csv", code=1)
+    assert "is a file, and an index is a folder" in told
+
+
+def test_a_sheet_of_images_whose_files_are_gone(tmp_path: Path) -> None:
+    photos, sheet = folder_of(tmp_path / "photos", 4), tmp_path / "sheet.html"
+    at = ("--index", tmp_path / "i")
+    lookalike("index", photos, *at, "--model", "layout")
+    first, second, *_ = sorted(photos.iterdir())
+    first.unlink()
+    second.unlink()
+    lookalike("search", "--id", first, *at, "--html", sheet)
+    html = sheet.read_text(encoding="utf-8")
+    assert html.count("data:image/jpeg;base64,") == 2
+    assert "001.jpg does not exist" in html
 
 
 def test_a_manifest_of_tomorrow(shop: Path, tmp_path: Path) -> None:

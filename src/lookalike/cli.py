@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -434,7 +435,9 @@ def _write_sheet(
     from lookalike.query import swatch
     from lookalike.sheet import Panel, contact_sheet
 
-    shown = index.preview(picture) if picture is not None else index.thumbnail(id) if id else None
+    shown = None
+    with suppress(InputError):  # an image of the index whose file is gone can still be asked by
+        shown = index.preview(picture) if picture else index.thumbnail(id) if id else None
     panel = Panel(title, hits, shown, [swatch(color) for color in colors])
     html = contact_sheet([panel], index.thumbnail)
     with _writable(file) as out:
@@ -443,8 +446,6 @@ def _write_sheet(
 
 def _writable(file: str | None) -> Any:
     """The file opened for writing, before any work is done for it."""
-    from contextlib import nullcontext
-
     if file is None:
         return nullcontext()
     try:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from lookalike.decoder import receive, send
 from lookalike.errors import ImageRejected, LookalikeError, Reason
-from lookalike.images import check_bytes
+from lookalike.images import check_size
 from lookalike.types import Described, Description, Image, Limits
 
 __all__ = ["DecoderPool"]
@@ -102,7 +102,7 @@ class DecoderPool:
                 the decoder crashed.
             LookalikeError: the pool is closed, or no decoder can be started.
         """
-        check_bytes(data, self.limits)
+        check_size(len(data), self.limits)
         decoder = self._idle.get()
         try:
             decoder = self._running(decoder)

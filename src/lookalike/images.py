@@ -29,7 +29,7 @@ from lookalike.types import Image, Limits, Pixels
 if TYPE_CHECKING:
     from PIL.ImageCms import ImageCmsTransform
 
-__all__ = ["check_bytes", "decode", "encode_thumbnail"]
+__all__ = ["check_size", "decode", "encode_thumbnail", "format_of"]
 
 _PLUGINS = {
     "JPEG": "PIL.JpegImagePlugin",
@@ -91,7 +91,7 @@ def decode(
     Raises:
         ImageRejected: for whatever reason the bytes do not make a picture; nothing else.
     """
-    check_bytes(data, limits)
+    check_size(len(data), limits)
     format = format_of(data)
     if format is None:
         raise ImageRejected(
@@ -131,17 +131,17 @@ def decode(
     )
 
 
-def check_bytes(data: bytes, limits: Limits) -> None:
-    """Refuses what needs no look inside.
+def check_size(size: int, limits: Limits) -> None:
+    """Refuses what needs no look inside, by the number of bytes.
 
     Raises:
         ImageRejected: `empty` or `too_large`.
     """
-    if not data:
+    if not size:
         raise ImageRejected(Reason.EMPTY, "the file has no bytes")
-    if len(data) > limits.bytes:
+    if size > limits.bytes:
         raise ImageRejected(
-            Reason.TOO_LARGE, f"{len(data):,} bytes, more than the limit of {limits.bytes:,}"
+            Reason.TOO_LARGE, f"{size:,} bytes, more than the limit of {limits.bytes:,}"
         )
 
 

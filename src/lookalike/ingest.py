@@ -20,6 +20,7 @@ from itertools import islice
 from typing import Any, Protocol
 
 from lookalike.errors import ImageRejected, Reason
+from lookalike.images import check_size
 from lookalike.metadata import Problem, Row
 from lookalike.protocols import Descriptor, Engine, Source
 from lookalike.types import (
@@ -325,11 +326,8 @@ class _Worker:
         return batch
 
     def _read(self, entry: _Entry) -> bytes:
-        if entry.ref.size > self._limits.bytes:
-            raise ImageRejected(
-                Reason.TOO_LARGE,
-                f"{entry.ref.size:,} bytes, and the limit is {self._limits.bytes:,}",
-            )
+        if entry.ref.size:  # what has none, or an unknown one, is told by reading it
+            check_size(entry.ref.size, self._limits)
         return entry.source.read(entry.ref)
 
     def _decode(self, data: bytes) -> Described:

@@ -12,8 +12,11 @@ _NAMESPACE = uuid.UUID("6f6b1f5e-0f9c-5c1b-8f0e-6c6f6f6b616c")
 
 
 def point_id(id: str) -> uuid.UUID:
-    """The engine's id of an image: UUIDv5 of its string id, the same in every engine."""
-    return uuid.uuid5(_NAMESPACE, id)
+    """The engine's id of an image: UUIDv5 of its string id, the same in every engine.
+
+    A shell may hand over bytes that are no UTF-8; no image has such an id, and asking is no error.
+    """
+    return uuid.uuid5(_NAMESPACE, id.encode("utf-8", "backslashreplace").decode())
 
 
 def open_engine(url: str) -> Engine:

@@ -77,6 +77,10 @@ class EdgeEngine:
             manifest = json.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
+        except NotADirectoryError:
+            raise EngineError(
+                f"{self.path} is a file, and an index is a folder: name another."
+            ) from None
         except (OSError, ValueError) as error:
             raise IndexDamaged(
                 f"{file} cannot be read ({error}); restore it from a backup, or delete the folder "

@@ -278,6 +278,25 @@ def test_texture_does_not_see_colour_but_the_pattern() -> None:
     assert blue @ wide < 0.9
 
 
+def test_textures_of_any_two_photos_are_far_enough_apart_for_int8(data: Path) -> None:
+    """Eight bits err by 0.003; cosines within 0.95 ± 0.03 would drown in that."""
+    vectors = Texture().describe([image(p) for p in sample(data, 40)]).vectors
+    cosines = (vectors @ vectors.T)[np.triu_indices(40, 1)]
+    assert cosines.mean() < 0.65
+    assert cosines.std() > 0.13
+
+
+def test_a_cameras_noise_is_no_texture() -> None:
+    rng = np.random.default_rng(0)
+    walls = [rng.normal(128, spread, (200, 160, 3)).astype(np.uint8) for spread in (0.5, 1, 1, 2)]
+    vectors = Texture().describe([image(wall) for wall in walls]).vectors
+    assert (vectors @ vectors.T).min() > 0.95
+
+
+def test_plain_surfaces_have_one_texture() -> None:
+    assert vector(Texture(), flat(WHITE)) @ vector(Texture(), flat(RED)) == pytest.approx(1)
+
+
 def test_layout_is_shape_before_colour() -> None:
     trousers = flat(WOOD)
     trousers[20:180, 45:75] = trousers[20:180, 85:115] = trousers[20:60, 45:115] = RED

@@ -262,7 +262,10 @@ def test_show_facets_and_stats(shop: Path) -> None:
     assert stats["bytes_on_disk"] > 0
     assert {"engine", "schema"} <= set(stats)
     assert "16" in lookalike("stats", *at).stdout
-    assert "no values to count" in error("facets", "price", *at)
+    prices = documents("facets", "price", *at, "--bins", 4)
+    assert sum(bin["count"] for bin in prices["bins"]) == prices["count"] == 16
+    assert "0 to 5" in lookalike("facets", "price", *at, "--bins", 4).stdout
+    assert "cannot have 0 bins" in error("facets", "price", *at, "--bins", 0)
     assert 'did you mean "category"' in error("facets", "categori", *at)
 
 
@@ -407,3 +410,73 @@ def test_text_finds_with_a_model_that_knows_words(data: Path, tmp_path: Path) ->
     draw(1).save(tmp_path / "one.png")
     mixed = documents("search", *at, "--text", "shoes", "--image", tmp_path / "one.png")
     assert mixed["weights"] == {"semantic": 1.0}
+
+
+# --- composed searches, examples, many at once ----------------------------------------------
+
+
+def test_search_composes_targets(shop: Path) -> None:
+    at = ("--index", shop / "index")
+    both = documents("search", "--id", "sku-1", "--id", "sku-2", "-k", 3, *at)
+    assert not {"sku-1", "sku-2"} & {hit["id"] for hit in both["hits"]}
+    palette = documents("search", "--color", "red=0.7", "--color", "white=0.3", *at)
+    assert palette["explanation"]["aspects"]["color"]["target"] == "red=0.7 and white=0.3"
+    crop = ("--image", shop / "photos/003.jpg", "--crop", "0,0,0.5,1")
+    assert documents("search", *crop, "-k", 3, *at)["hits"]
+    assert "does not lie within" in error("search", *crop[:3], "0.6,0,0.5,1", *at)
+    assert "list of numbers" in error("search", *crop[:3], "left", *at)
+    assert "crop is of one picture" in error("search", "--color", "red", *crop[2:], *at)
+
+
+def test_search_explains(shop: Path) -> None:
+    asked = ("search", "--id", "sku-1", "--preset", "style", "--index", shop / "index")
+    document = documents(*asked)
+    plan = document["explanation"]
+    assert set(plan["aspects"]) == {"semantic", "color"}
+    assert set(plan["milliseconds"]) == {"targets", "engine", "ranking"}
+    for hit in document["hits"]:
+        counted = {a: p["effective"] * hit["scores"][a] for a, p in plan["aspects"].items()}
+        assert sum(counted.values()) == pytest.approx(hit["score"], abs=1e-5)
+        assert sum(hit["shares"].values()) == pytest.approx(1) or not any(hit["shares"].values())
+    shown = lookalike(*asked, "--explain").stdout
+    for word in ("calibrated", "random images", "factor", "requests to the engine"):
+        assert word in shown
+
+
+def test_recommend_leaves_the_examples_out(shop: Path) -> None:
+    at = ("--index", shop / "index")
+    likes = ("--like", "sku-1", "--like", shop / "photos/002.jpg", "--unlike", "sku-3")
+    for strategy in ("average", "best", "sum"):
+        found = documents("recommend", *likes, "--strategy", strategy, "-k", 20, *at)["hits"]
+        assert not {"sku-1", "sku-2", "sku-3"} & {hit["id"] for hit in found}
+    assert len(documents("recommend", "--unlike", "sku-3", "-k", 20, *at)["hits"]) == 15
+    assert "neither an image of this index nor a file" in error("recommend", "--like", "nix", *at)
+    assert "Nothing to search by" in error("recommend", *at)
+
+
+def test_hits_can_be_spread_collapsed_and_cut_off(shop: Path) -> None:
+    asked = ("search", "--id", "sku-1", "--index", shop / "index")
+    spread = documents(*asked, "--diverse", 0.8, "--collapse", "--relevant", "-k", 5)
+    assert all("variants" in hit for hit in spread["hits"])
+    assert "diverse is 2" in error(*asked, "--diverse", 2)
+
+
+def test_batch_answers_line_by_line(shop: Path, tmp_path: Path) -> None:
+    queries = tmp_path / "queries.jsonl"
+    lines = ['{"id": "sku-1", "limit": 2}', "", '{"id": "nix"}', '{"color": "red", "limit": 1}']
+    queries.write_text("\n".join(lines), encoding="utf-8")
+    at = ("--index", shop / "index")
+    done = lookalike("batch", queries, *at, code=1)
+    first, second, third = map(json.loads, done.stdout.splitlines())
+    assert len(first["hits"]) == 2
+    assert "no image with the id" in second["error"]
+    assert len(third["hits"]) == 1
+    assert "3 queries in" in done.stderr
+    assert "1 of 3 queries failed" in done.stderr
+    good = "\n".join([lines[0], lines[3]]).encode()
+    whole = documents("batch", "-", *at, stdin=good)
+    assert len(whole["answers"]) == 2
+    assert whole["queries_per_second"] > 0
+    queries.write_text("[1]")
+    assert "Line 1 of the queries is no JSON object" in error("batch", queries, *at)
+    assert "cannot be read" in error("batch", tmp_path / "none", *at)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
 
 from lookalike.errors import IndexDamaged, ModelError, SchemaTooNew
-from lookalike.manifest import SCHEMA, Manifest
-from lookalike.types import Distance, FieldType, VectorSpec
+from lookalike.manifest import SCHEMA, Calibration, Manifest
+from lookalike.types import Background, Distance, FieldType, VectorSpec
 
 SPECS = [
     VectorSpec("clip-vit-b-32", "semantic", 512, Distance.COSINE, "float32", "clip", "abc"),
@@ -20,6 +23,38 @@ def test_it_reads_what_it_wrote() -> None:
     assert Manifest.from_json(manifest.to_json(), "here") == manifest
     assert manifest.aspects == {"semantic": "clip-vit-b-32", "color": "color"}
     assert manifest.semantic == SPECS[0]
+
+
+CALIBRATION = Calibration(
+    1200, {"clip-vit-b-32": Background(0.5, 0.1), "color": Background(0.2, 0.3)}
+)
+
+
+def test_it_keeps_its_calibration() -> None:
+    manifest = replace(Manifest.of(SPECS), calibration=CALIBRATION)
+    stored = json.loads(json.dumps(manifest.to_json()))
+    assert Manifest.from_json(stored, "here") == manifest
+    assert Manifest.from_json(stored, "here").calibration == CALIBRATION
+
+
+def test_a_manifest_from_before_calibration_has_none() -> None:
+    old = Manifest.of(SPECS).to_json()
+    assert old.pop("calibration") is None
+    assert Manifest.from_json(old, "here") == Manifest.of(SPECS)
+
+
+@pytest.mark.parametrize(
+    "value", ["x", [1], {}, {"images": "many", "backgrounds": {}}, {"images": 5}]
+)
+def test_a_calibration_that_makes_no_sense_is_damage(value: object) -> None:
+    with pytest.raises(IndexDamaged, match="manifest of the index here is damaged"):
+        Manifest.from_json({**Manifest.of(SPECS).to_json(), "calibration": value}, "here")
+
+
+def test_a_calibration_without_a_vector_of_the_index_is_damage() -> None:
+    one = {"images": 100, "backgrounds": {"color": {"mean": 0.2, "spread": 0.3}}}
+    with pytest.raises(IndexDamaged, match="manifest of the index here is damaged"):
+        Manifest.from_json({**Manifest.of(SPECS).to_json(), "calibration": one}, "here")
 
 
 def test_a_newer_schema_is_refused() -> None:

@@ -15,16 +15,21 @@ from typing import TYPE_CHECKING, Any
 from lookalike.errors import ImageRejected, LookalikeError
 
 if TYPE_CHECKING:
+    from lookalike.histogram import Bin, Histogram
     from lookalike.index import Index
     from lookalike.ingest import IngestReport
     from lookalike.query import PRESETS
-    from lookalike.types import FieldType, Hit, Hits, Limits, Point
+    from lookalike.types import AspectPlan, Explanation, FieldType, Hit, Hits, Limits, Point
 
 __version__ = "0.1.0"
 
 __all__ = [
     "PRESETS",
+    "AspectPlan",
+    "Bin",
+    "Explanation",
     "FieldType",
+    "Histogram",
     "Hit",
     "Hits",
     "ImageRejected",
@@ -39,7 +44,11 @@ _HOMES = {
     "Index": "index",
     "IngestReport": "ingest",
     "PRESETS": "query",
+    "AspectPlan": "types",
+    "Bin": "histogram",
+    "Explanation": "types",
     "FieldType": "types",
+    "Histogram": "histogram",
     "Hit": "types",
     "Hits": "types",
     "Limits": "types",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -18,10 +19,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from lookalike.index import Index
-    from lookalike.ingest import IngestReport
     from lookalike.types import Hits, Limits
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+SHOWN = 6
+"""Query images that a contact sheet shows."""
 
 INTERRUPTED = 130
 """The exit code of a command that Ctrl-C ended, as shells know it."""
@@ -46,6 +49,20 @@ class Pairs(click.ParamType[dict[str, str]]):
         return pairs
 
 
+class Numbers(click.ParamType[list[float]]):
+    """`0.1,0.2,0.5,0.5` as numbers."""
+
+    name = "number,…"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> list[float]:
+        try:
+            return [float(number) for number in str(value).split(",")]
+        except ValueError:
+            self.fail(f"{value!r} is not a list of numbers such as 0.1,0.2,0.5,0.5.", param, ctx)
+
+
 def index_option(command: F) -> F:
     return click.option(
         "--index",
@@ -63,6 +80,45 @@ def where_option(command: F) -> F:
     return click.option(
         "--where", metavar="EXPR", help='A filter: price < 100 and category = "dress".'
     )(command)
+
+
+def ranking_options(command: F) -> F:
+    """What searches of every kind have."""
+    options = [
+        index_option,
+        click.option("--preset", metavar="NAME", help="Weights: style, color, material, balanced."),
+        click.option(
+            "--weights", type=Pairs(), metavar="ASPECT=W,…", help="semantic=0.8,color=0.2"
+        ),
+        click.option(
+            "--calibration",
+            type=click.Choice(["spread", "none"]),
+            default="spread",
+            show_default=True,
+            help="Weights mean influence, or are plain factors.",
+        ),
+        where_option,
+        click.option("-k", "limit", default=10, metavar="N", show_default=True, help="How many."),
+        click.option(
+            "--offset", default=0, metavar="N", show_default=True, help="Skip the best N."
+        ),
+        click.option(
+            "--diverse",
+            default=0.0,
+            metavar="0…1",
+            show_default=True,
+            help="How unlike.",
+        ),
+        click.option("--collapse", is_flag=True, help="Show near-identical images once."),
+        click.option("--relevant", is_flag=True, help="Drop what is no closer than chance."),
+        click.option("--explain", is_flag=True, help="Say why each hit is there."),
+        json_option,
+        click.option("--html", metavar="FILE", help="Write a contact sheet."),
+        click.option("--model-dir", metavar="DIR", help="Where the index's model is now."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -116,7 +172,7 @@ def index_command(
     as_json: bool,
 ) -> None:
     """Adds images, or brings them up to date. PATH is a folder, a file or a glob."""
-    from lookalike import render
+    from lookalike import documents, render
 
     console = _console(stderr=True)
     types = dict(_pair(field, "--field") for field in fields)
@@ -139,7 +195,7 @@ def index_command(
         for reject in report.rejects if rejects_file else ():
             rejects_file.write(json.dumps(asdict(reject), ensure_ascii=False) + "\n")
     if as_json:
-        _print_json(_report_json(report))
+        _print_json(documents.of_report(report))
     else:
         for line in render.summary(report):
             click.echo(line)
@@ -151,63 +207,95 @@ def index_command(
 
 
 @cli.command()
-@index_option
-@click.option("--image", metavar="FILE", help="Like this picture; - reads standard input.")
-@click.option("--id", metavar="ID", help="Like this image of the index.")
-@click.option("--text", metavar="T", help="What these words say, where the model knows words.")
+@click.option("--image", "images", multiple=True, metavar="FILE", help="Like this; - is stdin.")
+@click.option("--id", "ids", multiple=True, metavar="ID", help="Like this image of the index.")
+@click.option("--text", "texts", multiple=True, metavar="T", help="What these words say.")
+@click.option("--minus", multiple=True, metavar="T", help="And not what these words say.")
 @click.option(
-    "--color", "colors", multiple=True, metavar="NAME|#HEX", help="In this colour; repeatable."
+    "--color", "colors", multiple=True, metavar="NAME|#HEX[=SHARE]", help="In this colour."
 )
-@click.option("--preset", metavar="NAME", help="Weights by name: style, color, material, balanced.")
-@click.option("--weights", type=Pairs(), metavar="ASPECT=W,…", help="semantic=0.8,color=0.2")
-@where_option
-@click.option("-k", "limit", default=10, metavar="N", show_default=True, help="How many.")
-@click.option("--offset", default=0, metavar="N", show_default=True, help="Skip the best N.")
-@json_option
-@click.option("--html", metavar="FILE", help="Write a contact sheet.")
-@click.option("--model-dir", metavar="DIR", help="Where the index's model is now.")
+@click.option("--crop", type=Numbers(), metavar="X,Y,W,H", help="The part that counts: 0 to 1.")
+@ranking_options
 def search(
-    url: str | None,
-    image: str | None,
-    id: str | None,
-    text: str | None,
+    images: tuple[str, ...],
+    ids: tuple[str, ...],
+    texts: tuple[str, ...],
+    minus: tuple[str, ...],
     colors: tuple[str, ...],
-    preset: str | None,
-    weights: dict[str, str] | None,
-    where: str | None,
-    limit: int,
-    offset: int,
-    as_json: bool,
-    html: str | None,
-    model_dir: str | None,
+    crop: list[float] | None,
+    **options: Any,
 ) -> None:
-    """Finds the images nearest to a picture, an image of the index, words, or colours."""
-    from lookalike import render
+    """Finds the images nearest to pictures, images of the index, words, or colours.
 
-    if preset and weights:
-        raise InputError("--preset and --weights both say what counts: give one of them.")
-    picture = sys.stdin.buffer.read() if image == "-" else image
-    with _open(url, model_dir=model_dir) as index:
-        hits = index.search(
-            image=picture,
-            id=id,
-            text=text,
-            color=colors,
-            weights=preset or (_numbers(weights) if weights else None),
-            where=where,
-            limit=limit,
-            offset=offset,
-        )
-        title = _title(image, id, text, colors, where)
-        if html:
-            _write_sheet(index, html, title, hits, picture, id, colors)
+    The options up to --color can be repeated and mixed.
+    """
+    pictures = [sys.stdin.buffer.read() if image == "-" else image for image in images]
+    named = ["standard input" if image == "-" else image for image in images]
+    parts = [
+        *(f"like {name}" for name in [*named, *ids]),
+        *(f"“{text}”" for text in texts),
+        *(f"not “{text}”" for text in minus),
+        *([f"in {' and '.join(colors)}"] if colors else []),
+    ]
+    asked = {
+        "image": pictures, "id": ids, "text": texts, "minus": minus, "color": colors, "crop": crop,
+    }  # fmt: skip
+    _find("search", asked, ", ".join(parts), pictures, ids, colors, **options)
+
+
+@cli.command()
+@click.option("--like", "likes", multiple=True, metavar="ID|FILE|text:T", help="An example.")
+@click.option("--unlike", "unlikes", multiple=True, metavar="ID|FILE|text:T", help="And not this.")
+@click.option(
+    "--strategy",
+    type=click.Choice(["average", "best", "sum"]),
+    default="average",
+    show_default=True,
+    help="How examples count together.",
+)
+@ranking_options
+def recommend(
+    likes: tuple[str, ...], unlikes: tuple[str, ...], strategy: str, **options: Any
+) -> None:
+    """Finds images like some examples and unlike others; both options can be repeated."""
+    parts = [*(f"like {one}" for one in likes), *(f"not like {one}" for one in unlikes)]
+    asked = {"like": likes, "unlike": unlikes, "strategy": strategy}
+    _find("recommend", asked, ", ".join(parts), likes, likes, (), **options)
+
+
+@cli.command()
+@click.argument("file")
+@index_option
+@json_option
+@click.option("--model-dir", metavar="DIR", help="Where the index's model is now.")
+def batch(file: str, url: str | None, as_json: bool, model_dir: str | None) -> None:
+    """Runs the searches in FILE, one JSON object a line; - reads standard input.
+
+    An object holds the keywords of the Python library: {"id": "sku-17", "limit": 5}.
+    """
+    from lookalike import documents
+
+    started, answers, failed, count = time.perf_counter(), [], 0, 0
+    with _readable(file) as lines, _open(url, model_dir=model_dir) as index:
+        for several in _chunks(lines, 256):
+            for answer in index.search_many(several):
+                count += 1
+                if isinstance(answer, LookalikeError):
+                    failed += 1
+                    document: dict[str, Any] = {"error": str(answer)}
+                else:
+                    document = documents.of_hits(answer)
+                if as_json:
+                    answers.append(document)
+                else:
+                    _print_json(document)
+    seconds = time.perf_counter() - started
     if as_json:
-        _print_json(_hits_json(hits))
-        return
-    _console().print(render.hits_table(title, hits))
-    click.echo(render.hits_footer(hits))
-    if html:
-        click.echo(f"contact sheet: {html}")
+        speed = round(count / seconds, 1)
+        _print_json({"answers": answers, "seconds": round(seconds, 3), "queries_per_second": speed})
+    _note(f"{count:,} queries in {seconds:.1f} s, {count / seconds:,.0f} a second")
+    if failed:
+        _fail(f"{failed:,} of {count:,} queries failed; their answers say why.", 1)
 
 
 @cli.command()
@@ -235,12 +323,25 @@ def show(id: str, url: str | None, vectors: bool, as_json: bool) -> None:
 @index_option
 @where_option
 @click.option("-k", "limit", default=100, metavar="N", show_default=True, help="How many values.")
+@click.option("--bins", type=int, metavar="N", help="Count ranges instead of values: about N.")
 @json_option
-def facets(field: str, url: str | None, where: str | None, limit: int, as_json: bool) -> None:
-    """Counts the values of a field, most frequent first."""
-    from lookalike import render
+def facets(
+    field: str, url: str | None, where: str | None, limit: int, bins: int | None, as_json: bool
+) -> None:
+    """Counts the values of a field, most frequent first; of numbers and dates their ranges."""
+    from lookalike import documents, render
+    from lookalike.types import FieldType
 
     with _open(url) as index:
+        known = index.fields.get(field)
+        if bins is not None or (known and known.type in (FieldType.FLOAT, FieldType.DATETIME)):
+            ranges = index.histogram(field, where=where, bins=10 if bins is None else bins)
+            if as_json:
+                _print_json(documents.of_histogram(ranges))
+            else:
+                for line in render.histogram_lines(ranges):
+                    click.echo(line)
+            return
         values = index.facets(field, where=where, limit=limit)
     if as_json:
         _print_json({"field": field, "values": [{"value": v, "count": n} for v, n in values]})
@@ -386,62 +487,95 @@ def _fail(message: str, code: int) -> NoReturn:
     sys.exit(code)
 
 
-def _report_json(report: IngestReport) -> dict[str, Any]:
-    return {
-        "added": report.added,
-        "updated": report.updated,
-        "unchanged": report.unchanged,
-        "rejected": report.rejected,
-        "removed": report.removed,
-        "seconds": round(report.seconds, 3),
-        "images_per_second": round(report.images_per_second, 1),
-        "model": report.model,
-        "rejects": [asdict(reject) for reject in report.rejects],
-        "warnings": [asdict(warning) for warning in report.warnings],
-    }
+def _find(
+    method: str,
+    asked: Mapping[str, Any],
+    title: str,
+    pictures: Sequence[str | bytes],
+    ids: Sequence[str],
+    colors: Sequence[str],
+    *,
+    url: str | None,
+    preset: str | None,
+    weights: dict[str, str] | None,
+    explain: bool,
+    as_json: bool,
+    html: str | None,
+    model_dir: str | None,
+    **options: Any,
+) -> None:
+    """Asks the index by one of its methods, and prints the answer."""
+    from lookalike import documents, render
+    from lookalike.sheet import cost
+
+    if preset and weights:
+        raise InputError("--preset and --weights both say what counts: give one of them.")
+    chosen = preset or (_numbers(weights) if weights else None)
+    title += f", where {options['where']}" if options["where"] else ""
+    with _writable(html) as sheet, _open(url, model_dir=model_dir) as index:
+        hits = getattr(index, method)(weights=chosen, **asked, **options)
+        if html:
+            sheet.write(_sheet(index, title, hits, pictures, ids, colors))
+    if as_json:
+        _print_json(documents.of_hits(hits))
+        return
+    _console().print(render.hits_table(title, hits))
+    if explain:
+        _console().print(render.why_table(hits), "", render.explanation_table(hits), cost(hits), "")
+    click.echo(render.hits_footer(hits))
+    if html:
+        click.echo(f"contact sheet: {html}")
 
 
-def _hits_json(hits: Hits) -> dict[str, Any]:
-    return {
-        "hits": [asdict(hit) for hit in hits],
-        "complete": hits.complete,
-        "weights": hits.weights,
-        "took_ms": round(hits.took_ms, 3),
-    }
-
-
-def _title(
-    image: str | None, id: str | None, text: str | None, colors: tuple[str, ...], where: str | None
-) -> str:
-    asked = [
-        f"like {'standard input' if image == '-' else image}" if image else "",
-        f"like {id}" if id else "",
-        f"“{text}”" if text else "",
-        f"in {' and '.join(colors)}" if colors else "",
-        f"where {where}" if where else "",
-    ]
-    return ", ".join(part for part in asked if part)
-
-
-def _write_sheet(
+def _sheet(
     index: Index,
-    file: str,
     title: str,
     hits: Hits,
-    picture: str | bytes | None,
-    id: str | None,
-    colors: tuple[str, ...],
-) -> None:
-    from lookalike.query import swatch
+    pictures: Sequence[str | bytes],
+    ids: Sequence[str],
+    colors: Sequence[str],
+) -> str:
+    from lookalike.colors import swatches
     from lookalike.sheet import Panel, contact_sheet
 
-    shown = None
-    with suppress(InputError):  # an image of the index whose file is gone can still be asked by
-        shown = index.preview(picture) if picture else index.thumbnail(id) if id else None
-    panel = Panel(title, hits, shown, [swatch(color) for color in colors])
-    html = contact_sheet([panel], index.thumbnail)
-    with _writable(file) as out:
-        out.write(html)
+    shown = []
+    for id in ids:
+        with suppress(InputError):  # its file may be gone, or it is no id of the index
+            shown.append(index.thumbnail(id))
+    for picture in pictures:
+        with suppress(InputError):
+            shown.append(index.preview(picture))
+    panel = Panel(title, hits, shown[:SHOWN], swatches(colors))
+    return contact_sheet([panel], index.thumbnail)
+
+
+def _chunks(lines: Iterable[str], size: int) -> Iterator[list[dict[str, Any]]]:
+    """The queries in the lines of a file, some at a time."""
+    several: list[dict[str, Any]] = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            query = json.loads(line)
+        except ValueError:
+            query = None
+        if not isinstance(query, dict):
+            raise InputError(f"Line {number} of the queries is no JSON object: {line.strip()[:60]}")
+        several.append(query)
+        if len(several) == size:
+            yield several
+            several = []
+    if several:
+        yield several
+
+
+def _readable(file: str) -> Any:
+    if file == "-":
+        return nullcontext(sys.stdin)
+    try:
+        return Path(file).open(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{file} cannot be read ({error.strerror}): name another file.") from None
 
 
 def _writable(file: str | None) -> Any:

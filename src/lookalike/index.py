@@ -6,34 +6,35 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
-from lookalike import descriptors, filters, ingest, listing, query
+from lookalike import descriptors, filters, ingest, listing
+from lookalike.calibration import calibrate, is_due
+from lookalike.colors import ColorInput
 from lookalike.decoders import DecoderPool
 from lookalike.descriptors import HUB, ModelChoice
 from lookalike.engines import open_engine
-from lookalike.errors import InputError, NotFound, QueryError
+from lookalike.errors import InputError, LookalikeError, NotFound, QueryError
 from lookalike.fields import Field, fields_of, parse_value
+from lookalike.histogram import Histogram, histogram
 from lookalike.images import encode_thumbnail
 from lookalike.ingest import IngestReport
 from lookalike.manifest import Manifest
 from lookalike.metadata import read_metadata
 from lookalike.models import Models
+from lookalike.plan import Request, Strategy
 from lookalike.protocols import Engine
-from lookalike.targets import ImageInput, Targets, decode
+from lookalike.search import Searcher
+from lookalike.targets import Box, ImageInput, decode
 from lookalike.types import (
     FieldType,
     Filter,
-    HasId,
-    Hit,
     Hits,
     Limits,
-    Not,
     Point,
-    Query,
-    join,
 )
 
 Progress: TypeAlias = Callable[[IngestReport, int | None], None]
@@ -65,6 +66,7 @@ class Index:
         """What the user should know of how it was opened, in one line; None mostly."""
         self._models = models
         self._decoder = decoder
+        self._searcher = Searcher(engine, manifest, models, decoder)
 
     # --- opening and closing ----------------------------------------------------------------
 
@@ -217,6 +219,7 @@ class Index:
                 if prune:
                     ingest.prune(self.engine, opened, report)
                 self.engine.optimize()  # also what a run that was killed left undone
+                self.calibrate()
         report.seconds = time.monotonic() - started
         return report
 
@@ -257,26 +260,40 @@ class Index:
     def search(
         self,
         *,
-        image: ImageInput | None = None,
-        id: str | None = None,
-        text: str | None = None,
-        color: str | Sequence[str] | None = None,
+        image: ImageInput | Sequence[ImageInput] | None = None,
+        id: str | Sequence[str] | None = None,
+        text: str | Sequence[str] | None = None,
+        minus: str | Sequence[str] | None = None,
+        color: ColorInput | None = None,
+        crop: Box | None = None,
         weights: Mapping[str, float] | str | None = None,
+        calibration: Literal["spread", "none"] = "spread",
         where: str | None = None,
         limit: int = 10,
         offset: int = 0,
+        diverse: float = 0.0,
+        collapse: bool = False,
+        relevant: bool = False,
     ) -> Hits:
         """The images nearest to what is asked for, best first.
 
         Args:
-            image: a file, or its bytes.
-            id: an image of the index; it is left out of the results.
+            image: a file, or its bytes; or several, to be like all of them.
+            id: an image of the index, or several; they are left out of the results.
             text: words, where the index's model knows words.
-            color: names ("navy") or "#rrggbb"; takes the place of the image's own colours.
+            minus: words for what it should not be.
+            color: names ("navy") or "#rrggbb", with shares ("navy=0.6", or a mapping) or without;
+                takes the place of the image's own colours.
+            crop: x, y, width, height of the part of the picture that counts, as shares of it.
             weights: by aspect ("semantic", "color", "texture"), or the name of a preset.
+            calibration: "spread" divides weights by the spread of each aspect's similarities, so
+                that they mean influence; "none" takes the plain weighted sum.
             where: a filter, such as `price < 100 and category = "dress"`.
             limit: how many, from 1.
             offset: how many of the best to pass over.
+            diverse: from 0 to 1, how much hits should differ from each other.
+            collapse: whether near-identical images show once, the others as its `variants`.
+            relevant: whether to drop hits that are no closer than chance.
 
         Raises:
             QueryError: nothing to search by, or something that the index does not have.
@@ -284,34 +301,83 @@ class Index:
             ImageRejected: the image cannot be read.
             NotFound: no image has this id.
         """
-        started = time.perf_counter()
-        if limit < 1 or offset < 0:
-            raise QueryError(
-                f"limit is {limit} and offset {offset}: ask for at least 1 image, from 0 on."
+        return self._searcher.search(
+            Request(
+                image=image,
+                id=id,
+                text=text,
+                minus=minus,
+                color=color,
+                crop=crop,
+                weights=weights,
+                calibration=calibration,
+                where=where,
+                limit=limit,
+                offset=offset,
+                diverse=diverse,
+                collapse=collapse,
+                relevant=relevant,
             )
-        targets = Targets(self.manifest, self._models)
-        if image is not None:
-            targets.add_image(image, self._decoder)
-        if id is not None:
-            names = list(self.manifest.aspects.values())
-            targets.add_stored(self._require(id, vectors=names).vectors)
-        if text is not None:
-            targets.add_text(text)
-        if color:
-            targets.set_colors([color] if isinstance(color, str) else color)
-        chosen = query.choose_weights(
-            weights,
-            targets=list(targets.parts),
-            meant=targets.meant,
-            aspects=list(self.manifest.aspects),
         )
-        passing = self._filter(where, leave_out=id)
-        found = query.run(self.engine, Query(targets.near(chosen), passing, limit, offset))
-        hits = tuple(
-            Hit(row.id, row.score, dict(zip(chosen, row.scores, strict=True)), row.payload)
-            for row in found.answer.rows
+
+    def recommend(
+        self,
+        like: ImageInput | Sequence[ImageInput] = (),
+        unlike: ImageInput | Sequence[ImageInput] = (),
+        *,
+        strategy: Strategy = "average",
+        weights: Mapping[str, float] | str | None = None,
+        calibration: Literal["spread", "none"] = "spread",
+        where: str | None = None,
+        limit: int = 10,
+        offset: int = 0,
+        diverse: float = 0.0,
+        collapse: bool = False,
+        relevant: bool = False,
+    ) -> Hits:
+        """Images like some examples and unlike others; the examples are left out.
+
+        Args:
+            like: ids of the index, files or their bytes, or words as "text:a red dress".
+            unlike: the same. Without `like`, what is least like these comes first.
+            strategy: "average" ranks by the mean of the likes less a quarter of the mean of the
+                dislikes; "best" by the nearest like, without what is nearer to a dislike; "sum"
+                by the sum of similarities to the likes less that to the dislikes.
+
+        The rest is as in `search`.
+
+        Raises:
+            NotFound: an example is no id and no file.
+            QueryError, FilterError, ImageRejected: as in `search`.
+        """
+        return self._searcher.search(
+            Request(
+                like=like,
+                unlike=unlike,
+                strategy=strategy,
+                weights=weights,
+                calibration=calibration,
+                where=where,
+                limit=limit,
+                offset=offset,
+                diverse=diverse,
+                collapse=collapse,
+                relevant=relevant,
+            )
         )
-        return Hits(hits, found.complete, chosen, (time.perf_counter() - started) * 1e3)
+
+    def search_many(self, queries: Sequence[Mapping[str, Any]]) -> list[Hits | LookalikeError]:
+        """Many searches together: their pictures are read in parallel, and the engine is asked
+        in as few requests as for one.
+
+        Args:
+            queries: for each the keywords of `search`, or `like` and `unlike` of `recommend` with
+                the other keywords; such as `{"id": "sku-17", "limit": 5}`.
+
+        Returns:
+            In the order of the queries the hits of each, or the error of one that failed.
+        """
+        return self._searcher.search_many(queries)
 
     def facets(
         self, field: str, *, where: str | None = None, limit: int = 100
@@ -319,17 +385,29 @@ class Index:
         """The most frequent values of a field with their counts, most frequent first.
 
         Raises:
-            QueryError: there is no such field, or it holds numbers or dates, which have ranges.
+            QueryError: there is no such field, or it holds numbers with fractions or dates, which
+                have a `histogram`.
         """
-        known = self.fields
-        if field not in known:
-            raise QueryError(f"facets: {filters.unknown_field(field, known)}.")
-        if known[field].type in (FieldType.FLOAT, FieldType.DATETIME):
+        known = self._field(field)
+        if known.type in (FieldType.FLOAT, FieldType.DATETIME):
             raise QueryError(
-                f"{field} is a {known[field].type} and has no values to count; ask for its range "
-                f"with `where`, as in `{field} >= …`."
+                f"{field} is a {known.type} and has ranges instead of values: ask for its "
+                "histogram."
             )
-        return self.engine.facet(known[field].path, self._filter(where), limit)
+        return self.engine.facet(known.path, self._filter(where), limit)
+
+    def histogram(self, field: str, *, where: str | None = None, bins: int = 10) -> Histogram:
+        """How many images lie in each range of a field of numbers or dates.
+
+        Args:
+            field: its name.
+            where: count only what passes.
+            bins: about how many ranges; their edges are round.
+
+        Raises:
+            QueryError: there is no such field, or it holds neither numbers nor dates.
+        """
+        return histogram(self.engine, self._field(field), self._filter(where), bins=bins)
 
     # --- looking ----------------------------------------------------------------------------
 
@@ -397,9 +475,26 @@ class Index:
 
     # --- inside -----------------------------------------------------------------------------
 
-    def _filter(self, where: str | None, *, leave_out: str | None = None) -> Filter | None:
-        parsed = None if where is None else filters.parse(where, self.fields)
-        return join(parsed, None if leave_out is None else Not(HasId((leave_out,))))
+    def _filter(self, where: str | None) -> Filter | None:
+        return self._searcher.planner.parse(where)
+
+    def _field(self, name: str) -> Field:
+        if name not in self.fields:
+            raise QueryError(f"{filters.unknown_field(name, self.fields)}.")
+        return self.fields[name]
+
+    def calibrate(self) -> None:
+        """Samples the index anew where it has grown so much that the last sample may be off."""
+        images = len(self)
+        if is_due(self.manifest.calibration, images):
+            names = self.manifest.aspects.values()
+            self._write(replace(self.manifest, calibration=calibrate(self.engine, names, images)))
+
+    def _write(self, manifest: Manifest) -> None:
+        if manifest != self.manifest:
+            self.engine.write_manifest(manifest.to_json())
+            self.manifest = manifest
+        self._searcher.refresh(manifest)
 
     def _require(self, id: str, vectors: Sequence[str] = ()) -> Point:
         for point in self.engine.retrieve([id], vectors=vectors):
@@ -412,9 +507,7 @@ class Index:
         fields = fields_of(manifest.fields)
         for name in types:
             self.engine.create_field_index(fields[name].path, fields[name].type)
-        if manifest != self.manifest:
-            self.engine.write_manifest(manifest.to_json())
-            self.manifest = manifest
+        self._write(manifest)
 
     def _values(self, name: str, type: FieldType) -> int | None:
         """How many different values a field has, up to 1,000; None for numbers and dates."""

@@ -1,4 +1,4 @@
-"""What an index holds: its vectors, the aspects they serve, the types of its fields.
+"""What an index holds: its vectors, the aspects they serve, the types of its fields, calibration.
 
 The manifest is JSON, kept by the engine beside the points. Two rules live here: an index never
 mixes models, and an older lookalike never touches a newer index.
@@ -11,9 +11,22 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from lookalike.errors import IndexDamaged, ModelError, SchemaTooNew
-from lookalike.types import Distance, FieldType, VectorSpec
+from lookalike.types import Background, Distance, FieldType, VectorSpec
 
 SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What a sample said of the index.
+
+    Attributes:
+        images: how many the index held then.
+        backgrounds: by vector name.
+    """
+
+    images: int
+    backgrounds: Mapping[str, Background]
 
 
 @dataclass(frozen=True)
@@ -25,12 +38,14 @@ class Manifest:
         vectors: every named vector by name.
         fields: types of the user's own fields, by name.
         model_dir: folder of the semantic model's files, where it was given one.
+        calibration: None until the index holds enough images.
     """
 
     aspects: Mapping[str, str]
     vectors: Mapping[str, VectorSpec]
     fields: Mapping[str, FieldType] = field(default_factory=dict)
     model_dir: str | None = None
+    calibration: Calibration | None = None
 
     @classmethod
     def of(cls, specs: Sequence[VectorSpec], model_dir: str | None = None) -> Manifest:
@@ -67,6 +82,7 @@ class Manifest:
             "vectors": {name: asdict(spec) for name, spec in self.vectors.items()},
             "fields": {name: {"type": str(type)} for name, type in self.fields.items()},
             "model_dir": self.model_dir,
+            "calibration": None if self.calibration is None else asdict(self.calibration),
         }
 
     @classmethod
@@ -98,9 +114,17 @@ class Manifest:
                 vectors,
                 {name: FieldType(field["type"]) for name, field in data["fields"].items()},
                 data["model_dir"],
+                _calibration(data.get("calibration"), set(aspects.values())),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise IndexDamaged(
                 f"The manifest of the index {where} is damaged ({error!r}): restore it from a "
                 "backup, or delete the index and index again."
             ) from error
+
+
+def _calibration(data: Mapping[str, Any] | None, names: set[str]) -> Calibration | None:
+    if data is None:
+        return None
+    backgrounds = {name: Background(**data["backgrounds"][name]) for name in names}
+    return Calibration(int(data["images"]), backgrounds)

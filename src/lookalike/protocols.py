@@ -10,15 +10,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from lookalike.types import (
-    Answer,
+    Candidates,
     Description,
     FieldType,
     Filter,
     Image,
     ImageRef,
+    Nearest,
     Payload,
     Point,
     Query,
+    Scored,
     Vector,
     VectorSpec,
 )
@@ -138,12 +140,21 @@ class Engine(Protocol):
         """The points that exist among `ids`, in no particular order."""
         ...
 
-    def query(self, query: Query) -> Answer:
-        """The best points by the weighted sum. See `Query` and `Answer`."""
+    def nearest(self, asked: Sequence[Nearest]) -> list[Candidates]:
+        """Candidates for each target, in one request."""
+        ...
+
+    def query(self, queries: Sequence[Query]) -> list[list[Scored]]:
+        """The best points of each query, best first, in one request."""
         ...
 
     def scroll(
-        self, filter: Filter | None = None, *, vectors: Sequence[str] = (), batch: int = 1000
+        self,
+        filter: Filter | None = None,
+        *,
+        payload: bool = True,
+        vectors: Sequence[str] = (),
+        batch: int = 1000,
     ) -> Iterator[list[Point]]:
         """All points that pass, in batches, in the order of their point ids."""
         ...
@@ -156,6 +167,13 @@ class Engine(Protocol):
         self, path: str, filter: Filter | None = None, limit: int = 100
     ) -> list[tuple[str | int | bool, int]]:
         """The most frequent values of an indexed field with their counts, most frequent first."""
+        ...
+
+    def bounds(
+        self, path: str, filter: Filter | None = None
+    ) -> tuple[float | str, float | str] | None:
+        """The least and the greatest value of an indexed number or date-time among the points
+        that pass: ints, floats, or RFC 3339 texts; None where no point has a value."""
         ...
 
     def optimize(self) -> None:

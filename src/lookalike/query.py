@@ -1,26 +1,26 @@
-"""Targets and weights into a query, and a query into the right answer. Pure but for the asking.
+"""Weights, and a weighted sum into the right answer. Pure but for the asking.
 
-The score of a point is the weighted sum of its similarities. Each target proposes its nearest
-candidates, every candidate is scored by every target, and Fagin's threshold algorithm (Fagin,
-Lotem and Naor, "Optimal aggregation algorithms for middleware", 2003) says whether a point that
-nobody proposed could still belong to the answer; if so, more candidates are asked for.
+The score of a point is the weighted sum of its similarities, and the answer is the top of that
+sum over all points that pass. Fagin's threshold algorithm finds it (Fagin, Lotem and Naor,
+"Optimal aggregation algorithms for middleware", 2003): each target proposes its nearest
+candidates; the last similarity of each list bounds those of all points below it, so that every
+candidate has an upper bound for its sum, and so have the points that nobody proposed. The
+candidates with the highest bounds are compared exactly, until no bound exceeds the last row of
+the answer; where the bound of the unseen points does, every target proposes more.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from difflib import get_close_matches
-from typing import TypeAlias
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-from PIL import ImageColor
+from numpy.typing import NDArray
 
-from lookalike import palette
 from lookalike.errors import QueryError
 from lookalike.protocols import Engine
-from lookalike.types import Answer, Query, Vector
+from lookalike.types import Candidates, Nearest, PointId, Query, Scored
 
 PRESETS: Mapping[str, Mapping[str, float]] = {
     "style": {"semantic": 0.8, "color": 0.2},
@@ -29,18 +29,35 @@ PRESETS: Mapping[str, Mapping[str, float]] = {
     "balanced": {"semantic": 0.5, "color": 0.3, "texture": 0.2},
 }
 
-FIRST_CANDIDATES = 200
-MOST_CANDIDATES = 12_800
+FIRST_CANDIDATES = 300
+MOST_CANDIDATES = 1_200
+"""How many points each target proposes at first, and at the most."""
+FIRST_COMPARED = 150
+MOST_COMPARED = 3_600
+"""How many of them are compared by their original vectors at first, and at the most."""
+_QUANTIZATION = 0.002
+"""By how much int8 may misjudge a sum of similarities: the usual error."""
 _ROUNDING = 1e-6
 """Sums of float32 similarities are not exact; two that differ by less are the same."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """An answer, and whether nothing better can have been missed."""
+    """An answer and what it took.
 
-    answer: Answer
+    Attributes:
+        rows: best first.
+        complete: whether nothing better can have been missed.
+        candidates: how many points each target proposed in the last round.
+        compared: how many of them were compared by their original vectors.
+        rounds: requests to the engine.
+    """
+
+    rows: Sequence[Scored]
     complete: bool
+    candidates: int
+    compared: int
+    rounds: int
 
 
 def choose_weights(
@@ -80,8 +97,9 @@ def choose_weights(
             )
     else:
         chosen = _checked(weights, targets, aspects)
-    total = math.fsum(chosen.values())
-    return {name: weight / total for name, weight in chosen.items() if weight > 0}
+    most = max(chosen.values())  # before the sum, which may be too large for a float
+    total = math.fsum(weight / most for weight in chosen.values())
+    return {name: weight / most / total for name, weight in chosen.items() if weight > 0}
 
 
 def _checked(
@@ -102,83 +120,135 @@ def _checked(
     return dict(weights)
 
 
-RGB: TypeAlias = tuple[int, int, int]
+def run(engine: Engine, queries: Sequence[Query], *, most: int = MOST_CANDIDATES) -> list[Result]:
+    """The top of each weighted sum, as far as it takes to prove it.
 
+    The queries go through the rounds together: many cost no more requests than one.
 
-def shades(text: str) -> tuple[RGB, ...]:
-    """What a colour means, in sRGB, 0 to 255, the most typical shade first.
-
-    One of the eleven basic terms ("blue") means all of its shades, any other CSS name ("navy")
-    or "#rrggbb" just that one.
-
-    Raises:
-        QueryError: it is none of these.
+    Args:
+        engine: holds the points.
+        queries: without `among`.
+        most: candidates a target; where they do not suffice the answer is not `complete`.
     """
-    name = text.strip().lower().replace("gray", "grey")
-    if name in palette.SHADES:
-        return palette.SHADES[name]
-    try:
-        return (ImageColor.getrgb(name)[:3],)
-    except ValueError:
-        near = get_close_matches(name, ImageColor.colormap, n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else "try red, navy or #1a2b3c."
-        raise QueryError(f"There is no colour {text!r}; {hint}") from None
+    searches = [_Search(query, most) for query in queries]
+    while open := [search for search in searches if not search.done]:
+        proposing = [search for search in open if search.to_propose]
+        if proposing:
+            lists = iter(engine.nearest([ask for one in proposing for ask in one.asks()]))
+            for search in proposing:
+                search.take_candidates([next(lists) for _ in search.query.near])
+        answers = engine.query([search.ranking() for search in open])
+        for search, rows in zip(open, answers, strict=True):
+            search.take_rows(rows)
+    return [search.result() for search in searches]
 
 
-def parse_colors(names: Sequence[str]) -> list[tuple[RGB, float]]:
-    """The colours with their shares, in equal parts: what a colour descriptor takes.
+@dataclass(slots=True)
+class _Search:
+    """One query between two requests.
 
-    Raises:
-        QueryError: one of them is no colour.
+    Attributes:
+        depth: candidates a target.
+        to_propose: whether the targets have to propose, for the first time or more.
+        ids, bounds: the candidates by the upper bound of their sums, highest first.
+        unseen: upper bound for the points that no target proposed.
+        compared: how many candidates are compared exactly.
     """
-    meant = [shades(name) for name in names]
-    return [(rgb, 1 / len(names) / len(several)) for several in meant for rgb in several]
 
+    query: Query
+    most: int
+    rows: Sequence[Scored] = ()
+    rounds: int = 0
+    depth: int = 0
+    to_propose: bool = False
+    ids: Sequence[PointId] = ()
+    bounds: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    slope: float = 0.0
+    unseen: float = -math.inf
+    compared: int = 0
+    complete: bool = False
+    done: bool = False
+    ties: int = 1
+    wanted: int = field(init=False)
 
-def swatch(name: str) -> str:
-    """The colour as "#rrggbb", to show what was asked for.
+    def __post_init__(self) -> None:
+        self.wanted = self.query.offset + self.query.limit
+        if len(self.query.near) > 1:
+            self.depth = max(FIRST_CANDIDATES, 2 * self.wanted)
+            self.compared = max(FIRST_COMPARED, 2 * self.wanted)
+            self.to_propose = True
 
-    Raises:
-        QueryError: it is no colour.
-    """
-    return "#{:02x}{:02x}{:02x}".format(*shades(name)[0])
+    @property
+    def least(self) -> float:
+        """What a point has to exceed to belong to the answer."""
+        return self.rows[-1].score if len(self.rows) == self.query.limit else -math.inf
 
+    def asks(self) -> list[Nearest]:
+        self.rounds += 1
+        return [Nearest(near, self.query.filter, self.depth) for near in self.query.near]
 
-def combine(vectors: Sequence[Vector]) -> Vector:
-    """One target out of several for the same aspect: the direction of their mean.
+    def take_candidates(self, lists: Sequence[Candidates]) -> None:
+        self.to_propose = False
+        weights = [near.weight for near in self.query.near]
+        floors = [found[-1][1] if found else 0.0 for found in lists]
+        base = math.fsum(w * floor for w, floor in zip(weights, floors, strict=True))
+        # A short list holds every point that passes.
+        self.unseen = base if all(len(found) >= self.depth for found in lists) else -math.inf
+        bounds: dict[PointId, float] = {}
+        for weight, floor, found in zip(weights, floors, lists, strict=True):
+            for id, similarity in found:
+                bounds[id] = bounds.get(id, base) + weight * (similarity - floor)
+        ids, values = list(bounds), np.fromiter(bounds.values(), np.float64, len(bounds))
+        order = np.argsort(-values)
+        self.ids = [ids[i] for i in order.tolist()]
+        self.bounds = values[order]
+        self.slope = math.fsum(
+            weight * (found[len(found) // 4][1] - found[-1][1]) / math.log(4)
+            for weight, found in zip(weights, lists, strict=True)
+            if found
+        )
+        if self.rows:  # nothing below the last row can enter any more
+            self.compared = min(max(2 * self.wanted, self._above(self.least)), MOST_COMPARED)
 
-    Ranking by it is ranking by the mean of the cosine similarities to each.
+    def ranking(self) -> Query:
+        self.rounds += 1
+        ask = replace(self.query, offset=0, limit=self.wanted + self.ties)
+        if len(self.query.near) == 1:
+            return ask
+        self.compared = min(self.compared, len(self.ids))
+        return replace(ask, among=self.ids[: self.compared])
 
-    Raises:
-        QueryError: they cancel out.
-    """
-    mean = np.mean([vector / np.linalg.norm(vector) for vector in vectors], axis=0)
-    length = float(np.linalg.norm(mean))
-    if length < _ROUNDING:
-        raise QueryError("The targets contradict each other: together they point nowhere.")
-    return np.asarray(mean / length, np.float32)
+    def take_rows(self, rows: Sequence[Scored]) -> None:
+        if len(rows) == self.wanted + self.ties and rows[self.wanted - 1].score == rows[-1].score:
+            self.ties *= 8
+            return
+        ranked = sorted(rows, key=lambda row: (-row.score, row.id))
+        self.rows = ranked[self.query.offset : self.wanted]
+        if len(self.query.near) == 1:  # the engine's own answer
+            self.complete = self.done = True
+            return
+        needed = self._above(self.least)
+        if needed > self.compared:
+            self.done = self.compared >= MOST_COMPARED
+            self.compared = max(self.compared, min(needed, MOST_COMPARED))
+        elif self.unseen <= self.least + _ROUNDING:
+            self.complete = self.done = True
+        elif self.depth >= self.most:
+            self.done = True
+        else:
+            self.depth = self._next_depth()
+            self.to_propose = True
 
+    def result(self) -> Result:
+        return Result(self.rows, self.complete, self.depth, self.compared, self.rounds)
 
-def run(engine: Engine, query: Query, *, most: int = MOST_CANDIDATES) -> Result:
-    """The top of the weighted sum, widened until it is proved or `most` candidates are reached."""
-    if query.limit == 0:
-        return Result(Answer((), ()), complete=True)
-    candidates = max(FIRST_CANDIDATES, 2 * (query.offset + query.limit))
-    while True:
-        answer = engine.query(replace(query, candidates=candidates))
-        if _proved(query, answer):
-            return Result(answer, complete=True)
-        if candidates >= most:
-            return Result(answer, complete=False)
-        candidates = min(4 * candidates, most)
+    def _above(self, least: float) -> int:
+        """How many candidates may exceed `least`."""
+        return int(np.searchsorted(-self.bounds, _QUANTIZATION - least))
 
-
-def _proved(query: Query, answer: Answer) -> bool:
-    if -math.inf in answer.floors:  # one target proposed every point that passes
-        return True
-    if len(answer.rows) < query.limit:
-        return False
-    best_unseen = math.fsum(
-        near.weight * floor for near, floor in zip(query.near, answer.floors, strict=True)
-    )
-    return answer.rows[-1].score >= best_unseen - _ROUNDING
+    def _next_depth(self) -> int:
+        """Where the bound of the unseen points will have sunk to the answer, as it sinks now:
+        similarity falls with the logarithm of the rank."""
+        steps = (self.unseen - self.least) / self.slope if self.slope > 0 else math.inf
+        factor = math.exp(min(steps * 1.2, math.log(8)))
+        return min(max(2 * self.depth, math.ceil(factor * self.depth)), self.most)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 from rich import box
@@ -13,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from lookalike.histogram import Histogram
 from lookalike.ingest import IngestReport
 from lookalike.sheet import caption, details
 from lookalike.types import Hit, Hits, Point
@@ -29,6 +31,7 @@ def printable(text: str) -> str:
 def hits_table(title: str, hits: Hits) -> Table:
     """One row a hit: rank, id, score, score by aspect where there are several, name and fields."""
     aspects = list(hits.weights) if len(hits.weights) > 1 else []
+    collapsed = any(hit.variants for hit in hits)
     table = Table(
         title=Text(printable(title)),
         title_justify="left",
@@ -41,8 +44,8 @@ def hits_table(title: str, hits: Hits) -> Table:
     table.add_column("#", justify="right", style="dim", no_wrap=True)
     table.add_column("id", no_wrap=True)
     table.add_column("score", justify="right", no_wrap=True)
-    for aspect in aspects:
-        table.add_column(aspect, justify="right", no_wrap=True)
+    for name in [*aspects, *(["variants"] if collapsed else [])]:
+        table.add_column(name, justify="right", no_wrap=True)
     fields = [_fields(hit) for hit in hits]
     if any(fields):
         table.add_column("fields", ratio=1, no_wrap=True, overflow="ellipsis", style="dim")
@@ -51,10 +54,56 @@ def hits_table(title: str, hits: Hits) -> Table:
             str(rank),
             Text(_end(printable(hit.id))),
             f"{hit.score:.3f}",
-            *(f"{hit.scores[aspect]:.3f}" for aspect in aspects),
+            *(f"{hit.scores[aspect]:.3f}" if aspect in hit.scores else "" for aspect in aspects),
+            *([f"+{len(hit.variants)}" if hit.variants else ""] if collapsed else ()),
             *(fields[rank - 1 : rank] if any(fields) else ()),
         )
     return table
+
+
+def why_table(hits: Hits) -> Table:
+    """Why each hit is there: how far above random images it stands, and by which aspects."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("#", justify="right", style="dim")
+    for name in ("calibrated", "raw", *hits.weights):
+        table.add_column(name, justify="right")
+    for rank, hit in enumerate(hits, 1):
+        shares = (
+            f"{hit.shares[aspect]:.0%} {'█' * round(10 * hit.shares[aspect]):<10}"
+            if aspect in hit.shares
+            else ""
+            for aspect in hits.weights
+        )
+        table.add_row(str(rank), f"{hit.calibrated:.2f}", f"{hit.raw:.3f}", *shares)
+    return table
+
+
+def explanation_table(hits: Hits) -> Table:
+    """What was compared with what, and how weights became factors: one row an aspect."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("aspect", "near to", "weight", "random images", "factor"):
+        table.add_column(name, header_style="dim", overflow="fold")
+    for aspect, plan in hits.explanation.aspects.items():
+        random = "" if plan.spread is None else f"{plan.mean:.3f} ± {plan.spread:.3f}"
+        factor = f"{plan.effective:.3f}"
+        table.add_row(aspect, Text(printable(plan.target)), f"{plan.weight:.0%}", random, factor)
+    return table
+
+
+def histogram_lines(histogram: Histogram) -> Iterator[str]:
+    """One line a range: count, bar, edges."""
+    most = max((bin.count for bin in histogram.bins), default=0) or 1
+    for bin in histogram.bins:
+        bar = "█" * round(24 * bin.count / most)
+        yield f"{bin.count:>10,}  {bar:<24}  {_edge(bin.low)} to {_edge(bin.high)}"
+    if histogram.missing:
+        yield f"{histogram.missing:>10,}  {'':<24}  without a value"
+
+
+def _edge(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=None).isoformat(sep=" ").removesuffix(" 00:00:00")
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
 
 
 def _fields(hit: Hit) -> Text:

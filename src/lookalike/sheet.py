@@ -22,13 +22,13 @@ class Panel:
     Attributes:
         title: what was asked, in words.
         hits: the answer.
-        query: JPEG of the query image, where there is one.
+        queries: JPEGs of the query images.
         swatches: colours that were asked for, as "#rrggbb".
     """
 
     title: str
     hits: Hits
-    query: bytes | None = None
+    queries: Sequence[bytes] = ()
     swatches: Sequence[str] = ()
 
 
@@ -42,15 +42,43 @@ def _panel(panel: Panel, thumbnail: Thumbnail) -> str:
     weights = " · ".join(f"{name} {weight:.0%}" for name, weight in panel.hits.weights.items())
     note = "" if panel.hits.complete else " · not proved complete"
     asked = "".join(f'<i style="background:{escape(color)}"></i>' for color in panel.swatches)
-    if panel.query is not None:
-        asked += f'<img src="{_inline(panel.query)}" alt="the query image">'
+    for picture in panel.queries:
+        asked += f'<img src="{_inline(picture)}" alt="a query image">'
     cards = "\n".join(_card(rank, hit, thumbnail) for rank, hit in enumerate(panel.hits, 1))
     empty = "" if panel.hits else "<p class=empty>No image passes.</p>"
     return f"""<section>
 <header><div class=asked>{asked}</div><div><h2>{_text(panel.title)}</h2>
 <p>{len(panel.hits)} images · {weights} · {panel.hits.took_ms:.1f} ms{note}</p></div></header>
+{_how(panel.hits)}
 <div class=grid>{cards}</div>{empty}
 </section>"""
+
+
+def _how(hits: Hits) -> str:
+    """What was compared with what, and what it took; folded until somebody asks."""
+    rows = "".join(
+        f"<tr><th>{_text(name)}<td>{_text(plan.target)}<td>{plan.weight:.0%}<td>"
+        + ("" if plan.spread is None else f"{plan.mean:.3f} ± {plan.spread:.3f}")
+        + f"<td>{plan.effective:.3f}</tr>"
+        for name, plan in hits.explanation.aspects.items()
+    )
+    return f"""<details><summary>How these were found</summary><table>
+<tr><th>aspect<th>near to<th>weight<th>random images<th>factor</tr>{rows}</table>
+<p>{_text(cost(hits))}</p></details>"""
+
+
+def cost(hits: Hits) -> str:
+    """What an answer took, in words."""
+    how = hits.explanation
+    rounds = f"{how.rounds} {'request' if how.rounds == 1 else 'requests'} to the engine"
+    proposed = (
+        f"{how.candidates:,} candidates an aspect, {how.compared:,} compared exactly, "
+        if how.candidates
+        else ""
+    )
+    stages = ", ".join(f"{stage} {spent:.1f} ms" for stage, spent in how.milliseconds.items())
+    chance = "" if how.relevant_from is None else f"; relevant from {how.relevant_from:.3f}"
+    return f"{proposed}{rounds}; {stages}{chance}"
 
 
 def _card(rank: int, hit: Hit, thumbnail: Thumbnail) -> str:
@@ -59,8 +87,9 @@ def _card(rank: int, hit: Hit, thumbnail: Thumbnail) -> str:
     except LookalikeError as error:
         picture = f"<div class=gone>{_text(str(error))}</div>"
     bars = "".join(
-        f'<div class=bar title="{_text(name)}: {score:.4f}"><span>{_text(name)}</span>'
-        f'<b><u style="width:{max(0.0, min(1.0, score)):.1%}"></u></b><em>{score:.2f}</em></div>'
+        f'<div class=bar title="{_text(name)}: similarity {score:.4f}, {hit.shares[name]:.0%} of '
+        f'what this hit stands above a random image"><span>{_text(name)}</span>'
+        f'<b><u style="width:{hit.shares[name]:.1%}"></u></b><em>{score:.2f}</em></div>'
         for name, score in hit.scores.items()
     )
     colors = "".join(
@@ -68,7 +97,8 @@ def _card(rank: int, hit: Hit, thumbnail: Thumbnail) -> str:
         for color in hit.payload["image"].get("colors", ())
     )
     name, score = _text(caption(hit.id, hit.payload)), f"{hit.score:.3f}"
-    return f"""<figure><div class=picture>{picture}</div><div class=colors>{colors}</div>
+    variants = f"<mark>+{len(hit.variants)}</mark>" if hit.variants else ""
+    return f"""<figure><div class=picture>{picture}{variants}</div><div class=colors>{colors}</div>
 <figcaption><b>{rank}</b> <span title="{_text(hit.id)}">{name}</span><s>{score}</s></figcaption>
 <p>{_text(details(hit.payload))}</p>{bars}</figure>"""
 
@@ -146,6 +176,14 @@ text-overflow:ellipsis;white-space:nowrap;min-height:17px}
 .bar span{width:52px}.bar b{flex:1;height:4px;background:var(--line);border-radius:2px}
 .bar u{display:block;height:100%;background:var(--accent);border-radius:2px}
 .bar em{font-style:normal;font-variant-numeric:tabular-nums}
+.picture mark{position:absolute;right:8px;bottom:8px;padding:1px 7px;border-radius:9px;
+background:var(--ink);color:var(--card);font-size:11px;font-weight:600}
+details{margin:-6px 0 14px;color:var(--soft);font-size:13px}
+summary{cursor:pointer}
+details table{border-collapse:collapse;margin:8px 0 2px}
+details td,details th{padding:3px 18px 3px 0;text-align:left;font-weight:400;vertical-align:top;
+font-variant-numeric:tabular-nums}
+details tr:first-child th{font-size:11px;text-transform:uppercase;letter-spacing:.05em}
 .empty{color:var(--soft)}
 </style>
 <h1>lookalike</h1>

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, TypeAlias, overload
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
@@ -223,6 +224,18 @@ def join(*filters: Filter | None) -> Filter | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Background:
+    """How similar images are that have nothing to do with each other.
+
+    Attributes:
+        mean, spread: mean and standard deviation of the similarity of random pairs.
+    """
+
+    mean: float
+    spread: float
+
+
+@dataclass(frozen=True, slots=True)
 class Near:
     """One target of a query: be near `vector` in the named vector `name`, with this weight."""
 
@@ -231,22 +244,47 @@ class Near:
     weight: float
 
 
+PointId: TypeAlias = UUID
+"""What an engine calls a point by; made from the image's string id."""
+
+Candidates: TypeAlias = Sequence[tuple[PointId, float]]
+"""Points with their similarity to one target, nearest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """What an engine is asked for candidates: the nearest to one target, by quantized vectors.
+
+    Attributes:
+        near: the target; its weight does not matter.
+        filter: only points that pass it count.
+        limit: how many.
+    """
+
+    near: Near
+    filter: Filter | None
+    limit: int
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What an engine is asked: the top of the weighted sum over the points that pass.
+    """What an engine is asked for rows: the top of the weighted sum, by the original vectors.
 
     Attributes:
         near: targets; the score of a point is the sum of weight x similarity.
         filter: only points that pass it count.
         limit, offset: which part of the ranking.
-        candidates: how many points each target proposes when there are several targets.
+        among: the points that compete; required where there are several targets, and `filter` is
+            then taken to hold for them. None: every point.
+        vectors: names of the vectors that rows shall carry.
     """
 
     near: tuple[Near, ...]
     filter: Filter | None = None
     limit: int = 10
     offset: int = 0
-    candidates: int = 200
+    among: Sequence[PointId] | None = None
+    vectors: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,20 +295,7 @@ class Scored:
     score: float
     scores: tuple[float, ...]
     payload: Payload
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An engine's answer to a `Query`.
-
-    Attributes:
-        rows: best first.
-        floors: for each target the similarity of the last candidate it proposed: no point
-            outside the candidates is nearer; -inf where it proposed every point that passes.
-    """
-
-    rows: Sequence[Scored]
-    floors: tuple[float, ...]
+    vectors: Mapping[str, Vector] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,15 +304,72 @@ class Hit:
 
     Attributes:
         id: the image's id.
-        score: higher is better; the weighted sum of `scores`.
+        score: higher is better; the sum of `scores`, each times the weight that counted.
         scores: similarity for each aspect that was asked for, by aspect.
         payload: the user's fields, and ours under "image".
+        calibrated: how far it stands above a random image, in standard deviations: the weighted
+            mean over the aspects. Hits rank by it as they do by `score`. Without calibration the
+            same as `raw`.
+        raw: the sum of `scores`, each times the weight that was asked for.
+        shares: what part of `calibrated` each aspect brought; they add up to 1, and an aspect in
+            which the image is no nearer than a random one brought 0.
+        variants: ids of near-identical images that stand behind this one, where they were
+            collapsed.
     """
 
     id: str
     score: float
     scores: Mapping[str, float]
     payload: Payload = field(default_factory=dict)
+    calibrated: float = 0.0
+    raw: float = 0.0
+    shares: Mapping[str, float] = field(default_factory=dict)
+    variants: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AspectPlan:
+    """How one aspect entered a search.
+
+    Attributes:
+        vector: name of the vector that was compared.
+        target: what it was compared with, in words.
+        weight: as it was asked for.
+        mean, spread: of the similarities of random images to such a target; None without
+            calibration.
+        effective: the weight that similarities were multiplied with: `weight` divided by
+            `spread`, and scaled so that all add up to 1.
+    """
+
+    vector: str
+    target: str
+    weight: float
+    mean: float | None
+    spread: float | None
+    effective: float
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """How an answer came about.
+
+    Attributes:
+        aspects: the plan, by aspect.
+        candidates: how many points each aspect proposed in the last round.
+        compared: how many of them were compared by their original vectors in it.
+        rounds: requests to the engine.
+        relevant_from: hits with a `calibrated` up to this were dropped as no closer than
+            chance; None where nothing was to be dropped, or of fewer than 30 images.
+        milliseconds: by stage: `targets` (reading and describing what is searched by), `engine`,
+            `ranking` (all that happens to its answers).
+    """
+
+    aspects: Mapping[str, AspectPlan]
+    candidates: int
+    compared: int
+    rounds: int
+    relevant_from: float | None
+    milliseconds: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,14 +379,16 @@ class Hits(Sequence[Hit]):
     Attributes:
         rows: the hits.
         complete: whether it is proved that no image belongs above the last hit.
-        weights: by aspect, as they counted; they add up to 1.
+        weights: by aspect, as they were asked for; they add up to 1.
         took_ms: milliseconds from the call to the answer.
+        explanation: the plan, what it cost, and the weights that counted.
     """
 
     rows: tuple[Hit, ...]
     complete: bool
     weights: Mapping[str, float]
     took_ms: float
+    explanation: Explanation
 
     @overload
     def __getitem__(self, index: int) -> Hit: ...

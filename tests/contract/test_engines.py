@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lookalike.engines import point_id
 from lookalike.engines.edge import EdgeEngine
 from lookalike.errors import EngineError
 from lookalike.protocols import Engine
@@ -23,6 +23,7 @@ from lookalike.types import (
     Match,
     Missing,
     Near,
+    Nearest,
     Not,
     Point,
     Query,
@@ -134,53 +135,126 @@ def test_filters(engine: Engine, filter: Filter, expected: Callable[[int], bool]
     assert engine.count(filter) == len(wanted)
 
 
-def test_single_query_is_the_brute_force_ranking(engine: Engine) -> None:
-    target = vector(7, 24)
-    answer = engine.query(Query((Near("style", target, 1.0),), limit=10, offset=3))
-    scores = {f"photos/{i}.jpg": float(vector(i, 24) @ target) for i in range(COUNT)}
-    expected = sorted(scores, key=lambda id: -scores[id])[3:13]
-    assert [row.id for row in answer.rows] == expected
-    for row in answer.rows:
-        assert row.score == pytest.approx(scores[row.id], abs=1e-5)
+def similarities(near: Near) -> dict[str, float]:
+    """Brute force, by id."""
+    seed = {"style": 0, "color": 10_000}[near.name]
+    return {
+        f"photos/{i}.jpg": float(vector(seed + i, len(near.vector)) @ near.vector)
+        for i in range(COUNT)
+    }
+
+
+def best(scores: dict[str, float]) -> list[str]:
+    return sorted(scores, key=lambda id: -scores[id])
+
+
+def in_stock(id: str) -> bool:
+    return int(id[7:-4]) % 3 == 0
+
+
+STYLE = Near("style", vector(1, 24), 0.7)
+COLOR = Near("color", vector(10_002, 8), 0.3)
+IN_STOCK = Match("in_stock", (True,))
+
+
+def test_nearest_gives_candidates_for_every_target(engine: Engine) -> None:
+    asked = [Nearest(STYLE, None, 20), Nearest(COLOR, IN_STOCK, 30), Nearest(COLOR, None, 1000)]
+    answers = engine.nearest(asked)
+    assert [len(found) for found in answers] == [20, 30, COUNT]
+    for ask, found in zip(asked, answers, strict=True):
+        passing = {
+            id: score
+            for id, score in similarities(ask.near).items()
+            if ask.filter is None or in_stock(id)
+        }
+        exact = {point_id(id): score for id, score in passing.items()}
+        scores = [score for _, score in found]
+        assert scores == sorted(scores, reverse=True)
+        assert len({id for id, _ in found}) == len(found)
+        # Quantized vectors may misjudge a little.
+        assert scores == pytest.approx([exact[id] for id, _ in found], abs=0.02)
+        least = sorted(passing.values(), reverse=True)[: ask.limit][-1]
+        assert scores[-1] == pytest.approx(least, abs=0.02)
+    assert engine.nearest([]) == []
+    assert engine.nearest([Nearest(STYLE, AnyOf(()), 5)]) == [[]]
+
+
+def test_one_target_is_the_brute_force_ranking(engine: Engine) -> None:
+    near = Near("style", vector(7, 24), 1.0)
+    exact = similarities(near)
+    everything, some = engine.query(
+        [Query((near,), limit=10, offset=3), Query((near,), IN_STOCK, limit=5, vectors=["color"])]
+    )
+    assert [row.id for row in everything] == best(exact)[3:13]
+    for row in everything:
+        assert row.score == pytest.approx(exact[row.id], abs=1e-5)
         assert row.scores == (row.score,)
         assert row.payload == point(int(row.id[7:-4])).payload
+        assert row.vectors == {}
+    assert [row.id for row in some] == [id for id in best(exact) if in_stock(id)][:5]
+    for row in some:
+        assert list(row.vectors) == ["color"]
+        expected = point(int(row.id[7:-4])).vectors["color"]
+        np.testing.assert_allclose(row.vectors["color"], expected, atol=1e-6)
 
 
-def test_blend_is_the_brute_force_sum_under_a_filter(engine: Engine) -> None:
-    near = (Near("style", vector(1, 24), 0.7), Near("color", vector(10_002, 8), 0.3))
-    answer = engine.query(Query(near, Match("in_stock", (True,)), limit=12, candidates=COUNT))
+def test_beyond_the_last_there_is_nothing(engine: Engine) -> None:
+    rest, none = engine.query(
+        [Query((STYLE,), limit=50, offset=COUNT - 4), Query((STYLE,), limit=50, offset=COUNT)]
+    )
+    assert (len(rest), none) == (4, [])
+    assert engine.query([Query((STYLE,), AnyOf(()), limit=5)]) == [[]]
+
+
+def test_one_target_counts_with_its_weight(engine: Engine) -> None:
+    exact = similarities(STYLE)
+    among = [point_id(id) for id in exact]
+    for query in (Query((STYLE,), limit=3), Query((STYLE,), limit=3, among=among)):
+        (rows,) = engine.query([query])
+        assert [row.id for row in rows] == best(exact)[:3]
+        for row in rows:
+            assert row.scores[0] == pytest.approx(exact[row.id], abs=1e-5)
+            assert row.score == pytest.approx(STYLE.weight * exact[row.id], abs=1e-5)
+
+
+@pytest.mark.parametrize("near", [(STYLE, COLOR), (COLOR, STYLE, Near("style", vector(9, 24), 2))])
+def test_several_targets_give_the_exact_sum_among_those_that_compete(
+    engine: Engine, near: tuple[Near, ...]
+) -> None:
+    engine.optimize()
+    exact = [similarities(one) for one in near]
     sums = {
-        i: 0.7 * float(vector(i, 24) @ near[0].vector)
-        + 0.3 * float(vector(10_000 + i, 8) @ near[1].vector)
-        for i in range(0, COUNT, 3)
+        id: sum(one.weight * scores[id] for one, scores in zip(near, exact, strict=True))
+        for id in exact[0]
     }
-    expected = sorted(sums, key=lambda i: -sums[i])[:12]
-    assert [row.id for row in answer.rows] == [f"photos/{i}.jpg" for i in expected]
-    for row, i in zip(answer.rows, expected, strict=True):
-        assert row.score == pytest.approx(sums[i], abs=1e-5)
-        assert row.scores[0] == pytest.approx(float(vector(i, 24) @ near[0].vector), abs=1e-5)
-        assert 0.7 * row.scores[0] + 0.3 * row.scores[1] == pytest.approx(row.score, abs=1e-5)
-    assert answer.floors == (-math.inf, -math.inf)  # every point that passes was a candidate
+    competing = best(sums)[10::3]
+    among = [point_id(id) for id in competing]
+    (rows,) = engine.query([Query(near, limit=12, offset=2, among=among, vectors=["color"])])
+    assert [row.id for row in rows] == competing[2:14]
+    for row in rows:
+        assert row.score == pytest.approx(sums[row.id], abs=1e-5)
+        assert row.scores == pytest.approx([scores[row.id] for scores in exact], abs=1e-5)
+        assert row.payload == point(int(row.id[7:-4])).payload
+        assert "color" in row.vectors
+    (rows,) = engine.query([Query(near, limit=1000, among=among)])
+    assert [row.id for row in rows] == competing
+    assert engine.query([Query(near, limit=5, among=[])]) == [[]]
 
 
-def test_floors_are_the_last_candidates_scores(engine: Engine) -> None:
-    near = (Near("style", vector(1, 24), 0.5), Near("color", vector(10_002, 8), 0.5))
-    answer = engine.query(Query(near, limit=5, candidates=20))
-    for floor, name, size, seed in zip(
-        answer.floors, ("style", "color"), (24, 8), (0, 10_000), strict=True
-    ):
-        target = next(n.vector for n in near if n.name == name)
-        scores = sorted(
-            (float(vector(seed + i, size) @ target) for i in range(COUNT)), reverse=True
-        )
-        assert floor == pytest.approx(scores[19], abs=1e-5)
+def test_a_bound_is_the_least_and_the_greatest_that_passes(engine: Engine) -> None:
+    assert engine.bounds("n") == (0, 6)
+    assert engine.bounds("price") == (1.5, COUNT - 0.5)
+    assert engine.bounds("price", Range("price", gt=10, lt=20)) == (11.5, 19.5)
+    assert engine.bounds("at", Match("n", (2,))) == ("2024-01-01T12:00:00Z", "2024-12-01T12:00:00Z")
+    assert engine.bounds("price", AnyOf(())) is None
+    assert engine.bounds("price", Missing("price")) is None
 
 
 def test_manhattan_counts_differing_bits(engine: Engine) -> None:
     bits = point(5).vectors["phash"].astype(np.float32)
     bits[:3] = 1 - bits[:3]
-    answer = engine.query(Query((Near("phash", bits, 1.0),), limit=1))
-    assert (answer.rows[0].id, abs(answer.rows[0].score)) == ("photos/5.jpg", 3)
+    ((row,),) = engine.query([Query((Near("phash", bits, 1.0),), limit=1)])
+    assert (row.id, abs(row.score)) == ("photos/5.jpg", 3)
 
 
 def test_retrieve_gives_back_what_was_stored(engine: Engine) -> None:
@@ -273,6 +347,6 @@ def test_info_counts_points_and_bytes(engine: Engine) -> None:
 
 def test_optimize_changes_no_answer(engine: Engine) -> None:
     query = Query((Near("style", vector(7, 24), 1.0),), limit=10)
-    before = [row.id for row in engine.query(query).rows]
+    before = [row.id for row in engine.query([query])[0]]
     engine.optimize()
-    assert [row.id for row in engine.query(query).rows] == before
+    assert [row.id for row in engine.query([query])[0]] == before

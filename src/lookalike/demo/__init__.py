@@ -10,8 +10,8 @@ from typing import Any
 
 import platformdirs
 
+from lookalike.colors import swatches
 from lookalike.index import Index
-from lookalike.query import swatch
 from lookalike.sheet import Panel, caption
 from lookalike.types import Point
 
@@ -61,7 +61,7 @@ def searches(index: Index) -> list[Panel]:
         _panel(
             index,
             f"Like {_name(second)}, but in blue",
-            swatches=[swatch("blue")],
+            swatches=swatches("blue"),
             id=second.id,
             color="blue",
             weights="balanced",
@@ -79,7 +79,7 @@ def searches(index: Index) -> list[Panel]:
 def _panel(
     index: Index, title: str, *, id: str, swatches: Sequence[str] = (), **asked: Any
 ) -> Panel:
-    return Panel(title, index.search(id=id, **asked), index.thumbnail(id), swatches)
+    return Panel(title, index.search(id=id, **asked), [index.thumbnail(id)], swatches)
 
 
 def _name(point: Point) -> str:

@@ -18,18 +18,21 @@ from typing import Any, TypeVar
 import numpy as np
 import qdrant_edge as qe
 
-from lookalike.engines import point_id
+from lookalike.engines import UNIQUE_FIELDS, check_vectors, point_id
 from lookalike.engines._edge_filter import to_edge
 from lookalike.errors import DiskFull, EngineError, IndexDamaged, IndexLocked
 from lookalike.types import (
-    Answer,
+    Candidates,
     Distance,
     FieldType,
     Filter,
+    Near,
+    Nearest,
     Payload,
     Point,
     Query,
     Scored,
+    Vector,
     VectorSpec,
 )
 
@@ -46,10 +49,14 @@ _INDEXES: Mapping[FieldType, Callable[..., Any]] = {
     FieldType.KEYWORDS: qe.KeywordIndexParams,
 }
 
-_RESCORED = qe.SearchParams(
-    quantization=qe.QuantizationSearchParams(rescore=True, oversampling=2.0)
-)
-# A stage that scores candidates of other stages reads int8 vectors unless told not to.
+OVERSAMPLING = 2.0
+LEAST_RESCORED = 100
+"""Of a single target's nearest by the quantized vectors, twice as many as are wanted and at least
+so many are compared again by the originals: where likeness is dense, as with colours, the error
+of int8 moves a point by dozens of ranks."""
+
+_ID_ALONE = qe.PayloadSelector.Include(["image.id"])
+_QUANTIZED = qe.SearchParams(quantization=qe.QuantizationSearchParams(rescore=False))
 _ORIGINALS = qe.SearchParams(quantization=qe.QuantizationSearchParams(ignore=True))
 
 T = TypeVar("T")
@@ -130,16 +137,14 @@ class EdgeEngine:
     # --- writing ----------------------------------------------------------------------------
 
     def create_field_index(self, path: str, type: FieldType) -> None:
-        # Unique values link no two points, so a graph over them would be work for nothing.
-        unique = path in ("image.uri", "image.sha256", "image.phash")
+        unique = path in UNIQUE_FIELDS
         options = {"enable_hnsw": False, "memory": qe.Memory.Cold} if unique else {}
         self._update(qe.UpdateOperation.create_field_index(path, _INDEXES[type](**options)))
 
     def upsert(self, points: Sequence[Point]) -> None:
         if not points:
             return
-        for name in points[0].vectors:
-            self._check_vectors(name, points)
+        check_vectors(points)
         size = sum(vector.nbytes for point in points for vector in point.vectors.values())
         self._require_space(4 * size)
         self._update(
@@ -178,25 +183,46 @@ class EdgeEngine:
     def retrieve(
         self, ids: Sequence[str], *, payload: bool = True, vectors: Sequence[str] = ()
     ) -> list[Point]:
-        wanted: bool | qe.PayloadSelector = payload or qe.PayloadSelector.Include(["image.id"])
         with _translated(self.path):
             records = self.shard.retrieve(
-                [point_id(id) for id in ids], wanted, list(vectors) or False
+                [point_id(id) for id in ids], payload or _ID_ALONE, list(vectors) or False
             )
         return [_point(record) for record in records]
 
-    def query(self, query: Query) -> Answer:
-        requests = _requests(query)
+    def nearest(self, asked: Sequence[Nearest]) -> list[Candidates]:
+        requests = [
+            qe.QueryRequest(
+                query=_nearest(ask.near),
+                filter=to_edge(ask.filter),
+                limit=ask.limit,
+                with_payload=False,
+                params=_QUANTIZED,
+            )
+            for ask in asked
+        ]
+        return [
+            [(row.id, row.score) for row in rows]  # type: ignore[misc]  # ours are all UUIDs
+            for rows in self._query(requests)
+        ]
+
+    def query(self, queries: Sequence[Query]) -> list[list[Scored]]:
+        answers = self._query([_request(query) for query in queries])
+        return [
+            [_scored(row, query) for row in rows]
+            for rows, query in zip(answers, queries, strict=True)
+        ]
+
+    def _query(self, requests: list[qe.QueryRequest]) -> list[list[qe.ScoredPoint]]:
         with _translated(self.path):
-            if len(requests) == 1:
-                rows, *tails = [self.shard.query(requests[0])]
-            else:
-                rows, *tails = self.shard.query_batch(qe.QueryBatchRequest(requests))
-        floors = tuple(tail[0].score if tail else -np.inf for tail in tails)
-        return Answer([_scored(row, query) for row in rows], floors or (-np.inf,))
+            return self.shard.query_batch(qe.QueryBatchRequest(requests))
 
     def scroll(
-        self, filter: Filter | None = None, *, vectors: Sequence[str] = (), batch: int = 1000
+        self,
+        filter: Filter | None = None,
+        *,
+        payload: bool = True,
+        vectors: Sequence[str] = (),
+        batch: int = 1000,
     ) -> Iterator[list[Point]]:
         offset: Any = None
         while True:
@@ -204,7 +230,7 @@ class EdgeEngine:
                 offset=offset,
                 limit=batch,
                 filter=to_edge(filter),
-                with_payload=True,
+                with_payload=payload or _ID_ALONE,
                 with_vector=list(vectors) or False,
             )
             with _translated(self.path):
@@ -224,6 +250,30 @@ class EdgeEngine:
         request = qe.FacetRequest(path, limit=limit, exact=True, filter=to_edge(filter))
         with _translated(self.path):
             return [(hit.value, hit.count) for hit in self.shard.facet(request)]
+
+    def bounds(
+        self, path: str, filter: Filter | None = None
+    ) -> tuple[float | str, float | str] | None:
+        ends: list[float | str] = []
+        for direction in (qe.Direction.Asc, qe.Direction.Desc):
+            request = qe.ScrollRequest(
+                limit=1,
+                filter=to_edge(filter),
+                with_payload=qe.PayloadSelector.Include([path]),
+                order_by=qe.OrderBy(path, direction),
+            )
+            with _translated(self.path):
+                records, _ = self.shard.scroll(request)
+            if not records:
+                return None
+            value: Any = records[0].payload
+            while isinstance(value, dict):  # it holds the one path that was asked for
+                (value,) = value.values()
+            # A float of many digits may come back from the payload with its last bit changed; the
+            # index, which ranges go by, has it right.
+            number = records[0].order_value
+            ends.append(value if number is None or isinstance(value, str) else number)
+        return ends[0], ends[1]
 
     # --- upkeep -----------------------------------------------------------------------------
 
@@ -288,15 +338,6 @@ class EdgeEngine:
                 f"{missing} MiB more and run the same command again: nothing was lost."
             )
 
-    def _check_vectors(self, name: str, points: Sequence[Point]) -> None:
-        # The engine takes NaN, infinite and zero vectors without a word, and ranks by them.
-        for point in points:
-            vector = point.vectors[name]
-            if not np.isfinite(vector).all():
-                raise EngineError(f"The {name!r} vector of {point.id!r} has NaN or infinity in it.")
-            if vector.dtype == np.float32 and not vector.any():
-                raise EngineError(f"The {name!r} vector of {point.id!r} is zero.")
-
 
 def _params(spec: VectorSpec) -> qe.EdgeVectorParams:
     cosine = spec.distance is Distance.COSINE
@@ -313,28 +354,37 @@ def _params(spec: VectorSpec) -> qe.EdgeVectorParams:
     )
 
 
-def _requests(query: Query) -> list[qe.QueryRequest]:
-    """The ranking, and where several targets compete, the last candidate of each."""
+def _rescored(oversampling: float) -> qe.SearchParams:
+    return qe.SearchParams(
+        quantization=qe.QuantizationSearchParams(rescore=True, oversampling=oversampling)
+    )
+
+
+def _nearest(near: Near) -> qe.Query:
+    return qe.Query.Nearest(near.vector.tolist(), using=near.name)
+
+
+def _request(query: Query) -> qe.QueryRequest:
+    compared = {near.name for near in query.near} if query.among is not None else set()
     ask: dict[str, Any] = {
-        "filter": to_edge(query.filter),
         "limit": query.limit,
         "offset": query.offset,
         "with_payload": True,
+        "with_vector": sorted(compared | set(query.vectors)) or False,
     }
-    nearest = [qe.Query.Nearest(near.vector.tolist(), using=near.name) for near in query.near]
-    if len(nearest) == 1:
-        return [qe.QueryRequest(query=nearest[0], params=_RESCORED, **ask)]
-    branches = [qe.Prefetch(query=one, limit=query.candidates, params=_RESCORED) for one in nearest]
-    # Every stage scores the candidates of all branches: a point that one branch alone found
-    # would otherwise count as zero in the others.
-    stages = [
-        qe.Prefetch(
-            prefetches=branches,
-            query=one,
-            limit=query.candidates * len(nearest),
-            params=_ORIGINALS,
+    if query.among is None:
+        (near,) = query.near
+        wanted = query.offset + query.limit
+        return qe.QueryRequest(
+            query=_nearest(near),
+            filter=to_edge(query.filter),
+            params=_rescored(max(OVERSAMPLING, LEAST_RESCORED / wanted)),
+            **ask,
         )
-        for one in nearest
+    among = qe.Filter(must=[qe.HasIdCondition(set(query.among))])
+    stages = [
+        qe.Prefetch(query=_nearest(near), filter=among, limit=len(query.among), params=_ORIGINALS)
+        for near in query.near
     ]
     total = qe.Expression.Sum(
         [
@@ -344,48 +394,28 @@ def _requests(query: Query) -> list[qe.QueryRequest]:
             for i, near in enumerate(query.near)
         ]
     )
-    ranking = qe.QueryRequest(
-        prefetches=stages,
-        query=qe.Formula(total, {}),
-        with_vector=sorted({near.name for near in query.near}),
-        **ask,
-    )
-    tails = [
-        qe.QueryRequest(
-            query=one,
-            params=_RESCORED,
-            filter=ask["filter"],
-            limit=1,
-            offset=query.candidates - 1,
-            with_payload=False,
-        )
-        for one in nearest
-    ]
-    return [ranking, *tails]
+    return qe.QueryRequest(prefetches=stages, query=qe.Formula(total, {}), **ask)
 
 
 def _scored(row: qe.ScoredPoint, query: Query) -> Scored:
-    if row.vector is None:
-        scores: tuple[float, ...] = (row.score,)
-    else:
-        vectors: Mapping[str, Any] = row.vector  # type: ignore[assignment]  # named, so a dict
-        # Cosine vectors come back normalized, and so are the targets.
-        scores = tuple(
-            float(np.dot(near.vector, np.asarray(vectors[near.name], np.float32)))
-            for near in query.near
-        )
     payload = row.payload or {}
-    return Scored(payload["image"]["id"], row.score, scores, payload)
+    id: str = payload["image"]["id"]
+    vectors = _arrays(row.vector)
+    if query.among is None:
+        (near,) = query.near
+        return Scored(id, near.weight * row.score, (row.score,), payload, vectors)
+    # Cosine vectors come back normalized, and so are the targets.
+    scores = tuple(float(np.dot(near.vector, vectors[near.name])) for near in query.near)
+    return Scored(id, row.score, scores, payload, vectors)
+
+
+def _arrays(vectors: Any) -> dict[str, Vector]:
+    return {name: np.asarray(values, np.float32) for name, values in (vectors or {}).items()}
 
 
 def _point(record: qe.Record) -> Point:
     payload = record.payload or {}
-    vectors: Mapping[str, Any] = record.vector or {}  # type: ignore[assignment]
-    return Point(
-        payload["image"]["id"],
-        {name: np.asarray(values, np.float32) for name, values in vectors.items()},
-        payload,
-    )
+    return Point(payload["image"]["id"], _arrays(record.vector), payload)
 
 
 def _quoted(name: str) -> str:

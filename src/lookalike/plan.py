@@ -1,0 +1,352 @@
+"""A search in its words, and what it means: targets, weights and a filter for the engine."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any, Literal, TypeAlias, get_args
+
+from lookalike import filters, query
+from lookalike.calibration import Calibrator
+from lookalike.colors import ColorInput
+from lookalike.decoders import DecoderPool
+from lookalike.errors import NotFound, QueryError
+from lookalike.fields import fields_of
+from lookalike.manifest import Manifest
+from lookalike.models import Models
+from lookalike.protocols import Engine
+from lookalike.targets import Box, ImageInput, Similarity, Target, Targets
+from lookalike.types import Filter, HasId, Match, Near, Not, Point, join
+
+Strategy: TypeAlias = Literal["average", "best", "sum"]
+
+MOST_EXAMPLES = 100
+"""Examples that the strategy "best" compares with, each by itself."""
+
+TEXT = "text:"
+"""What an example of a recommendation begins with when it is words, and no id or file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One search as it is asked for; see `Index.search` and `Index.recommend`."""
+
+    image: ImageInput | Sequence[ImageInput] | None = None
+    id: str | Sequence[str] | None = None
+    text: str | Sequence[str] | None = None
+    minus: str | Sequence[str] | None = None
+    color: ColorInput | None = None
+    crop: Box | None = None
+    like: ImageInput | Sequence[ImageInput] = ()
+    unlike: ImageInput | Sequence[ImageInput] = ()
+    strategy: Strategy = "average"
+    weights: Mapping[str, float] | str | None = None
+    calibration: Literal["spread", "none"] = "spread"
+    where: str | None = None
+    limit: int = 10
+    offset: int = 0
+    diverse: float = 0.0
+    collapse: bool = False
+    relevant: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises QueryError for what no index could answer."""
+        for name, fits in _FITS.items():
+            value = getattr(self, name)
+            if value is not None and not fits(value):
+                raise QueryError(f"{name} cannot be {value!r} in a query.")
+        if self.limit < 1 or self.offset < 0:
+            raise QueryError(
+                f"limit is {self.limit} and offset {self.offset}: ask for at least 1 image, "
+                "from 0 on."
+            )
+        if not 0 <= self.diverse <= 1:
+            raise QueryError(f"diverse is {self.diverse}: give a number from 0 (off) to 1.")
+        if self.calibration not in ("spread", "none"):
+            raise QueryError(f"There is no calibration {self.calibration!r}: it is spread or none.")
+        if self.strategy not in get_args(Strategy):
+            raise QueryError(
+                f"There is no strategy {self.strategy!r}: it is {', '.join(get_args(Strategy))}."
+            )
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> Request:
+        """A request from its fields by name, as a file of queries holds them.
+
+        Raises:
+            QueryError: there is no such field, or a value is of the wrong type.
+        """
+        if not isinstance(fields, Mapping):
+            raise QueryError(f"A query has fields by name, and this is {fields!r}.")
+        for name in fields:
+            if name not in _FITS:
+                raise QueryError(f"A query has no {name!r}; it can have {', '.join(_FITS)}.")
+        return cls(**{name: value for name, value in fields.items() if value is not None})
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """One thing to be near to, over one or more aspects.
+
+    Attributes:
+        weights: by aspect, as they were asked for; they add up to 1.
+        targets: by aspect.
+        near: the same for the engine, with the weights that mean influence.
+    """
+
+    weights: Mapping[str, float]
+    targets: Mapping[str, Target]
+    near: tuple[Near, ...]
+
+    def brought(self, similarities: Sequence[Similarity]) -> dict[str, Similarity]:
+        """By aspect, how far above random images it lifts an image with these similarities, in
+        standard deviations times the weight; without calibration weight times similarity."""
+        return {
+            aspect: self.weights[aspect] * target.calibrated(similarity)
+            for (aspect, target), similarity in zip(self.targets.items(), similarities, strict=True)
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A request, understood.
+
+    Attributes:
+        weights: by aspect, as they were asked for; they add up to 1.
+        goals: an image ranks by the nearest of them.
+        against: an image that is nearer to one of these is left out.
+        filter: what passes, the examples left out.
+        milliseconds: that it took to understand.
+    """
+
+    request: Request
+    weights: Mapping[str, float]
+    goals: Sequence[Goal]
+    against: Sequence[Goal]
+    filter: Filter | None
+    milliseconds: float
+
+
+@dataclass(slots=True)
+class Planner:
+    """Understands requests to one index."""
+
+    engine: Engine
+    manifest: Manifest
+    models: Models
+    decoder: DecoderPool
+    calibrator: Calibrator
+
+    def plan(self, request: Request) -> Plan:
+        """What a request means; raises what `Index.search` says."""
+        started = time.perf_counter()
+        targets = Targets(self.manifest, self.models)
+        left_out = self._add(targets, request)
+        examples, more = self._examples(request)
+        for example, wanted in examples:
+            targets.add(example, wanted=wanted)
+        if request.color:
+            targets.set_colors(request.color)
+        if not targets.parts:
+            raise QueryError(
+                "Nothing to search by: give an image, an id, a text or a colour, or examples."
+            )
+        weights = query.choose_weights(
+            request.weights,
+            targets=list(targets.parts),
+            meant=targets.meant,
+            aspects=list(self.manifest.aspects),
+        )
+        passing = join(self.parse(request.where), *left_out, *more)
+        goals, against = [targets], list[Targets]()
+        if request.strategy == "best" and request.like:
+            if request.image or request.id or request.text or request.minus:
+                raise QueryError("The strategy best takes likes alone: give all of it as likes.")
+            goals = [example for example, wanted in examples if wanted]
+            against = [example for example, wanted in examples if not wanted]
+            if request.color:
+                for one in [*goals, *against]:
+                    one.set_colors(request.color)
+        return Plan(
+            request,
+            weights,
+            [self._goal(request, weights, one) for one in goals],
+            [self._goal(request, weights, one) for one in against],
+            passing,
+            (time.perf_counter() - started) * 1e3,
+        )
+
+    def _goal(self, request: Request, asked: Mapping[str, float], targets: Targets) -> Goal:
+        """Targets for those aspects that have a weight and something to be near to."""
+        calibrator = self.calibrator if request.calibration == "spread" else None
+        chosen = {
+            aspect: targets.target(aspect, calibrator, summed=request.strategy == "sum")
+            for aspect in asked
+            if aspect in targets.parts
+        }
+        if not chosen:
+            raise QueryError(
+                f"An example has nothing in {', '.join(asked)}: give semantic a weight, or leave "
+                "the words out."
+            )
+        weights = _scaled({aspect: asked[aspect] for aspect in chosen})
+        effective = _scaled(
+            {
+                aspect: weight / (known.spread if (known := chosen[aspect].background) else 1.0)
+                for aspect, weight in weights.items()
+            }
+        )
+        near = tuple(
+            Near(self.manifest.aspects[aspect], target.vector, effective[aspect])
+            for aspect, target in chosen.items()
+        )
+        return Goal(weights, chosen, near)
+
+    def parse(self, where: str | None) -> Filter | None:
+        """The filter in words as a filter; None for none.
+
+        Raises:
+            FilterError: it does not parse, or does not fit the fields.
+        """
+        return None if where is None else filters.parse(where, fields_of(self.manifest.fields))
+
+    def _add(self, targets: Targets, request: Request) -> list[Filter]:
+        """What is searched by; returns what leaves images of the index out of their results."""
+        images, ids = _images(request.image), _texts(request.id)
+        if request.crop is not None and len(images) + len(ids) != 1:
+            raise QueryError("A crop is of one picture: give it with one image or one id.")
+        points = self._points(ids)
+        for id in ids:
+            if id not in points:
+                raise NotFound(f"There is no image with the id {id!r} in this index.")
+            if request.crop is None:
+                targets.add_stored(id, points[id].vectors)
+            else:
+                uri = points[id].payload["image"]["uri"]
+                targets.add_image(uri, self.decoder, box=request.crop)
+        for image in images:
+            targets.add_image(image, self.decoder, box=request.crop)
+        for text in _texts(request.text):
+            targets.add_text(text)
+        if request.minus and not any(part.wanted for part in targets.parts.get("semantic", ())):
+            raise QueryError(
+                "There is nothing to take away from: say what to look for too, or use recommend "
+                "with what you do not want."
+            )
+        for text in _texts(request.minus):
+            targets.add_text(text, wanted=False)
+        return [Not(HasId(tuple(ids)))] if ids else []
+
+    def _examples(self, request: Request) -> tuple[list[tuple[Targets, bool]], list[Filter]]:
+        """Each like and dislike with whether it is a like; and what leaves them all out."""
+        likes, unlikes = _images(request.like), _images(request.unlike)
+        if request.strategy == "best":  # which counts each by itself
+            likes, unlikes = list(dict.fromkeys(likes)), list(dict.fromkeys(unlikes))
+            if len(likes) + len(unlikes) > MOST_EXAMPLES:
+                raise QueryError(
+                    f"The strategy best compares with each of {len(likes) + len(unlikes):,} "
+                    f"examples by itself: give at most {MOST_EXAMPLES}, or use average."
+                )
+        given = [(one, True) for one in likes] + [(one, False) for one in unlikes]
+        points = self._points([one for one, _ in given if isinstance(one, str)])
+        hashes, examples = [], []
+        for one, wanted in given:
+            targets = Targets(self.manifest, self.models)
+            if isinstance(one, str) and one in points:
+                targets.add_stored(one, points[one].vectors)
+            elif isinstance(one, str) and one.startswith(TEXT):
+                targets.add_text(one.removeprefix(TEXT).strip())
+            else:
+                _require_file(one)
+                hashes.append(targets.add_image(one, self.decoder).sha256)
+            examples.append((targets, wanted))
+        left_out: list[Filter] = [Not(HasId(tuple(points)))] if points else []
+        if hashes:
+            left_out.append(Not(Match("image.sha256", tuple(hashes))))
+        return examples, left_out
+
+    def _points(self, ids: Sequence[str]) -> dict[str, Point]:
+        """Those images of the index that are there, with the vectors of every aspect, by id."""
+        names = list(self.manifest.aspects.values())
+        if not ids:
+            return {}
+        return {point.id: point for point in self.engine.retrieve(ids, vectors=names)}
+
+
+def _scaled(weights: Mapping[str, float]) -> dict[str, float]:
+    total = math.fsum(weights.values())
+    return {name: weight / total for name, weight in weights.items()}
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_image(value: Any) -> bool:
+    return isinstance(value, str | bytes | os.PathLike)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def _list_of(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list | tuple) and all(map(fits, value))
+
+
+def _either(*fit: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: any(fits(value) for fits in fit)
+
+
+def _numbers_by_name(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(map(_is_number, value.values()))
+
+
+_FITS: Mapping[str, Callable[[Any], bool]] = {
+    "image": _either(_is_image, _list_of(_is_image)),
+    "id": _either(_is_text, _list_of(_is_text)),
+    "text": _either(_is_text, _list_of(_is_text)),
+    "minus": _either(_is_text, _list_of(_is_text)),
+    "color": _either(_is_text, _list_of(_is_text), _numbers_by_name),
+    "crop": _list_of(_is_number),
+    "like": _either(_is_image, _list_of(_is_image)),
+    "unlike": _either(_is_image, _list_of(_is_image)),
+    "strategy": _is_text,
+    "weights": _either(_is_text, _numbers_by_name),
+    "calibration": _is_text,
+    "where": _is_text,
+    "limit": _is_whole,
+    "offset": _is_whole,
+    "diverse": _is_number,
+    "collapse": lambda value: isinstance(value, bool),
+    "relevant": lambda value: isinstance(value, bool),
+}
+"""What fits a field of a query that is given as data."""
+
+
+def _texts(given: str | Sequence[str] | None) -> list[str]:
+    """One, several or none as a list."""
+    return [] if given is None else [given] if isinstance(given, str) else list(given)
+
+
+def _images(given: ImageInput | Sequence[ImageInput] | None) -> list[ImageInput]:
+    """One, several or none as a list."""
+    if isinstance(given, str | bytes | os.PathLike):
+        return [given]
+    return list(given or ())
+
+
+def _require_file(example: ImageInput) -> None:
+    if isinstance(example, str) and not os.path.isfile(example):  # noqa: PTH113 -- Path raises where a name is too long
+        raise NotFound(
+            f"{example!r} is neither an image of this index nor a file; words are written "
+            f'"{TEXT}{example}".'
+        )

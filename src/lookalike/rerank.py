@@ -1,0 +1,159 @@
+"""What may happen to a ranking after the engine answered: spread out, folded, cut off. Pure.
+
+Each rule was chosen by a measurement on 1,959 catalogue and 1,920 general photos. The semantic
+model there was a stand-in, so the figures compare rules and do not say how good a real CLIP is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lookalike.errors import QueryError
+from lookalike.types import Payload
+
+__all__ = ["collapse", "diversify", "relevance_floor"]
+
+_SAME_BITS = 8
+"""Of the 64 bits of a perceptual hash, how many may differ between two files of one picture."""
+_SAME_COLOR = 0.93
+"""Cosine of two colour vectors from which on two pictures have the same colours."""
+
+_EXPECTED = 0.1
+"""How many unrelated images may be expected above the floor, in the whole index."""
+_SPREAD_AT = 0.8
+"""The quantile that tells the background's spread: above the middle, where scores are skewed, and
+below where the query's own kind begins, unless a fifth of the index is of it."""
+_NEARLY_PERFECT = 0.9
+
+
+def diversify(
+    scores: NDArray[np.floating],
+    similarity: NDArray[np.floating],
+    diverse: float,
+    count: int,
+) -> list[int]:
+    """Picks hits that are good and unlike each other: greedy maximal marginal relevance.
+
+    First comes the best hit, then always the one with the largest `(1 - diverse) x score -
+    diverse x similarity to the nearest chosen one` (Carbonell and Goldstein, "The use of MMR,
+    diversity-based reranking", 1998, https://doi.org/10.1145/290941.291025).
+
+    Both are divided by their own range among the candidates first. Texts lie much further from
+    pictures than pictures from each other, so the plain sum would turn a search by text over at
+    once: at `diverse=0.5` it keeps 33 % of the first ten for an image and 17 % for a text (played
+    by the mean of a class, moved as far away as texts are); divided by range, 81 % and 79 %.
+
+    Args:
+        scores: (n,) of the candidates, best first. Asking for fewer gives the beginning of the
+            same list as long as the candidates are the same.
+        similarity: (n, n), the same blend between the candidates, the diagonal included.
+        diverse: 0 keeps the order, 1 looks at nothing but difference.
+        count: how many to pick; all where there are fewer.
+
+    Returns:
+        Indexes of the picked, in the order to show them.
+
+    Raises:
+        QueryError: `diverse` is no number from 0 to 1.
+    """
+    if not 0 <= diverse <= 1:
+        raise QueryError(f"diverse is {diverse}: give a number from 0 (off) to 1.")
+    if len(scores) == 0:
+        return []
+    gain = (1 - diverse) * scores / (np.ptp(scores) or 1)
+    price = diverse * similarity / (np.ptp(similarity) or 1)
+    nearest = np.full(len(scores), -math.inf)
+    chosen: list[int] = []
+    while len(chosen) < min(count, len(scores)):
+        best = int(np.argmax(gain - nearest if chosen else scores))
+        chosen.append(best)
+        np.maximum(nearest, price[best], out=nearest)
+        gain[best] = -math.inf
+    return chosen
+
+
+def collapse(
+    payloads: Sequence[Payload], color: NDArray[np.floating]
+) -> list[tuple[int, list[int]]]:
+    """Folds near-identical variants into the first of them, so that each picture shows once.
+
+    A variant is the same file (`sha256`), or differs in at most 8 of 64 bits of the perceptual
+    hash and has the same colours (cosine of at least 0.93): the hash knows the picture and no
+    colour, the colours tell a red shirt from the same shirt in blue. The semantic vector has no
+    say, its scale is the model's. A variant is compared with the hit that is shown, never with
+    another variant, so no chain leads from one picture to a different one.
+
+    Measured: of copies saved at JPEG quality 25 to 90, halved, doubled, cropped by 2 % or with a
+    text on them 96 to 100 % are found, cropped by 5 % 88 %, made 10 % lighter or darker 87 to
+    93 %. Of 10,000 pairs of close but different photos 1.4 to 1.9 fold. Of catalogue photos whose
+    colours were moved by 35 CIELAB units and more, none of 400; by 20 units, 1 %; by 12, 9 %;
+    made 20 to 30 units lighter or darker, 4 %. A colour that covers little of a busy photo is
+    seen less: 0.5 to 5.5 % from 20 units up.
+
+    Args:
+        payloads: of the hits, best first; each has `image.sha256` and `image.phash`.
+        color: (n, size), their colour vectors, of length 1.
+
+    Returns:
+        For each hit to show its index and those of its variants, best first.
+    """
+    sha256 = np.array([payload["image"]["sha256"] for payload in payloads])
+    bits = np.array([_bits(payload["image"]["phash"]) for payload in payloads], bool)
+    left = np.arange(len(payloads))
+    groups = []
+    while len(left):
+        shown, left = left[0], left[1:]
+        same = ((bits[left] != bits[shown]).sum(axis=1) <= _SAME_BITS) & (
+            color[left] @ color[shown] >= _SAME_COLOR
+        )
+        same |= sha256[left] == sha256[shown]
+        groups.append((int(shown), left[same].tolist()))
+        left = left[~same]
+    return groups
+
+
+def _bits(phash: str) -> NDArray[np.uint8]:
+    return np.unpackbits(np.frombuffer(bytes.fromhex(phash), np.uint8))
+
+
+def relevance_floor(
+    background: NDArray[np.floating], images: int, *, perfect: float = math.inf
+) -> float:
+    """The score that unrelated images do not exceed: what scores above it is relevant.
+
+    The background is taken for a normal distribution with the sample's median and, for its
+    spread, the distance from there to the 80 % quantile: robust, so that the relevant images
+    within the sample hardly raise the floor. It lies where 0.1 unrelated images of all `images`
+    would be expected above it, as the E-value of a sequence search is set (Karlin and Altschul,
+    1990, https://doi.org/10.1073/pnas.87.6.2264): the best of more images lies further out.
+
+    It holds back rather than lets through. By meaning, on the photos: 55 % of a query's class
+    pass and 99.2 % of the rest do not, most of those that do being its neighbours (milk for
+    juice). A query of a kind that the index does not hold finds nothing in 20 to 33 % of cases
+    and at most ten images in 95 %: real tails are longer than normal ones. Among nothing but
+    clothes 5 % of a class pass, and 82 % of what passes is of the class. Expecting 1 instead of
+    0.1 keeps 67 % and lets three times as many foreign ones through; the sample's 99 % quantile
+    never returns nothing; extreme-value fits keep 6 to 16 %. At 100 million images the same
+    photos would keep 26 %. Colour alone cannot tell: every index is full of the same colour.
+
+    Args:
+        background: (m,) the query's scores against random images of the index, m from 30 up;
+            200 are as good as more.
+        images: how many images the index holds.
+        perfect: the query's score against itself, where it is a picture of its own; the floor
+            stays a tenth of the way below it, so that a copy passes whatever the background.
+
+    Returns:
+        The floor; -inf without a background to compare with.
+    """
+    if len(background) == 0:
+        return -math.inf
+    middle, upper = np.quantile(background, [0.5, _SPREAD_AT])
+    spread = (upper - middle) / NormalDist().inv_cdf(_SPREAD_AT)
+    deviations = -NormalDist().inv_cdf(_EXPECTED / max(images, 1))
+    return float(min(middle + deviations * spread, middle + _NEARLY_PERFECT * (perfect - middle)))

@@ -111,6 +111,7 @@ def ranking_options(command: F) -> F:
         ),
         click.option("--collapse", is_flag=True, help="Show near-identical images once."),
         click.option("--relevant", is_flag=True, help="Drop what is no closer than chance."),
+        click.option("--exact", is_flag=True, help="Search on until the answer is proved."),
         click.option("--explain", is_flag=True, help="Say why each hit is there."),
         json_option,
         click.option("--html", metavar="FILE", help="Write a contact sheet."),

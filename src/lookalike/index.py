@@ -274,6 +274,7 @@ class Index:
         diverse: float = 0.0,
         collapse: bool = False,
         relevant: bool = False,
+        exact: bool = False,
     ) -> Hits:
         """The images nearest to what is asked for, best first.
 
@@ -294,6 +295,7 @@ class Index:
             diverse: from 0 to 1, how much hits should differ from each other.
             collapse: whether near-identical images show once, the others as its `variants`.
             relevant: whether to drop hits that are no closer than chance.
+            exact: whether to go on until a blend is proved complete, however long it takes.
 
         Raises:
             QueryError: nothing to search by, or something that the index does not have.
@@ -317,6 +319,7 @@ class Index:
                 diverse=diverse,
                 collapse=collapse,
                 relevant=relevant,
+                exact=exact,
             )
         )
 
@@ -334,6 +337,7 @@ class Index:
         diverse: float = 0.0,
         collapse: bool = False,
         relevant: bool = False,
+        exact: bool = False,
     ) -> Hits:
         """Images like some examples and unlike others; the examples are left out.
 
@@ -363,6 +367,7 @@ class Index:
                 diverse=diverse,
                 collapse=collapse,
                 relevant=relevant,
+                exact=exact,
             )
         )
 

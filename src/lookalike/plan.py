@@ -52,6 +52,7 @@ class Request:
     diverse: float = 0.0
     collapse: bool = False
     relevant: bool = False
+    exact: bool = False
 
     def __post_init__(self) -> None:
         """Raises QueryError for what no index could answer."""
@@ -328,6 +329,7 @@ _FITS: Mapping[str, Callable[[Any], bool]] = {
     "diverse": _is_number,
     "collapse": lambda value: isinstance(value, bool),
     "relevant": lambda value: isinstance(value, bool),
+    "exact": lambda value: isinstance(value, bool),
 }
 """What fits a field of a query that is given as data."""
 

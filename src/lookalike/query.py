@@ -30,11 +30,11 @@ PRESETS: Mapping[str, Mapping[str, float]] = {
 }
 
 FIRST_CANDIDATES = 300
-MOST_CANDIDATES = 1_200
-"""How many points each target proposes at first, and at the most."""
+MOST_CANDIDATES = 600
+EXACT_CANDIDATES = 100_000
+"""How many points each target proposes at first, at the most, and where no effort is spared."""
 FIRST_COMPARED = 150
-MOST_COMPARED = 3_600
-"""How many of them are compared by their original vectors at first, and at the most."""
+"""How many of them are compared by their original vectors at first."""
 _QUANTIZATION = 0.002
 """By how much int8 may misjudge a sum of similarities: the usual error."""
 _ROUNDING = 1e-6
@@ -120,7 +120,9 @@ def _checked(
     return dict(weights)
 
 
-def run(engine: Engine, queries: Sequence[Query], *, most: int = MOST_CANDIDATES) -> list[Result]:
+def run(
+    engine: Engine, queries: Sequence[Query], *, most: Sequence[int] | int = MOST_CANDIDATES
+) -> list[Result]:
     """The top of each weighted sum, as far as it takes to prove it.
 
     The queries go through the rounds together: many cost no more requests than one.
@@ -128,15 +130,17 @@ def run(engine: Engine, queries: Sequence[Query], *, most: int = MOST_CANDIDATES
     Args:
         engine: holds the points.
         queries: without `among`.
-        most: candidates a target; where they do not suffice the answer is not `complete`.
+        most: candidates a target, for all queries or each; where they do not suffice the answer
+            is not `complete`.
     """
-    searches = [_Search(query, most) for query in queries]
+    limits = [most] * len(queries) if isinstance(most, int) else most
+    searches = [_Search(query, limit) for query, limit in zip(queries, limits, strict=True)]
     while open := [search for search in searches if not search.done]:
-        proposing = [search for search in open if search.to_propose]
+        proposing = [search for search in open if search.widen]
         if proposing:
             lists = iter(engine.nearest([ask for one in proposing for ask in one.asks()]))
             for search in proposing:
-                search.take_candidates([next(lists) for _ in search.query.near])
+                search.take_candidates([next(lists) for _ in search.widen])
         answers = engine.query([search.ranking() for search in open])
         for search, rows in zip(open, answers, strict=True):
             search.take_rows(rows)
@@ -148,35 +152,43 @@ class _Search:
     """One query between two requests.
 
     Attributes:
-        depth: candidates a target.
-        to_propose: whether the targets have to propose, for the first time or more.
+        depths: candidates of each target.
+        widen: indexes of the targets that have to propose, for the first time or more.
+        lists: what each target proposed.
         ids, bounds: the candidates by the upper bound of their sums, highest first.
         unseen: upper bound for the points that no target proposed.
         compared: how many candidates are compared exactly.
+        ties: rows to ask for beyond the wanted ones, to see whether the last of them tie.
     """
 
     query: Query
     most: int
     rows: Sequence[Scored] = ()
     rounds: int = 0
-    depth: int = 0
-    to_propose: bool = False
+    depths: list[int] = field(default_factory=list)
+    widen: list[int] = field(default_factory=list)
+    lists: list[Candidates] = field(default_factory=list)
     ids: Sequence[PointId] = ()
     bounds: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
-    slope: float = 0.0
     unseen: float = -math.inf
     compared: int = 0
+    ties: int = 1
     complete: bool = False
     done: bool = False
-    ties: int = 1
     wanted: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.wanted = self.query.offset + self.query.limit
-        if len(self.query.near) > 1:
-            self.depth = max(FIRST_CANDIDATES, 2 * self.wanted)
+        targets = len(self.query.near)
+        if targets > 1:
+            self.depths = [max(FIRST_CANDIDATES, 2 * self.wanted)] * targets
+            self.lists = [()] * targets
+            self.widen = list(range(targets))
             self.compared = max(FIRST_COMPARED, 2 * self.wanted)
-            self.to_propose = True
+
+    @property
+    def most_compared(self) -> int:
+        return self.most * len(self.query.near)
 
     @property
     def least(self) -> float:
@@ -185,30 +197,28 @@ class _Search:
 
     def asks(self) -> list[Nearest]:
         self.rounds += 1
-        return [Nearest(near, self.query.filter, self.depth) for near in self.query.near]
+        return [Nearest(self.query.near[i], self.query.filter, self.depths[i]) for i in self.widen]
 
     def take_candidates(self, lists: Sequence[Candidates]) -> None:
-        self.to_propose = False
+        for i, found in zip(self.widen, lists, strict=True):
+            self.lists[i] = found
+        self.widen = []
         weights = [near.weight for near in self.query.near]
-        floors = [found[-1][1] if found else 0.0 for found in lists]
+        floors = [found[-1][1] if found else 0.0 for found in self.lists]
         base = math.fsum(w * floor for w, floor in zip(weights, floors, strict=True))
-        # A short list holds every point that passes.
-        self.unseen = base if all(len(found) >= self.depth for found in lists) else -math.inf
         bounds: dict[PointId, float] = {}
-        for weight, floor, found in zip(weights, floors, lists, strict=True):
+        for weight, floor, found in zip(weights, floors, self.lists, strict=True):
             for id, similarity in found:
                 bounds[id] = bounds.get(id, base) + weight * (similarity - floor)
         ids, values = list(bounds), np.fromiter(bounds.values(), np.float64, len(bounds))
         order = np.argsort(-values)
         self.ids = [ids[i] for i in order.tolist()]
         self.bounds = values[order]
-        self.slope = math.fsum(
-            weight * (found[len(found) // 4][1] - found[-1][1]) / math.log(4)
-            for weight, found in zip(weights, lists, strict=True)
-            if found
-        )
+        # A short list holds every point that passes.
+        short = any(len(f) < depth for f, depth in zip(self.lists, self.depths, strict=True))
+        self.unseen = -math.inf if short else base
         if self.rows:  # nothing below the last row can enter any more
-            self.compared = min(max(2 * self.wanted, self._above(self.least)), MOST_COMPARED)
+            self.compared = min(max(2 * self.wanted, self._above(self.least)), self.most_compared)
 
     def ranking(self) -> Query:
         self.rounds += 1
@@ -229,26 +239,35 @@ class _Search:
             return
         needed = self._above(self.least)
         if needed > self.compared:
-            self.done = self.compared >= MOST_COMPARED
-            self.compared = max(self.compared, min(needed, MOST_COMPARED))
+            self.done = self.compared >= self.most_compared
+            self.compared = max(self.compared, min(needed, self.most_compared))
         elif self.unseen <= self.least + _ROUNDING:
             self.complete = self.done = True
-        elif self.depth >= self.most:
-            self.done = True
         else:
-            self.depth = self._next_depth()
-            self.to_propose = True
+            self._widen()
 
     def result(self) -> Result:
-        return Result(self.rows, self.complete, self.depth, self.compared, self.rounds)
+        candidates = max(self.depths, default=0)
+        return Result(self.rows, self.complete, candidates, self.compared, self.rounds)
 
     def _above(self, least: float) -> int:
         """How many candidates may exceed `least`."""
         return int(np.searchsorted(-self.bounds, _QUANTIZATION - least))
 
-    def _next_depth(self) -> int:
-        """Where the bound of the unseen points will have sunk to the answer, as it sinks now:
-        similarity falls with the logarithm of the rank."""
-        steps = (self.unseen - self.least) / self.slope if self.slope > 0 else math.inf
-        factor = math.exp(min(steps * 1.2, math.log(8)))
-        return min(max(2 * self.depth, math.ceil(factor * self.depth)), self.most)
+    def _widen(self) -> None:
+        """Lets that target propose more whose list falls fastest, until the bound of the unseen
+        will have sunk to the answer: similarity falls with the logarithm of the rank."""
+        falls = [
+            near.weight * (found[len(found) // 4][1] - found[-1][1]) / math.log(4)
+            if depth < self.most
+            else -math.inf
+            for near, found, depth in zip(self.query.near, self.lists, self.depths, strict=True)
+        ]
+        fastest = max(range(len(falls)), key=falls.__getitem__)
+        if falls[fastest] == -math.inf:
+            self.done = True
+            return
+        steps = (self.unseen - self.least) / falls[fastest] if falls[fastest] > 0 else math.inf
+        factor = max(1.5, 1.2 * math.exp(min(steps, math.log(8))))
+        self.depths[fastest] = min(math.ceil(factor * self.depths[fastest]), self.most)
+        self.widen = [fastest]

@@ -82,7 +82,9 @@ class Searcher:
     def _answer(self, plans: Sequence[Plan]) -> list[Hits]:
         started = time.perf_counter()
         queries = [self._queries(plan, FIRST_POOL) for plan in plans]
-        results = iter(query.run(self.engine, [one for several in queries for one in several]))
+        most = [_most(plan) for plan, several in zip(plans, queries, strict=True) for _ in several]
+        asked = [one for several in queries for one in several]
+        results = iter(query.run(self.engine, asked, most=most))
         milliseconds = (time.perf_counter() - started) * 1e3 / max(len(plans), 1)
         return [
             self._hits(plan, _merge(plan, [next(results) for _ in several]), milliseconds)
@@ -147,7 +149,8 @@ class Searcher:
             if enough or ranking.found < pool or pool >= MOST_POOL:
                 break
             pool *= 4
-            ranking = _merge(plan, query.run(self.engine, self._queries(plan, pool)))
+            wider = query.run(self.engine, self._queries(plan, pool), most=_most(plan))
+            ranking = _merge(plan, wider)
         if request.diverse:
             groups = _diversified(plan, ranking, groups)
         exhausted = not enough and ranking.found >= pool
@@ -200,6 +203,10 @@ class Ranking:
         if floor is None:
             return len(self.rows)
         return sum(one.calibrated > floor for one in self.rows)
+
+
+def _most(plan: Plan) -> int:
+    return query.EXACT_CANDIDATES if plan.request.exact else query.MOST_CANDIDATES
 
 
 def _chooses(plan: Plan) -> bool:

@@ -4,11 +4,75 @@ from __future__ import annotations
 
 import importlib
 import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
 
 from lookalike.errors import EngineError
 from lookalike.protocols import Engine
+from lookalike.types import Point, Query, Vector
+
+UNIQUE_FIELDS = frozenset({"image.uri", "image.sha256", "image.phash"})
+"""Indexed fields whose values differ from point to point: a value links no two points, so a search
+graph over them would be work for nothing, and they are asked for too seldom to stay in RAM."""
 
 _NAMESPACE = uuid.UUID("6f6b1f5e-0f9c-5c1b-8f0e-6c6f6f6b616c")
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """How a collection on a server is laid out when it is made, and how the server is spoken to.
+
+    Attributes:
+        shard_number: into how many parts a new collection is cut, for ever: a cluster of one's own
+            cannot reshard. Six spread evenly over 1, 2, 3 or 6 nodes; more than two or four a node
+            cost every query, so take 12 only where 4 or 12 nodes are to come.
+        replication_factor: how many nodes hold each shard; 2 or more survive the loss of a node.
+        write_consistency_factor: how many of them must have written before a write is done.
+        vectors_on_disk: whether the original vectors are left on disk, read when they are needed.
+        quantization: what stands in RAM for them and proposes candidates: "int8" a quarter of
+            their size, "turbo" an eighth, "binary" a thirty-second; "none" compares originals.
+            Candidates of all but "int8" are compared with the originals before they count.
+        quantized_in_ram: whether those are pinned in RAM, or read from disk as well.
+        m, ef_construct: edges of a point in the search graph, and how widely it is built.
+        payload_indexes_on_disk: whether the indexes that filters go by are left on disk.
+        indexing_threshold: kilobytes of vectors in a segment from which on it gets a graph. A new
+            collection has none until `optimize` sets this.
+        read_consistency: how many replicas must agree on what is read: a number, "majority",
+            "quorum" or "all"; None asks one.
+        api_key: for servers that want one. Over http:// it travels in the clear.
+        grpc: whether to speak gRPC where the server does, which is faster than REST.
+        grpc_port: by default the one after that of the address, as with 6333 and 6334.
+        timeout: seconds that a request may take.
+        retries: how often a request is sent again after a failure that may pass.
+        backoff: seconds of the first pause before that; the next may last twice as long.
+        batch: points a request when they are written.
+        parallel: requests at the same time when they are written.
+        optimize_timeout: seconds that `optimize` waits for the server's graphs.
+    """
+
+    shard_number: int = 6
+    replication_factor: int = 1
+    write_consistency_factor: int = 1
+    vectors_on_disk: bool = True
+    quantization: Literal["int8", "turbo", "binary", "none"] = "int8"
+    quantized_in_ram: bool = True
+    m: int = 16
+    ef_construct: int = 128
+    payload_indexes_on_disk: bool = False
+    indexing_threshold: int = 10_000
+    read_consistency: int | Literal["majority", "quorum", "all"] | None = None
+    api_key: str | None = field(default=None, repr=False)
+    grpc: bool = True
+    grpc_port: int | None = None
+    timeout: int = 30
+    retries: int = 6
+    backoff: float = 0.5
+    batch: int = 256
+    parallel: int = 4
+    optimize_timeout: float = 3600.0
 
 
 def point_id(id: str) -> uuid.UUID:
@@ -19,17 +83,65 @@ def point_id(id: str) -> uuid.UUID:
     return uuid.uuid5(_NAMESPACE, id.encode("utf-8", "backslashreplace").decode())
 
 
-def open_engine(url: str) -> Engine:
-    """The engine for an index address: a folder is embedded, `http(s)://…` is a server.
+def check_vectors(points: Sequence[Point]) -> None:
+    """Refuses what Qdrant would take without a word, and rank by.
 
     Raises:
-        EngineError: the address is a server's, and this version has no server engine.
+        EngineError: a vector with NaN or infinity, or one of float32 that is zero.
     """
-    if url.startswith(("http://", "https://")):
+    for point in points:
+        for name, vector in point.vectors.items():
+            if not np.isfinite(vector).all():
+                raise EngineError(f"The {name!r} vector of {point.id!r} has NaN or infinity in it.")
+            if vector.dtype == np.float32 and not vector.any():
+                raise EngineError(f"The {name!r} vector of {point.id!r} is zero.")
+
+
+def open_engine(url: str, server: ServerOptions | None = None) -> Engine:
+    """The engine for an index address: a folder is embedded, `http(s)://host:6333/collection` is
+    a collection on a server.
+
+    Args:
+        url: the address.
+        server: how to speak to a server; a folder has no use for it.
+
+    Raises:
+        EngineError: the server cannot be used, or what it takes is not installed.
+    """
+    if not url.startswith(("http://", "https://")):
+        module = importlib.import_module("lookalike.engines.edge")
+        embedded: Engine = module.EdgeEngine(url)
+        return embedded
+    try:
+        module = importlib.import_module("lookalike.engines.server")
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("qdrant_client", "grpc", "httpx"):
+            raise
         raise EngineError(
-            f"{url} is a server's address, and this version keeps indexes in folders only: "
-            "give a folder."
-        )
-    module = importlib.import_module("lookalike.engines.edge")
-    engine: Engine = module.EdgeEngine(url)
+            f"{url} is on a server, and that takes one more package: "
+            'run `pip install "lookalike[server]"`.'
+        ) from error
+    engine: Engine = module.ServerEngine.connect(url, server or ServerOptions())
     return engine
+
+
+def needed_vectors(query: Query) -> set[str]:
+    """Names of the vectors that `similarities` needs: all but that of the weightiest target."""
+    weightiest = max(query.near, key=lambda near: near.weight)
+    return {near.name for near in query.near if near is not weightiest}
+
+
+def similarities(query: Query, total: float, vectors: Mapping[str, Vector]) -> tuple[float, ...]:
+    """The similarity to each target of a point whose weighted sum is `total`.
+
+    Cosine vectors come back normalized, and so are the targets; to the weightiest it is what the
+    others leave of the sum, so that the largest vector need not be fetched.
+    """
+    weightiest = max(query.near, key=lambda near: near.weight)
+    known = {
+        i: float(np.dot(near.vector, vectors[near.name]))
+        for i, near in enumerate(query.near)
+        if near is not weightiest
+    }
+    rest = total - sum(query.near[i].weight * similarity for i, similarity in known.items())
+    return tuple(known.get(i, rest / weightiest.weight) for i in range(len(query.near)))

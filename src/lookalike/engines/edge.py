@@ -18,7 +18,13 @@ from typing import Any, TypeVar
 import numpy as np
 import qdrant_edge as qe
 
-from lookalike.engines import UNIQUE_FIELDS, check_vectors, point_id
+from lookalike.engines import (
+    UNIQUE_FIELDS,
+    check_vectors,
+    needed_vectors,
+    point_id,
+    similarities,
+)
 from lookalike.engines._edge_filter import to_edge
 from lookalike.errors import DiskFull, EngineError, IndexDamaged, IndexLocked
 from lookalike.types import (
@@ -49,6 +55,9 @@ _INDEXES: Mapping[FieldType, Callable[..., Any]] = {
     FieldType.KEYWORDS: qe.KeywordIndexParams,
 }
 
+EXPLORED = 100
+"""How many points beyond the wanted ones the graph is explored for, so that a list of candidates
+has no gaps near its end."""
 OVERSAMPLING = 2.0
 LEAST_RESCORED = 100
 """Of a single target's nearest by the quantized vectors, twice as many as are wanted and at least
@@ -56,7 +65,6 @@ so many are compared again by the originals: where likeness is dense, as with co
 of int8 moves a point by dozens of ranks."""
 
 _ID_ALONE = qe.PayloadSelector.Include(["image.id"])
-_QUANTIZED = qe.SearchParams(quantization=qe.QuantizationSearchParams(rescore=False))
 _ORIGINALS = qe.SearchParams(quantization=qe.QuantizationSearchParams(ignore=True))
 
 T = TypeVar("T")
@@ -196,7 +204,7 @@ class EdgeEngine:
                 filter=to_edge(ask.filter),
                 limit=ask.limit,
                 with_payload=False,
-                params=_QUANTIZED,
+                params=_quantized(ask.limit),
             )
             for ask in asked
         ]
@@ -354,6 +362,12 @@ def _params(spec: VectorSpec) -> qe.EdgeVectorParams:
     )
 
 
+def _quantized(limit: int) -> qe.SearchParams:
+    return qe.SearchParams(
+        hnsw_ef=limit + EXPLORED, quantization=qe.QuantizationSearchParams(rescore=False)
+    )
+
+
 def _rescored(oversampling: float) -> qe.SearchParams:
     return qe.SearchParams(
         quantization=qe.QuantizationSearchParams(rescore=True, oversampling=oversampling)
@@ -365,7 +379,7 @@ def _nearest(near: Near) -> qe.Query:
 
 
 def _request(query: Query) -> qe.QueryRequest:
-    compared = {near.name for near in query.near} if query.among is not None else set()
+    compared = needed_vectors(query) if query.among is not None else set()
     ask: dict[str, Any] = {
         "limit": query.limit,
         "offset": query.offset,
@@ -404,9 +418,7 @@ def _scored(row: qe.ScoredPoint, query: Query) -> Scored:
     if query.among is None:
         (near,) = query.near
         return Scored(id, near.weight * row.score, (row.score,), payload, vectors)
-    # Cosine vectors come back normalized, and so are the targets.
-    scores = tuple(float(np.dot(near.vector, vectors[near.name])) for near in query.near)
-    return Scored(id, row.score, scores, payload, vectors)
+    return Scored(id, row.score, similarities(query, row.score, vectors), payload, vectors)
 
 
 def _arrays(vectors: Any) -> dict[str, Vector]:

@@ -64,7 +64,7 @@ def searches(index: Index) -> list[Panel]:
             swatches=swatches("blue"),
             id=second.id,
             color="blue",
-            weights="balanced",
+            weights={"semantic": 0.5, "color": 0.5},
         ),
         _panel(
             index,

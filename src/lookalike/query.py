@@ -29,14 +29,16 @@ PRESETS: Mapping[str, Mapping[str, float]] = {
     "balanced": {"semantic": 0.5, "color": 0.3, "texture": 0.2},
 }
 
-FIRST_CANDIDATES = 300
-MOST_CANDIDATES = 600
+FIRST_CANDIDATES = 400
+MOST_CANDIDATES = 1_000
 EXACT_CANDIDATES = 100_000
 """How many points each target proposes at first, at the most, and where no effort is spared."""
 FIRST_COMPARED = 150
 """How many of them are compared by their original vectors at first."""
 _QUANTIZATION = 0.002
 """By how much int8 may misjudge a sum of similarities: the usual error."""
+_FAR = 20.0
+"""Steps that no list is long enough for."""
 _ROUNDING = 1e-6
 """Sums of float32 similarities are not exact; two that differ by less are the same."""
 
@@ -259,15 +261,11 @@ class _Search:
         will have sunk to the answer: similarity falls with the logarithm of the rank."""
         falls = [
             near.weight * (found[len(found) // 4][1] - found[-1][1]) / math.log(4)
-            if depth < self.most
-            else -math.inf
-            for near, found, depth in zip(self.query.near, self.lists, self.depths, strict=True)
+            for near, found in zip(self.query.near, self.lists, strict=True)
         ]
         fastest = max(range(len(falls)), key=falls.__getitem__)
-        if falls[fastest] == -math.inf:
-            self.done = True
-            return
         steps = (self.unseen - self.least) / falls[fastest] if falls[fastest] > 0 else math.inf
-        factor = max(1.5, 1.2 * math.exp(min(steps, math.log(8))))
+        factor = max(1.5, 1.2 * math.exp(min(steps, _FAR)))
+        self.done = self.depths[fastest] >= self.most
         self.depths[fastest] = min(math.ceil(factor * self.depths[fastest]), self.most)
         self.widen = [fastest]

@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from lookalike.index import Index
+    from lookalike.transfer import Place, Progress, Transfer
     from lookalike.types import Hits, Limits
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -68,7 +69,8 @@ def index_option(command: F) -> F:
         "--index",
         "url",
         metavar="INDEX",
-        help="The index: a folder. Default: LOOKALIKE_INDEX, else one in your data folder.",
+        help="The index: a folder, or http://host:6333/collection. Default: LOOKALIKE_INDEX, else "
+        "a folder in your data folder.",
     )(command)
 
 
@@ -400,6 +402,56 @@ def optimize(url: str | None) -> None:
 
 
 @cli.command()
+@click.argument("source", metavar="FROM")
+@click.argument("target", metavar="TO")
+@json_option
+def copy(source: str, target: str, as_json: bool) -> None:
+    """Copies the index FROM to TO, each a folder or a server's address, and compares them.
+
+    Stopped or cut off, the same command goes on where it stopped.
+    """
+    from lookalike import transfer
+
+    with _place(source) as here, _place(target) as there:
+        _move("copying", lambda told: transfer.copy(here, there, progress=told), target, as_json)
+
+
+@cli.command()
+@click.argument("file")
+@index_option
+@json_option
+def backup(file: str, url: str | None, as_json: bool) -> None:
+    """Writes the whole index into FILE."""
+    from lookalike import transfer
+
+    with _place(url) as here:
+        _move("writing", lambda told: transfer.backup(here, file, progress=told), file, as_json)
+
+
+@cli.command()
+@click.argument("file")
+@index_option
+@json_option
+def restore(file: str, url: str | None, as_json: bool) -> None:
+    """Makes a new index out of a backup.
+
+    Stopped or cut off, the same command goes on where it stopped.
+    """
+    from lookalike import transfer
+
+    with _place(url) as there:
+        _move(
+            "restoring",
+            lambda told: transfer.restore(file, there, progress=told),
+            there.name,
+            as_json,
+        )
+
+
+# --- inside (beside _open) ---
+
+
+@cli.command()
 @click.argument("folder", required=False)
 @index_option
 @click.option("--html", metavar="FILE", help="Where the contact sheet goes.")
@@ -454,6 +506,7 @@ def main() -> NoReturn:
 
 
 def _open(url: str | None, *, create: bool = False, **options: Any) -> Index:
+    from lookalike.engines import ServerOptions
     from lookalike.index import Index
     from lookalike.settings import Settings
 
@@ -463,8 +516,43 @@ def _open(url: str | None, *, create: bool = False, **options: Any) -> Index:
         create=create,
         cache_dir=settings.cache_dir,
         hub=settings.hub,
+        server=ServerOptions(api_key=settings.api_key),
         **options,
     )
+
+
+@contextmanager
+def _place(url: str | None) -> Iterator[Place]:
+    """The engine at an address, without the models that an index needs."""
+    from lookalike.engines import ServerOptions, open_engine
+    from lookalike.settings import Settings
+    from lookalike.transfer import Place
+
+    settings = Settings.from_environment()
+    name = url or settings.index
+    with closing(open_engine(name, ServerOptions(api_key=settings.api_key))) as engine:
+        yield Place(name, engine)
+
+
+def _move(
+    what: str, move: Callable[[Progress | None], Transfer], target: str, as_json: bool
+) -> None:
+    """Moves an index, and says what came of it."""
+    from lookalike import render
+
+    try:
+        with render.count_bar(_console(stderr=True), what) as progress:
+            done = move(progress)
+    except KeyboardInterrupt:
+        _note("Stopped. Run the same command again.")
+        sys.exit(INTERRUPTED)
+    if as_json:
+        speed = round(done.images / done.seconds, 1)
+        _print_json(asdict(done) | {"images_per_second": speed})
+        return
+    before = f", {done.images - done.sent:,} of them before" if done.sent < done.images else ""
+    click.echo(f"{done.images:,} images are in {target}{before}; it took {done.seconds:.1f} s")
+    click.echo(f"checksum of ids and payloads: {done.checksum}")
 
 
 def _console(*, stderr: bool = False) -> Console:

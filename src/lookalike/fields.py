@@ -23,6 +23,7 @@ __all__ = [
     "describe_type",
     "fields_of",
     "format_datetime",
+    "indexed_fields",
     "is_unicode",
     "kind_of",
     "kind_of_text",
@@ -112,6 +113,11 @@ def user_field(name: str, type: FieldType) -> Field:
 def fields_of(types: Mapping[str, FieldType]) -> dict[str, Field]:
     """The user's fields by name, then ours: what `filters.parse` takes."""
     return {name: user_field(name, type) for name, type in types.items()} | dict(OWN_FIELDS)
+
+
+def indexed_fields(types: Mapping[str, FieldType]) -> list[Field]:
+    """The fields that an engine makes an index for: all but the id, which is the point's own."""
+    return [field for field in fields_of(types).values() if field.name != "image.id"]
 
 
 # --- values ---------------------------------------------------------------------------------

@@ -16,9 +16,9 @@ from lookalike.calibration import calibrate, is_due
 from lookalike.colors import ColorInput
 from lookalike.decoders import DecoderPool
 from lookalike.descriptors import HUB, ModelChoice
-from lookalike.engines import open_engine
+from lookalike.engines import ServerOptions, open_engine
 from lookalike.errors import InputError, LookalikeError, NotFound, QueryError
-from lookalike.fields import Field, fields_of, parse_value
+from lookalike.fields import Field, fields_of, indexed_fields, parse_value
 from lookalike.histogram import Histogram, histogram
 from lookalike.images import encode_thumbnail
 from lookalike.ingest import IngestReport
@@ -82,11 +82,12 @@ class Index:
         hub: str | None = HUB,
         limits: Limits | None = None,
         threads: int | None = None,
+        server: ServerOptions | None = None,
     ) -> Index:
         """Opens an index, or makes a new one.
 
         Args:
-            url: a folder.
+            url: a folder, or the address of a collection, http://host:6333/collection.
             create: whether to make it where there is none.
             model: what serves `semantic` in a new index: "clip", a built-in ("layout"), or any
                 image model of FastEmbed's. By default CLIP if its weights are cached or can be
@@ -98,12 +99,14 @@ class Index:
             threads: how many images are in work at the same time; by default one more than there
                 are cores, so that none is idle while a picture is handed over.
 
+            server: how a server is spoken to, and how a new collection is laid out there.
+
         Raises:
             NotFound: there is no index and `create` is False.
             ModelError: the model cannot be had, or is not the index's own.
             IndexLocked, IndexDamaged, SchemaTooNew, DiskFull: as their names say.
         """
-        engine = open_engine(os.fspath(url))
+        engine = open_engine(os.fspath(url), server)
         folder = None if model_dir is None else Path(model_dir).expanduser().resolve()
         cache = descriptors.default_cache_dir() if cache_dir is None else Path(cache_dir)
         choice = ModelChoice(model, folder, cache, hub)
@@ -134,9 +137,8 @@ class Index:
         folder = None if choice.model_dir is None else str(choice.model_dir)
         manifest = Manifest.of([descriptor.spec for descriptor in own], folder)
         engine.create(list(manifest.vectors.values()))
-        for field in fields_of({}).values():
-            if field.name != "image.id":  # found by its point id
-                engine.create_field_index(field.path, field.type)
+        for field in indexed_fields({}):
+            engine.create_field_index(field.path, field.type)
         engine.write_manifest(manifest.to_json())
         index = cls(engine, manifest, Models(manifest, choice, own), decoder)
         index.notice = notice

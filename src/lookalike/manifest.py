@@ -15,6 +15,9 @@ from lookalike.types import Background, Distance, FieldType, VectorSpec
 
 SCHEMA = 1
 
+UNFINISHED = "unfinished"
+"""The key under which half a copy holds the manifest that it will have."""
+
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
@@ -97,6 +100,11 @@ class Manifest:
             SchemaTooNew: a newer lookalike wrote it.
             IndexDamaged: it lacks what every manifest has.
         """
+        if UNFINISHED in data:
+            raise IndexDamaged(
+                f"The index {where} is an unfinished copy: run the `lookalike copy` or `restore` "
+                "that makes it again, or delete it."
+            )
         try:
             schema = int(data["schema"])
             if schema > SCHEMA:

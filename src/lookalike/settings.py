@@ -21,15 +21,18 @@ class Settings:
         index: address of the index when no option names one.
         cache_dir: folder for downloaded weights.
         hub: address whose answer means that weights can be downloaded; None: do not try.
+        api_key: of the Qdrant server, where the index is on one.
     """
 
     index: str
     cache_dir: Path
     hub: str | None
+    api_key: str | None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
-        """LOOKALIKE_INDEX, FASTEMBED_CACHE_PATH, HF_ENDPOINT, HF_HUB_OFFLINE and the proxies."""
+        """LOOKALIKE_INDEX, QDRANT_API_KEY, FASTEMBED_CACHE_PATH, HF_ENDPOINT, HF_HUB_OFFLINE and
+        the proxies."""
         offline = environment.get("HF_HUB_OFFLINE", "").strip().upper() in {
             "1",
             "TRUE",
@@ -42,4 +45,5 @@ class Settings:
             or str(platformdirs.user_data_path("lookalike") / "default"),
             cache_dir=Path(environment.get("FASTEMBED_CACHE_PATH") or default_cache_dir()),
             hub=None if offline else getproxies().get(endpoint.partition(":")[0], endpoint),
+            api_key=environment.get("QDRANT_API_KEY") or None,
         )

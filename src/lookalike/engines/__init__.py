@@ -18,6 +18,15 @@ UNIQUE_FIELDS = frozenset({"image.uri", "image.sha256", "image.phash"})
 """Indexed fields whose values differ from point to point: a value links no two points, so a search
 graph over them would be work for nothing, and they are asked for too seldom to stay in RAM."""
 
+EXPLORED = 100
+"""How many points beyond the wanted ones the graph is explored for, so that a list of candidates
+has no gaps near its end."""
+OVERSAMPLING = 2.0
+LEAST_RESCORED = 100
+"""Of a single target's nearest by the quantized vectors, twice as many as are wanted and at least
+so many are compared again by the originals: where likeness is dense, as with colours, the error
+of int8 moves a point by dozens of ranks."""
+
 _NAMESPACE = uuid.UUID("6f6b1f5e-0f9c-5c1b-8f0e-6c6f6f6b616c")
 
 

@@ -19,6 +19,9 @@ import numpy as np
 import qdrant_edge as qe
 
 from lookalike.engines import (
+    EXPLORED,
+    LEAST_RESCORED,
+    OVERSAMPLING,
     UNIQUE_FIELDS,
     check_vectors,
     needed_vectors,
@@ -54,15 +57,6 @@ _INDEXES: Mapping[FieldType, Callable[..., Any]] = {
     FieldType.KEYWORD: qe.KeywordIndexParams,
     FieldType.KEYWORDS: qe.KeywordIndexParams,
 }
-
-EXPLORED = 100
-"""How many points beyond the wanted ones the graph is explored for, so that a list of candidates
-has no gaps near its end."""
-OVERSAMPLING = 2.0
-LEAST_RESCORED = 100
-"""Of a single target's nearest by the quantized vectors, twice as many as are wanted and at least
-so many are compared again by the originals: where likeness is dense, as with colours, the error
-of int8 moves a point by dozens of ranks."""
 
 _ID_ALONE = qe.PayloadSelector.Include(["image.id"])
 _ORIGINALS = qe.SearchParams(quantization=qe.QuantizationSearchParams(ignore=True))
@@ -257,7 +251,9 @@ class EdgeEngine:
     ) -> list[tuple[str | int | bool, int]]:
         request = qe.FacetRequest(path, limit=limit, exact=True, filter=to_edge(filter))
         with _translated(self.path):
-            return [(hit.value, hit.count) for hit in self.shard.facet(request)]
+            hits = self.shard.facet(request)
+        # The index remembers values that no point has any more.
+        return [(hit.value, hit.count) for hit in hits if hit.count]
 
     def bounds(
         self, path: str, filter: Filter | None = None

@@ -1,0 +1,61 @@
+"""Our filters in the words of Qdrant's API."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from qdrant_client import models
+
+from lookalike.engines import point_id
+from lookalike.types import All, AnyOf, Filter, HasId, Match, Missing, Not, Range
+
+_NEVER = models.HasIdCondition(has_id=[])
+
+
+def to_server(filter: Filter | None) -> models.Filter | None:
+    """The filter as the server wants it at the top of a request."""
+    if filter is None:
+        return None
+    condition = _condition(filter)
+    return condition if isinstance(condition, models.Filter) else models.Filter(must=[condition])
+
+
+def _condition(filter: Filter) -> models.Condition:
+    match filter:
+        case Match(path, values):
+            return _match(path, values)
+        case Range(path):
+            return _range(filter, path)
+        case Missing(path):
+            return models.IsEmptyCondition(is_empty=models.PayloadField(key=path))
+        case HasId(ids):
+            return models.HasIdCondition(has_id=[str(point_id(id)) for id in ids])
+        case All(parts):
+            return models.Filter(must=[_condition(part) for part in parts])
+        case AnyOf(()):  # an empty `should` would let everything pass
+            return _NEVER
+        case AnyOf(parts):
+            return models.Filter(should=[_condition(part) for part in parts])
+        case Not(part):
+            return models.Filter(must_not=[_condition(part)])
+
+
+def _match(path: str, values: tuple[str | int | bool, ...]) -> models.Condition:
+    if not values:
+        return _NEVER
+    if len(values) == 1:
+        return models.FieldCondition(key=path, match=models.MatchValue(value=values[0]))
+    if isinstance(values[0], bool):  # MatchAny knows texts and integers only
+        return models.Filter(should=[_match(path, (value,)) for value in values])
+    return models.FieldCondition(key=path, match=models.MatchAny(any=list(values)))  # type: ignore[arg-type]
+
+
+def _range(range: Range, path: str) -> models.FieldCondition:
+    bounds = {
+        name: bound
+        for name in ("gt", "gte", "lt", "lte")
+        if (bound := getattr(range, name)) is not None
+    }
+    dates = any(isinstance(bound, datetime) for bound in bounds.values())
+    kind = models.DatetimeRange if dates else models.Range
+    return models.FieldCondition(key=path, range=kind(**bounds))

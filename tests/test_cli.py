@@ -480,3 +480,21 @@ def test_batch_answers_line_by_line(shop: Path, tmp_path: Path) -> None:
     queries.write_text("[1]")
     assert "Line 1 of the queries is no JSON object" in error("batch", queries, *at)
     assert "cannot be read" in error("batch", tmp_path / "none", *at)
+
+
+# --- copies and backups ---------------------------------------------------------------------
+
+
+def test_an_index_moves_and_answers_the_same(shop: Path, tmp_path: Path) -> None:
+    asked = ("search", "--id", "sku-1", "--preset", "style", "--index")
+    before = documents(*asked, shop / "index")["hits"]
+    done = documents("copy", shop / "index", tmp_path / "copy")
+    assert done["images"] == done["sent"] == 16
+    assert documents(*asked, tmp_path / "copy")["hits"] == before
+    lookalike("backup", tmp_path / "shop.backup", "--index", shop / "index")
+    assert (
+        "16 images"
+        in lookalike("restore", tmp_path / "shop.backup", "--index", tmp_path / "restored").stdout
+    )
+    assert documents(*asked, tmp_path / "restored")["hits"] == before
+    assert "already holds an index" in error("copy", shop / "index", tmp_path / "copy")

@@ -380,6 +380,11 @@ def test_facets_count_values_most_frequent_first(engine: Engine) -> None:
     assert len(engine.facet("n", limit=3)) == 3
 
 
+def test_facets_forget_values_that_no_point_has_any_more(engine: Engine) -> None:
+    engine.delete([f"photos/{i}.jpg" for i in range(10)])
+    assert dict(engine.facet('"odd name"')) == {"y": COUNT - 10}
+
+
 def test_scroll_sees_every_point_once_in_batches(engine: Engine) -> None:
     batches = list(engine.scroll(batch=64))
     ids = [one.id for batch in batches for one in batch]

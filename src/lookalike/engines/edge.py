@@ -59,7 +59,8 @@ _INDEXES: Mapping[FieldType, Callable[..., Any]] = {
 }
 
 _ID_ALONE = qe.PayloadSelector.Include(["image.id"])
-_ORIGINALS = qe.SearchParams(quantization=qe.QuantizationSearchParams(ignore=True))
+# Every point that competes is compared: the graph, where there are many, could miss one.
+_ORIGINALS = qe.SearchParams(exact=True, quantization=qe.QuantizationSearchParams(ignore=True))
 
 T = TypeVar("T")
 

@@ -100,12 +100,12 @@ class Manifest:
             SchemaTooNew: a newer lookalike wrote it.
             IndexDamaged: it lacks what every manifest has.
         """
-        if UNFINISHED in data:
-            raise IndexDamaged(
-                f"The index {where} is an unfinished copy: run the `lookalike copy` or `restore` "
-                "that makes it again, or delete it."
-            )
         try:
+            if UNFINISHED in data:
+                raise IndexDamaged(
+                    f"The index {where} is an unfinished copy: run the `lookalike copy` or `restore` "
+                    "that makes it again, or delete it."
+                )
             schema = int(data["schema"])
             if schema > SCHEMA:
                 raise SchemaTooNew(

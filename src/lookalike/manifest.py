@@ -103,8 +103,8 @@ class Manifest:
         try:
             if UNFINISHED in data:
                 raise IndexDamaged(
-                    f"The index {where} is an unfinished copy: run the `lookalike copy` or `restore` "
-                    "that makes it again, or delete it."
+                    f"The index {where} is an unfinished copy: run the `lookalike copy` or "
+                    "`restore` that makes it again, or delete it."
                 )
             schema = int(data["schema"])
             if schema > SCHEMA:

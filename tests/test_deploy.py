@@ -1,0 +1,221 @@
+"""The files in deploy/ and the page about them: all that can be told with no engine to run."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import fields
+from functools import partial
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+from qdrant_client.common.version_check import is_compatible
+
+from lookalike.engines import ServerOptions
+from lookalike.engines._server_connection import LEAST_VERSION
+from lookalike.index import Index
+from tests.pictures import folder_of
+from tests.qdrant_wire import RestServer, Store
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "cluster.md").read_text("utf-8")
+
+
+def read(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / name).read_text("utf-8"))
+    return content
+
+
+SINGLE, CLUSTER, HELM = read("compose.yaml"), read("compose.cluster.yaml"), read("helm-values.yaml")
+NODES = [*SINGLE["services"].items(), *CLUSTER["services"].items()]
+every_node = pytest.mark.parametrize("node", [node for _, node in NODES], ids=[n for n, _ in NODES])
+
+# From https://github.com/qdrant/qdrant/blob/master/config/config.yaml; as environment variables
+# they are written as https://qdrant.tech/documentation/ops-configuration/configuration/ says.
+SETTINGS = {
+    "cluster.enabled",
+    "cluster.p2p.enable_tls",
+    "cluster.p2p.port",
+    "log_level",
+    "service.api_key",
+    "service.enable_tls",
+    "service.grpc_port",
+    "service.host",
+    "service.http_port",
+    "service.read_only_api_key",
+    "storage.snapshots_path",
+    "storage.storage_path",
+    "telemetry_disabled",
+}
+# From https://github.com/qdrant/qdrant-helm: charts/qdrant/values.yaml and values.schema.json. Helm
+# takes any other name without a word.
+VALUES = {
+    "affinity",
+    "apiKey.valueFrom.secretKeyRef.key",
+    "apiKey.valueFrom.secretKeyRef.name",
+    "image.tag",
+    "persistence.size",
+    "podDisruptionBudget.enabled",
+    "podDisruptionBudget.maxUnavailable",
+    "replicaCount",
+    "resources.limits",
+    "resources.requests",
+}
+
+
+def leaves(tree: Any, path: str = "") -> Iterator[str]:
+    """Dotted paths to all that is no mapping."""
+    if not isinstance(tree, dict):
+        yield path
+        return
+    for name, value in tree.items():
+        yield from leaves(value, f"{path}.{name}" if path else name)
+
+
+def published(node: dict[str, Any]) -> dict[int, int]:
+    """Ports of the container, and under which of the host they are reached."""
+    ports = (re.fullmatch(r"\$\{QDRANT_BIND:-127\.0\.0\.1\}:(\d+):(\d+)", p) for p in node["ports"])
+    return {int(port[2]): int(port[1]) for port in ports if port}
+
+
+@every_node
+def test_the_settings_are_qdrant_s(node: dict[str, Any]) -> None:
+    for name, value in node["environment"].items():
+        prefix, *path = name.split("__")
+        assert prefix == "QDRANT"
+        assert ".".join(path).lower() in SETTINGS, name
+        assert isinstance(value, str)  # a bare true is for Compose no value of a variable
+
+
+@every_node
+def test_no_server_starts_without_a_key(node: dict[str, Any]) -> None:
+    assert node["environment"]["QDRANT__SERVICE__API_KEY"].startswith("${QDRANT_API_KEY:?")
+
+
+@every_node
+def test_ports_are_this_machine_s_alone_and_grpc_is_one_above(node: dict[str, Any]) -> None:
+    ports = published(node)
+    assert len(ports) == len(node["ports"])  # each stands behind the address to bind to
+    assert ports == {6333: ports[6333], 6334: ports[6333] + 1}  # and 6335 has no key
+
+
+@every_node
+def test_points_outlive_the_container(node: dict[str, Any]) -> None:
+    (volume,) = node["volumes"]
+    name, _, target = volume.partition(":")
+    assert target == "/qdrant/storage"
+    assert name in {**SINGLE["volumes"], **CLUSTER["volumes"]}
+    assert node["environment"]["QDRANT__STORAGE__SNAPSHOTS_PATH"].startswith(target + "/")
+    assert node["restart"] == "unless-stopped"
+
+
+def test_all_nodes_run_one_version_that_the_client_speaks_to() -> None:
+    images = {node["image"] for _, node in NODES}
+    assert images == {f"qdrant/qdrant:{HELM['image']['tag']}"}
+    number = HELM["image"]["tag"].removeprefix("v")
+    assert is_compatible(version("qdrant-client"), number)
+    assert tuple(map(int, number.split(".")[:2])) >= LEAST_VERSION
+
+
+class Answer(BaseHTTPRequestHandler):
+    def __init__(self, status: int | None, *args: Any) -> None:
+        self.status = status
+        super().__init__(*args)
+
+    def do_GET(self) -> None:
+        assert self.status
+        self.send_response(self.status if self.path == "/readyz" else 404)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@every_node
+@pytest.mark.skipif(not shutil.which("bash"), reason="the health check is a line of bash")
+@pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False), (None, False)])
+def test_the_health_check_tells_ready_from_not(
+    node: dict[str, Any], status: int | None, healthy: bool
+) -> None:
+    kind, *command = node["healthcheck"]["test"]
+    assert kind == "CMD"
+    with HTTPServer(("127.0.0.1", 0), partial(Answer, status)) as server:
+        if status is None:
+            server.server_close()
+        else:
+            threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        assert "/6333" in command[-1]
+        command[-1] = command[-1].replace("/6333", f"/{server.server_port}").replace("$$", "$")
+        done = subprocess.run(command, capture_output=True, timeout=10)
+        if status is not None:
+            server.shutdown()
+    assert (done.returncode == 0) is healthy
+
+
+def test_three_nodes_find_each_other_through_the_first() -> None:
+    nodes = CLUSTER["services"]
+    assert len(nodes) == 3
+    first, *_ = nodes
+    for name, node in nodes.items():
+        binary, *arguments = node["command"]
+        assert binary == "./qdrant"
+        joins = {} if name == first else {"--bootstrap": f"http://{first}:6335"}
+        assert dict(zip(arguments[::2], arguments[1::2], strict=True)) == {
+            "--uri": f"http://{name}:6335",
+            **joins,
+        }
+        assert node["environment"]["QDRANT__CLUSTER__ENABLED"] == "true"
+        # All stopped, none is ready before the others are there: waiting for it would be for ever.
+        assert "depends_on" not in node
+    assert len({node["volumes"][0] for node in nodes.values()}) == 3
+    assert len({port for node in nodes.values() for port in published(node).values()}) == 6
+
+
+def test_the_values_are_the_chart_s() -> None:
+    values = {name: value for name, value in HELM.items() if name != "config"}
+    for path in leaves(values):
+        assert any(path == known or path.startswith(known + ".") for known in VALUES), path
+    assert set(leaves(HELM["config"])) <= SETTINGS
+    assert HELM["config"]["cluster"]["enabled"]
+    assert HELM["replicaCount"] == 3
+
+
+def test_the_page_names_files_that_exist() -> None:
+    named = set(re.findall(r"deploy/[\w.-]+\.yaml", PAGE))
+    assert named == {f"deploy/{file.name}" for file in (ROOT / "deploy").iterdir()}
+
+
+def test_the_page_has_every_setting_with_its_default() -> None:
+    rows = dict(re.findall(r"^\| `(\w+)` \| `([^`]+)` \|", PAGE, re.M))
+    defaults = {field.name: field.default for field in fields(ServerOptions)}
+    # Strings are written as in JSON, and 10_000 as in Python.
+    assert {name: yaml.safe_load(text.replace("None", "null")) for name, text in rows.items()} == (
+        defaults
+    )
+
+
+def test_the_page_s_copy_with_replicas_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = re.search(r"```python\n(import os.*?)```", PAGE, re.S)
+    assert code
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(os.environ, "QDRANT_API_KEY", "secret")
+    with Index.open("shop.index", model="layout") as index:
+        index.add(folder_of(tmp_path / "photos", 4))
+    store = Store(api_key="secret")
+    with closing(RestServer(store)) as server:
+        exec(code[1].replace("http://localhost:6333/shop", server.url), {})  # noqa: S102 -- ours
+        assert "images=4" in capsys.readouterr().out
+        with Index.open(server.url, server=ServerOptions(api_key="secret")) as index:
+            assert len(index) == 4
+    assert [made.replication_factor for made in store.created.values()] == [2]

@@ -498,3 +498,12 @@ def test_an_index_moves_and_answers_the_same(shop: Path, tmp_path: Path) -> None
     )
     assert documents(*asked, tmp_path / "restored")["hits"] == before
     assert "already holds an index" in error("copy", shop / "index", tmp_path / "copy")
+
+
+def test_a_server_is_named_by_its_address(tmp_path: Path) -> None:
+    folder_of(tmp_path / "photos", 1)
+    at = ("--index", "http://127.0.0.1:9/shop")
+    assert "127.0.0.1:9" in error("index", tmp_path / "photos", *at, code=1)
+    asked = ("index", tmp_path / "photos", *at, "--server")
+    assert "no option 'shards'; it has shard_number" in error(*asked, "shards=3")
+    assert "shard_number cannot be 'many'" in error(*asked, "shard_number=many")

@@ -74,6 +74,15 @@ def index_option(command: F) -> F:
     )(command)
 
 
+def server_option(command: F) -> F:
+    return click.option(
+        "--server",
+        type=Pairs(),
+        metavar="NAME=VALUE,…",
+        help="How a new collection is laid out: shard_number=6,replication_factor=2,…",
+    )(command)
+
+
 def json_option(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)
 
@@ -146,6 +155,7 @@ def cli() -> None:
 @click.option("--model", metavar="NAME", help="Of a new index: clip, layout, or FastEmbed's name.")
 @click.option("--model-dir", metavar="DIR", help="Folder with the model's files.")
 @click.option("--prune", is_flag=True, help="Remove images that the paths no longer hold.")
+@click.option("--partition", metavar="N/M", help="Only the Nth of M parts of the images.")
 @click.option("--rejects", metavar="FILE", help="Write what was refused, as JSON Lines.")
 @click.option(
     "--limits",
@@ -159,6 +169,7 @@ def cli() -> None:
     metavar="N",
     help="Images in work at a time. Default: cores + 1.",
 )
+@server_option
 @json_option
 def index_command(
     paths: tuple[str, ...],
@@ -169,20 +180,23 @@ def index_command(
     model: str | None,
     model_dir: str | None,
     prune: bool,
+    partition: str | None,
     rejects: str | None,
     limits: dict[str, str] | None,
     threads: int | None,
+    server: dict[str, str] | None,
     as_json: bool,
 ) -> None:
     """Adds images, or brings them up to date. PATH is a folder, a file or a glob."""
-    from lookalike import documents, render
+    from lookalike import documents, listing, render
 
     console = _console(stderr=True)
     types = dict(_pair(field, "--field") for field in fields)
-    options = {"model": model, "model_dir": model_dir, "threads": threads}
+    part = None if partition is None else listing.parse_partition(partition)
+    options: dict[str, Any] = {"model": model, "model_dir": model_dir, "threads": threads}
     with (
         _writable(rejects) as rejects_file,
-        _open(url, create=True, limits=_limits(limits), **options) as index,
+        _open(url, create=True, limits=_limits(limits), server=server, **options) as index,
     ):
         if index.notice:
             _note(index.notice)
@@ -193,6 +207,7 @@ def index_command(
                 id_field=id_field,
                 field_types=types,
                 prune=prune,
+                partition=part,
                 progress=progress,
             )
         for reject in report.rejects if rejects_file else ():
@@ -404,15 +419,16 @@ def optimize(url: str | None) -> None:
 @cli.command()
 @click.argument("source", metavar="FROM")
 @click.argument("target", metavar="TO")
+@server_option
 @json_option
-def copy(source: str, target: str, as_json: bool) -> None:
+def copy(source: str, target: str, server: dict[str, str] | None, as_json: bool) -> None:
     """Copies the index FROM to TO, each a folder or a server's address, and compares them.
 
     Stopped or cut off, the same command goes on where it stopped.
     """
     from lookalike import transfer
 
-    with _place(source) as here, _place(target) as there:
+    with _place(source) as here, _place(target, server) as there:
         _move("copying", lambda told: transfer.copy(here, there, progress=told), target, as_json)
 
 
@@ -431,24 +447,22 @@ def backup(file: str, url: str | None, as_json: bool) -> None:
 @cli.command()
 @click.argument("file")
 @index_option
+@server_option
 @json_option
-def restore(file: str, url: str | None, as_json: bool) -> None:
+def restore(file: str, url: str | None, server: dict[str, str] | None, as_json: bool) -> None:
     """Makes a new index out of a backup.
 
     Stopped or cut off, the same command goes on where it stopped.
     """
     from lookalike import transfer
 
-    with _place(url) as there:
+    with _place(url, server) as there:
         _move(
             "restoring",
             lambda told: transfer.restore(file, there, progress=told),
             there.name,
             as_json,
         )
-
-
-# --- inside (beside _open) ---
 
 
 @cli.command()
@@ -505,7 +519,13 @@ def main() -> NoReturn:
 # --- inside ---------------------------------------------------------------------------------
 
 
-def _open(url: str | None, *, create: bool = False, **options: Any) -> Index:
+def _open(
+    url: str | None,
+    *,
+    create: bool = False,
+    server: dict[str, str] | None = None,
+    **options: Any,
+) -> Index:
     from lookalike.engines import ServerOptions
     from lookalike.index import Index
     from lookalike.settings import Settings
@@ -516,13 +536,13 @@ def _open(url: str | None, *, create: bool = False, **options: Any) -> Index:
         create=create,
         cache_dir=settings.cache_dir,
         hub=settings.hub,
-        server=ServerOptions(api_key=settings.api_key),
+        server=ServerOptions.of(server or {}, api_key=settings.api_key),
         **options,
     )
 
 
 @contextmanager
-def _place(url: str | None) -> Iterator[Place]:
+def _place(url: str | None, server: dict[str, str] | None = None) -> Iterator[Place]:
     """The engine at an address, without the models that an index needs."""
     from lookalike.engines import ServerOptions, open_engine
     from lookalike.settings import Settings
@@ -530,7 +550,8 @@ def _place(url: str | None) -> Iterator[Place]:
 
     settings = Settings.from_environment()
     name = url or settings.index
-    with closing(open_engine(name, ServerOptions(api_key=settings.api_key))) as engine:
+    options = ServerOptions.of(server or {}, api_key=settings.api_key)
+    with closing(open_engine(name, options)) as engine:
         yield Place(name, engine)
 
 

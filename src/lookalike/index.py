@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -139,7 +139,13 @@ class Index:
         engine.create(list(manifest.vectors.values()))
         for field in indexed_fields({}):
             engine.create_field_index(field.path, field.type)
-        engine.write_manifest(manifest.to_json())
+        stored = engine.read_manifest()
+        if stored is None:
+            engine.write_manifest(manifest.to_json())
+        else:  # another process made it while the model was loaded here
+            manifest = Manifest.from_json(stored, "that is open")
+            for descriptor in own:
+                manifest.require(descriptor.spec)
         index = cls(engine, manifest, Models(manifest, choice, own), decoder)
         index.notice = notice
         return index
@@ -169,6 +175,7 @@ class Index:
         id_field: str | None = None,
         field_types: Mapping[str, FieldType | str] | None = None,
         prune: bool = False,
+        partition: listing.Partition | None = None,
         progress: Progress | None = None,
     ) -> IngestReport:
         """Adds images, or brings them up to date: doing it again is cheap and harmless.
@@ -179,34 +186,44 @@ class Index:
             id_field: the column that holds ids; by default `id`.
             field_types: types of columns, where they should not be inferred.
             prune: remove what these sources no longer hold.
+            partition: (3, 16) takes the third of sixteen parts of the images, and leaves the
+                others alone. Sixteen processes, one a part, fill an index on a server together.
             progress: called after every batch.
 
         Raises:
+            InputError: there is no such partition, or a field cannot have the type it is given.
             SourceError: a source does not exist, or there is nothing in any.
             MetadataError: the metadata cannot be used as it is; nothing was written.
             DiskFull: too little space; what the report would count is stored.
         """
         started = time.monotonic()
+        part = None if partition is None else listing.check_partition(partition)
         self._decoder.start(self._models.without_weights)  # while the model loads
         opened = listing.open_sources(sources)
+        own = listing.share(opened, part)
         report = IngestReport(model=self.manifest.semantic.model)
+        moving: Callable[[Sequence[str]], Collection[str]] | None = None
         with ExitStack() as stack:
             if metadata is None:
-                images: ingest.Listing = ((source, ref, ()) for source, ref in listing.refs(opened))
-                total = ingest.count_in_background(opened) if progress else lambda: None
+                images: ingest.Listing = ((source, ref, ()) for source, ref in listing.refs(own))
+                total = ingest.count_in_background(own) if progress else lambda: None
             else:
-                known = self.manifest.fields
+                known = self._stored().fields
                 declared = listing.declared_types(field_types or {}, known)
                 table = stack.enter_context(
                     read_metadata(Path(metadata), id_field=id_field, known=known, declared=declared)
                 )
-                count, left_out = listing.match(table, opened)
+                count, left_out = listing.match(table, opened, part)
                 report.warnings.extend(left_out)
                 self._learn(table.fields)
                 images = (
-                    (listing.source_of(ref, opened), ref, rows) for ref, rows in table.matched()
+                    (listing.source_of(ref, opened), ref, rows)
+                    for ref, rows in table.matched()
+                    if listing.holds(part, ref.uri)
                 )
                 total = lambda: count  # noqa: E731
+                if part is not None:  # an id's image may have moved on to another part
+                    moving = table.named
             ingest.ingest(
                 self.engine,
                 self._decoder,
@@ -219,8 +236,9 @@ class Index:
             )
             if not report.interrupted:
                 if prune:
-                    ingest.prune(self.engine, opened, report)
-                self.engine.optimize()  # also what a run that was killed left undone
+                    ingest.prune(self.engine, own, report, moving)
+                if partition is None or partition[1] == 1:  # else others may still be writing
+                    self.engine.optimize()  # also what a run that was killed left undone
                 self.calibrate()
         report.seconds = time.monotonic() - started
         return report
@@ -492,15 +510,29 @@ class Index:
 
     def calibrate(self) -> None:
         """Samples the index anew where it has grown so much that the last sample may be off."""
-        images = len(self)
-        if is_due(self.manifest.calibration, images):
-            names = self.manifest.aspects.values()
-            self._write(replace(self.manifest, calibration=calibrate(self.engine, names, images)))
+        images, stored = len(self), self._stored()
+        if is_due(stored.calibration, images):
+            found = calibrate(self.engine, stored.aspects.values(), images)
+            self._write(lambda manifest: replace(manifest, calibration=found))
+        else:
+            self._write()
 
-    def _write(self, manifest: Manifest) -> None:
-        if manifest != self.manifest:
+    def _stored(self) -> Manifest:
+        """The manifest as it is by now: of an index on a server there are several writers."""
+        stored = self.engine.read_manifest()
+        return self.manifest if stored is None else Manifest.from_json(stored, "that is open")
+
+    def _write(self, change: Callable[[Manifest], Manifest] = lambda manifest: manifest) -> None:
+        """Changes the manifest as it is by now.
+
+        Of two processes that do so at the same moment one may undo what the other wrote. So each
+        writes all fields that it knows of, and once more when it is done adding.
+        """
+        stored = self._stored()
+        manifest = change(stored.with_fields(self.manifest.fields))
+        if manifest != stored:
             self.engine.write_manifest(manifest.to_json())
-            self.manifest = manifest
+        self.manifest = manifest
         self._searcher.refresh(manifest)
 
     def _require(self, id: str, vectors: Sequence[str] = ()) -> Point:
@@ -510,11 +542,11 @@ class Index:
 
     def _learn(self, types: Mapping[str, FieldType]) -> None:
         """Makes fields known and fast to filter by, before any point has them."""
-        manifest = self.manifest.with_fields(types)
-        fields = fields_of(manifest.fields)
+        listing.declared_types(types, self._stored().fields)  # another process may have been first
+        fields = fields_of(types)
         for name in types:
             self.engine.create_field_index(fields[name].path, fields[name].type)
-        self._write(manifest)
+        self._write(lambda manifest: manifest.with_fields(types))
 
     def _values(self, name: str, type: FieldType) -> int | None:
         """How many different values a field has, up to 1,000; None for numbers and dates."""

@@ -12,7 +12,7 @@ import hashlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -195,8 +195,17 @@ def ingest(
         report.seconds = time.monotonic() - started
 
 
-def prune(engine: Engine, sources: Sequence[Source], report: IngestReport) -> None:
-    """Removes the points whose image belonged to one of the sources and is gone from it."""
+def prune(
+    engine: Engine,
+    sources: Sequence[Source],
+    report: IngestReport,
+    moving: Callable[[Sequence[str]], Collection[str]] | None = None,
+) -> None:
+    """Removes the points whose image belonged to one of the sources and is gone from it.
+
+    Args:
+        moving: those of some ids whose image is elsewhere now, and another process's to update.
+    """
     for points in engine.scroll():
         gone = []
         for point in points:
@@ -204,6 +213,8 @@ def prune(engine: Engine, sources: Sequence[Source], report: IngestReport) -> No
             covering = [source for source in sources if source.covers(uri)]
             if covering and not any(source.has(uri) for source in covering):
                 gone.append(point.id)
+        kept = moving(gone) if moving else ()
+        gone = [id for id in gone if id not in kept]
         engine.delete(gone)
         report.removed += len(gone)
 

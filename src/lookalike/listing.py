@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 from lookalike.errors import InputError, SourceError
+from lookalike.matching import as_bytes
 from lookalike.metadata import MatchSummary, MetadataTable, Problem
 from lookalike.protocols import Source
 from lookalike.sources import open_source
 from lookalike.types import FieldType, ImageRef
+
+Partition: TypeAlias = tuple[int, int]
+"""The number of a part of the images, from 1, and how many parts there are."""
 
 
 def open_sources(named: Sequence[str | os.PathLike[str]]) -> list[Source]:
@@ -38,16 +44,110 @@ def source_of(ref: ImageRef, sources: Sequence[Source]) -> Source:
     return next(source for source in sources if source.covers(ref.uri))
 
 
-def match(table: MetadataTable, sources: Sequence[Source]) -> tuple[int, list[Problem]]:
+def match(
+    table: MetadataTable, sources: Sequence[Source], partition: Partition | None = None
+) -> tuple[int, list[Problem]]:
     """Finds the image of every row; returns how many images there are, and what is left out.
+
+    Rows are matched with all images, whatever the partition: only so is a name that fits several
+    seen to, and a row of another partition's image is not left out.
+
+    Args:
+        table: the rows.
+        sources: the whole sources.
+        partition: the images that are counted; None counts all.
 
     Raises:
         MetadataError: no row is about any of the images.
     """
-    summary = table.match(
-        (ref for _, ref in refs(sources)), lambda ref: source_of(ref, sources).root
+    images = 0
+
+    def listed() -> Iterator[ImageRef]:
+        nonlocal images
+        for _, ref in refs(sources):
+            images += holds(partition, ref.uri)
+            yield ref
+
+    summary = table.match(listed(), lambda ref: source_of(ref, sources).root)
+    return images, [*table.problems, *_unused(summary)]
+
+
+# --- partitions -----------------------------------------------------------------------------
+
+
+def parse_partition(text: str) -> Partition:
+    """The partition that `3/16` means.
+
+    Raises:
+        InputError: it means none.
+    """
+    number, _, count = text.partition("/")
+    try:
+        return check_partition((int(number), int(count)))
+    except ValueError:
+        raise _no_partition(text) from None
+
+
+def check_partition(partition: Any) -> Partition:
+    """Returns it.
+
+    Raises:
+        InputError: it is no pair of integers, or its number is not among the parts there are.
+    """
+    match partition:
+        case (int(number), int(count)) if 1 <= number <= count:
+            return number, count
+    raise _no_partition(partition)
+
+
+def holds(partition: Partition | None, uri: str) -> bool:
+    """Whether the image belongs to the partition; each belongs to exactly one, None has all.
+
+    The address as the index keeps it decides, by its SHA-256: it is the same in every run and on
+    every machine that sees the files at the same place, and by whatever source they are named.
+    And an index holds nothing else of an image that is gone, so that pruning can go by it too.
+    """
+    if partition is None:
+        return True
+    number, count = partition
+    digest = hashlib.sha256(as_bytes(uri)).digest()
+    return int.from_bytes(digest) % count == number - 1
+
+
+def share(sources: Sequence[Source], partition: Partition | None) -> list[Source]:
+    """What the partition has of each source."""
+    return list(sources) if partition is None else [_Share(one, partition) for one in sources]
+
+
+class _Share:
+    """A source as far as it belongs to a partition. See `protocols.Source`."""
+
+    def __init__(self, source: Source, partition: Partition) -> None:
+        self.root = source.root
+        self._source = source
+        self._partition = partition
+
+    def refs(self) -> Iterator[ImageRef]:
+        return (ref for ref in self._source.refs() if holds(self._partition, ref.uri))
+
+    def read(self, ref: ImageRef) -> bytes:
+        return self._source.read(ref)
+
+    def covers(self, uri: str) -> bool:
+        return holds(self._partition, uri) and self._source.covers(uri)
+
+    def has(self, uri: str) -> bool:
+        return holds(self._partition, uri) and self._source.has(uri)
+
+
+def _no_partition(given: object) -> InputError:
+    shown = "/".join(map(str, given)) if isinstance(given, tuple) else given
+    return InputError(
+        f"{shown} is no partition: give its number, from 1, and how many there are, such as 3/16."
     )
-    return summary.images, [*table.problems, *_unused(summary)]
+
+
+# --- metadata -------------------------------------------------------------------------------
 
 
 def declared_types(

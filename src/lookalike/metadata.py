@@ -11,7 +11,7 @@ import itertools
 import json
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -302,6 +302,16 @@ class MetadataTable:
                     if line is not None
                 ],
             )
+
+    def named(self, ids: Sequence[str]) -> set[str]:
+        """Those of the ids that rows give to images of the listing."""
+        marks = ", ".join("?" * len(ids))
+        found = self._db.execute(
+            "SELECT id FROM rows JOIN links USING (line) JOIN refs USING (n)"  # noqa: S608
+            f" WHERE id IN ({marks})",
+            [as_bytes(id) for id in ids],
+        )
+        return {as_text(id) for (id,) in found}
 
     def _no_match(self, summary: MatchSummary) -> str:
         column = self._file_field or self.id_field

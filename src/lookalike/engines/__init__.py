@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
 
 import numpy as np
 
-from lookalike.errors import EngineError
+from lookalike.errors import EngineError, InputError
 from lookalike.protocols import Engine
 from lookalike.types import Point, Query, Vector
 
@@ -82,6 +82,36 @@ class ServerOptions:
     batch: int = 256
     parallel: int = 4
     optimize_timeout: float = 3600.0
+
+    @classmethod
+    def of(cls, given: Mapping[str, str], *, api_key: str | None) -> ServerOptions:
+        """Options from what a command line says.
+
+        Raises:
+            InputError: there is no such option, or it takes another kind of value.
+        """
+        known = {field.name: field for field in fields(cls) if field.name != "api_key"}
+        values: dict[str, Any] = {}
+        for name, text in given.items():
+            if name not in known:
+                raise InputError(f"A server has no option {name!r}; it has {', '.join(known)}.")
+            try:
+                values[name] = _value(known[name].default, text)
+            except (ValueError, KeyError):
+                raise InputError(f"The server's {name} cannot be {text!r}.") from None
+        return cls(**values, api_key=api_key)
+
+
+def _value(default: Any, text: str) -> Any:
+    """`text` as a value of the kind that `default` is of."""
+    if isinstance(default, bool):
+        return {"true": True, "false": False}[text.lower()]
+    if isinstance(default, int | float):
+        number = type(default)(text)
+        if not number > 0:
+            raise ValueError(text)
+        return number
+    return int(text) if text.isdecimal() else text
 
 
 def point_id(id: str) -> uuid.UUID:

@@ -507,3 +507,14 @@ def test_a_server_is_named_by_its_address(tmp_path: Path) -> None:
     asked = ("index", tmp_path / "photos", *at, "--server")
     assert "no option 'shards'; it has shard_number" in error(*asked, "shards=3")
     assert "shard_number cannot be 'many'" in error(*asked, "shard_number=many")
+
+
+def test_plan_says_what_it_takes() -> None:
+    asked = ("plan", "--images", "100M", "--replicas", 2, "--latency", "20ms")
+    found = documents(*asked)
+    assert found["images"] == 100_000_000
+    assert found["nodes"] * found["ram_per_node"] >= found["ram"] * 0.99
+    shown = lookalike(*asked).stdout
+    assert "shards" in shown
+    assert f"nodes  {found['nodes']}, each" in shown
+    assert "many" in error("plan", "--images", "many")

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from lookalike.capacity import Capacity
 from lookalike.histogram import Histogram
 from lookalike.ingest import IngestReport
 from lookalike.sheet import caption, details
@@ -174,6 +175,29 @@ def stats_table(stats: Mapping[str, Any]) -> Table:
         values = "" if field["values"] is None else f", {field['values']:,} values"
         table.add_row(Text(printable(f"field {name}")), f"{field['type']}{values}")
     return table
+
+
+def capacity_lines(found: Capacity) -> Iterator[str]:
+    """What so many images take, line by line."""
+    hours = "" if found.embed_hours is None else f"{found.embed_hours:,.1f} to embed, "
+    yield f"{found.images:,} images, {found.replicas} x each"
+    yield f"RAM    {_gb(found.ram)}"
+    yield f"disk   {_gb(found.disk)}, with headroom {_gb(found.disk_with_headroom)}"
+    yield (
+        f"nodes  {found.nodes}, each {_gb(found.ram_per_node)} of RAM in use and "
+        f"{_gb(found.disk_per_node)} of disk"
+    )
+    yield f"shards {found.shards}"
+    yield f"hours  {hours}{found.upload_hours:,.1f} to upload, {found.build_hours:,.1f} for graphs"
+    yield "one copy on disk:"
+    for part, size in found.parts.items():
+        yield f"  {part:16}{_gb(size):>14}{size / found.images:10,.0f} bytes an image"
+    for note in found.notes:
+        yield f"- {note}"
+
+
+def _gb(size: float) -> str:
+    return f"{size / 1e9:,.1f} GB"
 
 
 @contextmanager

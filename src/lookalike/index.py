@@ -98,7 +98,6 @@ class Index:
             limits: what the decoder refuses; see `Limits`.
             threads: how many images are in work at the same time; by default one more than there
                 are cores, so that none is idle while a picture is handed over.
-
             server: how a server is spoken to, and how a new collection is laid out there.
 
         Raises:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from lookalike.engines import LEAST_RESCORED
+from lookalike.engines._rows import LEAST_RESCORED
 from lookalike.errors import InputError
 
 __all__ = [

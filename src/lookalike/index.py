@@ -124,7 +124,7 @@ class Index:
             else:
                 manifest = Manifest.from_json(stored, os.fspath(url))
                 index = cls(engine, manifest, Models(manifest, choice), decoder)
-                engine.info()  # takes the index, or says who has it
+                engine.retrieve([])  # takes the index, or says who has it
             undo.pop_all()
         return index
 

@@ -152,10 +152,6 @@ class Planner:
             targets.add(example, wanted=wanted)
         if request.color:
             targets.set_colors(request.color)
-        if not targets.parts:
-            raise QueryError(
-                "Nothing to search by: give an image, an id, a text or a colour, or examples."
-            )
         weights = query.choose_weights(
             request.weights,
             targets=list(targets.parts),

@@ -6,7 +6,8 @@ sum over all points that pass. Fagin's threshold algorithm finds it (Fagin, Lote
 candidates; the last similarity of each list bounds those of all points below it, so that every
 candidate has an upper bound for its sum, and so have the points that nobody proposed. The
 candidates with the highest bounds are compared exactly, until no bound exceeds the last row of
-the answer; where the bound of the unseen points does, every target proposes more.
+the answer; where the bound of the unseen points does, the target proposes more whose list falls off
+fastest.
 """
 
 from __future__ import annotations
@@ -85,7 +86,9 @@ def choose_weights(
             is negative or no number, or all zero.
     """
     if not targets:
-        raise QueryError("Nothing to search by: give an image, an id, a text or a colour.")
+        raise QueryError(
+            "Nothing to search by: give an image, an id, a text, a colour or examples."
+        )
     if weights is None:
         chosen = dict.fromkeys(meant, 1.0)
     elif isinstance(weights, str):
@@ -264,8 +267,10 @@ class _Search:
             for near, found in zip(self.query.near, self.lists, strict=True)
         ]
         fastest = max(range(len(falls)), key=falls.__getitem__)
+        if self.depths[fastest] >= self.most:
+            self.done = True
+            return
         steps = (self.unseen - self.least) / falls[fastest] if falls[fastest] > 0 else math.inf
         factor = max(1.5, 1.2 * math.exp(min(steps, _FAR)))
-        self.done = self.depths[fastest] >= self.most
         self.depths[fastest] = min(math.ceil(factor * self.depths[fastest]), self.most)
         self.widen = [fastest]

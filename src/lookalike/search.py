@@ -35,6 +35,8 @@ CHUNK = 100
 FIRST_POOL = 100
 """Hits to choose from where they are spread out or collapsed, at first; then four times as many."""
 MOST_POOL = 1_600
+TOGETHER = 64
+"""Searches that go to the engine together: their candidates are all in memory meanwhile."""
 _MANY = 1_000
 """Hits from which on it pays to count first how many there are at all."""
 
@@ -68,10 +70,13 @@ class Searcher:
         Args:
             queries: the fields of a `Request` each.
         """
+        answered: list[Hits | LookalikeError] = []
         with ThreadPoolExecutor(self.decoder.size) as pool:
-            planned = list(pool.map(self._try_plan, queries))
-        answers = iter(self._answer([plan for plan in planned if isinstance(plan, Plan)]))
-        return [next(answers) if isinstance(plan, Plan) else plan for plan in planned]
+            for start in range(0, len(queries), TOGETHER):
+                planned = list(pool.map(self._try_plan, queries[start : start + TOGETHER]))
+                answers = iter(self._answer([one for one in planned if isinstance(one, Plan)]))
+                answered += [next(answers) if isinstance(one, Plan) else one for one in planned]
+        return answered
 
     def _try_plan(self, query: Mapping[str, Any]) -> Plan | LookalikeError:
         try:

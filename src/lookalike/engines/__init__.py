@@ -12,20 +12,11 @@ import numpy as np
 
 from lookalike.errors import EngineError, InputError
 from lookalike.protocols import Engine
-from lookalike.types import Point, Query, Vector
+from lookalike.types import Point
 
 UNIQUE_FIELDS = frozenset({"image.uri", "image.sha256", "image.phash"})
 """Indexed fields whose values differ from point to point: a value links no two points, so a search
 graph over them would be work for nothing, and they are asked for too seldom to stay in RAM."""
-
-EXPLORED = 100
-"""How many points beyond the wanted ones the graph is explored for, so that a list of candidates
-has no gaps near its end."""
-OVERSAMPLING = 2.0
-LEAST_RESCORED = 100
-"""Of a single target's nearest by the quantized vectors, twice as many as are wanted and at least
-so many are compared again by the originals: where likeness is dense, as with colours, the error
-of int8 moves a point by dozens of ranks."""
 
 _NAMESPACE = uuid.UUID("6f6b1f5e-0f9c-5c1b-8f0e-6c6f6f6b616c")
 
@@ -162,25 +153,3 @@ def open_engine(url: str, server: ServerOptions | None = None) -> Engine:
         ) from error
     engine: Engine = module.ServerEngine.connect(url, server or ServerOptions())
     return engine
-
-
-def needed_vectors(query: Query) -> set[str]:
-    """Names of the vectors that `similarities` needs: all but that of the weightiest target."""
-    weightiest = max(query.near, key=lambda near: near.weight)
-    return {near.name for near in query.near if near is not weightiest}
-
-
-def similarities(query: Query, total: float, vectors: Mapping[str, Vector]) -> tuple[float, ...]:
-    """The similarity to each target of a point whose weighted sum is `total`.
-
-    Cosine vectors come back normalized, and so are the targets; to the weightiest it is what the
-    others leave of the sum, so that the largest vector need not be fetched.
-    """
-    weightiest = max(query.near, key=lambda near: near.weight)
-    known = {
-        i: float(np.dot(near.vector, vectors[near.name]))
-        for i, near in enumerate(query.near)
-        if near is not weightiest
-    }
-    rest = total - sum(query.near[i].weight * similarity for i, similarity in known.items())
-    return tuple(known.get(i, rest / weightiest.weight) for i in range(len(query.near)))

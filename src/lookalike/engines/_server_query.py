@@ -5,18 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from qdrant_client import models
 
-from lookalike.engines import (
-    EXPLORED,
-    LEAST_RESCORED,
-    OVERSAMPLING,
-    needed_vectors,
-    similarities,
-)
+from lookalike.engines._rows import EXPLORED, OVERSAMPLING, oversampling, vectors_wanted
 from lookalike.engines._server_filter import to_server
-from lookalike.types import Near, Nearest, Point, Query, Scored, Vector
+from lookalike.types import Near, Nearest, Query
 
 ID_ALONE = models.PayloadSelectorInclude(include=["image.id"])
 _ORIGINALS = models.SearchParams(
@@ -48,23 +41,21 @@ def nearest_request(ask: Nearest, layout: Mapping[str, models.VectorParams]) -> 
 
 
 def query_request(query: Query) -> models.QueryRequest:
-    compared = needed_vectors(query) if query.among is not None else set()
     ask: dict[str, Any] = {
         "limit": query.limit,
         "offset": query.offset,
         "with_payload": True,
-        "with_vector": sorted(compared | set(query.vectors)) or False,
+        "with_vector": vectors_wanted(query) or False,
     }
     if query.among is None:
         (near,) = query.near
-        wanted = query.offset + query.limit
         return models.QueryRequest(
             query=near.vector.tolist(),
             using=near.name,
             filter=to_server(query.filter),
             params=models.SearchParams(
                 quantization=models.QuantizationSearchParams(
-                    rescore=True, oversampling=max(OVERSAMPLING, LEAST_RESCORED / wanted)
+                    rescore=True, oversampling=oversampling(query)
                 )
             ),
             **ask,
@@ -89,22 +80,3 @@ def _weighted_sum(near: Sequence[Near]) -> models.Expression:
     return models.SumExpression(
         sum=[models.MultExpression(mult=[one.weight, f"$score[{i}]"]) for i, one in enumerate(near)]
     )
-
-
-def to_scored(row: models.ScoredPoint, query: Query) -> Scored:
-    payload = row.payload or {}
-    id: str = payload["image"]["id"]
-    vectors = _arrays(row.vector)
-    if query.among is None:
-        (near,) = query.near
-        return Scored(id, near.weight * row.score, (row.score,), payload, vectors)
-    return Scored(id, row.score, similarities(query, row.score, vectors), payload, vectors)
-
-
-def _arrays(vectors: Any) -> dict[str, Vector]:
-    return {name: np.asarray(values, np.float32) for name, values in (vectors or {}).items()}
-
-
-def to_point(record: models.Record) -> Point:
-    payload = record.payload or {}
-    return Point(payload["image"]["id"], _arrays(record.vector), payload)

@@ -15,20 +15,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 import qdrant_edge as qe
 
-from lookalike.engines import (
-    EXPLORED,
-    LEAST_RESCORED,
-    OVERSAMPLING,
-    UNIQUE_FIELDS,
-    check_vectors,
-    needed_vectors,
-    point_id,
-    similarities,
-)
+from lookalike.engines import UNIQUE_FIELDS, check_vectors, point_id
 from lookalike.engines._edge_filter import to_edge
+from lookalike.engines._rows import EXPLORED, oversampling, scored, stored, vectors_wanted
 from lookalike.errors import DiskFull, EngineError, IndexDamaged, IndexLocked
 from lookalike.types import (
     Candidates,
@@ -41,7 +32,6 @@ from lookalike.types import (
     Point,
     Query,
     Scored,
-    Vector,
     VectorSpec,
 )
 
@@ -190,7 +180,7 @@ class EdgeEngine:
             records = self.shard.retrieve(
                 [point_id(id) for id in ids], payload or _ID_ALONE, list(vectors) or False
             )
-        return [_point(record) for record in records]
+        return [stored(record) for record in records]
 
     def nearest(self, asked: Sequence[Nearest]) -> list[Candidates]:
         requests = [
@@ -211,7 +201,7 @@ class EdgeEngine:
     def query(self, queries: Sequence[Query]) -> list[list[Scored]]:
         answers = self._query([_request(query) for query in queries])
         return [
-            [_scored(row, query) for row in rows]
+            [scored(row, query) for row in rows]
             for rows, query in zip(answers, queries, strict=True)
         ]
 
@@ -239,7 +229,7 @@ class EdgeEngine:
             with _translated(self.path):
                 records, offset = self.shard.scroll(request)
             if records:
-                yield [_point(record) for record in records]
+                yield [stored(record) for record in records]
             if offset is None:
                 return
 
@@ -365,31 +355,27 @@ def _quantized(limit: int) -> qe.SearchParams:
     )
 
 
-def _rescored(oversampling: float) -> qe.SearchParams:
-    return qe.SearchParams(
-        quantization=qe.QuantizationSearchParams(rescore=True, oversampling=oversampling)
-    )
-
-
 def _nearest(near: Near) -> qe.Query:
     return qe.Query.Nearest(near.vector.tolist(), using=near.name)
 
 
 def _request(query: Query) -> qe.QueryRequest:
-    compared = needed_vectors(query) if query.among is not None else set()
     ask: dict[str, Any] = {
         "limit": query.limit,
         "offset": query.offset,
         "with_payload": True,
-        "with_vector": sorted(compared | set(query.vectors)) or False,
+        "with_vector": vectors_wanted(query) or False,
     }
     if query.among is None:
         (near,) = query.near
-        wanted = query.offset + query.limit
         return qe.QueryRequest(
             query=_nearest(near),
             filter=to_edge(query.filter),
-            params=_rescored(max(OVERSAMPLING, LEAST_RESCORED / wanted)),
+            params=qe.SearchParams(
+                quantization=qe.QuantizationSearchParams(
+                    rescore=True, oversampling=oversampling(query)
+                )
+            ),
             **ask,
         )
     among = qe.Filter(must=[qe.HasIdCondition(set(query.among))])
@@ -406,25 +392,6 @@ def _request(query: Query) -> qe.QueryRequest:
         ]
     )
     return qe.QueryRequest(prefetches=stages, query=qe.Formula(total, {}), **ask)
-
-
-def _scored(row: qe.ScoredPoint, query: Query) -> Scored:
-    payload = row.payload or {}
-    id: str = payload["image"]["id"]
-    vectors = _arrays(row.vector)
-    if query.among is None:
-        (near,) = query.near
-        return Scored(id, near.weight * row.score, (row.score,), payload, vectors)
-    return Scored(id, row.score, similarities(query, row.score, vectors), payload, vectors)
-
-
-def _arrays(vectors: Any) -> dict[str, Vector]:
-    return {name: np.asarray(values, np.float32) for name, values in (vectors or {}).items()}
-
-
-def _point(record: qe.Record) -> Point:
-    payload = record.payload or {}
-    return Point(payload["image"]["id"], _arrays(record.vector), payload)
 
 
 def _quoted(name: str) -> str:

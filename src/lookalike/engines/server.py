@@ -16,6 +16,7 @@ from uuid import UUID
 from qdrant_client import QdrantClient, models
 
 from lookalike.engines import ServerOptions, check_vectors, point_id
+from lookalike.engines._rows import scored, stored
 from lookalike.engines._server_connection import connect
 from lookalike.engines._server_errors import Caller
 from lookalike.engines._server_filter import to_server
@@ -24,8 +25,6 @@ from lookalike.engines._server_query import (
     ID_ALONE,
     nearest_request,
     query_request,
-    to_point,
-    to_scored,
 )
 from lookalike.errors import EngineError
 from lookalike.types import (
@@ -215,7 +214,7 @@ class ServerEngine:
             with_vectors=list(vectors) or False,
             **self._reading,
         )
-        return [to_point(record) for record in records]
+        return [stored(record) for record in records]
 
     def nearest(self, asked: Sequence[Nearest]) -> list[Candidates]:
         if self._layout is None:
@@ -226,7 +225,7 @@ class ServerEngine:
     def query(self, queries: Sequence[Query]) -> list[list[Scored]]:
         answers = self._query([query_request(query) for query in queries])
         return [
-            [to_scored(row, query) for row in rows]
+            [scored(row, query) for row in rows]
             for rows, query in zip(answers, queries, strict=True)
         ]
 
@@ -256,7 +255,7 @@ class ServerEngine:
                 **self._reading,
             )
             if records:
-                yield [to_point(record) for record in records]
+                yield [stored(record) for record in records]
             if offset is None:
                 return
 

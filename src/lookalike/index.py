@@ -314,7 +314,7 @@ class Index:
             diverse: from 0 to 1, how much hits should differ from each other.
             collapse: whether near-identical images show once, the others as its `variants`.
             relevant: whether to drop hits that are no closer than chance.
-            exact: whether to go on until a blend is proved complete, to 100,000 candidates an aspect.
+            exact: whether to go on until a blend is proved complete, to 100,000 candidates each.
 
         Raises:
             QueryError: nothing to search by, or something that the index does not have.

@@ -18,7 +18,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lookalike import query
-from lookalike.engines import point_id
 from lookalike.protocols import Engine
 from lookalike.types import (
     All,
@@ -36,6 +35,7 @@ from lookalike.types import (
     Range,
     Scored,
     Vector,
+    point_id,
 )
 from tests.contract.test_engines import ENGINES, SPECS
 

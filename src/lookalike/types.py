@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, TypeAlias, overload
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,11 +33,13 @@ class ImageRef:
         uri: absolute path of a local file, or the address in its store.
         etag: changes whenever the bytes may have changed.
         size: bytes.
+        modified_at: when the bytes last changed, RFC 3339; empty where nobody knows.
     """
 
     uri: str
     etag: str
     size: int
+    modified_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +130,17 @@ class Description:
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """A picture, and what descriptors said of it, by their names; one row each."""
+    """A picture, and what was made of it.
+
+    Attributes:
+        image: the picture.
+        descriptions: what descriptors said of it, by their names; one row each.
+        thumbnail: a small JPEG of it; empty where none was asked for.
+    """
 
     image: Image
     descriptions: Mapping[str, Description]
+    thumbnail: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +150,17 @@ class Point:
     id: str
     vectors: Mapping[str, Vector]
     payload: Payload
+
+
+class Decision(StrEnum):
+    """What someone said of images that look like copies: names of fields under `image`.
+
+    Each image keeps the contents (sha256) of the others that it was said of, so a decision holds
+    wherever the files lie, and ends where one is edited.
+    """
+
+    NOT_DUPLICATE = "not_duplicate_of"
+    KEEP_BOTH = "kept_beside"
 
 
 # --- fields and filters ---------------------------------------------------------------------
@@ -246,6 +266,17 @@ class Near:
 
 PointId: TypeAlias = UUID
 """What an engine calls a point by; made from the image's string id."""
+
+_NAMESPACE = UUID("6f6b1f5e-0f9c-5c1b-8f0e-6c6f6f6b616c")
+
+
+def point_id(id: str) -> PointId:
+    """The engine's id of an image: UUIDv5 of its string id, the same in every engine.
+
+    A shell may hand over bytes that are no UTF-8; no image has such an id, and asking is no error.
+    """
+    return uuid5(_NAMESPACE, id.encode("utf-8", "backslashreplace").decode())
+
 
 Candidates: TypeAlias = Sequence[tuple[PointId, float]]
 """Points with their similarity to one target, nearest first."""

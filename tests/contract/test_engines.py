@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from qdrant_client import QdrantClient
 
-from lookalike.engines import ServerOptions, point_id
+from lookalike.engines import ServerOptions
 from lookalike.engines.edge import EdgeEngine
 from lookalike.engines.server import ServerEngine
 from lookalike.errors import EngineError
@@ -35,6 +35,7 @@ from lookalike.types import (
     Range,
     Vector,
     VectorSpec,
+    point_id,
 )
 from tests.qdrant_wire import GrpcServer, RestServer, Store
 

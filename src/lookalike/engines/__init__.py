@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
@@ -14,11 +13,9 @@ from lookalike.errors import EngineError, InputError
 from lookalike.protocols import Engine
 from lookalike.types import Point
 
-UNIQUE_FIELDS = frozenset({"image.uri", "image.sha256", "image.phash"})
+UNIQUE_FIELDS = frozenset({"image.uri", "image.sha256", "image.phash", "image.copy_of"})
 """Indexed fields whose values differ from point to point: a value links no two points, so a search
 graph over them would be work for nothing, and they are asked for too seldom to stay in RAM."""
-
-_NAMESPACE = uuid.UUID("6f6b1f5e-0f9c-5c1b-8f0e-6c6f6f6b616c")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +102,6 @@ def _value(default: Any, text: str) -> Any:
     return int(text) if text.isdecimal() else text
 
 
-def point_id(id: str) -> uuid.UUID:
-    """The engine's id of an image: UUIDv5 of its string id, the same in every engine.
-
-    A shell may hand over bytes that are no UTF-8; no image has such an id, and asking is no error.
-    """
-    return uuid.uuid5(_NAMESPACE, id.encode("utf-8", "backslashreplace").decode())
-
-
 def check_vectors(points: Sequence[Point]) -> None:
     """Refuses what Qdrant would take without a word, and rank by.
 
@@ -127,6 +116,11 @@ def check_vectors(points: Sequence[Point]) -> None:
                 raise EngineError(f"The {name!r} vector of {point.id!r} is zero.")
 
 
+def is_server(url: str) -> bool:
+    """Whether an index address is a server's, where any number of processes may open it."""
+    return url.startswith(("http://", "https://"))
+
+
 def open_engine(url: str, server: ServerOptions | None = None) -> Engine:
     """The engine for an index address: a folder is embedded, `http(s)://host:6333/collection` is
     a collection on a server.
@@ -138,7 +132,7 @@ def open_engine(url: str, server: ServerOptions | None = None) -> Engine:
     Raises:
         EngineError: the server cannot be used, or what it takes is not installed.
     """
-    if not url.startswith(("http://", "https://")):
+    if not is_server(url):
         module = importlib.import_module("lookalike.engines.edge")
         embedded: Engine = module.EdgeEngine(url)
         return embedded

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import qdrant_edge as qe
 
-from lookalike.engines import point_id
-from lookalike.types import All, AnyOf, Filter, HasId, Match, Missing, Not, Range
+from lookalike.types import All, AnyOf, Filter, HasId, Match, Missing, Not, Range, point_id
 
 _NEVER = qe.HasIdCondition(set())
 

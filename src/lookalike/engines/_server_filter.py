@@ -6,8 +6,7 @@ from datetime import datetime
 
 from qdrant_client import models
 
-from lookalike.engines import point_id
-from lookalike.types import All, AnyOf, Filter, HasId, Match, Missing, Not, Range
+from lookalike.types import All, AnyOf, Filter, HasId, Match, Missing, Not, Range, point_id
 
 _NEVER = models.HasIdCondition(has_id=[])
 

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import qdrant_edge as qe
 
-from lookalike.engines import UNIQUE_FIELDS, check_vectors, point_id
+from lookalike.engines import UNIQUE_FIELDS, check_vectors
 from lookalike.engines._edge_filter import to_edge
 from lookalike.engines._rows import EXPLORED, oversampling, scored, stored, vectors_wanted
 from lookalike.errors import DiskFull, EngineError, IndexDamaged, IndexLocked
@@ -33,6 +33,7 @@ from lookalike.types import (
     Query,
     Scored,
     VectorSpec,
+    point_id,
 )
 
 RESERVE = 256 * 2**20

@@ -15,12 +15,13 @@ from uuid import UUID
 
 from qdrant_client import QdrantClient, models
 
-from lookalike.engines import ServerOptions, check_vectors, point_id
+from lookalike.engines import ServerOptions, check_vectors
 from lookalike.engines._rows import scored, stored
 from lookalike.engines._server_connection import connect
 from lookalike.engines._server_errors import Caller
 from lookalike.engines._server_filter import to_server
 from lookalike.engines._server_layout import field_params, vector_params
+from lookalike.engines._server_points import to_grpc, to_rest
 from lookalike.engines._server_query import (
     ID_ALONE,
     nearest_request,
@@ -37,6 +38,7 @@ from lookalike.types import (
     Query,
     Scored,
     VectorSpec,
+    point_id,
 )
 
 _OURS = "lookalike"
@@ -166,14 +168,8 @@ class ServerEngine:
             self._upsert(batches[0])
 
     def _upsert(self, points: Sequence[Point]) -> None:
-        structs = [
-            models.PointStruct(
-                id=str(point_id(point.id)),
-                vector={name: vector.tolist() for name, vector in point.vectors.items()},
-                payload=dict(point.payload),
-            )
-            for point in points
-        ]
+        as_struct = to_grpc if self.client.init_options.get("prefer_grpc") else to_rest
+        structs = [as_struct(point) for point in points]
         self._call(self.client.upsert, self.collection, structs, wait=True)
 
     def delete(self, ids: Sequence[str]) -> None:

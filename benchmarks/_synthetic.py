@@ -20,6 +20,7 @@ from lookalike.engines.edge import EdgeEngine
 from lookalike.index import Index
 from lookalike.manifest import Manifest
 from lookalike.models import Models
+from lookalike.thumbnails import Cache, cache_file
 from lookalike.types import Distance, FieldType, Limits, Point, VectorSpec
 
 Vectors = NDArray[np.float32]
@@ -71,7 +72,8 @@ def open_index(engine: EdgeEngine, points: Points) -> Index:
         engine.write_manifest(manifest.with_fields({"rank": FieldType.FLOAT}).to_json())
     stored = Manifest.from_json(engine.read_manifest() or {}, str(engine.path))
     choice = ModelChoice("made", None, engine.path, None)
-    index = Index(engine, stored, Models(stored, choice), DecoderPool(1, limits=Limits()))
+    decoder, cache = DecoderPool(1, limits=Limits()), Cache(cache_file(str(engine.path)))
+    index = Index(engine, stored, Models(stored, choice), decoder, cache)
     if stored.calibration is None:
         index.calibrate()
     return index

@@ -38,3 +38,17 @@ def folder_of(path: Path, count: int, *, first: int = 0) -> Path:
     for i in range(first, first + count):
         draw(i).save(path / f"{i:03}.jpg", quality=92)
     return path
+
+
+def scene(seed: int, *, size: tuple[int, int] = (480, 360)) -> Image.Image:
+    """A busy picture, another one for each seed: what a photo is to whoever looks for copies."""
+    rng = np.random.default_rng(seed)
+    image = Image.new("RGB", size, tuple(rng.integers(60, 220, 3).tolist()))
+    pen = ImageDraw.Draw(image)
+    for _ in range(90):
+        x, y = rng.integers(0, size[0]), rng.integers(0, size[1])
+        reach = int(rng.integers(8, 70))
+        corners = rng.integers(-reach, reach + 1, (int(rng.integers(3, 6)), 2)) + np.array((x, y))
+        color = tuple(rng.integers(0, 256, 3).tolist())
+        pen.polygon([tuple(corner) for corner in corners.tolist()], fill=color)
+    return image

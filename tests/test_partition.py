@@ -22,6 +22,7 @@ from lookalike.errors import InputError, SourceError
 from lookalike.index import Index
 from lookalike.ingest import IngestReport
 from lookalike.sources import open_source
+from lookalike.thumbnails import Cache
 from lookalike.types import FieldType, Limits
 from tests.pictures import folder_of
 from tests.qdrant_wire import RestServer, Store
@@ -345,6 +346,7 @@ def test_an_index_that_another_process_made_meanwhile_keeps_its_fields(
         assert late.read_manifest() is None
         with Index.open(url, model="layout", server=SERVER) as first:
             first.add(photos, metadata=catalog(photos))
-        index = Index._create(late, ModelChoice("layout", None, tmp_path, None), pool)
+        cache = Cache(tmp_path / "thumbnails.sqlite")
+        index = Index._create(late, ModelChoice("layout", None, tmp_path, None), pool, cache)
         assert set(index.manifest.fields) == {"price"}
         assert index.count("price < 10") == 10

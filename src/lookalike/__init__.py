@@ -15,11 +15,22 @@ from typing import TYPE_CHECKING, Any
 from lookalike.errors import ImageRejected, LookalikeError
 
 if TYPE_CHECKING:
+    from lookalike.duplicates import Match, Verdict
+    from lookalike.groups import Group
     from lookalike.histogram import Bin, Histogram
     from lookalike.index import Index
     from lookalike.ingest import IngestReport
     from lookalike.query import PRESETS
-    from lookalike.types import AspectPlan, Explanation, FieldType, Hit, Hits, Limits, Point
+    from lookalike.types import (
+        AspectPlan,
+        Decision,
+        Explanation,
+        FieldType,
+        Hit,
+        Hits,
+        Limits,
+        Point,
+    )
 
 __version__ = "0.1.0"
 
@@ -27,8 +38,10 @@ __all__ = [
     "PRESETS",
     "AspectPlan",
     "Bin",
+    "Decision",
     "Explanation",
     "FieldType",
+    "Group",
     "Histogram",
     "Hit",
     "Hits",
@@ -37,7 +50,9 @@ __all__ = [
     "IngestReport",
     "Limits",
     "LookalikeError",
+    "Match",
     "Point",
+    "Verdict",
 ]
 
 _HOMES = {
@@ -46,6 +61,10 @@ _HOMES = {
     "PRESETS": "query",
     "AspectPlan": "types",
     "Bin": "histogram",
+    "Decision": "types",
+    "Group": "groups",
+    "Match": "duplicates",
+    "Verdict": "duplicates",
     "Explanation": "types",
     "FieldType": "types",
     "Histogram": "histogram",

@@ -3,9 +3,10 @@
 Each message is a JSON object behind its length, then raw bytes whose number the object gives;
 nothing is pickled, so that a child taken over by a file cannot make its parent run code.
 
-    parent -> child   {"bytes", "side", "describe", "pixels"} and the file
+    parent -> child   {"bytes", "side", "describe", "pixels", "thumbnail"} and the file
     child -> parent   {"big": true} if the picture is big, then waits for {}
-    child -> parent   {"reason", "detail"}, or the facts of an `Image`, its pixels and its vectors
+    child -> parent   {"reason", "detail"}, or the facts of an `Image`, its pixels, its vectors and
+                      its thumbnail
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 
 from lookalike import descriptors
 from lookalike.errors import ImageRejected, Reason
-from lookalike.images import decode
+from lookalike.images import decode, encode_thumbnail
 from lookalike.protocols import Descriptor
 from lookalike.types import Description, Image, Limits
 
@@ -53,10 +54,12 @@ def main() -> None:
             try:
                 image = decode(data, side=request["side"], limits=limits, before_load=ask)
                 described = _describe(image, request["describe"])
+                side = request["thumbnail"]
+                thumbnail = encode_thumbnail(image.pixels, side) if side else b""
             except ImageRejected as rejected:
                 send(replies, {"reason": rejected.reason, "detail": rejected.detail})
             else:
-                _send_image(replies, image, described, pixels=request["pixels"])
+                _send_image(replies, image, described, thumbnail, pixels=request["pixels"])
                 del image
 
 
@@ -81,7 +84,12 @@ def _descriptor(name: str) -> Descriptor:
 
 
 def _send_image(
-    replies: IO[bytes], image: Image, described: Mapping[str, Description], *, pixels: bool
+    replies: IO[bytes],
+    image: Image,
+    described: Mapping[str, Description],
+    thumbnail: bytes,
+    *,
+    pixels: bool,
 ) -> None:
     rows, columns, _ = image.pixels.shape if pixels else (0, 0, 3)
     facts = {
@@ -101,12 +109,14 @@ def _send_image(
             }
             for name, one in described.items()
         },
+        "thumbnail": len(thumbnail),
     }
     arrays: list[NDArray[Any]] = [image.pixels] if pixels else []
     if pixels and image.alpha is not None:
         arrays.append(image.alpha)
     arrays += [one.vectors.astype(np.float32) for one in described.values()]
-    send(replies, facts, *(np.ascontiguousarray(array).data for array in arrays if array.size))
+    bodies = [np.ascontiguousarray(array).data for array in arrays if array.size]
+    send(replies, facts, *bodies, thumbnail)
 
 
 def _take(number: int, mode: str) -> IO[bytes]:

@@ -88,7 +88,13 @@ class DecoderPool:
         return self.describe(data, side=side).image
 
     def describe(
-        self, data: bytes, *, side: int, names: Sequence[str] = (), pixels: bool = True
+        self,
+        data: bytes,
+        *,
+        side: int,
+        names: Sequence[str] = (),
+        pixels: bool = True,
+        thumbnail: int = 0,
     ) -> Described:
         """Decodes one picture, and describes it by the descriptors of these names.
 
@@ -96,6 +102,7 @@ class DecoderPool:
             side: as of `images.decode`.
             names: descriptors that `descriptors.load` finds.
             pixels: whether the pixels are needed here; without them the image's are empty.
+            thumbnail: longer side in pixels of the thumbnail; 0 makes none.
 
         Raises:
             ImageRejected: also with `timeout` after `limits.seconds`, and with `corrupt` where
@@ -107,7 +114,10 @@ class DecoderPool:
         try:
             decoder = self._running(decoder)
             decoder.wait_until_ready()
-            return decoder.describe(data, {"side": side, "describe": list(names), "pixels": pixels})
+            return decoder.describe(
+                data,
+                {"side": side, "describe": list(names), "pixels": pixels, "thumbnail": thumbnail},
+            )
         except ImageRejected:
             self._check_open()  # closing kills decoders, which is not the picture's fault
             raise
@@ -274,7 +284,10 @@ class _Decoder:
             )
             for name, one in reply["described"].items()
         }
-        return Described(image, descriptions)
+        size = int(reply["thumbnail"])
+        if not 0 <= size <= self._limits.bytes:
+            raise ValueError("a thumbnail larger than the limit")
+        return Described(image, descriptions, self._array(size).tobytes())
 
     def _array(self, *shape: int) -> NDArray[np.uint8]:
         array = np.empty(shape, np.uint8)

@@ -1,11 +1,14 @@
-"""Reports and results as JSON: what `--json` prints."""
+"""Reports and results as JSON, what `--json` prints, and as rows of a CSV."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from lookalike.duplicates import Match
 from lookalike.fields import format_datetime
+from lookalike.groups import Group
 from lookalike.histogram import Histogram
 from lookalike.ingest import IngestReport
 from lookalike.types import Hits
@@ -18,10 +21,12 @@ def of_report(report: IngestReport) -> dict[str, Any]:
         "unchanged": report.unchanged,
         "rejected": report.rejected,
         "removed": report.removed,
+        "skipped": report.skipped,
         "seconds": round(report.seconds, 3),
         "images_per_second": round(report.images_per_second, 1),
         "model": report.model,
         "rejects": [asdict(reject) for reject in report.rejects],
+        "copies": [asdict(copied) for copied in report.copies],
         "warnings": [asdict(warning) for warning in report.warnings],
     }
 
@@ -55,3 +60,44 @@ def of_histogram(histogram: Histogram) -> dict[str, Any]:
 
 def _edge(value: Any) -> Any:
     return format_datetime(value) if hasattr(value, "isoformat") else value
+
+
+def of_match(match: Match) -> dict[str, Any]:
+    return {
+        "id": match.id,
+        "uri": match.uri,
+        "verdict": match.verdict.value,
+        "evidence": dict(match.evidence),
+    }
+
+
+def of_group(group: Group) -> dict[str, Any]:
+    return {
+        "verdict": group.verdict.value,
+        "keeper": group.keeper,
+        "reason": group.reason,
+        "members": [of_match(member) for member in group.members],
+    }
+
+
+CSV_COLUMNS = (
+    "group", "verdict", "keep", "id", "uri", "why", "width", "height", "bytes", "format",
+    "correlation", "weakest", "mirrored", "rotation",
+)  # fmt: skip
+
+
+def csv_rows(number: int, group: Group) -> Iterator[dict[str, Any]]:
+    """A row for each member of a group."""
+    for member in group.members:
+        image = member.payload["image"]
+        is_keeper = member.id == group.keeper
+        known = {**image, **member.evidence}
+        yield {
+            **{name: known.get(name, "") for name in CSV_COLUMNS},
+            "group": number,
+            "verdict": "" if is_keeper else member.verdict.value,
+            "keep": "yes" if is_keeper else "no",
+            "id": member.id,
+            "uri": member.uri,
+            "why": group.reason if is_keeper else member.evidence["why"],
+        }

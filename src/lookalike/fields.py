@@ -80,6 +80,7 @@ OWN_FIELDS: Mapping[str, Field] = MappingProxyType(
             _own("image.taken_at", FieldType.DATETIME),
             _own("image.indexed_at", FieldType.DATETIME),
             _own("image.phash", FieldType.KEYWORD),
+            _own("image.copy_of", FieldType.KEYWORD),
             # Each colour is an object {name, hex, share}; its name is what one filters by.
             _own("image.colors", FieldType.KEYWORDS, "image.colors[].name"),
         )

@@ -154,6 +154,15 @@ def encode_thumbnail(pixels: Pixels, side: int) -> bytes:
     return encoded.getvalue()
 
 
+def decode_thumbnail(jpeg: bytes) -> Pixels | None:
+    """The pixels of what `encode_thumbnail` made; None if they are damaged."""
+    try:
+        with PIL.Image.open(BytesIO(jpeg), formats=["JPEG"]) as stored:
+            return np.asarray(stored.convert("RGB"))
+    except (OSError, ValueError):
+        return None
+
+
 # --- which format, and Pillow's settings ------------------------------------------------------
 
 

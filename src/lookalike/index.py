@@ -4,41 +4,70 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, Literal, Protocol, Self, TypeAlias
 
-from lookalike import descriptors, filters, ingest, listing
+from lookalike import descriptors, filters, groups, ingest, listing
+from lookalike.arrivals import Arrivals
 from lookalike.calibration import calibrate, is_due
+from lookalike.cleanup import Action, clean
 from lookalike.colors import ColorInput
+from lookalike.copies import THUMBNAIL_SIDE
 from lookalike.decoders import DecoderPool
 from lookalike.descriptors import HUB, ModelChoice
-from lookalike.engines import ServerOptions, open_engine
+from lookalike.duplicates import PHASH, Checker, Comparer, Floors, Match, decide
+from lookalike.engines import ServerOptions, is_server, open_engine
 from lookalike.errors import InputError, LookalikeError, NotFound, QueryError
 from lookalike.fields import Field, fields_of, indexed_fields, parse_value
+from lookalike.groups import Group
 from lookalike.histogram import Histogram, histogram
-from lookalike.images import encode_thumbnail
-from lookalike.ingest import IngestReport
+from lookalike.images import decode_thumbnail, encode_thumbnail
+from lookalike.ingest import Gate, IngestReport, Listing
+from lookalike.keepers import Keep, policy_of
 from lookalike.manifest import Manifest
 from lookalike.metadata import read_metadata
 from lookalike.models import Models
+from lookalike.moves import Report
 from lookalike.plan import Request, Strategy
 from lookalike.protocols import Engine
 from lookalike.search import Searcher
-from lookalike.targets import Box, ImageInput, decode
+from lookalike.targets import Box, ImageInput, decode, read
+from lookalike.thumbnails import Cache, cache_file
 from lookalike.types import (
+    Decision,
     FieldType,
     Filter,
     Hits,
+    Image,
     Limits,
     Point,
 )
 
+_GIVEN = "the image that was given"
+"""Stands for the address of an image that comes from outside the index."""
+
 Progress: TypeAlias = Callable[[IngestReport, int | None], None]
 """Called after every batch with the report so far, and the number of inputs once it is known."""
+
+Ingest: TypeAlias = Callable[[Listing, IngestReport, Callable[[], None]], None]
+"""Brings an index up to date with a listing, fills in the report, calls after every batch."""
+
+
+class Workers(Protocol):
+    """Others who do the work of `Index.add`, such as `ray.RayWorkers`."""
+
+    def start(self, index: Index) -> AbstractContextManager[Ingest]:
+        """Gets them ready for this index.
+
+        Raises:
+            LookalikeError: they cannot work for it.
+        """
+        ...
 
 
 class Index:
@@ -59,13 +88,17 @@ class Index:
         manifest: Manifest,
         models: Models,
         decoder: DecoderPool,
+        cache: Cache,
     ) -> None:
         self.engine = engine
         self.manifest = manifest
         self.notice: str | None = None
         """What the user should know of how it was opened, in one line; None mostly."""
+        self.reopen: partial[Index] | None = None
+        """Opens it in another process as well; None where only one process may have it open."""
         self._models = models
         self._decoder = decoder
+        self._cache = cache
         self._searcher = Searcher(engine, manifest, models, decoder)
 
     # --- opening and closing ----------------------------------------------------------------
@@ -83,6 +116,7 @@ class Index:
         limits: Limits | None = None,
         threads: int | None = None,
         server: ServerOptions | None = None,
+        thumbnails: int | None = None,
     ) -> Index:
         """Opens an index, or makes a new one.
 
@@ -99,6 +133,8 @@ class Index:
             threads: how many images are in work at the same time; by default one more than there
                 are cores, so that none is idle while a picture is handed over.
             server: how a server is spoken to, and how a new collection is laid out there.
+            thumbnails: bytes that they may take from now on; 0 keeps none. By default as it was
+                said before, else 10 GB.
 
         Raises:
             NotFound: there is no index and `create` is False.
@@ -119,17 +155,32 @@ class Index:
             decoder = DecoderPool(threads or _threads(), limits=limits or Limits())
             undo.callback(decoder.close)
             undo.callback(engine.close)
+            kept = Cache(cache_file(os.fspath(url)), thumbnails)
+            undo.callback(kept.close)
             if stored is None:
-                index = cls._create(engine, choice, decoder)
+                index = cls._create(engine, choice, decoder, kept)
             else:
                 manifest = Manifest.from_json(stored, os.fspath(url))
-                index = cls(engine, manifest, Models(manifest, choice), decoder)
+                index = cls(engine, manifest, Models(manifest, choice), decoder, kept)
                 engine.retrieve([])  # takes the index, or says who has it
             undo.pop_all()
+        if is_server(os.fspath(url)):
+            index.reopen = partial(
+                cls.open,
+                os.fspath(url),
+                create=False,
+                model_dir=folder,
+                cache_dir=cache,
+                hub=hub,
+                limits=limits,
+                server=server,
+            )
         return index
 
     @classmethod
-    def _create(cls, engine: Engine, choice: ModelChoice, decoder: DecoderPool) -> Index:
+    def _create(
+        cls, engine: Engine, choice: ModelChoice, decoder: DecoderPool, cache: Cache
+    ) -> Index:
         decoder.start(descriptors.ALWAYS)  # while the model loads
         semantic, notice = descriptors.choose_semantic(choice)
         own = (semantic, *map(descriptors.load, descriptors.ALWAYS))
@@ -145,13 +196,14 @@ class Index:
             manifest = Manifest.from_json(stored, "that is open")
             for descriptor in own:
                 manifest.require(descriptor.spec)
-        index = cls(engine, manifest, Models(manifest, choice, own), decoder)
+        index = cls(engine, manifest, Models(manifest, choice, own), decoder, cache)
         index.notice = notice
         return index
 
     def close(self) -> None:
         """Lets go of the index. Doing it again is harmless."""
         self._decoder.close()
+        self._cache.close()
         self.engine.close()
 
     def __enter__(self) -> Self:
@@ -175,7 +227,9 @@ class Index:
         field_types: Mapping[str, FieldType | str] | None = None,
         prune: bool = False,
         partition: listing.Partition | None = None,
+        copies: Literal["keep", "skip", "link"] = "keep",
         progress: Progress | None = None,
+        workers: Workers | None = None,
     ) -> IngestReport:
         """Adds images, or brings them up to date: doing it again is cheap and harmless.
 
@@ -187,24 +241,41 @@ class Index:
             prune: remove what these sources no longer hold.
             partition: (3, 16) takes the third of sixteen parts of the images, and leaves the
                 others alone. Sixteen processes, one a part, fill an index on a server together.
+            copies: what becomes of a new image that is a copy of one in the index: "keep" adds it
+                like any other, "skip" leaves it out, "link" adds it with the other's id in
+                `image.copy_of`.
             progress: called after every batch.
+            workers: who does it instead of this process, such as `ray.RayWorkers`; they cannot
+                tell copies that come in at the same moment, so they keep all.
 
         Raises:
-            InputError: there is no such partition, or a field cannot have the type it is given.
+            InputError: there is no such partition, or a field cannot have the type it is given; or
+                workers were to skip or link copies.
             SourceError: a source does not exist, or there is nothing in any.
             MetadataError: the metadata cannot be used as it is; nothing was written.
             DiskFull: too little space; what the report would count is stored.
         """
         started = time.monotonic()
         part = None if partition is None else listing.check_partition(partition)
-        self._decoder.start(self._models.without_weights)  # while the model loads
+        if workers is None:
+            self._decoder.start(self._models.without_weights)  # while the model loads
+        elif copies != "keep":
+            raise InputError(
+                "Copies that come in at several places at once cannot be told: keep them, and find "
+                "them afterwards with `lookalike duplicates`."
+            )
         opened = listing.open_sources(sources)
         own = listing.share(opened, part)
         report = IngestReport(model=self.manifest.semantic.model)
         moving: Callable[[Sequence[str]], Collection[str]] | None = None
         with ExitStack() as stack:
+            work = (
+                stack.enter_context(workers.start(self))
+                if workers
+                else partial(self.ingest, gate=self._gate(copies))
+            )
             if metadata is None:
-                images: ingest.Listing = ((source, ref, ()) for source, ref in listing.refs(own))
+                images: Listing = ((source, ref, ()) for source, ref in listing.refs(own))
                 total = ingest.count_in_background(own) if progress else lambda: None
             else:
                 known = self._stored().fields
@@ -223,24 +294,38 @@ class Index:
                 total = lambda: count  # noqa: E731
                 if part is not None:  # an id's image may have moved on to another part
                     moving = table.named
-            ingest.ingest(
-                self.engine,
-                self._decoder,
-                self._models.describers(),
-                images,
-                limits=self._decoder.limits,
-                threads=self._decoder.size,
-                report=report,
-                progress=lambda: progress(report, total()) if progress else None,
-            )
+            work(images, report, lambda: progress(report, total()) if progress else None)
             if not report.interrupted:
                 if prune:
-                    ingest.prune(self.engine, own, report, moving)
+                    ingest.prune(self.engine, own, report, self._cache, moving)
                 if partition is None or partition[1] == 1:  # else others may still be writing
                     self.engine.optimize()  # also what a run that was killed left undone
                 self.calibrate()
         report.seconds = time.monotonic() - started
         return report
+
+    def ingest(
+        self,
+        images: Listing,
+        report: IngestReport,
+        progress: Callable[[], None],
+        *,
+        gate: Gate | None = None,
+    ) -> None:
+        """The part of `add` that can be shared out: brings the index up to date with `images`."""
+        side = THUMBNAIL_SIDE if self._cache.limit or gate else 0
+        ingest.ingest(
+            self.engine,
+            self._decoder,
+            replace(self._models.describers(), thumbnail=side),
+            images,
+            limits=self._decoder.limits,
+            threads=self._decoder.size,
+            report=report,
+            progress=progress,
+            thumbnails=self._cache,
+            gate=gate,
+        )
 
     def update(self, id: str, fields: Mapping[str, Any]) -> None:
         """Sets fields of one image; None removes a field. Values are checked against its type.
@@ -265,8 +350,8 @@ class Index:
 
     def delete(self, ids: Sequence[str]) -> int:
         """Removes images from the index, never from disk; returns how many there were."""
-        there = [point.id for point in self.engine.retrieve(ids, payload=False)]
-        self.engine.delete(there)
+        there = self.engine.retrieve(ids)
+        ingest.remove(self.engine, there, self._cache)
         return len(there)
 
     def optimize(self) -> None:
@@ -433,6 +518,122 @@ class Index:
         """
         return histogram(self.engine, self._field(field), self._filter(where), bins=bins)
 
+    # --- duplicates -------------------------------------------------------------------------
+
+    def duplicates(
+        self,
+        *,
+        keep: Keep = "largest",
+        where: str | None = None,
+        similar: bool = False,
+        problems: dict[str, str] | None = None,
+        progress: groups.Progress | None = None,
+    ) -> Iterator[Group]:
+        """All copies in the index, in groups, each as soon as it is confirmed.
+
+        Args:
+            keep: which member of a group is kept: "largest", "oldest", "best", "first", or a
+                function of an image's payload, whose greatest value wins.
+            where: a filter; only images that pass are looked at.
+            similar: whether to show what is similar and no copy beside each keeper; an image may
+                then be in several groups.
+            problems: takes why an original could not be read, by its address.
+            progress: called as it goes, with what is being done, how much of it, and of how much.
+
+        Raises:
+            InputError: there is no such policy.
+            FilterError: `where` does not parse, or does not fit the fields.
+        """
+        policy, filter = policy_of(keep), self._filter(where)
+        checker = self._checker(problems)
+        return groups.find(
+            checker, policy, filter, similar=similar, progress=progress or (lambda *_: None)
+        )
+
+    def duplicates_of(
+        self,
+        image: ImageInput | None = None,
+        *,
+        id: str | None = None,
+        similar: bool = False,
+        limit: int = 100,
+        problems: dict[str, str] | None = None,
+    ) -> list[Match]:
+        """The copies of one image in the index, the surest first.
+
+        Args:
+            image: a file, or its bytes.
+            id: or an image of the index, which is no match itself.
+            similar: whether to add images that are similar, and no copies.
+            limit: how many at most.
+            problems: takes why an original could not be read, by its address.
+
+        Raises:
+            QueryError: neither an image nor an id, or both.
+            ImageRejected: the image cannot be read.
+            NotFound: no image has this id.
+        """
+        if (image is None) == (id is None):
+            raise QueryError("Give an image or an id to find the copies of, one of the two.")
+        names = [PHASH, self.manifest.semantic.name]
+        if image is None:
+            assert id is not None  # noqa: S101 -- for the type checker
+            point = self._require(id, vectors=names)
+            return self._checker(problems).check(point, similar=similar, limit=limit)
+        data = read(image)
+        point, thumbnail = self._described(data, names)
+        checker = self._checker(problems, given=data)
+        return checker.check(point, thumbnail, similar=similar, limit=limit)
+
+    def clean(
+        self,
+        groups: Iterable[Group],
+        action: Action,
+        *,
+        folder: Path | None = None,
+        log: Path | None = None,
+        dry_run: bool = True,
+    ) -> Report:
+        """Does away with the copies in some groups, and leaves the keepers and what is similar.
+
+        Args:
+            groups: of `duplicates`.
+            action: "remove" takes the copies out of the index; "move" moves their files to a
+                folder, too; "delete" deletes their files, each only while its keeper is there.
+            folder: where "move" moves them.
+            log: takes what was done, for `lookalike undo`; by default `undo.jsonl` in the folder.
+            dry_run: only say what would be done.
+
+        Raises:
+            InputError: no folder to move to, no log for what is deleted, or it cannot be written.
+        """
+        return clean(groups, action, self.delete, folder=folder, log=log, dry_run=dry_run)
+
+    def difference(self, keeper: Match, copy: Match) -> bytes | None:
+        """What differs between two images of a group: a JPEG of the keeper in grey, with red where
+        the copy, laid over it, is another. None where it cannot be told."""
+        return self._checker().comparer.difference(keeper.payload, copy.payload)
+
+    def decide(self, ids: Sequence[str], decision: Decision | None) -> None:
+        """Remembers what was said of images that look like copies: from then on `duplicates` and
+        `duplicates_of` do not show them beside each other.
+
+        Args:
+            ids: two or more images.
+            decision: that they are no duplicates, or that all of them are kept; None forgets what
+                was said of them.
+
+        Raises:
+            NotFound: no image has one of these ids.
+            InputError: fewer than two, or more different ones than can be remembered.
+        """
+        decide(self.engine, [self._require(id) for id in ids], decision)
+
+    @property
+    def thumbnails_problem(self) -> str | None:
+        """Why thumbnails are not kept as they should be, in a sentence; None mostly."""
+        return self._cache.problem
+
     # --- looking ----------------------------------------------------------------------------
 
     def get(self, id: str, *, vectors: bool = False) -> Point:
@@ -487,7 +688,10 @@ class Index:
             NotFound: no image has this id.
             InputError: its file is gone, or cannot be read any more.
         """
-        return self.preview(self._require(id).payload["image"]["uri"], side)
+        own = self._require(id).payload["image"]
+        kept = self._cache.get_many([own["sha256"]]) if side <= THUMBNAIL_SIDE else {}
+        pixels = decode_thumbnail(kept[own["sha256"]]) if kept else None
+        return self.preview(own["uri"], side) if pixels is None else encode_thumbnail(pixels, side)
 
     def preview(self, image: ImageInput, side: int = 256) -> bytes:
         """A JPEG of any image, its longer side at most `side` pixels, without metadata.
@@ -498,6 +702,49 @@ class Index:
         return encode_thumbnail(decode(image, self._decoder, side).pixels, side)
 
     # --- inside -----------------------------------------------------------------------------
+
+    def _gate(self, copies: Literal["keep", "skip", "link"]) -> Gate | None:
+        if copies == "keep":
+            return None
+        return Arrivals(self._checker(), self._cache, links=copies == "link")
+
+    def _described(self, data: bytes, names: Sequence[str]) -> tuple[Point, bytes]:
+        """An image from outside as a point with these vectors, and its thumbnail."""
+        without_weights = [name for name in names if name in self._models.without_weights]
+        described = self._decoder.describe(
+            data,
+            side=max(self._models.descriptor(name).side for name in names),
+            names=without_weights,
+            thumbnail=THUMBNAIL_SIDE,
+        )
+        found = described.descriptions
+        vectors = {
+            name: (found.get(name) or self._models.descriptor(name).describe([described.image]))
+            for name in names
+        }
+        seen = described.image
+        own = {
+            "uri": _GIVEN,
+            "sha256": seen.sha256,
+            "width": seen.width,
+            "height": seen.height,
+            "format": seen.format,
+            **found[PHASH].payload[0],
+        }
+        rows = {name: one.vectors[0] for name, one in vectors.items()}
+        return Point("", rows, {"image": own}), described.thumbnail
+
+    def _checker(
+        self, problems: dict[str, str] | None = None, *, given: bytes | None = None
+    ) -> Checker:
+        def original(uri: str, *, side: int) -> Image:
+            image = given if given is not None and uri == _GIVEN else uri
+            return decode(image, self._decoder, side)
+
+        comparer = Comparer(original, self._cache, {} if problems is None else problems)
+        name, calibration = self.manifest.semantic.name, self.manifest.calibration
+        floors = Floors.above(calibration.backgrounds[name]) if calibration else Floors()
+        return Checker(self.engine, name, floors, comparer)
 
     def _filter(self, where: str | None) -> Filter | None:
         return self._searcher.planner.parse(where)

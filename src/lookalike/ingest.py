@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Protocol
@@ -25,6 +25,7 @@ from lookalike.metadata import Problem, Row
 from lookalike.protocols import Descriptor, Engine, Source
 from lookalike.types import (
     AnyOf,
+    Decision,
     Described,
     HasId,
     Image,
@@ -52,11 +53,13 @@ class Describers:
         names: descriptors that need no weights, by name; they run where the picture is decoded.
         models: descriptors that have weights; they run here, on several pictures at a time.
         side: pixels that the shorter side should have for all of them.
+        thumbnail: pixels that the longer side of a thumbnail has; 0 makes none.
     """
 
     names: Mapping[str, VectorSpec]
     models: Sequence[Descriptor]
     side: int
+    thumbnail: int = 0
 
 
 Listing = Iterable[tuple[Source, ImageRef, Sequence[Row]]]
@@ -66,7 +69,13 @@ class Decoder(Protocol):
     """What `decoders.DecoderPool` does for ingest."""
 
     def describe(
-        self, data: bytes, *, side: int, names: Sequence[str] = (), pixels: bool = True
+        self,
+        data: bytes,
+        *,
+        side: int,
+        names: Sequence[str] = (),
+        pixels: bool = True,
+        thumbnail: int = 0,
     ) -> Described:
         """Raises ImageRejected."""
         ...
@@ -81,11 +90,53 @@ class Reject:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """An incoming image that is a copy of one in the index.
+
+    Attributes:
+        uri: of the incoming image.
+        of: id of the one in the index.
+        verdict: what kind of copy.
+    """
+
+    uri: str
+    of: str
+    verdict: str
+
+
+class Gate(Protocol):
+    """Looks at each new image before it comes in: see `arrivals.Arrivals`."""
+
+    @property
+    def links(self) -> bool:
+        """Whether copies come in, marked with `image.copy_of`; else they are left out."""
+        ...
+
+    def left_out(self, refs: Sequence[ImageRef]) -> Mapping[str, Copied]:
+        """Those that an earlier run left out, and that have not changed since, by address."""
+        ...
+
+    def copy_of(self, ref: ImageRef, point: Point, thumbnail: bytes) -> Copied | None:
+        """What the image is a copy of; one that is to be left out is remembered."""
+        ...
+
+
+class Thumbnails(Protocol):
+    """What `thumbnails.Cache` does for ingest."""
+
+    def put_many(self, thumbnails: Mapping[str, bytes]) -> None: ...
+
+    def forget(self, keys: Iterable[str]) -> None: ...
+
+
 @dataclass(slots=True)
 class IngestReport:
     """What became of every input. The counts add up to the number of inputs.
 
     Attributes:
+        skipped: copies of what is in the index, left out.
+        copies: what is a copy of what, where incoming copies are skipped or linked.
         seconds: wall time.
         model: what serves `semantic`.
         rejects: what was refused, in the order of the listing.
@@ -97,9 +148,11 @@ class IngestReport:
     updated: int = 0
     unchanged: int = 0
     removed: int = 0
+    skipped: int = 0
     seconds: float = 0.0
     model: str = ""
     rejects: list[Reject] = field(default_factory=list)
+    copies: list[Copied] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
     interrupted: bool = False
 
@@ -110,11 +163,20 @@ class IngestReport:
     @property
     def done(self) -> int:
         """Inputs dealt with so far."""
-        return self.added + self.updated + self.unchanged + self.rejected
+        return self.added + self.updated + self.unchanged + self.skipped + self.rejected
 
     @property
     def images_per_second(self) -> float:
         return self.done / self.seconds if self.seconds else 0.0
+
+    def include(self, part: IngestReport | _Batch) -> None:
+        """Counts what became of some of the inputs."""
+        self.added += part.added
+        self.updated += part.updated
+        self.unchanged += part.unchanged
+        self.skipped += part.skipped
+        self.copies.extend(part.copies)
+        self.rejects.extend(part.rejects)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +207,8 @@ def ingest(
     threads: int,
     report: IngestReport,
     progress: Callable[[], None],
+    thumbnails: Thumbnails,
+    gate: Gate | None = None,
 ) -> None:
     """Brings the index up to date with `listing`.
 
@@ -156,42 +220,60 @@ def ingest(
         threads: how many describe at the same time.
         report: filled in as it goes; complete when this returns or raises.
         progress: called after every batch.
+        thumbnails: where they are kept.
+        gate: what becomes of copies; without one they are images like all others.
 
     Raises:
         EngineError: the engine failed; all that the report counts is stored.
     """
     started = time.monotonic()
-    worker = _Worker(decoder, describers, limits)
+    worker = _Worker(decoder, describers, limits, gated=gate is not None)
     pending: deque[Future[_Batch]] = deque()
     pool = ThreadPoolExecutor(threads, thread_name_prefix="lookalike-describe")
 
-    def store(batch: _Batch) -> None:
+    one_by_one = threading.Lock()
+
+    def store(batch: _Batch) -> _Batch:
+        _inherit(engine, batch)
+        if gate is not None and batch.arrivals:
+            with one_by_one:  # the next may be a copy of this one
+                for arrival in batch.arrivals:
+                    _admit(engine, gate, arrival, batch)
+        thumbnails.put_many(batch.thumbnails)
         engine.upsert(batch.points)
         for id, fields in batch.changes:
             engine.set_payload(id, fields)
         engine.delete(batch.stale)
-        report.added += batch.added
-        report.updated += batch.updated
-        report.unchanged += batch.unchanged
-        report.rejects.extend(batch.rejects)
+        return batch
+
+    def describe(entries: Sequence[_Entry]) -> _Batch:
+        # Stored by the same thread, so that a server far away keeps nobody else waiting.
+        return store(worker.describe(entries))
+
+    def count(batch: _Batch) -> None:
+        report.include(batch)
         report.seconds = time.monotonic() - started
-        progress()
 
     try:
-        for work, batch in _plan(engine, listing):
-            store(batch)
+        for work, batch in _plan(engine, listing, gate):
+            count(store(batch))
+            progress()
             for chunk in _chunks(work, DESCRIBE):
                 if len(pending) >= 2 * threads:
-                    store(pending.popleft().result())
-                pending.append(pool.submit(worker.describe, chunk))
+                    count(pending.popleft().result())
+                    progress()
+                pending.append(pool.submit(describe, chunk))
         while pending:
-            store(pending.popleft().result())
+            count(pending.popleft().result())
+            progress()
     except KeyboardInterrupt:
         report.interrupted = True
     finally:
-        for future in pending:
-            future.cancel()
+        begun = [future for future in pending if not future.cancel()]
         pool.shutdown()
+        for future in begun:  # what stopped the run did not stop these
+            if future.exception() is None:
+                count(future.result())
         report.seconds = time.monotonic() - started
 
 
@@ -199,6 +281,7 @@ def prune(
     engine: Engine,
     sources: Sequence[Source],
     report: IngestReport,
+    thumbnails: Thumbnails,
     moving: Callable[[Sequence[str]], Collection[str]] | None = None,
 ) -> None:
     """Removes the points whose image belonged to one of the sources and is gone from it.
@@ -212,11 +295,31 @@ def prune(
             uri = point.payload["image"]["uri"]
             covering = [source for source in sources if source.covers(uri)]
             if covering and not any(source.has(uri) for source in covering):
-                gone.append(point.id)
-        kept = moving(gone) if moving else ()
-        gone = [id for id in gone if id not in kept]
-        engine.delete(gone)
+                gone.append(point)
+        kept = moving([point.id for point in gone]) if moving else ()
+        gone = [point for point in gone if point.id not in kept]
+        remove(engine, gone, thumbnails)
         report.removed += len(gone)
+
+
+def remove(engine: Engine, points: Sequence[Point], thumbnails: Thumbnails) -> None:
+    """Takes points out of the index, and the thumbnails that no other point has."""
+    if not points:
+        return
+    engine.delete([point.id for point in points])
+    keys = {point.payload["image"]["sha256"] for point in points}
+    for others in engine.scroll(Match("image.sha256", tuple(keys))):
+        keys -= {other.payload["image"]["sha256"] for other in others}
+    thumbnails.forget(keys)
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """A new image that a gate must see first."""
+
+    ref: ImageRef
+    point: Point
+    thumbnail: bytes
 
 
 @dataclass(slots=True)
@@ -224,18 +327,56 @@ class _Batch:
     """What is to be written for some entries, and how they count."""
 
     points: list[Point] = field(default_factory=list)
+    arrivals: list[_Arrival] = field(default_factory=list)
+    thumbnails: dict[str, bytes] = field(default_factory=dict)
+    copies: list[Copied] = field(default_factory=list)
     changes: list[tuple[str, Payload]] = field(default_factory=list)
     stale: list[str] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     added: int = 0
     updated: int = 0
     unchanged: int = 0
+    skipped: int = 0
+
+
+def _inherit(engine: Engine, batch: _Batch) -> None:
+    """Hands on what was decided of equal contents: files are moved, and decisions stay."""
+    coming = [*batch.points, *(arrival.point for arrival in batch.arrivals)]
+    keys = {point.payload["image"]["sha256"] for point in coming}
+    if not keys:
+        return
+    said: dict[str, dict[str, Any]] = {}
+    for points in engine.scroll(Match("image.sha256", tuple(keys))):
+        for point in points:
+            own = point.payload["image"]
+            decided = {name.value: own[name] for name in Decision if own.get(name)}
+            said.setdefault(own["sha256"], {}).update(decided)
+    for point in coming:
+        point.payload["image"].update(said.get(point.payload["image"]["sha256"], {}))
+
+
+def _admit(engine: Engine, gate: Gate, arrival: _Arrival, batch: _Batch) -> None:
+    """Lets a new image in, with what it is a copy of if it is one; or leaves a copy out."""
+    point = arrival.point
+    copied = gate.copy_of(arrival.ref, point, arrival.thumbnail)
+    if copied is not None:
+        batch.copies.append(copied)
+        if not gate.links:
+            batch.skipped += 1
+            batch.thumbnails.pop(point.payload["image"]["sha256"], None)
+            return
+        own = {**point.payload["image"], "copy_of": copied.of}
+        point = replace(point, payload={**point.payload, "image": own})
+    engine.upsert([point])
+    batch.added += 1
 
 
 # --- what is to be done ---------------------------------------------------------------------
 
 
-def _plan(engine: Engine, listing: Listing) -> Iterator[tuple[list[_Entry], _Batch]]:
+def _plan(
+    engine: Engine, listing: Listing, gate: Gate | None
+) -> Iterator[tuple[list[_Entry], _Batch]]:
     """For each part of the listing what must be read, and what is settled without reading."""
     for part in _chunks(listing, LOOK_UP):
         settled = _Batch()
@@ -248,8 +389,13 @@ def _plan(engine: Engine, listing: Listing) -> Iterator[tuple[list[_Entry], _Bat
                 settled.rejects.append(
                     Reject(name, Reason.UNREADABLE, "its name is not UTF-8: rename it")
                 )
+        left_out = gate.left_out([ref for _, ref, _ in readable]) if gate else {}
         work = []
         for entry in _entries(engine, readable):
+            if entry.old is None and entry.ref.uri in left_out:
+                settled.copies.append(left_out[entry.ref.uri])
+                settled.skipped += 1
+                continue
             change = _without_reading(entry)
             if change is None:
                 work.append(entry)
@@ -315,10 +461,13 @@ def _changed_fields(entry: _Entry) -> dict[str, Any]:
 class _Worker:
     """Reads, decodes and describes; safe to use from several threads."""
 
-    def __init__(self, decoder: Decoder, describers: Describers, limits: Limits) -> None:
+    def __init__(
+        self, decoder: Decoder, describers: Describers, limits: Limits, *, gated: bool
+    ) -> None:
         self._decoder = decoder
         self._describers = describers
         self._limits = limits
+        self._gated = gated
 
     def describe(self, entries: Sequence[_Entry]) -> _Batch:
         batch = _Batch()
@@ -344,7 +493,11 @@ class _Worker:
     def _decode(self, data: bytes) -> Described:
         describers = self._describers
         return self._decoder.describe(
-            data, side=describers.side, names=list(describers.names), pixels=bool(describers.models)
+            data,
+            side=describers.side,
+            names=list(describers.names),
+            pixels=bool(describers.models),
+            thumbnail=describers.thumbnail,
         )
 
     def _same_bytes(self, entry: _Entry, batch: _Batch) -> None:
@@ -352,7 +505,7 @@ class _Worker:
         assert entry.old is not None  # noqa: S101 -- for the type checker
         fields = _changed_fields(entry)
         moved = entry.old.payload["image"]["uri"] != entry.ref.uri
-        own = {"uri": entry.ref.uri, "etag": entry.ref.etag}
+        own = _place(entry.ref)
         batch.changes.append((entry.id, {**fields, "image": own}))
         if fields or moved:
             batch.updated += 1
@@ -374,8 +527,15 @@ class _Worker:
                 own.update(description.payload[0])
             kept = {} if entry.old is None else entry.old.payload
             payload = {**kept, **(entry.fields or {}), "image": own}
-            batch.points.append(Point(entry.id, vectors, payload))
-            if entry.old is None and entry.stale is None:
+            point = Point(entry.id, vectors, payload)
+            is_new = entry.old is None and entry.stale is None
+            if described.thumbnail:
+                batch.thumbnails[described.image.sha256] = described.thumbnail
+            if is_new and self._gated:
+                batch.arrivals.append(_Arrival(entry.ref, point, described.thumbnail))
+                continue
+            batch.points.append(point)
+            if is_new:
                 batch.added += 1
             else:
                 batch.updated += 1
@@ -394,8 +554,7 @@ def _is_the_same(entry: _Entry, data: bytes) -> bool:
 def _facts(entry: _Entry, image: Image) -> Mapping[str, Any]:
     facts: dict[str, Any] = {
         "id": entry.id,
-        "uri": entry.ref.uri,
-        "etag": entry.ref.etag,
+        **_place(entry.ref),
         "sha256": image.sha256,
         "width": image.width,
         "height": image.height,
@@ -405,6 +564,12 @@ def _facts(entry: _Entry, image: Image) -> Mapping[str, Any]:
     if image.taken_at is not None:
         facts["taken_at"] = image.taken_at
     return facts
+
+
+def _place(ref: ImageRef) -> dict[str, Any]:
+    """Where an image lies, and since when it has been as it is."""
+    known = {"modified_at": ref.modified_at} if ref.modified_at else {}
+    return {"uri": ref.uri, "etag": ref.etag, **known}
 
 
 def count_in_background(sources: Sequence[Source]) -> Callable[[], int | None]:

@@ -24,7 +24,7 @@ __all__ = ["MatchSummary", "as_bytes", "as_text", "link", "name_key", "store", "
 
 _SCHEMA = """
     CREATE TABLE refs (n INTEGER PRIMARY KEY, uri BLOB UNIQUE, etag TEXT, size INTEGER,
-                       whole BLOB, inner BLOB, base BLOB, stem BLOB);
+                       modified_at TEXT, whole BLOB, inner BLOB, base BLOB, stem BLOB);
     CREATE TABLE links (line INTEGER PRIMARY KEY, n INTEGER);
 """
 _TAKEN = 0
@@ -60,7 +60,7 @@ def store(
     for statement in filter(str.strip, _SCHEMA.split(";")):
         db.execute(statement)
     db.executemany(
-        "INSERT OR IGNORE INTO refs VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR IGNORE INTO refs VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)",
         (_entry(ref, root_of(ref)) for ref in refs),
     )
     for column in ("whole", "inner", "base", "stem"):
@@ -169,7 +169,8 @@ def _entry(ref: ImageRef, root: str) -> tuple[Any, ...]:
     whole, folder = name_key(ref.uri), _folder_key(root)
     inner = whole.removeprefix(folder) if whole.startswith(folder) else None
     base = posixpath.basename(whole)
-    return as_bytes(ref.uri), ref.etag, ref.size, whole, inner, base, posixpath.splitext(base)[0]
+    facts = as_bytes(ref.uri), ref.etag, ref.size, ref.modified_at
+    return *facts, whole, inner, base, posixpath.splitext(base)[0]
 
 
 @lru_cache(maxsize=64)

@@ -288,14 +288,14 @@ class MetadataTable:
     def matched(self) -> Iterator[tuple[ImageRef, list[Row]]]:
         """The listing that `match` stored, in its order, each image with its rows."""
         found = self._db.execute(
-            "SELECT refs.n, uri, etag, size, rows.line, rows.id, fields FROM refs"
+            "SELECT refs.n, uri, etag, size, modified_at, rows.line, rows.id, fields FROM refs"
             " LEFT JOIN links USING (n) LEFT JOIN rows USING (line) ORDER BY refs.n, rows.line"
         )
         for _, group in itertools.groupby(found, key=lambda entry: entry[0]):
             entries = list(group)
-            _, uri, etag, size, *_ = entries[0]
+            _, uri, etag, size, modified_at, *_ = entries[0]
             yield (
-                ImageRef(as_text(uri), etag, size),
+                ImageRef(as_text(uri), etag, size, modified_at),
                 [
                     Row(None if id is None else as_text(id), json.loads(fields))
                     for *_, line, id, fields in entries

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -15,8 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from lookalike.capacity import Capacity
+from lookalike.duplicates import Match, Verdict
+from lookalike.groups import Group
 from lookalike.histogram import Histogram
 from lookalike.ingest import IngestReport
+from lookalike.moves import Report
 from lookalike.sheet import caption, details
 from lookalike.types import Hit, Hits, Point
 
@@ -132,7 +135,13 @@ def summary(report: IngestReport) -> Iterator[str]:
     yield (
         f"added {report.added:,} · updated {report.updated:,} · unchanged {report.unchanged:,} · "
         f"rejected {report.rejected:,} · removed {report.removed:,}"
+        + (f" · skipped {report.skipped:,}" if report.skipped else "")
     )
+    if report.copies:
+        kinds = Counter(copied.verdict for copied in report.copies)
+        yield "copies: " + ", ".join(f"{n:,} {kind}" for kind, n in kinds.most_common())
+        for copied in report.copies[:SHOWN]:
+            yield printable(f"  {copied.uri}: {copied.verdict} to {copied.of}")
     if report.rejects:
         reasons = Counter(reject.reason for reject in report.rejects)
         yield "rejected: " + ", ".join(f"{n:,} {reason}" for reason, n in reasons.most_common())
@@ -142,8 +151,8 @@ def summary(report: IngestReport) -> Iterator[str]:
         yield f"metadata left out: {len(report.warnings):,}"
         for warning in report.warnings[:SHOWN]:
             yield printable(f"  {warning}")
-    if max(len(report.rejects), len(report.warnings)) > SHOWN:
-        yield "  … all of them with --rejects FILE or --json"
+    if max(len(report.rejects), len(report.warnings), len(report.copies)) > SHOWN:
+        yield "  … all of them with --json; what was rejected with --rejects FILE, too"
 
 
 def point_table(point: Point) -> Table:
@@ -250,3 +259,75 @@ def _value(value: Any) -> str:
     if isinstance(value, Mapping):
         return " ".join(str(part) for part in value.values())
     return str(value)
+
+
+# --- duplicates -----------------------------------------------------------------------------
+
+
+def group_lines(number: int, group: Group) -> Iterator[str]:
+    """One group: what is kept and why, then its copies."""
+    yield printable(f"{number}  keep {group.keeper}  ({group.reason})")
+    for copy in group.copies[:SHOWN]:
+        yield f"     {match_line(copy)}"
+    if len(group.copies) > SHOWN:
+        yield f"     … and {len(group.copies) - SHOWN:,} more"
+
+
+def match_line(match: Match) -> str:
+    """One copy: its verdict, its id, and why."""
+    return printable(f"{match.verdict:<12}  {match.id}  {match.evidence['why']}")
+
+
+def groups_summary(groups: Sequence[Group]) -> str:
+    """How much there is, in a line."""
+    copies = [copy for group in groups for copy in group.copies]
+    counts = Counter(str(copy.verdict) for copy in copies)
+    kinds = ", ".join(f"{counts[verdict]:,} {verdict}" for verdict in Verdict if counts[verdict])
+    spare = sum(
+        copy.payload["image"]["bytes"] for copy in copies if copy.verdict is not Verdict.SIMILAR
+    )
+    if not groups:
+        return "No image is a copy of another."
+    found = f"{_count(groups, 'group')}, {_count(copies, 'copy', 'copies')} ({kinds})"
+    return f"{found}, {spare / 1e6:,.1f} MB of files"
+
+
+def _count(things: Sequence[Any], one: str, many: str | None = None) -> str:
+    return f"{len(things):,} {one if len(things) == 1 else many or one + 's'}"
+
+
+def problem_lines(problems: Mapping[str, str]) -> Iterator[str]:
+    """Originals that could not be read."""
+    for uri, problem in list(problems.items())[:SHOWN]:
+        yield printable(f"could not be read: {uri}: {problem}")
+    if len(problems) > SHOWN:
+        yield f"… and {len(problems) - SHOWN:,} more could not be read; --json names all"
+
+
+def moved_lines(report: Report, done: str) -> Iterator[str]:
+    """What became of files, or would."""
+    for one in report.done[:SHOWN]:
+        yield printable(f"  {one.uri} → {one.to}" if one.to else f"  {one.uri}")
+    if len(report.done) > SHOWN:
+        yield f"  … and {len(report.done) - SHOWN:,} more"
+    yield f"{len(report.done):,} {done}, {len(report.left):,} left alone"
+    for left in report.left[:SHOWN]:
+        yield printable(f"  {left.uri}: {left.reason}")
+
+
+@contextmanager
+def stage_bar(console: Console) -> Iterator[Callable[[str, int, int], None] | None]:
+    """A bar for each stage of a long work; None where nobody would see it."""
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    )  # fmt: skip
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("reading", total=None)
+
+        def show(stage: str, done: int, total: int) -> None:
+            bar.update(task, description=stage, completed=done, total=total)
+
+        yield show

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
 
 from lookalike.errors import LookalikeError
+from lookalike.pages import inline, page, text
 from lookalike.types import Hit, Hits, Payload
 
 Thumbnail = Callable[[str], bytes]
@@ -35,7 +35,7 @@ class Panel:
 def contact_sheet(panels: Sequence[Panel], thumbnail: Thumbnail) -> str:
     """The HTML of the sheet; everything it shows is inside it."""
     body = "\n".join(_panel(panel, thumbnail) for panel in panels)
-    return _PAGE.replace("<!--body-->", body)
+    return page("lookalike", body, _STYLE)
 
 
 def _panel(panel: Panel, thumbnail: Thumbnail) -> str:
@@ -43,11 +43,11 @@ def _panel(panel: Panel, thumbnail: Thumbnail) -> str:
     note = "" if panel.hits.complete else " · not proved complete"
     asked = "".join(f'<i style="background:{escape(color)}"></i>' for color in panel.swatches)
     for picture in panel.queries:
-        asked += f'<img src="{_inline(picture)}" alt="a query image">'
+        asked += f'<img src="{inline(picture)}" alt="a query image">'
     cards = "\n".join(_card(rank, hit, thumbnail) for rank, hit in enumerate(panel.hits, 1))
     empty = "" if panel.hits else "<p class=empty>No image passes.</p>"
     return f"""<section>
-<header><div class=asked>{asked}</div><div><h2>{_text(panel.title)}</h2>
+<header><div class=asked>{asked}</div><div><h2>{text(panel.title)}</h2>
 <p>{len(panel.hits)} images · {weights} · {panel.hits.took_ms:.1f} ms{note}</p></div></header>
 {_how(panel.hits)}
 <div class=grid>{cards}</div>{empty}
@@ -57,14 +57,14 @@ def _panel(panel: Panel, thumbnail: Thumbnail) -> str:
 def _how(hits: Hits) -> str:
     """What was compared with what, and what it took; folded until somebody asks."""
     rows = "".join(
-        f"<tr><th>{_text(name)}<td>{_text(plan.target)}<td>{plan.weight:.0%}<td>"
+        f"<tr><th>{text(name)}<td>{text(plan.target)}<td>{plan.weight:.0%}<td>"
         + ("" if plan.spread is None else f"{plan.mean:.3f} ± {plan.spread:.3f}")
         + f"<td>{plan.effective:.3f}</tr>"
         for name, plan in hits.explanation.aspects.items()
     )
     return f"""<details><summary>How these were found</summary><table>
 <tr><th>aspect<th>near to<th>weight<th>random images<th>factor</tr>{rows}</table>
-<p>{_text(cost(hits))}</p></details>"""
+<p>{text(cost(hits))}</p></details>"""
 
 
 def cost(hits: Hits) -> str:
@@ -83,12 +83,12 @@ def cost(hits: Hits) -> str:
 
 def _card(rank: int, hit: Hit, thumbnail: Thumbnail) -> str:
     try:
-        picture = f'<img loading=lazy src="{_inline(thumbnail(hit.id))}" alt="{_text(hit.id)}">'
+        picture = f'<img loading=lazy src="{inline(thumbnail(hit.id))}" alt="{text(hit.id)}">'
     except LookalikeError as error:
-        picture = f"<div class=gone>{_text(str(error))}</div>"
+        picture = f"<div class=gone>{text(str(error))}</div>"
     bars = "".join(
-        f'<div class=bar title="{_text(name)}: similarity {score:.4f}, {hit.shares[name]:.0%} of '
-        f'what this hit stands above a random image"><span>{_text(name)}</span>'
+        f'<div class=bar title="{text(name)}: similarity {score:.4f}, {hit.shares[name]:.0%} of '
+        f'what this hit stands above a random image"><span>{text(name)}</span>'
         f'<b><u style="width:{hit.shares[name]:.1%}"></u></b><em>{score:.2f}</em></div>'
         for name, score in hit.scores.items()
     )
@@ -96,11 +96,11 @@ def _card(rank: int, hit: Hit, thumbnail: Thumbnail) -> str:
         f'<i style="background:{escape(str(color["hex"]))};flex:{color["share"]}"></i>'
         for color in hit.payload["image"].get("colors", ())
     )
-    name, score = _text(caption(hit.id, hit.payload)), f"{hit.score:.3f}"
+    name, score = text(caption(hit.id, hit.payload)), f"{hit.score:.3f}"
     variants = f"<mark>+{len(hit.variants)}</mark>" if hit.variants else ""
     return f"""<figure><div class=picture>{picture}{variants}</div><div class=colors>{colors}</div>
-<figcaption><b>{rank}</b> <span title="{_text(hit.id)}">{name}</span><s>{score}</s></figcaption>
-<p>{_text(details(hit.payload))}</p>{bars}</figure>"""
+<figcaption><b>{rank}</b> <span title="{text(hit.id)}">{name}</span><s>{score}</s></figcaption>
+<p>{text(details(hit.payload))}</p>{bars}</figure>"""
 
 
 def caption(id: str, payload: Payload) -> str:
@@ -130,28 +130,7 @@ def _detail(name: str, value: Any) -> str:
     return ", ".join(value) if isinstance(value, list) else f"{name} {value}"
 
 
-def _inline(jpeg: bytes) -> str:
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
-
-
-def _text(text: str) -> str:
-    """Escaped, and without control characters that would turn or hide what follows."""
-    return escape("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text))
-
-
-_PAGE = """<!doctype html>
-<html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width">
-<title>lookalike</title>
-<style>
-:root{color-scheme:light dark;--bg:#f6f5f2;--card:#fff;--ink:#1d1d1f;--soft:#6b6b70;--line:#e4e2dd;
---accent:#3d5a80}
-@media(prefers-color-scheme:dark){:root{--bg:#161618;--card:#212124;--ink:#f0efec;--soft:#a0a0a6;
---line:#333338;--accent:#8fb3dd}}
-*{box-sizing:border-box}
-body{margin:0 auto;max-width:1240px;padding:28px 24px 60px;background:var(--bg);color:var(--ink);
-font:14px/1.45 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
-h1{font-size:20px;font-weight:650;margin:0 0 20px}
-section{margin:0 0 40px}
+_STYLE = """section{margin:0 0 40px}
 header{display:flex;gap:16px;align-items:center;margin:0 0 14px}
 header h2{font-size:17px;font-weight:600;margin:0}
 header p{margin:2px 0 0;color:var(--soft)}
@@ -185,8 +164,4 @@ details td,details th{padding:3px 18px 3px 0;text-align:left;font-weight:400;ver
 font-variant-numeric:tabular-nums}
 details tr:first-child th{font-size:11px;text-transform:uppercase;letter-spacing:.05em}
 .empty{color:var(--soft)}
-</style>
-<h1>lookalike</h1>
-<!--body-->
-</html>
 """

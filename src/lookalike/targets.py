@@ -86,22 +86,27 @@ class Target:
         return (similarity - self.background.mean) / self.background.spread
 
 
-def decode(image: ImageInput, decoder: DecoderPool, side: int) -> Image:
-    """The picture in a file, or in a file's bytes.
+def read(image: ImageInput) -> bytes:
+    """The bytes of a file.
 
     Raises:
         SourceError: there is no such file.
         QueryError: the path names more than one file.
         ImageRejected: it cannot be read.
     """
-    if not isinstance(image, bytes):
-        path = os.fspath(image)
-        source = open_source(path)
-        refs = list(source.refs())
-        if len(refs) != 1:
-            raise QueryError(f"{path} is not one image: give a file.")
-        image = source.read(refs[0])
-    return decoder.decode(image, side=side)
+    if isinstance(image, bytes):
+        return image
+    path = os.fspath(image)
+    source = open_source(path)
+    refs = list(source.refs())
+    if len(refs) != 1:
+        raise QueryError(f"{path} is not one image: give a file.")
+    return source.read(refs[0])
+
+
+def decode(image: ImageInput, decoder: DecoderPool, side: int) -> Image:
+    """The picture in a file, or in a file's bytes; raises what `read` does."""
+    return decoder.decode(read(image), side=side)
 
 
 def crop(image: Image, box: Box) -> Image:

@@ -8,6 +8,7 @@ import mimetypes
 import os
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from lookalike.errors import ImageRejected, Reason, SourceError
@@ -177,4 +178,6 @@ def _seems_picture(entry: os.DirEntry[str]) -> bool:
 
 
 def _ref(path: str, stat: os.stat_result) -> ImageRef:
-    return ImageRef(path, f"{stat.st_size}-{stat.st_mtime_ns}", stat.st_size)
+    modified = datetime.fromtimestamp(stat.st_mtime, UTC).isoformat(timespec="microseconds")
+    etag = f"{stat.st_size}-{stat.st_mtime_ns}"
+    return ImageRef(path, etag, stat.st_size, modified.replace("+00:00", "Z"))

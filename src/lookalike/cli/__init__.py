@@ -1,0 +1,61 @@
+"""The command line: parse, call, print. One module a topic; heavy imports stay in commands."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+import click
+
+from lookalike.cli import demo, duplicates, indexing, inspecting, moving, planning, searching
+from lookalike.cli.output import INTERRUPTED, fail
+from lookalike.errors import InputError, LookalikeError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="lookalike", message="lookalike %(version)s")
+def cli() -> None:
+    """Finds images that look alike: by picture, words, colour, texture, or any mix of them.
+
+    \b
+      lookalike index photos/ --metadata catalog.csv
+      lookalike search --image query.jpg --where "price < 100" --html result.html
+    """
+
+
+for command in (
+    indexing.index_command,
+    indexing.update,
+    indexing.delete,
+    indexing.optimize,
+    inspecting.show,
+    inspecting.facets,
+    inspecting.stats,
+    searching.search,
+    searching.recommend,
+    searching.batch,
+    duplicates.duplicates,
+    duplicates.decide,
+    duplicates.undo,
+    moving.copy,
+    moving.backup,
+    moving.restore,
+    planning.plan_command,
+    demo.demo,
+):
+    cli.add_command(command)
+
+
+def main() -> NoReturn:
+    """Runs the command line. Exit code 0 for success, 2 for misuse, 1 for failure."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        fail(error.format_message(), 2)
+    except InputError as error:
+        fail(str(error), 2)
+    except LookalikeError as error:
+        fail(str(error), 1)
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(INTERRUPTED)
+    sys.exit(code if isinstance(code, int) else 0)

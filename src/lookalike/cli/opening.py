@@ -1,0 +1,74 @@
+"""Opens what commands work on: an index, an engine without its models, a file."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lookalike.errors import InputError
+
+if TYPE_CHECKING:
+    from lookalike.index import Index
+    from lookalike.transfer import Place
+
+
+def open_index(
+    url: str | None,
+    *,
+    create: bool = False,
+    server: dict[str, str] | None = None,
+    **options: Any,
+) -> Index:
+    """The index at an address, else the one that the environment names."""
+    from lookalike.engines import ServerOptions
+    from lookalike.index import Index
+    from lookalike.settings import Settings
+
+    settings = Settings.from_environment()
+    return Index.open(
+        url or settings.index,
+        create=create,
+        cache_dir=settings.cache_dir,
+        hub=settings.hub,
+        server=ServerOptions.of(server or {}, api_key=settings.api_key),
+        **options,
+    )
+
+
+@contextmanager
+def open_place(url: str | None, server: dict[str, str] | None = None) -> Iterator[Place]:
+    """The engine at an address, without the models that an index needs."""
+    from lookalike.engines import ServerOptions, open_engine
+    from lookalike.settings import Settings
+    from lookalike.transfer import Place
+
+    settings = Settings.from_environment()
+    name = url or settings.index
+    options = ServerOptions.of(server or {}, api_key=settings.api_key)
+    with closing(open_engine(name, options)) as engine:
+        yield Place(name, engine)
+
+
+def readable(file: str) -> Any:
+    """The file opened for reading; - is standard input."""
+    if file == "-":
+        return nullcontext(sys.stdin)
+    try:
+        return Path(file).open(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{file} cannot be read ({error.strerror}): name another file.") from None
+
+
+def writable(file: str | None) -> Any:
+    """The file opened for writing, before any work is done for it."""
+    if file is None:
+        return nullcontext()
+    try:
+        return Path(file).open("w", encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            f"{file} cannot be written ({error.strerror}): name another file."
+        ) from None

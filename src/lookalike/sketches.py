@@ -1,0 +1,175 @@
+"""What is compared of a picture when copies are sought: small, and made once for each picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lookalike.types import Pixels
+
+SIDE = 144
+"""Pixels along the longer side of what is looked at."""
+
+TINY = 32
+"""Pixels along the sides of the squares that whole pictures are compared by."""
+
+_SMALLEST = 24  # pixels: a picture with a shorter side than this says nothing
+_PLAIN = 3.0  # grey levels that a picture differs from a smooth slope, below which it says nothing
+_BORDER = 3.0, 40.0  # how far a border's pixels are from one colour: on average, and at most
+_FEATURES = 200
+_BLUR = 0.8  # pixels: what a copy may lose in sharpness
+
+Shades = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+Complex = NDArray[np.complex128]
+Box = tuple[int, int, int, int]
+"""Left, top, width, height."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """Local features: one row each.
+
+    Attributes:
+        at: (n,) where they are, x + iy in pixels.
+        spread: (n,) size, and as an angle the direction, of what they describe.
+        descriptors: (n, 128) of length 1.
+    """
+
+    at: Complex
+    spread: Complex
+    descriptors: Floats
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """What is compared of a picture. Features are found when they are first needed.
+
+    Attributes:
+        shades: (h, w, 2): luma, and the brightest of red, green and blue. Changes of saturation
+            keep the one, shifts of hue keep the other.
+        views: the whole picture, and what a border of one colour encloses where there is one.
+        tiny: (2 x views, 1024) squares of both shades, of mean 0 and length 1.
+        says_something: False where it is too small or too plain to be told from others.
+    """
+
+    shades: Shades
+    views: tuple[Box, ...]
+    tiny: Floats
+    says_something: bool
+
+    @cached_property
+    def features(self) -> Features:
+        points, descriptors = _sift().detectAndCompute(self.shades[..., 0], None)
+        if not points:
+            nothing = np.zeros(0, np.complex128)
+            return Features(nothing, nothing, np.zeros((0, 128), np.float32))
+        directions = np.exp(1j * np.deg2rad([point.angle for point in points]))
+        roots = np.sqrt(descriptors / np.maximum(descriptors.sum(axis=1, keepdims=True), 1e-6))
+        return Features(
+            at=np.array([complex(*point.pt) for point in points]),
+            spread=np.array([point.size for point in points]) * directions,
+            descriptors=np.asarray(roots, np.float32),
+        )
+
+    @cached_property
+    def soft(self) -> Floats:
+        """(h / 2, w / 2, 2): both shades blurred."""
+        return soft(self.shades, 0.5)
+
+    @cached_property
+    def inside(self) -> Floats:
+        """(h / 2, w / 2): 1 in the picture, 0 in its border."""
+        mask = np.zeros(self.shades.shape[:2], np.float32)
+        mask[_slices(self.views[-1])] = 1
+        return np.asarray(cv2.resize(mask, self.soft.shape[1::-1], interpolation=cv2.INTER_AREA))
+
+
+def sketch(pixels: Pixels) -> Sketch:
+    """What `compare` needs of a picture; a thumbnail will do."""
+    height, width = pixels.shape[:2]
+    factor = SIDE / max(height, width)
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    how = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+    small = np.asarray(cv2.resize(pixels, size, interpolation=how), np.uint8)
+    shades = np.dstack([cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), small.max(axis=2)])
+    whole, content = (0, 0, *size), _content(small)
+    views = (whole,) if content == whole else (whole, content)
+    squares = np.concatenate([_square(shades, view) for view in views])
+    lengths = np.linalg.norm(squares, axis=1, keepdims=True)
+    tiny = squares / np.maximum(lengths, 1e-6)
+    says_something = min(height, width) >= _SMALLEST and _detail(squares[-2]) >= _PLAIN
+    return Sketch(shades, views, tiny, says_something)
+
+
+def _content(small: Pixels) -> Box:
+    """What a border of one colour encloses; everything where that would leave little."""
+    height, width = small.shape[:2]
+    lines = small.astype(np.int16)
+    top, bottom = _plain(lines), height - _plain(lines[::-1])
+    columns = lines[top:bottom].transpose(1, 0, 2)
+    if bottom - top < 8:
+        return (0, 0, width, height)
+    left, right = _plain(columns), width - _plain(columns[::-1])
+    if right - left < 8 or (right - left) * (bottom - top) < 0.1 * width * height:
+        return (0, 0, width, height)
+    return (left, top, right - left, bottom - top)
+
+
+def _plain(lines: NDArray[np.int16]) -> int:
+    """How many lines at the beginning have the colour of the first."""
+    colour = np.median(lines[0], axis=0)
+    mean, most = _BORDER
+    count = 0
+    for line in lines:
+        far = abs(line - colour)
+        if far.mean() >= mean or far.max() >= most:
+            break
+        count += 1
+    return min(count + 1, len(lines)) if count else 0  # its edge is blended with the picture
+
+
+def _slices(box: Box) -> tuple[slice, slice]:
+    left, top, width, height = box
+    return slice(top, top + height), slice(left, left + width)
+
+
+def _square(shades: Shades, view: Box) -> Floats:
+    """(2, 1024): both shades of a view stretched to a square, their means taken off."""
+    squares = cv2.resize(shades[_slices(view)], (TINY, TINY), interpolation=cv2.INTER_AREA)
+    rows = np.asarray(squares, np.float32).reshape(-1, 2).T
+    return np.asarray(rows - rows.mean(axis=1, keepdims=True), np.float32)
+
+
+def _detail(square: Floats) -> float:
+    """Grey levels by which a picture differs from the smooth slope that fits it best."""
+    slopes = _slopes()
+    fitted = (slopes * (slopes * square).sum(axis=1, keepdims=True)).sum(axis=0)
+    return float((square - fitted).std())
+
+
+@lru_cache
+def _slopes() -> Floats:
+    """(6, 1024): orthonormal polynomials up to the second degree."""
+    y, x = np.mgrid[-1 : 1 : TINY * 1j, -1 : 1 : TINY * 1j].reshape(2, -1)
+    terms = np.stack([np.ones_like(x), x, y, x * y, x * x, y * y], axis=1)
+    return np.asarray(np.linalg.qr(terms)[0].T, np.float32)
+
+
+@lru_cache
+def _sift() -> cv2.Feature2D:
+    make: Callable[..., cv2.Feature2D] = cv2.SIFT_create  # type: ignore[attr-defined]  # it has
+    return make(nfeatures=_FEATURES, contrastThreshold=0.02)
+
+
+def soft(shades: Shades, scale: float) -> Floats:
+    """Shrunk and blurred."""
+    height, width = shades.shape[:2]
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = cv2.resize(shades, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.GaussianBlur(small, (0, 0), _BLUR), np.float32)

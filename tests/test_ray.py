@@ -1,0 +1,213 @@
+"""Indexing by Ray: the same index as by one process, whatever stops on the way. Real Ray."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lookalike import listing
+from lookalike.engines import ServerOptions
+from lookalike.errors import EngineError, InputError
+from lookalike.index import Index
+from lookalike.ingest import IngestReport
+from lookalike.ray import RayWorkers
+from lookalike.sources.file import Files
+from lookalike.types import ImageRef, Point
+from tests.pictures import folder_of
+from tests.qdrant_wire import RestServer, Store, Trouble
+
+# Ray reads these when it is imported: it reports to nobody, and leaves no token in the home folder.
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+os.environ["RAY_AUTH_MODE"] = "token"
+os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+
+ray = pytest.importorskip("ray", reason='Ray is not installed: `pip install "lookalike[ray]"`')
+pytest.importorskip("ray.data", reason='Ray Data is not installed: `pip install "lookalike[ray]"`')
+
+pytestmark = pytest.mark.slow
+
+COUNT = 24
+SERVER = ServerOptions(grpc=False, backoff=0.01, retries=3)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster() -> Iterator[None]:
+    """Ray on this machine alone."""
+    ray.init(
+        "local",
+        num_cpus=2,
+        object_store_memory=100 * 2**20,
+        include_dashboard=False,
+        log_to_driver=False,
+    )
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that few images make several blocks."""
+    monkeypatch.setattr("lookalike.ray.BLOCK", 4)
+
+
+@pytest.fixture
+def store() -> Store:
+    return Store()
+
+
+@pytest.fixture
+def index(store: Store) -> Iterator[Index]:
+    with (
+        closing(RestServer(store)) as server,
+        Index.open(server.url, model="layout", server=SERVER) as made,
+    ):
+        yield made
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    return folder_of(tmp_path / "photos", COUNT)
+
+
+def catalog(photos: Path) -> Path:
+    path = photos.parent / "catalog.csv"
+    lines = [f"sku-{i},{i:03}.jpg,{i}" for i in range(COUNT)]
+    path.write_text("\n".join(["id,file,price", *lines, "sku-99,gone.jpg,1"]), encoding="utf-8")
+    return path
+
+
+def points(index: Index) -> dict[str, Point]:
+    return {point.id: point for point in index.scroll(vectors=True)}
+
+
+def without_time(point: Point) -> dict[str, object]:
+    image = {name: v for name, v in point.payload["image"].items() if name != "indexed_at"}
+    return {**point.payload, "image": image}
+
+
+def test_the_index_is_the_one_that_a_single_process_makes(index: Index, photos: Path) -> None:
+    (photos / "empty.jpg").touch()
+    (photos / os.fsdecode(b"caf\xe9.jpg")).write_bytes((photos / "000.jpg").read_bytes())
+    seen: list[tuple[int, int | None]] = []
+    by_ray = index.add(
+        photos,
+        metadata=catalog(photos),
+        workers=RayWorkers(),
+        progress=lambda report, total: seen.append((report.done, total)),
+    )
+    with (
+        closing(RestServer(Store())) as server,
+        Index.open(server.url, model="layout", server=SERVER) as other,
+    ):
+        alone = other.add(photos, metadata=catalog(photos))
+        expected = points(other)
+    assert (by_ray.added, by_ray.done) == (COUNT, COUNT + 2)
+    assert (by_ray.model, by_ray.rejects, by_ray.warnings) == (
+        alone.model,
+        alone.rejects,
+        alone.warnings,
+    )
+    assert [reject.reason for reject in by_ray.rejects] == ["unreadable", "empty"]
+    assert seen == [(done, COUNT + 2) for done in (4, 8, 12, 16, 20, 24, 26)]
+    made = points(index)
+    assert made.keys() == expected.keys()
+    for id, point in made.items():
+        assert without_time(point) == without_time(expected[id])
+        assert point.vectors.keys() == expected[id].vectors.keys()
+        for name, vector in point.vectors.items():
+            np.testing.assert_allclose(vector, expected[id].vectors[name], atol=1e-5)
+    assert index.count("price < 10") == 10
+
+
+def test_it_goes_on_where_it_was_stopped_and_does_nothing_twice(index: Index, photos: Path) -> None:
+    def stop(report: IngestReport, total: int | None) -> None:
+        raise KeyboardInterrupt
+
+    many = folder_of(photos, 60)
+    first = index.add(many, workers=RayWorkers(), progress=stop)
+    assert first.interrupted
+    assert 0 < first.added <= len(index) < 60
+    there = len(index)
+    second = index.add(many, workers=RayWorkers())
+    assert second.unchanged >= there  # what actors were at may have come in still
+    assert (second.added, second.done) == (60 - second.unchanged, 60)
+    assert len(index) == 60
+
+
+class Fatal(Files):
+    """A source that kills the process that reads its file, the first time."""
+
+    def read(self, ref: ImageRef) -> bytes:
+        killed = Path(f"{ref.uri}.killed")
+        if not killed.exists():
+            killed.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().read(ref)
+
+
+def test_a_lost_actor_is_replaced_and_its_block_done_again(index: Index, photos: Path) -> None:
+    poison = photos / "013.jpg"
+    sources = [Fatal(os.fspath(poison), os.fspath(photos)), *listing.open_sources([photos])]
+    images = ((source, ref, ()) for source, ref in listing.refs(sources))
+    report = IngestReport()
+    with RayWorkers().start(index) as work:
+        work(images, report, lambda: None)
+    assert Path(f"{poison}.killed").exists()
+    assert (report.done, report.rejects) == (COUNT, [])
+    assert len(index) == COUNT
+
+
+def test_prune_and_partition_are_as_without_ray(index: Index, photos: Path) -> None:
+    index.add(photos, workers=RayWorkers())
+    for i in range(6):
+        (photos / f"{i:03}.jpg").unlink()
+    own = sum(listing.holds((1, 2), str(photos / f"{i:03}.jpg")) for i in range(6))
+    report = index.add(photos, prune=True, partition=(1, 2), workers=RayWorkers())
+    assert (report.removed, len(index)) == (own, COUNT - own)
+    assert index.add(photos, prune=True, workers=RayWorkers()).removed == 6 - own
+
+
+def test_what_an_actor_cannot_do_is_said_as_it_would_be_here(
+    index: Index, store: Store, photos: Path
+) -> None:
+    store.troubles.extend([Trouble(403, "Forbidden: this key may only read", on="upsert")] * 2)
+    with pytest.raises(EngineError, match="may only read"):
+        index.add(photos, workers=RayWorkers(most=1))
+    store.troubles.clear()
+    assert index.add(photos, workers=RayWorkers()).done == COUNT
+
+
+def test_ray_is_started_where_there_is_none_and_ended_again(index: Index, photos: Path) -> None:
+    assert index.reopen is not None
+    program = f"""
+import os, ray
+from lookalike.engines import ServerOptions
+from lookalike.index import Index
+from lookalike.ray import RayWorkers
+with Index.open({index.reopen.args[0]!r}, server=ServerOptions(grpc=False)) as index:
+    print(index.add({os.fspath(photos)!r}, workers=RayWorkers("local")).added)
+print(ray.is_initialized(), os.environ["RAY_USAGE_STATS_ENABLED"])
+"""
+    environment = {name: v for name, v in os.environ.items() if name != "RAY_USAGE_STATS_ENABLED"}
+    said = subprocess.run(
+        [sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE, check=True
+    )
+    assert said.stdout.decode().split() == [str(COUNT), "False", "0"]
+    assert len(index) == COUNT
+
+
+def test_an_index_in_a_folder_is_refused(photos: Path, tmp_path: Path) -> None:
+    with (
+        Index.open(tmp_path / "index", model="layout") as embedded,
+        pytest.raises(InputError, match="belongs to one process, so Ray cannot fill it"),
+    ):
+        embedded.add(photos, workers=RayWorkers())

@@ -5,18 +5,22 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import combinations, pairwise
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
 import PIL.ImageDraw
+import PIL.ImageFilter
 import pytest
+from numpy.typing import NDArray
 from PIL.Image import Resampling, Transpose
 
-from lookalike.copies import THUMBNAIL_SIDE, Evidence, Sketch, compare, sketch
+from lookalike.copies import THUMBNAIL_SIDE, Evidence, Sketch, compare, difference, sketch
 from lookalike.images import encode_thumbnail
 from lookalike.types import Pixels
+from tests.pictures import draw, scene
 
 Picture = PIL.Image.Image
 COUNT = 12
@@ -225,3 +229,169 @@ def test_a_picture_without_local_features_is_found_whole() -> None:
     evidence = found(picture, lit(picture.transpose(Transpose.ROTATE_180)))
     assert evidence.is_copy
     assert evidence.matches == 0
+
+
+# --- things on one ground -----------------------------------------------------------------------
+
+
+SAME_GROUND = (
+    "catalog/images/blazer/9733514d-5fff-4f71-a07f-10cdb1a19d4d.jpg "
+    "catalog/images/hoodie/f9870e0c-7906-4c63-87fe-fc12b8cd8d38.jpg",
+    "photos/grocery/god-morgon-apple-juice/train_god-morgon-apple-juice_002.jpg "
+    "photos/grocery/god-morgon-apple-juice/train_god-morgon-apple-juice_005.jpg",
+    "photos/grocery/god-morgon-orange-juice/train_god-morgon-orange-juice_015.jpg "
+    "photos/grocery/god-morgon-orange-juice/train_god-morgon-orange-juice_005.jpg",
+)
+
+
+def on_a_rug(light: int, box: tuple[int, int, int, int]) -> Picture:
+    """A smooth thing on a ground that has details everywhere, always the same ones."""
+    grain = np.random.default_rng(1).integers(0, 256, (75, 100), dtype=np.uint8)
+    rug = PIL.Image.fromarray(grain).resize((400, 300), Resampling.BICUBIC)
+    mask = PIL.Image.new("L", rug.size)
+    PIL.ImageDraw.Draw(mask).ellipse(box, 255)
+    mask = mask.filter(PIL.ImageFilter.GaussianBlur(20))
+    thing = PIL.Image.new("L", rug.size, light)
+    return PIL.Image.composite(thing, rug.point([round(50 + 0.4 * v) for v in range(256)]), mask)
+
+
+def test_another_thing_on_the_same_ground_differs() -> None:
+    one, other = on_a_rug(175, (94, 65, 360, 234)), on_a_rug(240, (99, 76, 360, 290))
+    assert found(one, one).differing == 0
+    assert found(one, other).differing > 0.2
+
+
+@pytest.mark.parametrize("change", ["badged", "lit", "hued", "cropped", "tilted"])
+def test_a_changed_copy_of_one_thing_on_that_ground_is_found(change: str) -> None:
+    picture = on_a_rug(175, (94, 65, 360, 234)).convert("RGB")
+    evidence = found(picture, CHANGES[change](picture))
+    assert evidence.is_copy
+    assert evidence.differing < 0.1
+
+
+@pytest.mark.parametrize("pair", SAME_GROUND)
+def test_another_thing_photographed_on_the_same_ground_is_another_picture(
+    data: Path, pair: str
+) -> None:
+    assert not is_copy(*(PIL.Image.open(data / name) for name in pair.split()))
+
+
+def test_nothing_but_what_differs_tells_another_carton_before_the_same_shelf(data: Path) -> None:
+    evidence = found(*(PIL.Image.open(data / name) for name in SAME_GROUND[1].split()))
+    assert evidence.differing > 0.1
+    assert not evidence.is_copy
+    assert replace(evidence, differing=0.0).is_copy
+
+
+# --- drawings ---------------------------------------------------------------------------------
+
+GROUND = (245, 244, 240)
+
+
+def drawing(shape: str, color: str, box: tuple[int, int, int, int] = (60, 50, 250, 330)) -> Picture:
+    """A logo, an icon: one shape in one colour on a light ground."""
+    picture = PIL.Image.new("RGB", (320, 400), GROUND)
+    pen = PIL.ImageDraw.Draw(picture)
+    left, top, right, bottom = box
+    match shape:
+        case "ellipse":
+            pen.ellipse(box, color)
+        case "triangle":
+            pen.polygon([(left, bottom), (right, bottom), ((left + right) // 2, top)], color)
+        case "cup":
+            pen.rectangle((left, top, right - 60, bottom), color)
+            pen.ellipse((right - 100, top + 60, right, bottom - 60), outline=color, width=22)
+        case "bars":
+            for x in range(left, right, 48):
+                pen.rectangle((x, top + (x * 7) % 160, x + 24, bottom), color)
+    return picture
+
+
+DRAWN = ("ellipse", "triangle", "cup", "bars")
+
+
+@pytest.mark.parametrize("shape", DRAWN)
+@pytest.mark.parametrize("color", ["green", "black", "orange"])
+def test_one_shape_in_two_colours_is_two_pictures(shape: str, color: str) -> None:
+    red = drawing(shape, "red")
+    assert not is_copy(red, drawing(shape, color))
+    assert not is_copy(red.transpose(Transpose.FLIP_LEFT_RIGHT), drawing(shape, color))
+
+
+@pytest.mark.parametrize("shape", ["ellipse", "triangle"])
+def test_one_shape_in_other_proportions_is_another_picture(shape: str) -> None:
+    assert not is_copy(drawing(shape, "red"), drawing(shape, "red", (80, 50, 230, 330)))
+    assert not is_copy(drawing(shape, "red"), drawing(shape, "red", (60, 50, 250, 290)))
+
+
+def test_drawings_of_one_kind_are_no_copies_of_one_another() -> None:
+    sketches = [small(draw(seed).resize((240, 320))) for seed in range(24)]
+    found = [compare(one, other) for one, other in combinations(sketches, 2)]
+    assert not [evidence for evidence in found if evidence is not None and evidence.is_copy]
+
+
+@pytest.mark.parametrize("shape", DRAWN)
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda picture: picture.resize((160, 200)),
+        lambda picture: picture.transpose(Transpose.ROTATE_90),
+        lambda picture: picture.transpose(Transpose.FLIP_LEFT_RIGHT),
+        lambda picture: picture.convert("L"),
+        lambda picture: picture.point(lambda value: round(0.8 * value)),
+        lambda picture: picture.crop((6, 4, 316, 396)),
+        bordered,
+    ],
+    ids=["small", "turned", "mirrored", "grey", "darker", "cropped", "bordered"],
+)
+def test_a_drawings_copy_is_found(shape: str, change: Callable[[Picture], Picture]) -> None:
+    assert is_copy(drawing(shape, "red"), change(drawing(shape, "red")))
+
+
+# --- what differs -----------------------------------------------------------------------------
+
+
+def is_red(pixels: Pixels) -> NDArray[np.bool_]:
+    red, green, blue = pixels.astype(np.int16).transpose(2, 0, 1)
+    return np.asarray(red - np.maximum(green, blue) > 60)
+
+
+def test_a_difference_is_red_where_it_is_and_nowhere_else() -> None:
+    picture = scene(3)
+    written = picture.copy()
+    PIL.ImageDraw.Draw(written).rectangle((60, 40, 200, 100), "white")
+    shown = difference(np.asarray(picture), np.asarray(written))
+    assert shown is not None
+    assert shown.shape == np.asarray(picture).shape
+    red = is_red(shown)
+    assert red[44:97, 64:197].mean() > 0.5  # what was white already is no other
+    red[30:111, 50:211] = False
+    assert red.mean() < 0.005
+    none = difference(np.asarray(picture), np.asarray(picture))
+    assert none is not None
+    assert not is_red(none).any()
+
+
+def test_a_mirrored_and_darker_copy_differs_nowhere() -> None:
+    picture = scene(4)
+    darker = picture.point(lambda value: round(0.7 * value)).transpose(Transpose.FLIP_LEFT_RIGHT)
+    shown = difference(np.asarray(picture), np.asarray(darker))
+    assert shown is not None
+    assert is_red(shown).mean() < 0.005
+
+
+def test_what_a_crop_does_not_show_is_dark() -> None:
+    picture = scene(5)  # 480 x 360
+    shown = difference(np.asarray(picture), np.asarray(picture.crop((120, 0, 480, 360))))
+    assert shown is not None
+    assert is_red(shown).mean() < 0.01
+    kept = difference(np.asarray(picture), np.asarray(picture))
+    assert kept is not None
+    light = shown.mean(axis=2) / kept.mean(axis=2)
+    assert light[:, :110] == pytest.approx(0.35, abs=0.05)
+    assert np.median(light[:, 140:]) == pytest.approx(1, abs=0.05)
+
+
+def test_what_cannot_be_laid_over_has_no_difference() -> None:
+    assert difference(np.asarray(scene(6)), np.asarray(scene(7))) is None
+    assert difference(np.asarray(scene(6)), PLAIN["white"]) is None

@@ -30,6 +30,8 @@ MOST_PROPOSED = 64
 a copy is found through another copy."""
 TOGETHER = 64
 """Images whose neighbours are asked for in one request."""
+PAIRS = 512
+"""Pairs that are compared together."""
 
 Rows: TypeAlias = NDArray[np.integer]
 Progress: TypeAlias = Callable[[str, int, int], None]
@@ -119,6 +121,8 @@ def find(
     proposals = _Proposals()
     _by_hash(contents.hashes, proposals, progress)
     _by_meaning(checker, contents, where, proposals, progress)
+    if not similar:
+        proposals = _screened(checker, contents, proposals, progress)
     yield from _grouped(checker, policy, contents, proposals, similar, progress)
 
 
@@ -217,6 +221,56 @@ def _places(candidates: Candidates, floor: float, *known: Mapping[Any, int]) -> 
     return np.array(places, np.int64)
 
 
+def _screened(
+    checker: Checker, contents: _Contents, proposals: _Proposals, progress: Progress
+) -> _Proposals:
+    """Those of the proposals that are copies. They are gone through from neighbour to neighbour, so
+    that what is needed of a picture is made once, and not each time it comes up."""
+    count = len(contents.ids)
+    neighbours = proposals.neighbours(count)
+    place_in = np.full(count, -1, np.int64)  # in the order they are gone through
+    copies = _Proposals()
+    waiting: list[tuple[int, int]] = []
+    for done, place in enumerate(_from_neighbour_to_neighbour(neighbours, count)):
+        place_in[place] = done
+        earlier = neighbours(place)
+        waiting += [(int(other), place) for other in earlier[place_in[earlier] >= 0]]
+        if len(waiting) >= PAIRS or done + 1 == count:
+            _screen(checker, contents, waiting, copies)
+            waiting = []
+            progress("comparing pictures", done + 1, count)
+    return copies
+
+
+def _screen(
+    checker: Checker, contents: _Contents, pairs: Sequence[tuple[int, int]], copies: _Proposals
+) -> None:
+    """Adds those of the pairs that are copies."""
+    ids = {place: contents.ids[place][0] for pair in pairs for place in pair}
+    there = {point.id: point.payload for point in _points(checker, list(ids.values()))}
+    known = [(one, other) for one, other in pairs if ids[one] in there and ids[other] in there]
+    are = checker.comparer.screen([(there[ids[one]], there[ids[other]]) for one, other in known])
+    found = np.array(known, np.int64).reshape(-1, 2)[np.array(are, bool)]
+    copies.add(found[:, 0], found[:, 1])
+
+
+def _from_neighbour_to_neighbour(neighbours: Callable[[int], Rows], count: int) -> Iterator[int]:
+    """All places, breadth first."""
+    seen = np.zeros(count, bool)
+    for start in range(count):
+        if seen[start]:
+            continue
+        seen[start] = True
+        waiting = deque([start])
+        while waiting:
+            place = waiting.popleft()
+            yield place
+            others = neighbours(place)
+            fresh = others[~seen[others]]
+            seen[fresh] = True
+            waiting.extend(fresh.tolist())
+
+
 # --- what is one ------------------------------------------------------------------------------
 
 
@@ -240,7 +294,7 @@ def _grouped(
 
     for place in range(count):
         if place % TOGETHER == 0:
-            progress("comparing pictures", place, count)
+            progress("grouping", place, count)
         if taken[place] or (len(contents.ids[place]) == 1 and not open_to(place, place)):
             continue
         there = _points(checker, contents.ids[place])
@@ -266,7 +320,7 @@ def _grouped(
                     waiting.append(other)
         if len(members) > 1:
             yield Group(keeper.id, policy.reason(keeper.payload), tuple(members))
-    progress("comparing pictures", count, count)
+    progress("grouping", count, count)
 
 
 def _graded(

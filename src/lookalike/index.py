@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from functools import partial
@@ -46,6 +47,7 @@ from lookalike.types import (
     Image,
     Limits,
     Point,
+    Vector,
 )
 
 _GIVEN = "the image that was given"
@@ -575,15 +577,17 @@ class Index:
         """
         if (image is None) == (id is None):
             raise QueryError("Give an image or an id to find the copies of, one of the two.")
-        names = [PHASH, self.manifest.semantic.name]
         if image is None:
             assert id is not None  # noqa: S101 -- for the type checker
-            point = self._require(id, vectors=names)
+            point = self._require(id, vectors=[self.manifest.semantic.name])
             return self._checker(problems).check(point, similar=similar, limit=limit)
-        data = read(image)
-        point, thumbnail = self._described(data, names)
-        checker = self._checker(problems, given=data)
-        return checker.check(point, thumbnail, similar=similar, limit=limit)
+        checker = self._checker(problems, given=(data := read(image)))
+        point, thumbnail, seen = self._described(data)
+        with ThreadPoolExecutor(1) as pool:  # the model runs while the hash is looked up
+            meaning = pool.submit(self._meaning, point, seen)
+            return checker.check(
+                point, thumbnail, meaning=meaning.result, similar=similar, limit=limit
+            )
 
     def clean(
         self,
@@ -708,21 +712,17 @@ class Index:
             return None
         return Arrivals(self._checker(), self._cache, links=copies == "link")
 
-    def _described(self, data: bytes, names: Sequence[str]) -> tuple[Point, bytes]:
-        """An image from outside as a point with these vectors, and its thumbnail."""
-        without_weights = [name for name in names if name in self._models.without_weights]
+    def _described(self, data: bytes) -> tuple[Point, bytes, Image]:
+        """An image from outside as a point with the vectors that need no weights, its thumbnail,
+        and its pixels."""
+        names = [PHASH, self.manifest.semantic.name]
         described = self._decoder.describe(
             data,
             side=max(self._models.descriptor(name).side for name in names),
-            names=without_weights,
+            names=[name for name in names if name in self._models.without_weights],
             thumbnail=THUMBNAIL_SIDE,
         )
-        found = described.descriptions
-        vectors = {
-            name: (found.get(name) or self._models.descriptor(name).describe([described.image]))
-            for name in names
-        }
-        seen = described.image
+        seen, found = described.image, described.descriptions
         own = {
             "uri": _GIVEN,
             "sha256": seen.sha256,
@@ -731,8 +731,16 @@ class Index:
             "format": seen.format,
             **found[PHASH].payload[0],
         }
-        rows = {name: one.vectors[0] for name, one in vectors.items()}
-        return Point("", rows, {"image": own}), described.thumbnail
+        vectors = {name: one.vectors[0] for name, one in found.items()}
+        return Point("", vectors, {"image": own}), described.thumbnail, seen
+
+    def _meaning(self, point: Point, image: Image) -> Vector:
+        """The semantic vector of an image from outside."""
+        name = self.manifest.semantic.name
+        if name in point.vectors:
+            return point.vectors[name]
+        vector: Vector = self._models.descriptor(name).describe([image]).vectors[0]
+        return vector
 
     def _checker(
         self, problems: dict[str, str] | None = None, *, given: bytes | None = None
@@ -741,7 +749,8 @@ class Index:
             image = given if given is not None and uri == _GIVEN else uri
             return decode(image, self._decoder, side)
 
-        comparer = Comparer(original, self._cache, {} if problems is None else problems)
+        threads = max(1, self._decoder.size - 1)
+        comparer = Comparer(original, self._cache, threads, {} if problems is None else problems)
         name, calibration = self.manifest.semantic.name, self.manifest.calibration
         floors = Floors.above(calibration.backgrounds[name]) if calibration else Floors()
         return Checker(self.engine, name, floors, comparer)

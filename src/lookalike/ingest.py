@@ -44,6 +44,9 @@ LOOK_UP = 512
 DESCRIBE = 8
 """Images described in one go by one thread."""
 
+KEEP = 64
+"""Thumbnails that are put away in one go: each time takes a while. What is lost is made again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Describers:
@@ -232,6 +235,7 @@ def ingest(
     pool = ThreadPoolExecutor(threads, thread_name_prefix="lookalike-describe")
 
     one_by_one = threading.Lock()
+    fresh: dict[str, bytes] = {}
 
     def store(batch: _Batch) -> _Batch:
         _inherit(engine, batch)
@@ -239,7 +243,6 @@ def ingest(
             with one_by_one:  # the next may be a copy of this one
                 for arrival in batch.arrivals:
                     _admit(engine, gate, arrival, batch)
-        thumbnails.put_many(batch.thumbnails)
         engine.upsert(batch.points)
         for id, fields in batch.changes:
             engine.set_payload(id, fields)
@@ -253,6 +256,10 @@ def ingest(
     def count(batch: _Batch) -> None:
         report.include(batch)
         report.seconds = time.monotonic() - started
+        fresh.update(batch.thumbnails)
+        if len(fresh) >= KEEP:
+            thumbnails.put_many(fresh)
+            fresh.clear()
 
     try:
         for work, batch in _plan(engine, listing, gate):
@@ -274,6 +281,7 @@ def ingest(
         for future in begun:  # what stopped the run did not stop these
             if future.exception() is None:
                 count(future.result())
+        thumbnails.put_many(fresh)
         report.seconds = time.monotonic() - started
 
 

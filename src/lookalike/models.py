@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 
 from lookalike import descriptors
@@ -50,7 +51,7 @@ class Models:
             self._loaded[name] = found
         return self._loaded[name]
 
-    @property
+    @cached_property
     def without_weights(self) -> list[str]:
         """Names of those that decoders can run by themselves."""
         known = descriptors.names()

@@ -21,7 +21,9 @@ TINY = 32
 _SMALLEST = 24  # pixels: a picture with a shorter side than this says nothing
 _PLAIN = 3.0  # grey levels that a picture differs from a smooth slope, below which it says nothing
 _BORDER = 3.0, 40.0  # how far a border's pixels are from one colour: on average, and at most
+_LEVEL = 2  # grey levels that neighbours differ by at most where there is nothing to see
 _FEATURES = 200
+_CORNERS = 200
 _BLUR = 0.8  # pixels: what a copy may lose in sharpness
 
 Shades = NDArray[np.uint8]
@@ -47,18 +49,30 @@ class Features:
 
 
 @dataclass(frozen=True)
+class Corners:
+    """As `Features`, but found in a seventh of the time and told apart by bits, (n, 32) bytes. ORB:
+    Rublee, Rabaud, Konolige and Bradski, "ORB: an efficient alternative to SIFT or SURF", 2011."""
+
+    at: Complex
+    spread: Complex
+    descriptors: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
 class Sketch:
     """What is compared of a picture. Features are found when they are first needed.
 
     Attributes:
         shades: (h, w, 2): luma, and the brightest of red, green and blue. Changes of saturation
             keep the one, shifts of hue keep the other.
+        pixels: (h, w, 3).
         views: the whole picture, and what a border of one colour encloses where there is one.
         tiny: (2 x views, 1024) squares of both shades, of mean 0 and length 1.
         says_something: False where it is too small or too plain to be told from others.
     """
 
     shades: Shades
+    pixels: Pixels
     views: tuple[Box, ...]
     tiny: Floats
     says_something: bool
@@ -78,9 +92,30 @@ class Sketch:
         )
 
     @cached_property
+    def corners(self) -> Corners:
+        return _corners(self.shades[..., 0])
+
+    @cached_property
+    def mirrored_corners(self) -> Corners:
+        return _corners(np.ascontiguousarray(self.shades[:, ::-1, 0]))
+
+    @cached_property
     def soft(self) -> Floats:
         """(h / 2, w / 2, 2): both shades blurred."""
         return soft(self.shades, 0.5)
+
+    @cached_property
+    def colors(self) -> Floats:
+        """(h / 2, w / 2, 3): red, green and blue blurred."""
+        return soft(self.pixels, 0.5)
+
+    @cached_property
+    def flat(self) -> float:
+        """Share of pixels that look like their neighbours: little of photos, most of drawings."""
+        luma = self.shades[..., 0].astype(np.int16)
+        across = abs(np.diff(luma, axis=1))[:-1]
+        down = abs(np.diff(luma, axis=0))[:, :-1]
+        return float((np.maximum(across, down) <= _LEVEL).mean())
 
     @cached_property
     def inside(self) -> Floats:
@@ -88,6 +123,19 @@ class Sketch:
         mask = np.zeros(self.shades.shape[:2], np.float32)
         mask[_slices(self.views[-1])] = 1
         return np.asarray(cv2.resize(mask, self.soft.shape[1::-1], interpolation=cv2.INTER_AREA))
+
+
+def _corners(grey: NDArray[np.uint8]) -> Corners:
+    points, descriptors = _orb().detectAndCompute(grey, None)
+    if not points:
+        nothing = np.zeros(0, np.complex128)
+        return Corners(nothing, nothing, np.zeros((0, 32), np.uint8))
+    directions = np.exp(1j * np.deg2rad([point.angle for point in points]))
+    return Corners(
+        at=np.array([complex(*point.pt) for point in points]),
+        spread=np.array([point.size for point in points]) * directions,
+        descriptors=np.asarray(descriptors, np.uint8),
+    )
 
 
 def sketch(pixels: Pixels) -> Sketch:
@@ -104,7 +152,7 @@ def sketch(pixels: Pixels) -> Sketch:
     lengths = np.linalg.norm(squares, axis=1, keepdims=True)
     tiny = squares / np.maximum(lengths, 1e-6)
     says_something = min(height, width) >= _SMALLEST and _detail(squares[-2]) >= _PLAIN
-    return Sketch(shades, views, tiny, says_something)
+    return Sketch(shades, small, views, tiny, says_something)
 
 
 def _content(small: Pixels) -> Box:
@@ -165,6 +213,18 @@ def _slopes() -> Floats:
 def _sift() -> cv2.Feature2D:
     make: Callable[..., cv2.Feature2D] = cv2.SIFT_create  # type: ignore[attr-defined]  # it has
     return make(nfeatures=_FEATURES, contrastThreshold=0.02)
+
+
+@lru_cache
+def _orb() -> cv2.ORB:
+    return cv2.ORB.create(
+        nfeatures=_CORNERS,
+        scaleFactor=1.2,
+        nlevels=6,
+        edgeThreshold=15,
+        patchSize=21,
+        fastThreshold=10,
+    )
 
 
 def soft(shades: Shades, scale: float) -> Floats:

@@ -1,0 +1,270 @@
+"""How long it takes to ask an index of 300,000 images for the copies of one picture.
+
+The index holds the photos of `catalog` and `photos`, but for 30 that are held out, and synthetic
+points up to 300,000. A synthetic point is made of a photo, of one of its nearest and of any third.
+As many as there are photos lie as near to one another as photos do: the nearest at a cosine of
+0.66 in the median, the 16th at 0.48. Half of the hash is the photo's and half is drawn, so that 22
+of a million pairs are at most 10 bits apart, as of the photos. Thumbnail and payload are the
+photo's: what is proposed by mistake looks like what it would be compared with in a real index.
+Photos that are asked for lend nothing, so that no synthetic point is a copy of what is asked.
+
+Asked are 60 JPEG files of some 350 pixels, as bytes: 30 edited copies of photos in the index, and
+30 edited photos that were held out. The same are asked of the real photos alone, where the same
+copies must be found.
+
+    python -m benchmarks.duplicate_lookup [FOLDER] [--points N] [--build]
+
+FOLDER keeps the indexes, which take minutes to build and some 8 GB, for the next time; with
+`--build` they are built and nothing is timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import shutil
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import wraps
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import PIL.Image
+from numpy.typing import NDArray
+
+from benchmarks._figures import bound, finish, need_data
+from benchmarks._transforms import TRANSFORMS
+from benchmarks.duplicate_quality import SAME, listed
+from benchmarks.hash_pairs import draw, photo_latent
+from lookalike import Index, copies, descriptors, duplicates
+from lookalike.thumbnails import Cache, cache_file
+from lookalike.types import Point
+
+POINTS = 300_000
+COPIES = STRANGERS = 30
+ROUNDS = 3
+TOGETHER = 500
+NEIGHBOURS = 10
+"""Of a photo's nearest, one of which a synthetic point lies beside."""
+CHANGED = 0.48
+"""Share of a hash's bits that are drawn and not the photo's."""
+
+# The other transforms make other formats, or pictures of another size.
+OTHERS = {"metadata", "png", "webp 75", "screenshot", "resize 0.25", "resize 0.5", "resize 2"}
+
+Vectors = NDArray[np.float32]
+
+
+class Asked(NamedTuple):
+    """A file, and the id of the photo in the index that it is a copy of."""
+
+    jpeg: bytes
+    original: str | None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("folder", nargs="?", type=Path, help="keeps the indexes")
+    parser.add_argument("--points", type=int, default=POINTS)
+    parser.add_argument("--build", action="store_true", help="build the indexes, time nothing")
+    options = parser.parse_args()
+    data = need_data()
+    tables = data / "catalog/catalog.csv", data / "photos/labels.csv"
+    paths = {id: path for table in tables for id, path in listed(table)}
+    several = frozenset[str]().union(*SAME)
+    order = np.random.default_rng(1).permutation(len(paths))
+    chosen = [id for id in np.array(list(paths))[order].tolist() if id not in several]
+    chosen = chosen[: COPIES + STRANGERS]
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.folder or Path(temporary)
+        real, large = folder / "real", folder / f"{options.points}"
+        if not real.exists():
+            build(real, lambda place: add_photos(place, data, tables, chosen[COPIES:]))
+        if not large.exists():
+            build(large, lambda place: add_points(real, place, options.points, chosen))
+        if options.build:
+            return
+        asked = [
+            Asked(edited(paths[id], n), id if n < COPIES else None) for n, id in enumerate(chosen)
+        ]
+        few = measure(real, asked)
+        many = measure(large, asked)
+    bound("copies found, of those found without synthetic points", many / max(few, 1), least=1)
+    finish()
+
+
+def edited(path: Path, number: int) -> bytes:
+    fitting = [transform for transform in TRANSFORMS if transform.name not in OTHERS]
+    with PIL.Image.open(path) as picture:
+        return fitting[number % len(fitting)](picture, number)
+
+
+# --- the indexes ------------------------------------------------------------------------------
+
+
+def build(place: Path, fill: Callable[[Path], None]) -> None:
+    """Fills an index under another name, so that one that is there is whole."""
+    draft = place.with_name(f"{place.name}.new")
+    shutil.rmtree(draft, ignore_errors=True)
+    started = time.monotonic()
+    fill(draft)
+    draft.rename(place)
+    print(f"building {place.name}: {time.monotonic() - started:.0f} s", flush=True)
+
+
+def add_photos(place: Path, data: Path, tables: Sequence[Path], held_out: list[str]) -> None:
+    with Index.open(place, model_dir=data / "standin-clip") as index:
+        for table in tables:
+            index.add(table.parent, metadata=table)
+        index.delete(held_out)
+        index.optimize()
+
+
+def add_points(real: Path, place: Path, count: int, asked: Sequence[str]) -> None:
+    """A copy of an index with synthetic points up to `count`."""
+    shutil.copytree(real, place)
+    latent = place / "latent.npz"
+    photo_latent(latent)
+    with Index.open(place, create=False) as index, Cache(cache_file(str(place))) as cache:
+        photos = [point for point in index.scroll(vectors=True) if point.id not in asked]
+        wanted = count - len(index)
+        hashes = draw(str(latent), wanted, seed=2)
+        latent.unlink()
+        thumbnails = cache.get_many([photo.payload["image"]["sha256"] for photo in photos])
+        made = synthetic(photos, index.manifest.semantic.name, hashes)
+        for first in range(0, wanted, TOGETHER):
+            points, near = zip(
+                *(next(made) for _ in range(min(TOGETHER, wanted - first))), strict=True
+            )
+            index.engine.upsert(points)
+            cache.put_many(
+                {
+                    point.payload["image"]["sha256"]: thumbnails[photo.payload["image"]["sha256"]]
+                    for point, photo in zip(points, near, strict=True)
+                }
+            )
+        index.optimize()
+        index.calibrate()
+
+
+def synthetic(
+    photos: Sequence[Point], semantic: str, hashes: NDArray[np.uint64]
+) -> Iterator[tuple[Point, Point]]:
+    """(a point with this hash, the photo that it lies near) for each hash."""
+    rng = np.random.default_rng(3)
+    vectors: dict[str, Vectors] = {
+        name: np.array([photo.vectors[name] for photo in photos], np.float32)
+        for name in photos[0].vectors
+    }
+    like = vectors[semantic] @ vectors[semantic].T
+    nearest = np.argpartition(-like, NEIGHBOURS + 1, axis=1)[:, : NEIGHBOURS + 1]
+    for number, hash in enumerate(hashes.tolist()):
+        one = int(rng.integers(len(photos)))
+        beside, far = int(rng.choice(nearest[one])), int(rng.integers(len(photos)))
+        mixed = {
+            name: unit(rows[one] + rng.uniform(0, 0.8) * rows[beside] + rows[far])
+            for name, rows in vectors.items()
+        }
+        drawn = np.unpackbits(np.array([hash], ">u8").view(np.uint8))
+        own_bits = vectors[duplicates.PHASH][one].astype(np.uint8)
+        bits = np.where(rng.random(drawn.size) < CHANGED, drawn, own_bits)
+        mixed[duplicates.PHASH] = bits
+        id = f"synthetic-{number}"
+        own = {
+            **photos[one].payload["image"],
+            "id": id,
+            "uri": f"/nowhere/{id}.jpg",
+            "sha256": hashlib.sha256(id.encode()).hexdigest(),
+            "phash": np.packbits(bits).tobytes().hex(),
+        }
+        yield Point(id, mixed, {**photos[one].payload, "image": own}), photos[one]
+
+
+def unit(row: Vectors) -> Vectors:
+    return np.asarray(row / np.linalg.norm(row), np.float32)
+
+
+# --- the time ---------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Stages:
+    """Seconds and calls in parts of a lookup, by name; those of several threads add up."""
+
+    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    calls: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
+    _watched: list[tuple[Any, str, Any]] = field(default_factory=list)
+
+    def watch(self, owner: Any, function: str, stage: str) -> None:
+        """From now on counts what this function of an object or a module takes."""
+        action = getattr(owner, function)
+
+        @wraps(action)
+        def watched(*given: Any, **options: Any) -> Any:
+            started = time.perf_counter()
+            try:
+                return action(*given, **options)
+            finally:
+                self.seconds[stage] += time.perf_counter() - started
+                self.calls[stage] += 1
+
+        self._watched.append((owner, function, action))
+        setattr(owner, function, watched)
+
+    def stop(self) -> None:
+        for owner, function, action in self._watched:
+            setattr(owner, function, action)
+
+
+def measure(place: Path, asked: Sequence[Asked]) -> int:
+    """Prints times and stages; how many copies were found."""
+    with Index.open(place, create=False) as index:
+        answers = [index.duplicates_of(image=one.jpeg) for one in asked]  # brings files to memory
+        seconds = []
+        for _ in range(ROUNDS):
+            for one in asked:
+                started = time.perf_counter()
+                index.duplicates_of(image=one.jpeg)
+                seconds.append(time.perf_counter() - started)
+        ids = [{match.id for match in matches} for matches in answers]
+        found = sum(one.original in those for one, those in zip(asked, ids, strict=True))
+        others = sum(len(those - {one.original}) for one, those in zip(asked, ids, strict=True))
+        print(f"{len(index):,} images: {found} of {COPIES} copies found, {others} others called so")
+        stages(index, asked)
+        median, late = (float(np.percentile(seconds, part)) * 1e3 for part in (50, 90))
+        print(f"  median {median:.1f} ms, 90th percentile {late:.1f} ms")
+        if len(index) >= POINTS:
+            bound(f"one picture against {len(index):,}, median ms", median, most=30)
+    return found
+
+
+def stages(index: Index, asked: Sequence[Asked]) -> None:
+    """Where the time goes. Watched apart from what is reported: watching takes time, too."""
+    watched = Stages()
+    semantic = index._models.descriptor(index.manifest.semantic.name)
+    watched.watch(index._decoder, "describe", "decoding and describing, in the child")
+    watched.watch(semantic, "describe", "semantic model")
+    watched.watch(descriptors, "names", "listing descriptors")
+    watched.watch(index.engine, "query", "engine")
+    watched.watch(index._cache, "get_many", "reading thumbnails")
+    watched.watch(duplicates, "decode_thumbnail", "decoding thumbnails")
+    watched.watch(copies, "sketch", "sketches")
+    watched.watch(copies, "compare", "comparing")
+    started = time.perf_counter()
+    for one in asked:
+        index.duplicates_of(image=one.jpeg)
+    total = time.perf_counter() - started
+    watched.stop()
+    work = sum(watched.seconds.values())
+    print(f"  {total / len(asked) * 1e3:.1f} ms each in the mean; what its threads took, added up:")
+    for stage, seconds in watched.seconds.items():
+        each, calls = seconds / len(asked) * 1e3, watched.calls[stage] / len(asked)
+        print(f"  {stage}: {each:.2f} ms ({seconds / work:.0%}), {calls:.1f} calls")
+
+
+if __name__ == "__main__":
+    main()

@@ -306,6 +306,9 @@ def test_a_sheet_of_images_whose_files_are_gone(tmp_path: Path) -> None:
     first.unlink()
     second.unlink()
     lookalike("search", "--id", first, *at, "--html", sheet)
+    assert sheet.read_text(encoding="utf-8").count("data:image/jpeg;base64,") == 4  # thumbnails
+    (tmp_path / "i" / "thumbnails.sqlite").unlink()
+    lookalike("search", "--id", first, *at, "--html", sheet)
     html = sheet.read_text(encoding="utf-8")
     assert html.count("data:image/jpeg;base64,") == 2
     assert "001.jpg does not exist" in html

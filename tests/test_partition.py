@@ -154,8 +154,8 @@ def test_a_part_that_was_stopped_is_finished_by_the_same_command(
         if report.added:
             raise KeyboardInterrupt
 
-    # More than go into one batch of every thread, so that there is something left to do.
-    many = folder_of(photos, 100)
+    # More than all threads have begun with, so that there is something left to do.
+    many = folder_of(photos, 400)
     own = members(many, 1)
     first = index.add(many, partition=(1, PARTS), progress=stop)
     assert first.interrupted

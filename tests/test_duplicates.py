@@ -290,17 +290,18 @@ def test_plain_and_tiny_pictures_are_nobodys_copies(tmp_path: Path) -> None:
             assert kinds == {"grad"}, "unrelated plain pictures are in one group"
 
 
-def test_ten_thousand_equal_files_are_one_group(tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", [300, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_thousands_of_equal_files_are_one_group(tmp_path: Path, count: int) -> None:
     folder = folder_of(tmp_path / "photos", 3)
     equal = scene(1)
     equal.save(folder / "first.jpg")
     content = (folder / "first.jpg").read_bytes()
-    for i in range(600):
-        (folder / f"copy{i:04}.jpg").write_bytes(content)
+    for i in range(count):
+        (folder / f"copy{i:05}.jpg").write_bytes(content)
     with Index.open(tmp_path / "index", model="layout") as index:
         index.add(folder)
         (group,) = index.duplicates()
-        assert len(group.members) == 601
+        assert len(group.members) == count + 1
         assert {member.verdict for member in group.members} == {Verdict.IDENTICAL}
         assert len(index.duplicates_of(folder / "first.jpg", limit=50)) == 50
 

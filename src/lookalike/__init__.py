@@ -16,6 +16,7 @@ from lookalike.errors import ImageRejected, LookalikeError
 
 if TYPE_CHECKING:
     from lookalike.duplicates import Match, Verdict
+    from lookalike.given import Upload
     from lookalike.groups import Group
     from lookalike.histogram import Bin, Histogram
     from lookalike.index import Index
@@ -52,6 +53,7 @@ __all__ = [
     "LookalikeError",
     "Match",
     "Point",
+    "Upload",
     "Verdict",
 ]
 
@@ -72,6 +74,7 @@ _HOMES = {
     "Hits": "types",
     "Limits": "types",
     "Point": "types",
+    "Upload": "given",
 }
 
 

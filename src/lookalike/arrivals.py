@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from lookalike.describing import Copied
 from lookalike.duplicates import Checker
-from lookalike.ingest import Copied
 from lookalike.thumbnails import Cache, Skipped
 from lookalike.types import ImageRef, Point
 

@@ -81,6 +81,9 @@ OWN_FIELDS: Mapping[str, Field] = MappingProxyType(
             _own("image.indexed_at", FieldType.DATETIME),
             _own("image.phash", FieldType.KEYWORD),
             _own("image.copy_of", FieldType.KEYWORD),
+            # What was decided of copies: see `types.Decision`.
+            _own("image.not_duplicate_of", FieldType.KEYWORDS),
+            _own("image.kept_beside", FieldType.KEYWORDS),
             # Each colour is an object {name, hex, share}; its name is what one filters by.
             _own("image.colors", FieldType.KEYWORDS, "image.colors[].name"),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
@@ -20,21 +21,30 @@ from lookalike.cleanup import Action, clean
 from lookalike.colors import ColorInput
 from lookalike.copies import THUMBNAIL_SIDE
 from lookalike.decoders import DecoderPool
+from lookalike.describing import facts
 from lookalike.descriptors import HUB, ModelChoice
 from lookalike.duplicates import PHASH, Checker, Comparer, Floors, Match, decide
 from lookalike.engines import ServerOptions, is_server, open_engine
 from lookalike.errors import InputError, LookalikeError, NotFound, QueryError
-from lookalike.fields import Field, fields_of, indexed_fields, parse_value
+from lookalike.fields import (
+    Field,
+    fields_of,
+    indexed_fields,
+    kind_of,
+    parse_value,
+    user_field,
+)
+from lookalike.given import Given, Upload
 from lookalike.groups import Group
 from lookalike.histogram import Histogram, histogram
 from lookalike.images import decode_thumbnail, encode_thumbnail
 from lookalike.ingest import Gate, IngestReport, Listing
 from lookalike.keepers import Keep, policy_of
 from lookalike.manifest import Manifest
-from lookalike.metadata import read_metadata
+from lookalike.metadata import Row, read_metadata
 from lookalike.models import Models
 from lookalike.moves import Report
-from lookalike.plan import Request, Strategy
+from lookalike.plan import Request, Strategy, Where
 from lookalike.protocols import Engine
 from lookalike.search import Searcher
 from lookalike.targets import Box, ImageInput, decode, read
@@ -119,6 +129,7 @@ class Index:
         threads: int | None = None,
         server: ServerOptions | None = None,
         thumbnails: int | None = None,
+        hosted: bool = False,
     ) -> Index:
         """Opens an index, or makes a new one.
 
@@ -137,13 +148,15 @@ class Index:
             server: how a server is spoken to, and how a new collection is laid out there.
             thumbnails: bytes that they may take from now on; 0 keeps none. By default as it was
                 said before, else 10 GB.
+            hosted: whether the engine of a folder gets a process of its own, so that the search
+                graph is built while searches and writes go on. A server does so anyway.
 
         Raises:
             NotFound: there is no index and `create` is False.
             ModelError: the model cannot be had, or is not the index's own.
             IndexLocked, IndexDamaged, SchemaTooNew, DiskFull: as their names say.
         """
-        engine = open_engine(os.fspath(url), server)
+        engine = open_engine(os.fspath(url), server, hosted=hosted)
         folder = None if model_dir is None else Path(model_dir).expanduser().resolve()
         cache = descriptors.default_cache_dir() if cache_dir is None else Path(cache_dir)
         choice = ModelChoice(model, folder, cache, hub)
@@ -306,6 +319,40 @@ class Index:
         report.seconds = time.monotonic() - started
         return report
 
+    def put(self, images: Sequence[Upload]) -> IngestReport:
+        """Adds images that the caller has in hand, or replaces those of the same ids.
+
+        The next search finds them. The search graph is left for `optimize`, as one image at a time
+        is not worth it.
+
+        Args:
+            images: their bytes, ids and fields. A field that is new to the index takes its type
+                from the first value.
+
+        Raises:
+            InputError: an id stands twice, or a field cannot have such a value; nothing was
+                written.
+            DiskFull: too little space; what the report would count is stored.
+        """
+        started = time.monotonic()
+        ids = [image.id or image.sha256 for image in images]
+        twice = [id for id, count in Counter(ids).items() if count > 1]
+        if twice:
+            raise InputError(f"{twice[0]!r} is to be put twice at once: put each image once.")
+        kinds = self._kinds([image.fields or {} for image in images])
+        rows = [
+            Row(id, {name: _fitting(name, kinds[name], value) for name, value in given.items()})
+            for id, given in zip(ids, (image.fields or {} for image in images), strict=True)
+        ]
+        if kinds.keys() - self.manifest.fields.keys():
+            self._learn(kinds)
+        report = IngestReport(model=self.manifest.semantic.model)
+        sources = [Given(image) for image in images]
+        listed = [(one, one.ref, [row]) for one, row in zip(sources, rows, strict=True)]
+        self.ingest(listed, report, lambda: None)
+        report.seconds = time.monotonic() - started
+        return report
+
     def ingest(
         self,
         images: Listing,
@@ -374,7 +421,7 @@ class Index:
         crop: Box | None = None,
         weights: Mapping[str, float] | str | None = None,
         calibration: Literal["spread", "none"] = "spread",
-        where: str | None = None,
+        where: Where | None = None,
         limit: int = 10,
         offset: int = 0,
         diverse: float = 0.0,
@@ -395,7 +442,8 @@ class Index:
             weights: by aspect ("semantic", "color", "texture"), or the name of a preset.
             calibration: "spread" divides weights by the spread of each aspect's similarities, so
                 that they mean influence; "none" takes the plain weighted sum.
-            where: a filter, such as `price < 100 and category = "dress"`.
+            where: a filter, such as `price < 100 and category = "dress"`, or one of Qdrant's as
+                JSON: `{"must": [{"key": "price", "range": {"lt": 100}}]}`.
             limit: how many, from 1.
             offset: how many of the best to pass over.
             diverse: from 0 to 1, how much hits should differ from each other.
@@ -437,7 +485,7 @@ class Index:
         strategy: Strategy = "average",
         weights: Mapping[str, float] | str | None = None,
         calibration: Literal["spread", "none"] = "spread",
-        where: str | None = None,
+        where: Where | None = None,
         limit: int = 10,
         offset: int = 0,
         diverse: float = 0.0,
@@ -491,7 +539,7 @@ class Index:
         return self._searcher.search_many(queries)
 
     def facets(
-        self, field: str, *, where: str | None = None, limit: int = 100
+        self, field: str, *, where: Where | None = None, limit: int = 100
     ) -> list[tuple[str | int | bool, int]]:
         """The most frequent values of a field with their counts, most frequent first.
 
@@ -507,7 +555,7 @@ class Index:
             )
         return self.engine.facet(known.path, self._filter(where), limit)
 
-    def histogram(self, field: str, *, where: str | None = None, bins: int = 10) -> Histogram:
+    def histogram(self, field: str, *, where: Where | None = None, bins: int = 10) -> Histogram:
         """How many images lie in each range of a field of numbers or dates.
 
         Args:
@@ -526,7 +574,7 @@ class Index:
         self,
         *,
         keep: Keep = "largest",
-        where: str | None = None,
+        where: Where | None = None,
         similar: bool = False,
         problems: dict[str, str] | None = None,
         progress: groups.Progress | None = None,
@@ -648,7 +696,7 @@ class Index:
         """
         return self._require(id, vectors=list(self.manifest.vectors) if vectors else ())
 
-    def count(self, where: str | None = None) -> int:
+    def count(self, where: Where | None = None) -> int:
         """How many images pass, exactly."""
         return self.engine.count(self._filter(where))
 
@@ -679,7 +727,7 @@ class Index:
             "schema": self.manifest.to_json()["schema"],
         }
 
-    def scroll(self, where: str | None = None, *, vectors: bool = False) -> Iterator[Point]:
+    def scroll(self, where: Where | None = None, *, vectors: bool = False) -> Iterator[Point]:
         """Every image that passes, in an order that does not change while nothing is written."""
         names = list(self.manifest.vectors) if vectors else ()
         for points in self.engine.scroll(self._filter(where), vectors=names):
@@ -723,14 +771,7 @@ class Index:
             thumbnail=THUMBNAIL_SIDE,
         )
         seen, found = described.image, described.descriptions
-        own = {
-            "uri": _GIVEN,
-            "sha256": seen.sha256,
-            "width": seen.width,
-            "height": seen.height,
-            "format": seen.format,
-            **found[PHASH].payload[0],
-        }
+        own = {"uri": _GIVEN, **facts(seen), **found[PHASH].payload[0]}
         vectors = {name: one.vectors[0] for name, one in found.items()}
         return Point("", vectors, {"image": own}), described.thumbnail, seen
 
@@ -755,7 +796,7 @@ class Index:
         floors = Floors.above(calibration.backgrounds[name]) if calibration else Floors()
         return Checker(self.engine, name, floors, comparer)
 
-    def _filter(self, where: str | None) -> Filter | None:
+    def _filter(self, where: Where | None) -> Filter | None:
         return self._searcher.planner.parse(where)
 
     def _field(self, name: str) -> Field:
@@ -802,6 +843,19 @@ class Index:
         for name in types:
             self.engine.create_field_index(fields[name].path, fields[name].type)
         self._write(lambda manifest: manifest.with_fields(types))
+
+    def _kinds(self, given: Sequence[Mapping[str, Any]]) -> dict[str, FieldType]:
+        """The types of the fields that are given, those that are new by their first value."""
+        kinds: dict[str, FieldType] = {}
+        for name, value in ((name, fields[name]) for fields in given for name in fields):
+            kind = kinds.get(name) or self.manifest.fields.get(name) or kind_of(value)
+            if kind is None:
+                raise InputError(
+                    f"{name} cannot be {value!r:.60}: give a number, a text, true or false, or a "
+                    "list of texts."
+                )
+            kinds[user_field(name, kind).name] = kind
+        return kinds
 
     def _values(self, name: str, type: FieldType) -> int | None:
         """How many different values a field has, up to 1,000; None for numbers and dates."""

@@ -8,34 +8,41 @@ stands, so that the same command carries on where it was cut off.
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Protocol
 
-from lookalike.errors import ImageRejected, Reason
-from lookalike.images import check_size
+from lookalike.describing import (
+    Arrival,
+    Batch,
+    Copied,
+    Decoder,
+    Describers,
+    Entry,
+    Reject,
+    Worker,
+    changed_fields,
+)
+from lookalike.errors import Reason
 from lookalike.metadata import Problem, Row
-from lookalike.protocols import Descriptor, Engine, Source
+from lookalike.protocols import Engine, Source
+from lookalike.thumbnails import Cache
 from lookalike.types import (
     AnyOf,
     Decision,
-    Described,
     HasId,
-    Image,
     ImageRef,
     Limits,
     Match,
+    Missing,
+    Not,
     Payload,
     Point,
-    Vector,
-    VectorSpec,
 )
 
 LOOK_UP = 512
@@ -47,65 +54,11 @@ DESCRIBE = 8
 KEEP = 64
 """Thumbnails that are put away in one go: each time takes a while. What is lost is made again."""
 
-
-@dataclass(frozen=True, slots=True)
-class Describers:
-    """What makes the vectors of a point.
-
-    Attributes:
-        names: descriptors that need no weights, by name; they run where the picture is decoded.
-        models: descriptors that have weights; they run here, on several pictures at a time.
-        side: pixels that the shorter side should have for all of them.
-        thumbnail: pixels that the longer side of a thumbnail has; 0 makes none.
-    """
-
-    names: Mapping[str, VectorSpec]
-    models: Sequence[Descriptor]
-    side: int
-    thumbnail: int = 0
-
-
 Listing = Iterable[tuple[Source, ImageRef, Sequence[Row]]]
 
 
-class Decoder(Protocol):
-    """What `decoders.DecoderPool` does for ingest."""
-
-    def describe(
-        self,
-        data: bytes,
-        *,
-        side: int,
-        names: Sequence[str] = (),
-        pixels: bool = True,
-        thumbnail: int = 0,
-    ) -> Described:
-        """Raises ImageRejected."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Reject:
-    """An image that was refused, and why."""
-
-    uri: str
-    reason: str
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Copied:
-    """An incoming image that is a copy of one in the index.
-
-    Attributes:
-        uri: of the incoming image.
-        of: id of the one in the index.
-        verdict: what kind of copy.
-    """
-
-    uri: str
-    of: str
-    verdict: str
+class Stop(Exception):
+    """A progress callback raises it to end a run in good order; the same command goes on."""
 
 
 class Gate(Protocol):
@@ -123,14 +76,6 @@ class Gate(Protocol):
     def copy_of(self, ref: ImageRef, point: Point, thumbnail: bytes) -> Copied | None:
         """What the image is a copy of; one that is to be left out is remembered."""
         ...
-
-
-class Thumbnails(Protocol):
-    """What `thumbnails.Cache` does for ingest."""
-
-    def put_many(self, thumbnails: Mapping[str, bytes]) -> None: ...
-
-    def forget(self, keys: Iterable[str]) -> None: ...
 
 
 @dataclass(slots=True)
@@ -172,7 +117,7 @@ class IngestReport:
     def images_per_second(self) -> float:
         return self.done / self.seconds if self.seconds else 0.0
 
-    def include(self, part: IngestReport | _Batch) -> None:
+    def include(self, part: IngestReport | Batch) -> None:
         """Counts what became of some of the inputs."""
         self.added += part.added
         self.updated += part.updated
@@ -180,24 +125,6 @@ class IngestReport:
         self.skipped += part.skipped
         self.copies.extend(part.copies)
         self.rejects.extend(part.rejects)
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """One point to be: where its picture is, its id and fields, and what the index has of it.
-
-    Attributes:
-        fields: the user's fields from the metadata; None where there is no row.
-        old: the point as it stands, or None.
-        stale: id of an entry that this one replaces, or None.
-    """
-
-    source: Source
-    ref: ImageRef
-    id: str
-    fields: Payload | None
-    old: Point | None
-    stale: str | None
 
 
 def ingest(
@@ -210,7 +137,7 @@ def ingest(
     threads: int,
     report: IngestReport,
     progress: Callable[[], None],
-    thumbnails: Thumbnails,
+    thumbnails: Cache,
     gate: Gate | None = None,
 ) -> None:
     """Brings the index up to date with `listing`.
@@ -222,7 +149,7 @@ def ingest(
         limits: files that are larger are refused unread.
         threads: how many describe at the same time.
         report: filled in as it goes; complete when this returns or raises.
-        progress: called after every batch.
+        progress: called after every batch; it may raise `Stop`.
         thumbnails: where they are kept.
         gate: what becomes of copies; without one they are images like all others.
 
@@ -230,15 +157,17 @@ def ingest(
         EngineError: the engine failed; all that the report counts is stored.
     """
     started = time.monotonic()
-    worker = _Worker(decoder, describers, limits, gated=gate is not None)
-    pending: deque[Future[_Batch]] = deque()
+    worker = Worker(decoder, describers, limits, gated=gate is not None)
+    pending: deque[Future[Batch]] = deque()
     pool = ThreadPoolExecutor(threads, thread_name_prefix="lookalike-describe")
 
     one_by_one = threading.Lock()
     fresh: dict[str, bytes] = {}
 
-    def store(batch: _Batch) -> _Batch:
-        _inherit(engine, batch)
+    decided = _Decided(engine)
+
+    def store(batch: Batch) -> Batch:
+        decided.hand_on(batch)
         if gate is not None and batch.arrivals:
             with one_by_one:  # the next may be a copy of this one
                 for arrival in batch.arrivals:
@@ -249,11 +178,11 @@ def ingest(
         engine.delete(batch.stale)
         return batch
 
-    def describe(entries: Sequence[_Entry]) -> _Batch:
+    def describe(entries: Sequence[Entry]) -> Batch:
         # Stored by the same thread, so that a server far away keeps nobody else waiting.
         return store(worker.describe(entries))
 
-    def count(batch: _Batch) -> None:
+    def count(batch: Batch) -> None:
         report.include(batch)
         report.seconds = time.monotonic() - started
         fresh.update(batch.thumbnails)
@@ -273,7 +202,7 @@ def ingest(
         while pending:
             count(pending.popleft().result())
             progress()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Stop):
         report.interrupted = True
     finally:
         begun = [future for future in pending if not future.cancel()]
@@ -289,7 +218,7 @@ def prune(
     engine: Engine,
     sources: Sequence[Source],
     report: IngestReport,
-    thumbnails: Thumbnails,
+    thumbnails: Cache,
     moving: Callable[[Sequence[str]], Collection[str]] | None = None,
 ) -> None:
     """Removes the points whose image belonged to one of the sources and is gone from it.
@@ -310,7 +239,7 @@ def prune(
         report.removed += len(gone)
 
 
-def remove(engine: Engine, points: Sequence[Point], thumbnails: Thumbnails) -> None:
+def remove(engine: Engine, points: Sequence[Point], thumbnails: Cache) -> None:
     """Takes points out of the index, and the thumbnails that no other point has."""
     if not points:
         return
@@ -318,52 +247,46 @@ def remove(engine: Engine, points: Sequence[Point], thumbnails: Thumbnails) -> N
     keys = {point.payload["image"]["sha256"] for point in points}
     for others in engine.scroll(Match("image.sha256", tuple(keys))):
         keys -= {other.payload["image"]["sha256"] for other in others}
+        if not keys:
+            break
     thumbnails.forget(keys)
 
 
-@dataclass(frozen=True, slots=True)
-class _Arrival:
-    """A new image that a gate must see first."""
+class _Decided:
+    """What was decided of contents, handed on to equal ones: files are moved, and decisions stay.
 
-    ref: ImageRef
-    point: Point
-    thumbnail: bytes
+    It is read once a run, and only where something new comes in: what is equal may be thousands.
+    """
 
+    _ANY = AnyOf(tuple(Not(Missing(f"image.{decision}")) for decision in Decision))
 
-@dataclass(slots=True)
-class _Batch:
-    """What is to be written for some entries, and how they count."""
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._lock = threading.Lock()
+        self._known: dict[str, dict[str, Any]] | None = None
 
-    points: list[Point] = field(default_factory=list)
-    arrivals: list[_Arrival] = field(default_factory=list)
-    thumbnails: dict[str, bytes] = field(default_factory=dict)
-    copies: list[Copied] = field(default_factory=list)
-    changes: list[tuple[str, Payload]] = field(default_factory=list)
-    stale: list[str] = field(default_factory=list)
-    rejects: list[Reject] = field(default_factory=list)
-    added: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    skipped: int = 0
+    def hand_on(self, batch: Batch) -> None:
+        coming = [*batch.points, *(arrival.point for arrival in batch.arrivals)]
+        if not coming:
+            return
+        with self._lock:
+            if self._known is None:
+                self._known = self._read()
+        for point in coming:
+            own: dict[str, Any] = point.payload["image"]
+            own.update(self._known.get(own["sha256"], {}))
 
-
-def _inherit(engine: Engine, batch: _Batch) -> None:
-    """Hands on what was decided of equal contents: files are moved, and decisions stay."""
-    coming = [*batch.points, *(arrival.point for arrival in batch.arrivals)]
-    keys = {point.payload["image"]["sha256"] for point in coming}
-    if not keys:
-        return
-    said: dict[str, dict[str, Any]] = {}
-    for points in engine.scroll(Match("image.sha256", tuple(keys))):
-        for point in points:
-            own = point.payload["image"]
-            decided = {name.value: own[name] for name in Decision if own.get(name)}
-            said.setdefault(own["sha256"], {}).update(decided)
-    for point in coming:
-        point.payload["image"].update(said.get(point.payload["image"]["sha256"], {}))
+    def _read(self) -> dict[str, dict[str, Any]]:
+        known: dict[str, dict[str, Any]] = {}
+        for points in self._engine.scroll(self._ANY):
+            for point in points:
+                own = point.payload["image"]
+                said = {name.value: own[name] for name in Decision if own.get(name)}
+                known.setdefault(own["sha256"], {}).update(said)
+        return known
 
 
-def _admit(engine: Engine, gate: Gate, arrival: _Arrival, batch: _Batch) -> None:
+def _admit(engine: Engine, gate: Gate, arrival: Arrival, batch: Batch) -> None:
     """Lets a new image in, with what it is a copy of if it is one; or leaves a copy out."""
     point = arrival.point
     copied = gate.copy_of(arrival.ref, point, arrival.thumbnail)
@@ -384,10 +307,10 @@ def _admit(engine: Engine, gate: Gate, arrival: _Arrival, batch: _Batch) -> None
 
 def _plan(
     engine: Engine, listing: Listing, gate: Gate | None
-) -> Iterator[tuple[list[_Entry], _Batch]]:
+) -> Iterator[tuple[list[Entry], Batch]]:
     """For each part of the listing what must be read, and what is settled without reading."""
     for part in _chunks(listing, LOOK_UP):
-        settled = _Batch()
+        settled = Batch()
         readable = []
         for source, ref, rows in part:
             if _is_text(ref.uri):
@@ -420,7 +343,7 @@ def _plan(
 
 def _entries(
     engine: Engine, part: Sequence[tuple[Source, ImageRef, Sequence[Row]]]
-) -> Iterator[_Entry]:
+) -> Iterator[Entry]:
     uris = tuple(ref.uri for _, ref, _ in part)
     ids = tuple(row.id for _, _, rows in part for row in rows if row.id is not None)
     by_id: dict[str, Point] = {}
@@ -439,145 +362,22 @@ def _entries(
             assert row.id is not None  # noqa: S101 -- for the type checker
             # An entry under the URI is from a time before the metadata named the image.
             stale = ref.uri if row.id != ref.uri and ref.uri in by_id else None
-            yield _Entry(source, ref, row.id, row.fields, by_id.get(row.id), stale)
+            yield Entry(source, ref, row.id, row.fields, by_id.get(row.id), stale)
         if not named:
             fields = rows[0].fields if rows else None
             for point in known:
-                yield _Entry(source, ref, point.id, fields, point, None)
+                yield Entry(source, ref, point.id, fields, point, None)
             if not known:
-                yield _Entry(source, ref, ref.uri, fields, None, None)
+                yield Entry(source, ref, ref.uri, fields, None, None)
 
 
-def _without_reading(entry: _Entry) -> Payload | None:
+def _without_reading(entry: Entry) -> Payload | None:
     """What to change in the payload where the bytes are known to be the same; None: read them."""
     if entry.old is None or entry.old.payload["image"]["etag"] != entry.ref.etag:
         return None
     if entry.old.payload["image"]["uri"] != entry.ref.uri:
         return None
-    return _changed_fields(entry)
-
-
-def _changed_fields(entry: _Entry) -> dict[str, Any]:
-    assert entry.old is not None  # noqa: S101 -- for the type checker
-    old = entry.old.payload
-    return {name: v for name, v in (entry.fields or {}).items() if old.get(name) != v}
-
-
-# --- doing it -------------------------------------------------------------------------------
-
-
-class _Worker:
-    """Reads, decodes and describes; safe to use from several threads."""
-
-    def __init__(
-        self, decoder: Decoder, describers: Describers, limits: Limits, *, gated: bool
-    ) -> None:
-        self._decoder = decoder
-        self._describers = describers
-        self._limits = limits
-        self._gated = gated
-
-    def describe(self, entries: Sequence[_Entry]) -> _Batch:
-        batch = _Batch()
-        fresh: list[tuple[_Entry, Described]] = []
-        for entry in entries:
-            try:
-                data = self._read(entry)
-                if _is_the_same(entry, data):
-                    self._same_bytes(entry, batch)
-                else:
-                    fresh.append((entry, self._decode(data)))
-            except ImageRejected as error:
-                batch.rejects.append(Reject(entry.ref.uri, error.reason, error.detail))
-        if fresh:
-            self._describe(fresh, batch)
-        return batch
-
-    def _read(self, entry: _Entry) -> bytes:
-        if entry.ref.size:  # what has none, or an unknown one, is told by reading it
-            check_size(entry.ref.size, self._limits)
-        return entry.source.read(entry.ref)
-
-    def _decode(self, data: bytes) -> Described:
-        describers = self._describers
-        return self._decoder.describe(
-            data,
-            side=describers.side,
-            names=list(describers.names),
-            pixels=bool(describers.models),
-            thumbnail=describers.thumbnail,
-        )
-
-    def _same_bytes(self, entry: _Entry, batch: _Batch) -> None:
-        """The file was touched or moved, and is the same."""
-        assert entry.old is not None  # noqa: S101 -- for the type checker
-        fields = _changed_fields(entry)
-        moved = entry.old.payload["image"]["uri"] != entry.ref.uri
-        own = _place(entry.ref)
-        batch.changes.append((entry.id, {**fields, "image": own}))
-        if fields or moved:
-            batch.updated += 1
-        else:
-            batch.unchanged += 1
-        if entry.stale is not None:
-            batch.stale.append(entry.stale)
-
-    def _describe(self, fresh: Sequence[tuple[_Entry, Described]], batch: _Batch) -> None:
-        images = [described.image for _, described in fresh]
-        by_models = [(model.spec.name, model.describe(images)) for model in self._describers.models]
-        now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        for i, (entry, described) in enumerate(fresh):
-            own: dict[str, Any] = {**_facts(entry, described.image), "indexed_at": now}
-            vectors: dict[str, Vector] = {name: one.vectors[i] for name, one in by_models}
-            for name, spec in self._describers.names.items():
-                description = described.descriptions[name]
-                vectors[name] = description.vectors[0].astype(spec.datatype)
-                own.update(description.payload[0])
-            kept = {} if entry.old is None else entry.old.payload
-            payload = {**kept, **(entry.fields or {}), "image": own}
-            point = Point(entry.id, vectors, payload)
-            is_new = entry.old is None and entry.stale is None
-            if described.thumbnail:
-                batch.thumbnails[described.image.sha256] = described.thumbnail
-            if is_new and self._gated:
-                batch.arrivals.append(_Arrival(entry.ref, point, described.thumbnail))
-                continue
-            batch.points.append(point)
-            if is_new:
-                batch.added += 1
-            else:
-                batch.updated += 1
-            if entry.stale is not None:
-                batch.stale.append(entry.stale)
-
-
-def _is_the_same(entry: _Entry, data: bytes) -> bool:
-    """Whether the index has described these very bytes."""
-    if entry.old is None:
-        return False
-    digest: str = entry.old.payload["image"]["sha256"]
-    return hashlib.sha256(data).hexdigest() == digest
-
-
-def _facts(entry: _Entry, image: Image) -> Mapping[str, Any]:
-    facts: dict[str, Any] = {
-        "id": entry.id,
-        **_place(entry.ref),
-        "sha256": image.sha256,
-        "width": image.width,
-        "height": image.height,
-        "format": image.format,
-        "bytes": image.bytes,
-    }
-    if image.taken_at is not None:
-        facts["taken_at"] = image.taken_at
-    return facts
-
-
-def _place(ref: ImageRef) -> dict[str, Any]:
-    """Where an image lies, and since when it has been as it is."""
-    known = {"modified_at": ref.modified_at} if ref.modified_at else {}
-    return {"uri": ref.uri, "etag": ref.etag, **known}
+    return changed_fields(entry)
 
 
 def count_in_background(sources: Sequence[Source]) -> Callable[[], int | None]:

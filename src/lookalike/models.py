@@ -6,9 +6,9 @@ from functools import cached_property
 from pathlib import Path
 
 from lookalike import descriptors
+from lookalike.describing import Describers
 from lookalike.descriptors import ModelChoice
 from lookalike.errors import ModelError
-from lookalike.ingest import Describers
 from lookalike.manifest import Manifest
 from lookalike.protocols import Descriptor
 

@@ -19,10 +19,14 @@ from lookalike.fields import fields_of
 from lookalike.manifest import Manifest
 from lookalike.models import Models
 from lookalike.protocols import Engine
+from lookalike.qdrant_filter import where_of
 from lookalike.targets import Box, ImageInput, Similarity, Target, Targets
 from lookalike.types import Filter, HasId, Match, Near, Not, Point, join
 
 Strategy: TypeAlias = Literal["average", "best", "sum"]
+
+Where: TypeAlias = str | Mapping[str, Any]
+"""A filter: a text of the `where` language, or one of Qdrant's as JSON."""
 
 MOST_EXAMPLES = 100
 """Examples that the strategy "best" compares with, each by itself."""
@@ -46,7 +50,7 @@ class Request:
     strategy: Strategy = "average"
     weights: Mapping[str, float] | str | None = None
     calibration: Literal["spread", "none"] = "spread"
-    where: str | None = None
+    where: Where | None = None
     limit: int = 10
     offset: int = 0
     diverse: float = 0.0
@@ -203,13 +207,16 @@ class Planner:
         )
         return Goal(weights, chosen, near)
 
-    def parse(self, where: str | None) -> Filter | None:
-        """The filter in words as a filter; None for none.
+    def parse(self, where: Where | None) -> Filter | None:
+        """The filter in words or in Qdrant's JSON as a filter; None for none.
 
         Raises:
             FilterError: it does not parse, or does not fit the fields.
         """
-        return None if where is None else filters.parse(where, fields_of(self.manifest.fields))
+        if where is None:
+            return None
+        text = where if isinstance(where, str) else where_of(where)
+        return filters.parse(text, fields_of(self.manifest.fields))
 
     def _add(self, targets: Targets, request: Request) -> list[Filter]:
         """What is searched by; returns what leaves images of the index out of their results."""
@@ -319,7 +326,7 @@ _FITS: Mapping[str, Callable[[Any], bool]] = {
     "strategy": _is_text,
     "weights": _either(_is_text, _numbers_by_name),
     "calibration": _is_text,
-    "where": _is_text,
+    "where": _either(_is_text, lambda value: isinstance(value, Mapping)),
     "limit": _is_whole,
     "offset": _is_whole,
     "diverse": _is_number,

@@ -13,7 +13,16 @@ from lookalike.errors import EngineError, InputError
 from lookalike.protocols import Engine
 from lookalike.types import Point
 
-UNIQUE_FIELDS = frozenset({"image.uri", "image.sha256", "image.phash", "image.copy_of"})
+UNIQUE_FIELDS = frozenset(
+    {
+        "image.uri",
+        "image.sha256",
+        "image.phash",
+        "image.copy_of",
+        "image.not_duplicate_of",
+        "image.kept_beside",
+    }
+)
 """Indexed fields whose values differ from point to point: a value links no two points, so a search
 graph over them would be work for nothing, and they are asked for too seldom to stay in RAM."""
 
@@ -121,20 +130,22 @@ def is_server(url: str) -> bool:
     return url.startswith(("http://", "https://"))
 
 
-def open_engine(url: str, server: ServerOptions | None = None) -> Engine:
+def open_engine(url: str, server: ServerOptions | None = None, *, hosted: bool = False) -> Engine:
     """The engine for an index address: a folder is embedded, `http(s)://host:6333/collection` is
     a collection on a server.
 
     Args:
         url: the address.
         server: how to speak to a server; a folder has no use for it.
+        hosted: whether a folder's engine gets a process of its own; see `hosted.HostedEngine`.
 
     Raises:
         EngineError: the server cannot be used, or what it takes is not installed.
     """
     if not is_server(url):
-        module = importlib.import_module("lookalike.engines.edge")
-        embedded: Engine = module.EdgeEngine(url)
+        name = "hosted" if hosted else "edge"
+        module = importlib.import_module(f"lookalike.engines.{name}")
+        embedded: Engine = module.HostedEngine(url) if hosted else module.EdgeEngine(url)
         return embedded
     try:
         module = importlib.import_module("lookalike.engines.server")

@@ -161,8 +161,8 @@ def _may_be_picture(name: str) -> bool:
 
 def _is_index(folder: str) -> bool:
     """Whether it is an index of ours, which may stand among what it indexes."""
-    return os.path.isdir(os.path.join(folder, "shard")) and os.path.isfile(
-        os.path.join(folder, "manifest.json")
+    return os.path.isfile(os.path.join(folder, "manifest.json")) and bool(
+        glob.glob(os.path.join(glob.escape(folder), "shard*"))
     )
 
 

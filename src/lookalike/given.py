@@ -1,0 +1,53 @@
+"""Images that a caller has in hand, rather than a place that lists them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lookalike.types import ImageRef
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One image to put into an index.
+
+    Attributes:
+        data: the file's bytes.
+        uri: where the caller keeps them: duplicates, thumbnails and later runs read them there.
+        id: of the image; by default its SHA-256.
+        fields: the user's fields; those that are not named stay as they are.
+    """
+
+    data: bytes
+    uri: str
+    id: str | None = None
+    fields: Mapping[str, Any] | None = None
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.data).hexdigest()
+
+
+class Given:
+    """One upload as a source. See `protocols.Source`."""
+
+    root = ""
+
+    def __init__(self, upload: Upload) -> None:
+        self._upload = upload
+        self.ref = ImageRef(upload.uri, upload.sha256, len(upload.data))
+
+    def refs(self) -> Iterator[ImageRef]:
+        yield self.ref
+
+    def read(self, ref: ImageRef) -> bytes:
+        return self._upload.data
+
+    def covers(self, uri: str) -> bool:
+        return uri == self.ref.uri
+
+    def has(self, uri: str) -> bool:
+        return uri == self.ref.uri

@@ -22,7 +22,7 @@ from PIL.ExifTags import IFD, Base
 from PIL.Image import Transpose
 
 from lookalike.errors import ImageRejected, Reason
-from lookalike.images import decode, encode_thumbnail
+from lookalike.images import decode, encode_thumbnail, thumbnail_of
 from lookalike.types import Image, Limits
 
 pillow_heif.register_heif_opener()
@@ -569,3 +569,37 @@ def test_thumbnail() -> None:
         assert set(im.info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density"}
         expected = photo(600, 400).resize((150, 100), PIL.Image.Resampling.BOX)
         assert_near(np.asarray(im), np.asarray(expected), 4)
+
+
+def test_a_small_jpeg_is_its_own_thumbnail() -> None:
+    data = encoded(photo(330, 220), "JPEG")
+    assert thumbnail_of(decode(data), data, 320) == data
+
+
+def exif_of(artist: str) -> PIL.Image.Exif:
+    exif = PIL.Image.Exif()
+    exif[Base.Artist] = artist
+    return exif
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        encoded(photo(330, 220), "JPEG", exif=exif_of("secret")),
+        encoded(photo(330, 220), "JPEG", comment=b"secret"),
+        encoded(photo(330, 220), "JPEG", icc_profile=b"secret" * 30),
+        encoded(photo(330, 220), "JPEG") + b"secret",
+        encoded(photo(330, 220), "JPEG", progressive=True, comment=b"secret"),
+        encoded(photo(330, 220).convert("CMYK"), "JPEG", comment=b"secret"),
+        encoded(photo(900, 600), "JPEG", comment=b"secret"),
+        encoded(photo(330, 220), "PNG"),
+    ],
+    ids=["exif", "comment", "icc", "tail", "progressive", "cmyk", "large", "png"],
+)
+def test_a_thumbnail_holds_nothing_but_the_picture(data: bytes) -> None:
+    made = thumbnail_of(decode(data), data, 320)
+    assert b"secret" not in made
+    with PIL.Image.open(BytesIO(made)) as im:
+        assert im.mode == "RGB"
+        assert max(im.size) <= 330
+        assert set(im.info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density"}

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from lookalike import descriptors
 from lookalike.errors import ImageRejected, Reason
-from lookalike.images import decode, encode_thumbnail
+from lookalike.images import decode, thumbnail_of
 from lookalike.protocols import Descriptor
 from lookalike.types import Description, Image, Limits
 
@@ -55,7 +55,7 @@ def main() -> None:
                 image = decode(data, side=request["side"], limits=limits, before_load=ask)
                 described = _describe(image, request["describe"])
                 side = request["thumbnail"]
-                thumbnail = encode_thumbnail(image.pixels, side) if side else b""
+                thumbnail = thumbnail_of(image, data, side) if side else b""
             except ImageRejected as rejected:
                 send(replies, {"reason": rejected.reason, "detail": rejected.detail})
             else:

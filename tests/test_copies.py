@@ -17,8 +17,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL.Image import Resampling, Transpose
 
-from lookalike.copies import THUMBNAIL_SIDE, Evidence, Sketch, compare, difference, sketch
+from lookalike.copies import FLAT, THUMBNAIL_SIDE, Evidence, Sketch, compare, difference, sketch
 from lookalike.images import encode_thumbnail
+from lookalike.kept import pack, parts, unpack
 from lookalike.types import Pixels
 from tests.pictures import draw, scene
 
@@ -185,6 +186,56 @@ def test_evidence_tells_how_the_copy_lies(photos: list[Picture]) -> None:
 
     tilted = found(photo, photo.rotate(-4, Resampling.BICUBIC))
     assert tilted.rotation == pytest.approx(4, abs=0.5)
+
+
+def kept_and_back(made: Sketch) -> Sketch:
+    again = unpack(pack(made), lambda: made.pixels)
+    assert again is not None
+    return again
+
+
+def test_a_sketch_that_was_kept_says_the_same(photos: list[Picture]) -> None:
+    for picture, change in zip(photos[:4], (tilted, cropped, on_a_screen, lit), strict=True):
+        one, other = small(change(picture)), small(picture)
+        said = compare(one, other)
+        assert said is not None
+        _ = one.corners, other.corners, other.features
+        again = [kept_and_back(made) for made in (one, other)]
+        assert [parts(made) for made in again] == [parts(one), 2]
+        says = compare(*again)
+        assert says is not None
+        assert says.is_copy == said.is_copy
+        assert says.matches == said.matches
+        assert says.correlation == pytest.approx(said.correlation)
+
+
+def test_what_is_kept_and_refused_needs_no_pixels(photos: list[Picture]) -> None:
+    def none() -> Pixels:
+        raise AssertionError
+
+    made = [small(picture) for picture in photos[:6]]
+    for one in made:
+        _ = one.corners, one.features
+    kept = [unpack(pack(one), none) for one in made]
+    assert all(kept)
+    refused = [
+        compare(one, other)
+        for at, one in enumerate(made)
+        for other in kept[:at]
+        if other and max(one.flat, other.flat) < FLAT
+    ]
+    assert len(refused) > 5
+    assert not any(refused)
+
+
+def test_of_strangers_few_come_to_be_compared_by_features(photos: list[Picture]) -> None:
+    made = [small(picture) for picture in photos]
+    told = [one for one in made if one.flat < FLAT and len(one.corners.at) > 100]
+    pairs = list(combinations(told, 2))
+    assert len(pairs) > 10
+    for one, other in pairs:
+        compare(one, other)
+    assert sum(parts(one) == 2 for one in told) < 0.5 * len(told)
 
 
 def test_the_order_of_the_two_does_not_matter(photos: list[Picture]) -> None:

@@ -6,7 +6,9 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import threading
+import tomllib
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import fields
@@ -20,9 +22,11 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 from qdrant_client.common.version_check import is_compatible
 
+from lookalike.cli import cli
 from lookalike.engines import ServerOptions
 from lookalike.engines._server_connection import LEAST_VERSION
 from lookalike.index import Index
+from lookalike.settings import Settings
 from tests.pictures import folder_of
 from tests.qdrant_wire import RestServer, Store
 
@@ -36,8 +40,14 @@ def read(name: str) -> dict[str, Any]:
 
 
 SINGLE, CLUSTER, HELM = read("compose.yaml"), read("compose.cluster.yaml"), read("helm-values.yaml")
-NODES = [*SINGLE["services"].items(), *CLUSTER["services"].items()]
+ALL = [*SINGLE["services"].items(), *CLUSTER["services"].items()]
+NODES = [(name, node) for name, node in ALL if name != "lookalike"]
+SERVICES = [node for name, node in ALL if name == "lookalike"]
 every_node = pytest.mark.parametrize("node", [node for _, node in NODES], ids=[n for n, _ in NODES])
+every_service = pytest.mark.parametrize("service", SERVICES, ids=["single", "cluster"])
+every_container = pytest.mark.parametrize(
+    "node", [node for _, node in ALL], ids=[f"{i}-{name}" for i, (name, _) in enumerate(ALL)]
+)
 
 # From https://github.com/qdrant/qdrant/blob/master/config/config.yaml; as environment variables
 # they are written as https://qdrant.tech/documentation/ops-configuration/configuration/ says.
@@ -118,6 +128,36 @@ def test_points_outlive_the_container(node: dict[str, Any]) -> None:
     assert node["restart"] == "unless-stopped"
 
 
+@every_service
+def test_the_service_starts_as_it_is_told_to(service: dict[str, Any]) -> None:
+    command, *options = service["command"]
+    context = cli.commands[command].make_context(command, [*options, "--root=/"])
+    assert context.params["host"] == "0.0.0.0"  # noqa: S104 -- of the container
+    settings = Settings.from_environment(service["environment"])
+    assert settings.index in {f"http://{name}:6333/images" for name, _ in NODES}
+    assert (settings.write_key or "").startswith("${LOOKALIKE_WRITE_KEY:?")
+    assert (settings.api_key or "").startswith("${QDRANT_API_KEY:?")
+    (server,) = service["depends_on"]
+    assert settings.index.startswith(f"http://{server}:")
+    assert service["ports"] == ["${LOOKALIKE_BIND:-127.0.0.1}:8765:8765"]
+    assert context.params["port"] == 8765
+    folders = [volume.rpartition(":/")[2].removesuffix(":ro") for volume in service["volumes"]]
+    assert Path(context.params["uploads"]).parts[1] == folders[0]
+
+
+def test_the_image_is_made_of_what_is_there() -> None:
+    lines = (ROOT / "deploy" / "Dockerfile").read_text("utf-8")
+    ignored = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
+    for sources in re.findall(r"^COPY (?!--)(.*) \S+$", lines, re.M):
+        for name in sources.split():
+            assert (ROOT / name).exists(), name
+            assert f"!{name}" in ignored
+    extras = set(re.search(r'"\.\[(.*)\]"', lines)[1].split(","))  # type: ignore[index]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert extras <= project["optional-dependencies"].keys()
+    assert all(service["build"]["dockerfile"] == "deploy/Dockerfile" for service in SERVICES)
+
+
 def test_all_nodes_run_one_version_that_the_client_speaks_to() -> None:
     images = {node["image"] for _, node in NODES}
     assert images == {f"qdrant/qdrant:{HELM['image']['tag']}"}
@@ -140,7 +180,7 @@ class Answer(BaseHTTPRequestHandler):
         pass
 
 
-@every_node
+@every_container
 @pytest.mark.skipif(not shutil.which("bash"), reason="the health check is a line of bash")
 @pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False), (None, False)])
 def test_the_health_check_tells_ready_from_not(
@@ -153,16 +193,20 @@ def test_the_health_check_tells_ready_from_not(
             server.server_close()
         else:
             threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        assert "/6333" in command[-1]
-        command[-1] = command[-1].replace("/6333", f"/{server.server_port}").replace("$$", "$")
-        done = subprocess.run(command, capture_output=True, timeout=10)
+        command[-1] = re.sub(
+            r"(?<=127\.0\.0\.1[:/])(6333|8765)", str(server.server_port), command[-1]
+        )
+        assert str(server.server_port) in command[-1]
+        command[-1] = command[-1].replace("$$", "$")
+        command[0] = {"python": sys.executable}.get(command[0], command[0])
+        done = subprocess.run(command, capture_output=True, timeout=20)
         if status is not None:
             server.shutdown()
     assert (done.returncode == 0) is healthy
 
 
 def test_three_nodes_find_each_other_through_the_first() -> None:
-    nodes = CLUSTER["services"]
+    nodes = {name: node for name, node in CLUSTER["services"].items() if name != "lookalike"}
     assert len(nodes) == 3
     first, *_ = nodes
     for name, node in nodes.items():
@@ -190,7 +234,7 @@ def test_the_values_are_the_chart_s() -> None:
 
 
 def test_the_page_names_files_that_exist() -> None:
-    named = set(re.findall(r"deploy/[\w.-]+\.yaml", PAGE))
+    named = set(re.findall(r"deploy/(?:[\w.-]+\.yaml|Dockerfile)", PAGE))
     assert named == {f"deploy/{file.name}" for file in (ROOT / "deploy").iterdir()}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageOps
 
+from lookalike import kept
 from lookalike.duplicates import Verdict
 from lookalike.errors import InputError, NotFound, QueryError
 from lookalike.groups import Group
@@ -321,6 +323,45 @@ def test_thumbnails_that_are_lost_are_made_again(photos: Path, tmp_path: Path) -
         index.add(photos)
         found = {name: names(group) for name, group in by_keeper(index.duplicates()).items()}
     assert found == FOUND
+
+
+def test_sketches_that_are_kept_change_nothing_that_is_found(
+    index: Index, photos: Path, tmp_path: Path
+) -> None:
+    asked = [photos / "scene02 crop.jpg", *sorted(photos.iterdir())[:4]]  # it needs features
+    file = tmp_path / "index" / "thumbnails.sqlite"
+
+    def sizes() -> dict[int, int]:
+        """How many bytes of each."""
+        with sqlite3.connect(file) as db:
+            return dict(db.execute("SELECT id, length(bytes) FROM sketch"))
+
+    assert not sizes()
+    first = [index.duplicates_of(path) for path in asked]
+    after = sizes()
+    assert after
+    assert [index.duplicates_of(path) for path in asked] == first
+    groups = list(index.duplicates())
+    assert after.keys() <= sizes().keys()
+    assert by_keeper(iter(groups)).keys() == FOUND.keys()
+    assert list(index.duplicates()) == groups
+    assert [index.duplicates_of(path) for path in asked] == first
+
+
+def test_sketches_of_another_version_are_made_anew(
+    index: Index, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = index.duplicates_of(photos / "scene00 half.jpg")
+    monkeypatch.setattr(kept, "FORMAT", kept.FORMAT + 1)
+    assert index.duplicates_of(photos / "scene00 half.jpg") == before
+
+
+def test_an_image_that_was_deleted_meanwhile_is_similar_to_none(index: Index) -> None:
+    one, other, *_ = next(iter(index.engine.scroll()))
+    checker = index._checker()
+    assert checker.similar(one, one) is None  # one id, one point
+    index.delete([other.id])
+    assert checker.similar(one, other) is None
 
 
 def test_a_policy_may_be_any_function_of_the_payload(filled: Index) -> None:

@@ -55,6 +55,74 @@ def test_what_is_put_is_got(file: Path) -> None:
     assert list(file.parent.iterdir()) == [file]
 
 
+def sketched(first: int, count: int = 8) -> dict[str, bytes]:
+    return {key(i): jpeg(-i - 1, 10_000) for i in range(first, first + count)}
+
+
+def test_a_sketch_is_kept_as_long_as_its_thumbnail(file: Path) -> None:
+    with opened(file) as cache:
+        cache.put_sketches(sketched(0))
+        assert cache.sketches_many([key(0)]) == {}  # there is no thumbnail
+        cache.put_many(batch(0))
+        cache.put_sketches(sketched(0, 20))
+        cache.put_sketches({key(0): b"with more in it"})
+    with opened(file) as cache:
+        kept = cache.sketches_many(key(i) for i in range(20))
+        assert kept == {**sketched(0), key(0): b"with more in it"}
+        cache.forget([key(1)])
+        cache.put_many({key(2): b"another thumbnail", key(1): jpeg(1)})
+        assert cache.sketches_many([key(1), key(2), key(3)]) == {key(3): kept[key(3)]}
+        assert cache.problem is None
+
+
+def test_sketches_make_room_for_thumbnails(file: Path) -> None:
+    limit = 1_000_000
+    with opened(file, limit) as cache:
+        cache.put_many(batch(0, 30))
+        cache.put_sketches(sketched(0, 30))
+        assert len(cache.sketches_many(sketched(0, 30))) == 30
+        cache.put_many(batch(30, 15))
+        assert len(cache) == 45
+        assert 0 < len(cache.sketches_many(sketched(0, 45))) < 30
+        cache.put_sketches(sketched(0, 45))  # as many as there is room for
+        assert len(cache) == 45
+        cache.put_many(batch(45, 100))
+        assert not cache.sketches_many(sketched(0, 145))
+        assert key(144) in cache.get_many([key(144)])
+        assert len(cache) > 0.8 * limit / 15_000
+        assert file.stat().st_size <= 1.1 * limit
+
+
+def test_a_damaged_sketch_is_not_handed_out(file: Path) -> None:
+    with opened(file) as cache:
+        cache.put_many(batch(0))
+        cache.put_sketches(sketched(0))
+    database = sqlite3.connect(file)
+    broken = (b"x" + sketched(0)[key(0)][1:], key(0))
+    with database:
+        database.execute(
+            "UPDATE sketch SET bytes = ? WHERE id = (SELECT rowid FROM thumbnail WHERE key = ?)",
+            broken,
+        )
+    database.close()
+    with opened(file) as cache:
+        assert cache.sketches_many(sketched(0)).keys() == sketched(1, 7).keys()
+        assert len(cache.get_many(batch(0))) == 8
+
+
+def test_a_file_from_before_there_were_sketches(file: Path) -> None:
+    with opened(file) as cache:
+        cache.put_many(batch(0))
+    older = sqlite3.connect(file)
+    older.executescript("DROP TRIGGER sketch_goes; DROP TABLE sketch")
+    older.close()
+    with opened(file) as cache:
+        assert cache.get_many(batch(0)) == batch(0)
+        cache.put_sketches(sketched(0))
+        assert cache.sketches_many(sketched(0)) == sketched(0)
+        assert cache.problem is None
+
+
 def test_what_was_skipped_is_remembered(file: Path) -> None:
     copy = Skipped("12-34", "sku-1", "same-picture")
     with opened(file, limit=0) as cache:  # also where no thumbnails are wanted

@@ -70,7 +70,7 @@ from numpy.typing import NDArray
 
 from lookalike import overlays
 from lookalike.overlays import Doubles
-from lookalike.sketches import TINY, Box, Complex, Features, Floats, Sketch, sketch
+from lookalike.sketches import TINY, Box, Bytes, Complex, Floats, Sketch, sketch
 from lookalike.types import Pixels
 
 __all__ = ["THUMBNAIL_SIDE", "Evidence", "Sketch", "compare", "difference", "sketch"]
@@ -294,21 +294,17 @@ def _by_features(one: Sketch, other: Sketch) -> Iterator[tuple[Doubles, _Fit]]:
     if not _may_fit(one, other):
         return
     found = []
-    width = other.shades.shape[1]
+    width = other.views[0][2]
+    mine, yours = one.features, other.features
     for mirrored in (False, True):
-        mine, yours = one.features, other.features
+        at, spread, descriptors = yours.at, yours.spread, yours.descriptors
         if mirrored:
-            yours = Features(
-                (width - 1) - yours.at.conj(),
-                -yours.spread.conj(),
-                yours.descriptors[:, _MIRRORED],
-            )
-        a, b = _matched(mine.descriptors, yours.descriptors)
+            at, spread = (width - 1) - at.conj(), -spread.conj()
+            descriptors = descriptors[:, _MIRRORED]
+        a, b = _matched(mine.descriptors, descriptors)
         if len(a) < _MATCHES:
             continue
-        turn, shift, inliers, exact = _similarity(
-            mine.at[a], yours.at[b], yours.spread[b] / mine.spread[a]
-        )
+        turn, shift, inliers, exact = _similarity(mine.at[a], at[b], spread[b] / mine.spread[a])
         if inliers >= max(_MATCHES, _AGREED * len(a)) and _SCALES[0] < abs(turn) < _SCALES[1]:
             matrix = _matrix(turn, shift, width if mirrored else None)
             found.append((matrix, (len(a), inliers, exact / inliers)))
@@ -317,28 +313,35 @@ def _by_features(one: Sketch, other: Sketch) -> Iterator[tuple[Doubles, _Fit]]:
 
 def _may_fit(one: Sketch, other: Sketch) -> bool:
     """Whether enough corners agree that it is worth looking at features, which take five times as
-    long: of copies that need features all pass, and of strangers a third."""
+    long. Of 311 copies that need features 11 corners agree in the one with fewest, and all pass; of
+    382 strangers 10 % do, and 43 % would if pairs need not be each other's nearest."""
     if max(one.flat, other.flat) > FLAT:  # drawings have few that mean anything
         return True
     corners = other.corners
     for mine in (one.corners, one.mirrored_corners):
         if min(len(mine.at), len(corners.at)) < _FEW_CORNERS:
             return True  # there is nothing to go by
-        pairs = _corner_pairs(mine.descriptors, corners.descriptors)
-        if len(pairs) < _CORNERS:
+        a, b = _corner_pairs(mine.descriptors, corners.descriptors)
+        if len(a) < _CORNERS:
             continue
-        a, b = pairs.T
         turns = corners.spread[b] / mine.spread[a]
         if _similarity(mine.at[a], corners.at[b], turns)[2] >= _CORNERS:
             return True
     return False
 
 
-def _corner_pairs(mine: NDArray[np.uint8], yours: NDArray[np.uint8]) -> _Indices:
-    """(n, 2) rows whose bits are nearest, and nearer than those of the second nearest."""
-    found = cv2.BFMatcher(cv2.NORM_HAMMING).knnMatch(mine, yours, k=2)
-    pairs = [(a.queryIdx, a.trainIdx) for a, b in found if a.distance < _CORNER_RATIO * b.distance]
-    return np.array(pairs, np.intp).reshape(-1, 2)
+def _corner_pairs(mine: Bytes, yours: Bytes) -> tuple[_Indices, _Indices]:
+    """As `_matched`, by the bits that differ."""
+    a, b = mine.view(np.uint64), yours.view(np.uint64)
+    apart = np.zeros((len(a), len(b)), np.int16)
+    for word in range(a.shape[1]):
+        apart += np.bitwise_count(a[:, word, None] ^ b[:, word])
+    rows, best = np.arange(len(a)), apart.argmin(axis=1)
+    mutual = apart.argmin(axis=0)[best] == rows
+    first = apart[rows, best]
+    apart[rows, best] = np.iinfo(np.int16).max
+    chosen = mutual & (first < _CORNER_RATIO * apart.min(axis=1))
+    return rows[chosen], best[chosen]
 
 
 def _matched(mine: Floats, yours: Floats) -> tuple[_Indices, _Indices]:

@@ -6,37 +6,46 @@ that is like it. What they propose is laid over one another (`copies`), and only
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from enum import StrEnum
-from types import MappingProxyType
-from typing import Any, Protocol, TypeAlias
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lookalike import copies
-from lookalike.copies import THUMBNAIL_SIDE, Evidence, Sketch
-from lookalike.errors import InputError, LookalikeError
+from lookalike.comparer import EQUAL, Comparer, Graded, Verdict
+from lookalike.copies import Evidence
+from lookalike.errors import InputError
 from lookalike.hamming import oriented, says_something
-from lookalike.images import decode_thumbnail, encode_thumbnail
 from lookalike.protocols import Engine
 from lookalike.types import (
     Background,
     Decision,
-    Image,
     Near,
     Not,
     Payload,
-    Pixels,
     Point,
     Query,
     Scored,
     Vector,
 )
 from lookalike.types import Match as Equals
+
+__all__ = [
+    "NEIGHBOURS",
+    "PHASH",
+    "RADIUS",
+    "Checker",
+    "Comparer",
+    "Floors",
+    "Match",
+    "Verdict",
+    "decide",
+    "match_of",
+    "may_be_copies",
+    "oriented_bits",
+]
 
 PHASH = "phash"
 
@@ -48,32 +57,11 @@ NEIGHBOURS = 10
 """How many of the nearest the hash, in each orientation, and the semantic vector propose. At
 300,000 images 16 found no more of 608 copies than 8, and took twice the time."""
 
-TRIMMED = 0.03
-"""Share of a picture that may be out of sight before it is called cropped."""
-TILTED = 0.7
-"""Degrees."""
-
-SAME_SHADES = 2.0
-"""Of 256: the mean by which two thumbnails of the same pixels may differ, for one may have been
-shrunk by its decoder and the other not."""
-
-SKETCHES = 2048
-"""Sketches in memory at a time, some 190 kB each."""
-
 Clues: TypeAlias = dict[str, Any]
 Proposed: TypeAlias = dict[str, tuple[Scored, Clues]]
 """By id what may be a copy, and what speaks for it."""
-
-EQUAL: Mapping[str, Any] = MappingProxyType({"why": "the same bytes"})
-
-
-class Verdict(StrEnum):
-    """How far two images are the same, from the strongest."""
-
-    IDENTICAL = "identical"
-    SAME_PIXELS = "same-pixels"
-    SAME_PICTURE = "same-picture"
-    SIMILAR = "similar"
+Comparing: TypeAlias = dict[str, "Future[Evidence | None]"]
+"""By id what is being compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,147 +104,6 @@ class Match:
     payload: Payload
 
 
-class Reader(Protocol):
-    """Reads an original again."""
-
-    def __call__(self, uri: str, *, side: int) -> Image:
-        """Raises LookalikeError where it cannot be read."""
-        ...
-
-
-class Thumbnails(Protocol):
-    """What is needed of `thumbnails.Cache`."""
-
-    def get_many(self, keys: Sequence[str]) -> Mapping[str, bytes]: ...
-
-    def put_many(self, thumbnails: Mapping[str, bytes]) -> None: ...
-
-
-@dataclass(slots=True)
-class Comparer:
-    """Grades pairs of images of one index. For one thread, which has others at work.
-
-    Attributes:
-        read: reads an original again, where a thumbnail is missing or the pixels must be equal.
-        thumbnails: those that are kept.
-        threads: how many look at pictures.
-        problems: why an original could not be read, by address.
-    """
-
-    read: Reader
-    thumbnails: Thumbnails
-    threads: int = 1
-    problems: dict[str, str] = field(default_factory=dict)
-    _sketches: OrderedDict[str, Sketch | None] = field(default_factory=OrderedDict)
-    _pool: ThreadPoolExecutor = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._pool = ThreadPoolExecutor(self.threads, "lookalike-compare")
-
-    def load(self, payloads: Sequence[Payload]) -> None:
-        """Makes sketches of several images at once, for the comparisons that follow."""
-        wanted = {payload["image"]["sha256"]: payload["image"]["uri"] for payload in payloads}
-        wanted = {key: uri for key, uri in wanted.items() if key not in self._sketches}
-        found = self.thumbnails.get_many(list(wanted))
-
-        def make(key: str) -> tuple[bytes | None, Sketch | None]:
-            jpeg = found.get(key) or self._thumbnail(wanted[key])
-            return jpeg, _sketch_of(jpeg)
-
-        made = {}
-        for key, (jpeg, sketch) in zip(wanted, self._pool.map(make, wanted), strict=True):
-            self._hold(key, sketch)
-            if jpeg is not None and key not in found:
-                made[key] = jpeg
-        if made:
-            self.thumbnails.put_many(made)
-
-    def keep(self, key: str, jpeg: bytes) -> None:
-        """Makes the sketch of an image from its thumbnail."""
-        self._hold(key, _sketch_of(jpeg))
-
-    def screen(self, pairs: Sequence[tuple[Payload, Payload]]) -> list[bool]:
-        """Which of many pairs are copies, without saying what kind."""
-        self.load([payload for pair in pairs for payload in pair])
-        sketches = [(self._sketch(one), self._sketch(other)) for one, other in pairs]
-        return list(self._pool.map(lambda pair: _are_copies(*pair), sketches))
-
-    def compare(self, one: Payload, other: Payload) -> tuple[Verdict, dict[str, Any]] | None:
-        """The verdict on two images with its evidence; None where neither is the other's copy."""
-        if one["image"]["sha256"] == other["image"]["sha256"]:
-            return Verdict.IDENTICAL, dict(EQUAL)
-        a, b = self._sketch(one), self._sketch(other)
-        if a is None or b is None:
-            return None
-        found = copies.compare(a, b)
-        if found is None or not found.is_copy:
-            return None
-        evidence = _measured(found)
-        may_be_same = _size(one) == _size(other) and _look_the_same(a, b)
-        if may_be_same and self._same_pixels(one, other):
-            return Verdict.SAME_PIXELS, {"why": "the same pixels in another file", **evidence}
-        return Verdict.SAME_PICTURE, {"why": _why(one, other, found), **evidence}
-
-    def difference(self, one: Payload, other: Payload) -> bytes | None:
-        """A JPEG of `copies.difference`; None where the two cannot be laid over one another."""
-        pixels = [self._pixels(payload) for payload in (one, other)]
-        if pixels[0] is None or pixels[1] is None:
-            return None
-        shown = copies.difference(pixels[0], pixels[1])
-        return None if shown is None else encode_thumbnail(shown, THUMBNAIL_SIDE)
-
-    def _pixels(self, payload: Payload) -> Pixels | None:
-        key, uri = payload["image"]["sha256"], payload["image"]["uri"]
-        jpeg = self.thumbnails.get_many([key]).get(key) or self._thumbnail(uri)
-        return None if jpeg is None else decode_thumbnail(jpeg)
-
-    def _hold(self, key: str, sketch: Sketch | None) -> None:
-        self._sketches[key] = sketch
-        if len(self._sketches) > SKETCHES:
-            self._sketches.popitem(last=False)
-
-    def _sketch(self, payload: Payload) -> Sketch | None:
-        key = payload["image"]["sha256"]
-        if key not in self._sketches:
-            self.load([payload])
-        self._sketches.move_to_end(key)
-        return self._sketches[key]
-
-    def _thumbnail(self, uri: str) -> bytes | None:
-        image = self._read(uri, THUMBNAIL_SIDE)
-        return None if image is None else encode_thumbnail(image.pixels, THUMBNAIL_SIDE)
-
-    def _same_pixels(self, one: Payload, other: Payload) -> bool:
-        side = max(_size(one))  # nothing is shrunk
-        first = self._read(one["image"]["uri"], side)
-        second = None if first is None else self._read(other["image"]["uri"], side)
-        if first is None or second is None:
-            return False
-        opaque = first.alpha is None and second.alpha is None
-        return np.array_equal(first.pixels, second.pixels) and (
-            opaque or np.array_equal(_alpha(first), _alpha(second))
-        )
-
-    def _read(self, uri: str, side: int) -> Image | None:
-        try:
-            return self.read(uri, side=side)
-        except LookalikeError as error:
-            self.problems[uri] = str(error)
-            return None
-
-
-def _sketch_of(jpeg: bytes | None) -> Sketch | None:
-    pixels = None if jpeg is None else decode_thumbnail(jpeg)
-    return None if pixels is None else copies.sketch(pixels)
-
-
-def _are_copies(one: Sketch | None, other: Sketch | None) -> bool:
-    if one is None or other is None:
-        return False
-    found = copies.compare(one, other)
-    return found is not None and found.is_copy
-
-
 def may_be_copies(one: Payload, other: Payload) -> bool:
     """False for two images of one file, which metadata may name twice, and where someone said that
     the two are no duplicates, or shall both be kept."""
@@ -268,62 +115,6 @@ def may_be_copies(one: Payload, other: Payload) -> bool:
 def _decides(one: Payload, other: Payload) -> bool:
     own, sha256 = one["image"], other["image"]["sha256"]
     return any(sha256 in own.get(decision, ()) for decision in Decision)
-
-
-def _size(payload: Payload) -> tuple[int, int]:
-    return payload["image"]["width"], payload["image"]["height"]
-
-
-def _alpha(image: Image) -> NDArray[np.uint8]:
-    return np.full(image.pixels.shape[:2], 255, np.uint8) if image.alpha is None else image.alpha
-
-
-def _look_the_same(one: Sketch, other: Sketch) -> bool:
-    """Whether it is worth decoding both originals to see if they are the same."""
-    if one.shades.shape != other.shades.shape:
-        return False
-    differing = np.abs(one.shades.astype(np.int16) - other.shades)
-    return bool(differing.mean() <= SAME_SHADES)
-
-
-def _measured(found: Evidence) -> dict[str, Any]:
-    """What of the evidence means something to people, to as many digits."""
-    return {
-        "correlation": round(found.correlation, 4),
-        "weakest": round(found.weakest, 4),
-        "shown": [round(share, 4) for share in found.shown],
-        "scale": round(found.scale, 4),
-        "rotation": round(found.rotation, 2),
-        "mirrored": found.mirrored,
-        "matches": found.matches,
-        "inliers": found.inliers,
-        "exact": round(found.exact, 4),
-    }
-
-
-def _why(one: Payload, other: Payload, found: Evidence) -> str:
-    """What was done to the first picture to make the second, as far as it can be told."""
-    words = ["mirrored"] if found.mirrored else []
-    turn = round(found.rotation / 90) * 90 % 360
-    if turn:
-        words.append(f"rotated by {turn}°")
-    if (tilt := abs((found.rotation + 45) % 90 - 45)) >= TILTED:
-        words.append(f"tilted by {tilt:.0f}°")
-    shown, filled = found.shown
-    if shown < 1 - TRIMMED:
-        words.append(f"shows {shown:.0%} of it")
-    if filled < 1 - TRIMMED:
-        words.append(f"{1 - filled:.0%} of this is not in it")
-    if _size(one) not in (_size(other), _size(other)[::-1]):
-        words.append(f"{_dimensions(other)} for {_dimensions(one)}")
-    formats = one["image"]["format"], other["image"]["format"]
-    if formats[0] != formats[1]:
-        words.append(f"{formats[1]} for {formats[0]}")
-    return ", ".join(words) or "encoded anew or edited"
-
-
-def _dimensions(payload: Payload) -> str:
-    return " × ".join(f"{side:,}" for side in _size(payload))
 
 
 # --- what was decided -------------------------------------------------------------------------
@@ -396,34 +187,39 @@ class Checker:
         own = point.payload
         if thumbnail is not None:
             self.comparer.keep(own["image"]["sha256"], thumbnail)
-        equal, by_hash = self._by_bits(point, limit)
+        equal, proposed = self._by_bits(point, limit)
+        running = self._begin(point, proposed, {})  # while the model runs
         vector = meaning() if meaning else point.vectors[self.semantic]
-        proposed = self._by_meaning(vector, equal, by_hash)
+        self._by_meaning(vector, equal, proposed)
+        running |= self._begin(point, proposed, running)
         matches = [match_of(row, Verdict.IDENTICAL, EQUAL) for row in equal if _may(point, row)]
-        rows = [(row, clues) for row, clues in proposed if _may(point, row)]
-        are_copies = self.comparer.screen([(own, row.payload) for row, _ in rows])
-        for (row, clues), is_copy in zip(rows, are_copies, strict=True):
-            graded = self.comparer.compare(own, row.payload) if is_copy else None
+        for id, comparing in running.items():
+            row, clues = proposed[id]
+            graded = self.comparer.grade(own, row.payload, comparing.result())
             if graded is None and similar:
                 graded = self._similar(clues)
             if graded is not None:
                 matches.append(match_of(row, graded[0], {**graded[1], **clues}))
+        self.comparer.remember()
         matches.sort(key=lambda match: list(Verdict).index(match.verdict))
         return matches[:limit]
 
-    def similar(self, one: Point, other: Point) -> tuple[Verdict, dict[str, Any]] | None:
-        """The verdict on two images that are no copies; None where they are not similar either."""
+    def similar(self, one: Point, other: Point) -> Graded | None:
+        """The verdict on two images that are no copies; None where they are not similar either, or
+        one of them was deleted meanwhile."""
         points = self.engine.retrieve([one.id, other.id], payload=False, vectors=[self.semantic])
+        if len(points) < 2:
+            return None
         a, b = (point.vectors[self.semantic] for point in points)
         return self._similar({"similarity": float(a @ b)})
 
-    def _similar(self, clues: Clues) -> tuple[Verdict, dict[str, Any]] | None:
+    def _similar(self, clues: Clues) -> Graded | None:
         if clues.get("similarity", 0.0) < self.floors.similar:
             return None
         return Verdict.SIMILAR, {"why": "similar, and no copy", **clues}
 
     def _by_bits(self, point: Point, limit: int) -> tuple[list[Point], Proposed]:
-        """Images of the same bytes, and what the hash proposes."""
+        """Images of the same bytes, and what the hash proposes, the likeliest first."""
         own = point.payload["image"]
         equal = next(self.engine.scroll(_same(point), batch=limit + 1), [])
         # A filter takes time: it is there only where something must make room for others.
@@ -438,16 +234,19 @@ class Checker:
             found.setdefault(row.id, (row, {"hash_distance": int(row.score)}))
         return equal, found
 
-    def _by_meaning(
-        self, vector: Vector, equal: Sequence[Point], found: Proposed
-    ) -> Iterable[tuple[Scored, Clues]]:
-        """What the hash proposed, and what the semantic vector does: the likeliest first."""
+    def _by_meaning(self, vector: Vector, equal: Sequence[Point], found: Proposed) -> None:
+        """Adds what the semantic vector proposes, the likeliest first."""
         others = Not(_same(equal[0])) if equal else None
         query = Query((Near(self.semantic, vector, 1.0),), others, NEIGHBOURS)
         for row in self.engine.query([query])[0]:
             if row.score >= self.floors.proposed:
                 found.setdefault(row.id, (row, {}))[1]["similarity"] = row.score
-        return found.values()
+
+    def _begin(self, point: Point, proposed: Proposed, running: Comparing) -> Comparing:
+        """Begins to compare an image with what is proposed and is not compared yet."""
+        rows = [row for id, (row, _) in proposed.items() if id not in running and _may(point, row)]
+        begun = self.comparer.begin([(point.payload, row.payload) for row in rows])
+        return {row.id: comparing for row, comparing in zip(rows, begun, strict=True)}
 
 
 def _same(point: Point) -> Equals:

@@ -249,7 +249,9 @@ def _screen(
     ids = {place: contents.ids[place][0] for pair in pairs for place in pair}
     there = {point.id: point.payload for point in _points(checker, list(ids.values()))}
     known = [(one, other) for one, other in pairs if ids[one] in there and ids[other] in there]
-    are = checker.comparer.screen([(there[ids[one]], there[ids[other]]) for one, other in known])
+    begun = checker.comparer.begin([(there[ids[one]], there[ids[other]]) for one, other in known])
+    are = [comparing.result() is not None for comparing in begun]
+    checker.comparer.remember()
     found = np.array(known, np.int64).reshape(-1, 2)[np.array(are, bool)]
     copies.add(found[:, 0], found[:, 1])
 

@@ -45,7 +45,7 @@ from lookalike.metadata import Row, read_metadata
 from lookalike.models import Models
 from lookalike.moves import Report
 from lookalike.plan import Request, Strategy, Where
-from lookalike.protocols import Engine
+from lookalike.protocols import DescribesText, Engine
 from lookalike.search import Searcher
 from lookalike.targets import Box, ImageInput, decode, read
 from lookalike.thumbnails import Cache, cache_file
@@ -245,6 +245,7 @@ class Index:
         copies: Literal["keep", "skip", "link"] = "keep",
         progress: Progress | None = None,
         workers: Workers | None = None,
+        optimize: bool = True,
     ) -> IngestReport:
         """Adds images, or brings them up to date: doing it again is cheap and harmless.
 
@@ -262,6 +263,7 @@ class Index:
             progress: called after every batch.
             workers: who does it instead of this process, such as `ray.RayWorkers`; they cannot
                 tell copies that come in at the same moment, so they keep all.
+            optimize: whether to build the search graph at the end; see `optimize`.
 
         Raises:
             InputError: there is no such partition, or a field cannot have the type it is given; or
@@ -313,7 +315,8 @@ class Index:
             if not report.interrupted:
                 if prune:
                     ingest.prune(self.engine, own, report, self._cache, moving)
-                if partition is None or partition[1] == 1:  # else others may still be writing
+                others_write = partition is not None and partition[1] > 1
+                if optimize and not others_write:
                     self.engine.optimize()  # also what a run that was killed left undone
                 self.calibrate()
         report.seconds = time.monotonic() - started
@@ -483,6 +486,7 @@ class Index:
         unlike: ImageInput | Sequence[ImageInput] = (),
         *,
         strategy: Strategy = "average",
+        files: bool = True,
         weights: Mapping[str, float] | str | None = None,
         calibration: Literal["spread", "none"] = "spread",
         where: Where | None = None,
@@ -501,6 +505,7 @@ class Index:
             strategy: "average" ranks by the mean of the likes less a quarter of the mean of the
                 dislikes; "best" by the nearest like, without what is nearer to a dislike; "sum"
                 by the sum of similarities to the likes less that to the dislikes.
+            files: whether an example may name a file of this machine.
 
         The rest is as in `search`.
 
@@ -513,6 +518,7 @@ class Index:
                 like=like,
                 unlike=unlike,
                 strategy=strategy,
+                files=files,
                 weights=weights,
                 calibration=calibration,
                 where=where,
@@ -709,7 +715,8 @@ class Index:
         return fields_of(self.manifest.fields)
 
     def stats(self) -> dict[str, Any]:
-        """What the index holds: images, bytes on disk, vectors, fields, engine, schema."""
+        """What the index holds: images, bytes on disk and of thumbnails, vectors, fields, engine,
+        schema."""
         info = self.engine.info()
         return {
             "images": info["points"],
@@ -725,7 +732,23 @@ class Index:
             },
             "engine": info["engine"],
             "schema": self.manifest.to_json()["schema"],
+            "thumbnails": self._cache.bytes_on_disk,
         }
+
+    @property
+    def knows_words(self) -> bool:
+        """Whether the index's model can be searched by words. Loads the model."""
+        return isinstance(self._models.descriptor(self.manifest.semantic.name), DescribesText)
+
+    def look(self, image: ImageInput) -> Image:
+        """Any image as the index sees it: decoded, upright, its shorter side from 320 pixels on
+        where it has them.
+
+        Raises:
+            ImageRejected: it cannot be read.
+            InputError: there is no such file.
+        """
+        return decode(image, self._decoder, THUMBNAIL_SIDE)
 
     def scroll(self, where: Where | None = None, *, vectors: bool = False) -> Iterator[Point]:
         """Every image that passes, in an order that does not change while nothing is written."""

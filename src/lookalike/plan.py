@@ -48,6 +48,7 @@ class Request:
     like: ImageInput | Sequence[ImageInput] = ()
     unlike: ImageInput | Sequence[ImageInput] = ()
     strategy: Strategy = "average"
+    files: bool = True
     weights: Mapping[str, float] | str | None = None
     calibration: Literal["spread", "none"] = "spread"
     where: Where | None = None
@@ -265,7 +266,7 @@ class Planner:
             elif isinstance(one, str) and one.startswith(TEXT):
                 targets.add_text(one.removeprefix(TEXT).strip())
             else:
-                _require_file(one)
+                _require_file(one, allowed=request.files)
                 hashes.append(targets.add_image(one, self.decoder).sha256)
             examples.append((targets, wanted))
         left_out: list[Filter] = [Not(HasId(tuple(points)))] if points else []
@@ -324,6 +325,7 @@ _FITS: Mapping[str, Callable[[Any], bool]] = {
     "like": _either(_is_image, _list_of(_is_image)),
     "unlike": _either(_is_image, _list_of(_is_image)),
     "strategy": _is_text,
+    "files": lambda value: isinstance(value, bool),
     "weights": _either(_is_text, _numbers_by_name),
     "calibration": _is_text,
     "where": _either(_is_text, lambda value: isinstance(value, Mapping)),
@@ -349,8 +351,8 @@ def _images(given: ImageInput | Sequence[ImageInput] | None) -> list[ImageInput]
     return list(given or ())
 
 
-def _require_file(example: ImageInput) -> None:
-    if isinstance(example, str) and not os.path.isfile(example):  # noqa: PTH113 -- Path raises where a name is too long
+def _require_file(example: ImageInput, *, allowed: bool) -> None:
+    if isinstance(example, str) and not (allowed and os.path.isfile(example)):  # noqa: PTH113 -- Path raises where a name is too long
         raise NotFound(
             f"{example!r} is neither an image of this index nor a file; words are written "
             f'"{TEXT}{example}".'

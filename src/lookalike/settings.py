@@ -22,17 +22,20 @@ class Settings:
         cache_dir: folder for downloaded weights.
         hub: address whose answer means that weights can be downloaded; None: do not try.
         api_key: of the Qdrant server, where the index is on one.
+        read_key, write_key: what callers of `lookalike serve` must show.
     """
 
     index: str
     cache_dir: Path
     hub: str | None
     api_key: str | None
+    read_key: str | None
+    write_key: str | None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
-        """LOOKALIKE_INDEX, QDRANT_API_KEY, FASTEMBED_CACHE_PATH, HF_ENDPOINT, HF_HUB_OFFLINE and
-        the proxies."""
+        """LOOKALIKE_INDEX, LOOKALIKE_READ_KEY, LOOKALIKE_WRITE_KEY, QDRANT_API_KEY,
+        FASTEMBED_CACHE_PATH, HF_ENDPOINT, HF_HUB_OFFLINE and the proxies."""
         offline = environment.get("HF_HUB_OFFLINE", "").strip().upper() in {
             "1",
             "TRUE",
@@ -46,4 +49,6 @@ class Settings:
             cache_dir=Path(environment.get("FASTEMBED_CACHE_PATH") or default_cache_dir()),
             hub=None if offline else getproxies().get(endpoint.partition(":")[0], endpoint),
             api_key=environment.get("QDRANT_API_KEY") or None,
+            read_key=environment.get("LOOKALIKE_READ_KEY") or None,
+            write_key=environment.get("LOOKALIKE_WRITE_KEY") or None,
         )

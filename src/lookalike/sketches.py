@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
+from typing import Any, Generic, TypeVar
 
 import cv2
 import numpy as np
@@ -25,12 +26,31 @@ _LEVEL = 2  # grey levels that neighbours differ by at most where there is nothi
 _FEATURES = 200
 _CORNERS = 200
 _BLUR = 0.8  # pixels: what a copy may lose in sharpness
+_NOWHERE = np.zeros(0, np.complex128)
 
-Shades = NDArray[np.uint8]
+Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Complex = NDArray[np.complex128]
 Box = tuple[int, int, int, int]
 """Left, top, width, height."""
+
+
+_T = TypeVar("_T")
+
+
+class _lazy(Generic[_T]):  # noqa: N801 -- a decorator
+    """As `functools.cached_property`, whose lock before Python 3.12 lets only one thread at a time
+    make anything, whatever it is of."""
+
+    def __init__(self, make: Callable[[Any], _T]) -> None:
+        self._make = make
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, owner: object, type: type | None = None) -> _T:
+        made = owner.__dict__[self._name] = self._make(owner)  # where it is found from now on
+        return made
 
 
 @dataclass(frozen=True)
@@ -40,12 +60,19 @@ class Features:
     Attributes:
         at: (n,) where they are, x + iy in pixels.
         spread: (n,) size, and as an angle the direction, of what they describe.
-        descriptors: (n, 128) of length 1.
+        counts: (n, 128) how much of the picture around them has each direction.
     """
 
     at: Complex
     spread: Complex
-    descriptors: Floats
+    counts: Bytes
+
+    @_lazy
+    def descriptors(self) -> Floats:
+        """(n, 128) of length 1."""
+        counts = self.counts.astype(np.float32)
+        roots = np.sqrt(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1e-6))
+        return np.asarray(roots, np.float32)
 
 
 @dataclass(frozen=True)
@@ -55,61 +82,71 @@ class Corners:
 
     at: Complex
     spread: Complex
-    descriptors: NDArray[np.uint8]
+    descriptors: Bytes
 
 
 @dataclass(frozen=True)
 class Sketch:
-    """What is compared of a picture. Features are found when they are first needed.
+    """What is compared of a picture. All but its squares is made when it is first needed.
 
     Attributes:
-        shades: (h, w, 2): luma, and the brightest of red, green and blue. Changes of saturation
-            keep the one, shifts of hue keep the other.
-        pixels: (h, w, 3).
+        small: gives its pixels, shrunk.
         views: the whole picture, and what a border of one colour encloses where there is one.
-        tiny: (2 x views, 1024) squares of both shades, of mean 0 and length 1.
+        squares: (2 x views, 1024) both shades of each, stretched to squares.
         says_something: False where it is too small or too plain to be told from others.
     """
 
-    shades: Shades
-    pixels: Pixels
+    small: Callable[[], Pixels]
     views: tuple[Box, ...]
-    tiny: Floats
+    squares: Bytes
     says_something: bool
 
-    @cached_property
+    @_lazy
+    def pixels(self) -> Pixels:
+        """(h, w, 3)."""
+        return self.small()
+
+    @_lazy
+    def shades(self) -> Bytes:
+        """(h, w, 2): luma, and the brightest of red, green and blue. Changes of saturation keep the
+        one, shifts of hue keep the other."""
+        return _shades(self.pixels)
+
+    @_lazy
+    def tiny(self) -> Floats:
+        """(2 x views, 1024): the squares, of mean 0 and length 1."""
+        squares = _centred(self.squares)
+        lengths = np.linalg.norm(squares, axis=1, keepdims=True)
+        return np.asarray(squares / np.maximum(lengths, 1e-6), np.float32)
+
+    @_lazy
     def features(self) -> Features:
         points, descriptors = _sift().detectAndCompute(self.shades[..., 0], None)
         if not points:
-            nothing = np.zeros(0, np.complex128)
-            return Features(nothing, nothing, np.zeros((0, 128), np.float32))
-        directions = np.exp(1j * np.deg2rad([point.angle for point in points]))
-        roots = np.sqrt(descriptors / np.maximum(descriptors.sum(axis=1, keepdims=True), 1e-6))
+            return Features(_NOWHERE, _NOWHERE, np.zeros((0, 128), np.uint8))
         return Features(
-            at=np.array([complex(*point.pt) for point in points]),
-            spread=np.array([point.size for point in points]) * directions,
-            descriptors=np.asarray(roots, np.float32),
-        )
+            *_places(points), np.asarray(descriptors, np.uint8)
+        )  # they are whole numbers
 
-    @cached_property
+    @_lazy
     def corners(self) -> Corners:
         return _corners(self.shades[..., 0])
 
-    @cached_property
+    @_lazy
     def mirrored_corners(self) -> Corners:
         return _corners(np.ascontiguousarray(self.shades[:, ::-1, 0]))
 
-    @cached_property
+    @_lazy
     def soft(self) -> Floats:
         """(h / 2, w / 2, 2): both shades blurred."""
         return soft(self.shades, 0.5)
 
-    @cached_property
+    @_lazy
     def colors(self) -> Floats:
         """(h / 2, w / 2, 3): red, green and blue blurred."""
         return soft(self.pixels, 0.5)
 
-    @cached_property
+    @_lazy
     def flat(self) -> float:
         """Share of pixels that look like their neighbours: little of photos, most of drawings."""
         luma = self.shades[..., 0].astype(np.int16)
@@ -117,7 +154,7 @@ class Sketch:
         down = abs(np.diff(luma, axis=0))[:, :-1]
         return float((np.maximum(across, down) <= _LEVEL).mean())
 
-    @cached_property
+    @_lazy
     def inside(self) -> Floats:
         """(h / 2, w / 2): 1 in the picture, 0 in its border."""
         mask = np.zeros(self.shades.shape[:2], np.float32)
@@ -125,34 +162,49 @@ class Sketch:
         return np.asarray(cv2.resize(mask, self.soft.shape[1::-1], interpolation=cv2.INTER_AREA))
 
 
-def _corners(grey: NDArray[np.uint8]) -> Corners:
+def _corners(grey: Bytes) -> Corners:
     points, descriptors = _orb().detectAndCompute(grey, None)
     if not points:
-        nothing = np.zeros(0, np.complex128)
-        return Corners(nothing, nothing, np.zeros((0, 32), np.uint8))
-    directions = np.exp(1j * np.deg2rad([point.angle for point in points]))
-    return Corners(
-        at=np.array([complex(*point.pt) for point in points]),
-        spread=np.array([point.size for point in points]) * directions,
-        descriptors=np.asarray(descriptors, np.uint8),
-    )
+        return Corners(_NOWHERE, _NOWHERE, np.zeros((0, 32), np.uint8))
+    return Corners(*_places(points), np.asarray(descriptors, np.uint8))
+
+
+def _places(points: Sequence[cv2.KeyPoint]) -> tuple[Complex, Complex]:
+    """Where they are, and their spread, as exact as they are kept."""
+    x, y, size, angle = np.array([(*point.pt, point.size, point.angle) for point in points]).T
+    places = x + 1j * y, size * np.exp(1j * np.deg2rad(angle))
+    at, spread = (place.astype(np.complex64).astype(np.complex128) for place in places)
+    return at, spread
 
 
 def sketch(pixels: Pixels) -> Sketch:
     """What `compare` needs of a picture; a thumbnail will do."""
+    small = shrunk(pixels)
+    height, width = small.shape[:2]
+    shades = _shades(small)
+    whole, content = (0, 0, width, height), _content(small)
+    views = (whole,) if content == whole else (whole, content)
+    squares = np.concatenate([_square(shades, view) for view in views])
+    large = min(pixels.shape[:2]) >= _SMALLEST
+    says_something = large and _detail(_centred(squares[-2:])[0]) >= _PLAIN
+    made = Sketch(lambda: small, views, squares, says_something)
+    made.__dict__["shades"] = shades
+    return made
+
+
+def shrunk(pixels: Pixels) -> Pixels:
+    """As large as what is looked at."""
     height, width = pixels.shape[:2]
     factor = SIDE / max(height, width)
     size = max(1, round(width * factor)), max(1, round(height * factor))
     how = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
-    small = np.asarray(cv2.resize(pixels, size, interpolation=how), np.uint8)
-    shades = np.dstack([cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), small.max(axis=2)])
-    whole, content = (0, 0, *size), _content(small)
-    views = (whole,) if content == whole else (whole, content)
-    squares = np.concatenate([_square(shades, view) for view in views])
-    lengths = np.linalg.norm(squares, axis=1, keepdims=True)
-    tiny = squares / np.maximum(lengths, 1e-6)
-    says_something = min(height, width) >= _SMALLEST and _detail(squares[-2]) >= _PLAIN
-    return Sketch(shades, small, views, tiny, says_something)
+    return np.asarray(cv2.resize(pixels, size, interpolation=how), np.uint8)
+
+
+def _shades(small: Pixels) -> Bytes:
+    red, green, blue = cv2.split(small)
+    brightest = cv2.max(cv2.max(red, green), blue)  # NumPy's takes twenty times as long
+    return np.asarray(cv2.merge([cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), brightest]), np.uint8)
 
 
 def _content(small: Pixels) -> Box:
@@ -187,10 +239,14 @@ def _slices(box: Box) -> tuple[slice, slice]:
     return slice(top, top + height), slice(left, left + width)
 
 
-def _square(shades: Shades, view: Box) -> Floats:
-    """(2, 1024): both shades of a view stretched to a square, their means taken off."""
-    squares = cv2.resize(shades[_slices(view)], (TINY, TINY), interpolation=cv2.INTER_AREA)
-    rows = np.asarray(squares, np.float32).reshape(-1, 2).T
+def _square(shades: Bytes, view: Box) -> Bytes:
+    """(2, 1024): both shades of a view stretched to a square."""
+    square = cv2.resize(shades[_slices(view)], (TINY, TINY), interpolation=cv2.INTER_AREA)
+    return np.asarray(square, np.uint8).reshape(-1, 2).T
+
+
+def _centred(squares: Bytes) -> Floats:
+    rows = squares.astype(np.float32)
     return np.asarray(rows - rows.mean(axis=1, keepdims=True), np.float32)
 
 
@@ -227,7 +283,7 @@ def _orb() -> cv2.ORB:
     )
 
 
-def soft(shades: Shades, scale: float) -> Floats:
+def soft(shades: Bytes, scale: float) -> Floats:
     """Shrunk and blurred."""
     height, width = shades.shape[:2]
     size = (max(1, round(width * scale)), max(1, round(height * scale)))

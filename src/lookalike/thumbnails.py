@@ -1,4 +1,5 @@
-"""What saves time and may be lost: small JPEGs of pictures, and the copies left out of an index.
+"""What saves time and may be lost: small JPEGs of pictures, sketches of these, and the copies left
+out of an index.
 
 It is one SQLite file rather than a file a thumbnail: small blobs are read and written faster there
 (https://sqlite.org/fasterthanfs.html), and a million small files are a burden to every backup.
@@ -15,14 +16,29 @@ import sqlite3
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from itertools import islice
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import NamedTuple, Self, TypeVar
 
 import platformdirs
+
+from lookalike.cachefile import (
+    PAGE,
+    STEP,
+    NotOurs,
+    Useless,
+    among,
+    bytes_used,
+    code,
+    connected,
+    files,
+    make_room,
+    number,
+    sound,
+    transaction,
+    write,
+)
 
 LIMIT = 10 * 10**9
 """Bytes: room for the thumbnails of about 600,000 pictures."""
@@ -30,43 +46,10 @@ LIMIT = 10 * 10**9
 RESERVE = 2**30
 """Free bytes that must remain on the disk: the index comes first, which needs room to be sound."""
 
-VERSION = 1
-"""Of the tables and of what is in them: another way to make thumbnails is another version, and a
-file of another version is made anew."""
-
-APPLICATION = 0x6C6F6F6B
-"""Marks the file as ours ("look")."""
-
-PAGE = 4096
-"""Bytes. With pages of 16 KiB the same thumbnails take 12 % more."""
-
-JOURNAL = 2500
-"""Pages that the write-ahead log gathers: 10 MB. With SQLite's 1,000 a put takes half as long
-again, for each time the log is written back the disk must be waited for."""
-
 GRAIN = 3600
 """Seconds: last use is known to the hour, so that most reads write nothing."""
 
-STEP = 500
-"""Keys in one statement, and thumbnails that go in one."""
-
 _T = TypeVar("_T")
-
-_TABLES = (
-    "CREATE TABLE thumbnail (key TEXT PRIMARY KEY, used INTEGER NOT NULL, crc INTEGER NOT NULL, "
-    "jpeg BLOB NOT NULL)",
-    "CREATE INDEX thumbnail_used ON thumbnail (used)",
-    "CREATE TABLE skipped (uri TEXT PRIMARY KEY, etag TEXT NOT NULL, of TEXT NOT NULL, "
-    "verdict TEXT NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE bound (bytes INTEGER NOT NULL)",
-    f"PRAGMA application_id = {APPLICATION}",
-    f"PRAGMA user_version = {VERSION}",
-)
-
-_OLDEST = (
-    "DELETE FROM thumbnail WHERE rowid IN "
-    "(SELECT rowid FROM thumbnail ORDER BY used, rowid LIMIT ?)"
-)
 
 
 def cache_file(index: str) -> Path:
@@ -95,16 +78,8 @@ class Skipped(NamedTuple):
     verdict: str
 
 
-class _NotOurs(Exception):
-    """Somebody else's file, or one of which nothing can be told."""
-
-
-class _Useless(Exception):
-    """A file of ours that is damaged, or that another version wrote."""
-
-
 class Cache:
-    """Thumbnails by the sha256 of their picture's file, and skipped images by their URI.
+    """Thumbnails and sketches by the sha256 of their picture's file, skipped images by their URI.
 
     Any number of threads and processes on one machine may use the same file. Killed at any moment
     it stays whole. No method raises for what is wrong with the file.
@@ -113,7 +88,8 @@ class Cache:
         path: of the file.
         limit: bytes that the file may take. To make room, the thumbnails that were not used for
             the longest time go: by the hour of their last use, and within it in the order in
-            which they came. 0 keeps none. The few hundred bytes of a skipped image never go.
+            which they came, all sketches before them. 0 keeps none. The few hundred bytes of a
+            skipped image never go.
         problem: what last went wrong with the file, as a sentence; None as long as nothing did.
     """
 
@@ -148,12 +124,13 @@ class Cache:
 
         def put(db: sqlite3.Connection) -> None:
             self._require_space()
-            with _transaction(db):
+            with transaction(db):
                 self._write_used(db)
                 for key, jpeg in thumbnails.items():
-                    if _make_room(db, self.limit - len(jpeg) - PAGE):
+                    if make_room(db, self.limit - len(jpeg) - PAGE):
                         db.execute(
-                            "INSERT OR REPLACE INTO thumbnail VALUES (?, ?, ?, ?)",
+                            "INSERT INTO thumbnail VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE "
+                            "SET used = excluded.used, crc = excluded.crc, jpeg = excluded.jpeg",
                             (key, _now(), zlib.crc32(jpeg), jpeg),
                         )
 
@@ -162,7 +139,7 @@ class Cache:
     def forget(self, keys: Iterable[str]) -> None:
         """Drops thumbnails; unknown keys are no error."""
         rows = [(key,) for key in keys]
-        self._attempt(lambda db: _write(db, "DELETE FROM thumbnail WHERE key = ?", rows), None)
+        self._attempt(lambda db: write(db, "DELETE FROM thumbnail WHERE key = ?", rows), None)
 
     def __len__(self) -> int:
         """How many thumbnails there are."""
@@ -172,13 +149,46 @@ class Cache:
 
         return self._attempt(count, 0)
 
+    # --- sketches ---------------------------------------------------------------------------
+
+    def sketches_many(self, keys: Iterable[str]) -> dict[str, bytes]:
+        """The sketches that are kept of thumbnails as they are now, by key."""
+
+        def read(db: sqlite3.Connection) -> dict[str, bytes]:
+            rows = among(
+                db,
+                "SELECT key, sketch.crc, bytes FROM thumbnail JOIN sketch ON id = thumbnail.rowid "
+                "AND of = thumbnail.crc WHERE key IN",
+                keys,
+            )
+            return {key: sketch for key, crc, sketch in rows if zlib.crc32(sketch) == crc}
+
+        return self._attempt(read, {})
+
+    def put_sketches(self, sketches: Mapping[str, bytes]) -> None:
+        """Keeps sketches of thumbnails that are there, as long as there is room besides those."""
+
+        def put(db: sqlite3.Connection) -> None:
+            self._require_space()
+            with transaction(db):
+                for key, sketch in sketches.items():
+                    if bytes_used(db) + len(sketch) + PAGE > self.limit:
+                        break
+                    db.execute(
+                        "INSERT OR REPLACE INTO sketch SELECT rowid, crc, ?, ? FROM thumbnail "
+                        "WHERE key = ?",
+                        (zlib.crc32(sketch), sketch, key),
+                    )
+
+        self._attempt(put, None)
+
     # --- what ingest left out ---------------------------------------------------------------
 
     def skipped_many(self, uris: Iterable[str]) -> dict[str, Skipped]:
         """Those of some images that were skipped, by URI."""
 
         def read(db: sqlite3.Connection) -> dict[str, Skipped]:
-            rows = _among(db, "SELECT uri, etag, of, verdict FROM skipped WHERE uri IN", uris)
+            rows = among(db, "SELECT uri, etag, of, verdict FROM skipped WHERE uri IN", uris)
             return {uri: Skipped(*row) for uri, *row in rows}
 
         return self._attempt(read, {})
@@ -189,21 +199,21 @@ class Cache:
 
         def put(db: sqlite3.Connection) -> None:
             self._require_space()
-            _write(db, "INSERT OR REPLACE INTO skipped VALUES (?, ?, ?, ?)", rows)
+            write(db, "INSERT OR REPLACE INTO skipped VALUES (?, ?, ?, ?)", rows)
 
         self._attempt(put, None, make=True)
 
     def unskip(self, uris: Iterable[str]) -> None:
         """Forgets that images were skipped; unknown URIs are no error."""
         rows = [(uri,) for uri in uris]
-        self._attempt(lambda db: _write(db, "DELETE FROM skipped WHERE uri = ?", rows), None)
+        self._attempt(lambda db: write(db, "DELETE FROM skipped WHERE uri = ?", rows), None)
 
     # --- the file ---------------------------------------------------------------------------
 
     @property
     def bytes_on_disk(self) -> int:
         """What the file and its write-ahead log take."""
-        return sum(file.stat().st_size for file in _files(self.path) if file.exists())
+        return sum(file.stat().st_size for file in files(self.path) if file.exists())
 
     def close(self) -> None:
         """Lets go of the file. Doing it again is harmless; afterwards there is nothing in here."""
@@ -245,7 +255,7 @@ class Cache:
             except sqlite3.ProgrammingError:  # our own mistake
                 raise
             except (sqlite3.DatabaseError, OSError) as error:
-                if _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+                if code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
                     self._start_over(error)
                 else:
                     self._complain(error)
@@ -255,10 +265,10 @@ class Cache:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                self._take(_connected(self.path))
-            except _NotOurs:
+                self._take(connected(self.path))
+            except NotOurs:
                 self._set_aside()
-            except _Useless as error:
+            except Useless as error:
                 self._start_over(error)
         except (sqlite3.DatabaseError, OSError) as error:
             self._complain(error)
@@ -266,12 +276,12 @@ class Cache:
     def _take(self, db: sqlite3.Connection) -> None:
         """Goes on with a file, under the limit that was asked for or else its own."""
         self._db = db
-        with _sound():
+        with sound():
             stored = db.execute("SELECT bytes FROM bound").fetchone()
             if stored is not None and self._asked is None:
                 self.limit = stored[0]
             elif stored != (self.limit,):
-                with _transaction(db):
+                with transaction(db):
                     db.execute("DELETE FROM bound")
                     db.execute("INSERT INTO bound VALUES (?)", (self.limit,))
             if self._asked is not None:
@@ -281,10 +291,10 @@ class Cache:
         """Replaces a file of ours."""
         self._disconnect()
         try:
-            for file in _files(self.path):
+            for file in files(self.path):
                 file.unlink(missing_ok=True)
-            self._take(_connected(self.path))
-        except (sqlite3.DatabaseError, OSError, _NotOurs, _Useless) as again:
+            self._take(connected(self.path))
+        except (sqlite3.DatabaseError, OSError, NotOurs, Useless) as again:
             self._complain(again)
         else:
             self.problem = (
@@ -302,10 +312,10 @@ class Cache:
                 "away."
             )
             return
-        for file, renamed in zip(_files(self.path), _files(aside), strict=True):
+        for file, renamed in zip(files(self.path), files(aside), strict=True):
             if file.exists():
                 file.rename(renamed)
-        self._take(_connected(self.path))
+        self._take(connected(self.path))
         self.problem = (
             f"{self.path} held no thumbnails, or was damaged beyond recognition, and is now "
             f"{aside}: remove it if nobody needs it."
@@ -330,7 +340,7 @@ class Cache:
     def _read(self, db: sqlite3.Connection, keys: Iterable[str]) -> dict[str, bytes]:
         now = _now()
         found: dict[str, bytes] = {}
-        for key, used, crc, jpeg in _among(
+        for key, used, crc, jpeg in among(
             db, "SELECT key, used, crc, jpeg FROM thumbnail WHERE key IN", keys
         ):
             if zlib.crc32(jpeg) != crc:  # SQLite itself would not notice
@@ -339,7 +349,7 @@ class Cache:
             if used != now:
                 self._used.add(key)
         if len(self._used) >= STEP:
-            with _transaction(db):
+            with transaction(db):
                 self._write_used(db)
         return found
 
@@ -349,108 +359,11 @@ class Cache:
 
     def _shrink(self, db: sqlite3.Connection) -> None:
         """Brings the file down to the limit."""
-        _make_room(db, self.limit)
+        make_room(db, self.limit)
         # Otherwise free pages are used again. In small steps this would take five times as long.
-        if _number(db, "page_count") * PAGE > self.limit and _number(db, "freelist_count"):
+        if number(db, "page_count") * PAGE > self.limit and number(db, "freelist_count"):
             db.execute("VACUUM")
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-
-
-def _connected(path: Path) -> sqlite3.Connection:
-    """A connection to the file, which is made if there is none.
-
-    Raises:
-        sqlite3.DatabaseError: it cannot be opened.
-        _NotOurs, _Useless: it holds something else.
-    """
-    db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
-    try:
-        with _sound():
-            db.execute(f"PRAGMA page_size = {PAGE}")
-            if not _is_empty(db):  # a file that is not ours must stay as it is
-                if _number(db, "application_id") != APPLICATION:
-                    raise _NotOurs
-                if _number(db, "user_version") != VERSION:
-                    raise _Useless("another version of lookalike wrote them")
-            db.execute("PRAGMA journal_mode = WAL")
-            # Waiting for the disk would take two thirds of the time. Killed, it stays whole all
-            # the same; what a power cut may damage is noticed and made again.
-            db.execute("PRAGMA synchronous = OFF")
-            db.execute(f"PRAGMA wal_autocheckpoint = {JOURNAL}")
-            db.execute(f"PRAGMA journal_size_limit = {2 * JOURNAL * PAGE}")
-            with _transaction(db):
-                if _is_empty(db):
-                    for statement in _TABLES:
-                        db.execute(statement)
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-@contextmanager
-def _sound() -> Iterator[None]:
-    """What SQLite says of damaged files, told from what else it says."""
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        if _code(error) == sqlite3.SQLITE_NOTADB:
-            raise _NotOurs from error
-        if _code(error) == sqlite3.SQLITE_CORRUPT:
-            raise _Useless(error) from error
-        raise
-
-
-def _files(path: Path) -> list[Path]:
-    """What SQLite makes of a file: itself, its write-ahead log, the index of that."""
-    return [path.with_name(path.name + end) for end in ("", "-wal", "-shm")]
-
-
-@contextmanager
-def _transaction(db: sqlite3.Connection) -> Iterator[None]:
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        db.execute("COMMIT")
-    finally:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-
-
-def _write(db: sqlite3.Connection, statement: str, rows: Iterable[tuple[str, ...]]) -> None:
-    with _transaction(db):
-        db.executemany(statement, rows)
-
-
-def _among(db: sqlite3.Connection, select: str, keys: Iterable[str]) -> Iterator[tuple[Any, ...]]:
-    remaining = iter(keys)
-    while part := list(islice(remaining, STEP)):
-        yield from db.execute(f"{select} ({', '.join('?' * len(part))})", part).fetchall()
-
-
-def _make_room(db: sqlite3.Connection, limit: int) -> bool:
-    """Drops the oldest until the rest takes no more than the limit; False if nothing is left."""
-    while True:
-        # Free pages are used again, and so do not count.
-        used = (_number(db, "page_count") - _number(db, "freelist_count")) * PAGE
-        if used <= limit:
-            return True
-        some = min(STEP, 8 + (used - limit) // 2**16)
-        if not db.execute(_OLDEST, (some,)).rowcount:
-            return False
-
-
-def _is_empty(db: sqlite3.Connection) -> bool:
-    return not db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
-
-
-def _number(db: sqlite3.Connection, pragma: str) -> int:
-    return int(db.execute(f"PRAGMA {pragma}").fetchone()[0])
-
-
-def _code(error: BaseException) -> int:
-    """SQLite's primary result code, https://sqlite.org/rescode.html; 0 of any other error."""
-    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
 def _now() -> int:

@@ -15,6 +15,7 @@ from qdrant_client import QdrantClient
 
 from lookalike.engines import ServerOptions
 from lookalike.engines.edge import EdgeEngine
+from lookalike.engines.hosted import HostedEngine
 from lookalike.engines.server import ServerEngine
 from lookalike.errors import EngineError
 from lookalike.protocols import Engine
@@ -44,6 +45,11 @@ URL = os.environ.get("QDRANT_URL")
 
 def edge(folder: Path) -> AbstractContextManager[Engine]:
     return closing(EdgeEngine(folder))
+
+
+def hosted(folder: Path) -> AbstractContextManager[Engine]:
+    """The same in a process of its own."""
+    return closing(HostedEngine(folder))
 
 
 def in_memory(_: Path) -> AbstractContextManager[Engine]:
@@ -84,6 +90,7 @@ def on_server(_: Path) -> Iterator[Engine]:
 
 ENGINES: dict[str, Callable[[Path], AbstractContextManager[Engine]]] = {
     "edge": edge,
+    "hosted": hosted,
     "server-in-memory": in_memory,
     "server-over-rest": over_rest,
     "server-over-grpc": over_grpc,

@@ -7,7 +7,16 @@ from typing import NoReturn
 
 import click
 
-from lookalike.cli import demo, duplicates, indexing, inspecting, moving, planning, searching
+from lookalike.cli import (
+    demo,
+    duplicates,
+    indexing,
+    inspecting,
+    moving,
+    planning,
+    searching,
+    serving,
+)
 from lookalike.cli.output import INTERRUPTED, fail
 from lookalike.errors import InputError, LookalikeError
 
@@ -41,6 +50,7 @@ for command in (
     moving.backup,
     moving.restore,
     planning.plan_command,
+    serving.serve,
     demo.demo,
 ):
     cli.add_command(command)

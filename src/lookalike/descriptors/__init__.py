@@ -21,7 +21,7 @@ from lookalike.errors import ModelError
 from lookalike.protocols import Descriptor
 
 BUILT_IN = "layout"
-"""What serves `semantic` where no weights can be had."""
+"""What serves `semantic` where no weights can be had; `built-in` asks for it, too."""
 
 ALWAYS = ("color", "texture", "phash")
 """What every index has beside its semantic vector."""
@@ -37,7 +37,7 @@ class ModelChoice:
     """Which model serves `semantic`, and where its weights are.
 
     Attributes:
-        model: `clip`, the name of a built-in descriptor, or a FastEmbed model's.
+        model: `clip`, `built-in`, the name of a descriptor here, or a FastEmbed model's.
         model_dir: folder of the weights, or None for the cache and the hub.
         cache_dir: where downloaded weights are kept.
         hub: address of the model hub, or None where the network must not be used.
@@ -50,8 +50,9 @@ class ModelChoice:
 
 
 def names() -> list[str]:
-    """Every descriptor that needs no weights: ours and those of entry points."""
-    own = [module.name for module in pkgutil.iter_modules(__path__) if module.name[0] != "_"]
+    """Every descriptor that needs nothing downloaded: ours and those of entry points."""
+    modules = [module.name for module in pkgutil.iter_modules(__path__) if module.name[0] != "_"]
+    own = [name.replace("_", "-") for name in modules]
     others = [entry.name for entry in entry_points(group=_GROUP)]
     return sorted({*own, *others} - {"clip"})
 
@@ -60,14 +61,14 @@ def load(name: str) -> Descriptor:
     """The descriptor of this name.
 
     Raises:
-        ModelError: there is none.
+        ModelError: there is none, or its file in the package is damaged.
     """
     for entry in entry_points(group=_GROUP, name=name):
         descriptor: Descriptor = entry.load()()
         return descriptor
     if name not in names():
         raise ModelError(f"There is no descriptor {name!r}; there are {', '.join(names())}.")
-    module = importlib.import_module(f"{__name__}.{name}")
+    module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
     (found,) = (
         thing
         for thing in vars(module).values()
@@ -81,6 +82,8 @@ def load(name: str) -> Descriptor:
 
 def full_name(model: str) -> str:
     """The name that an index records for a model that was asked for, in lower case."""
+    if model == "built-in":
+        return BUILT_IN
     if model != "clip":
         return model.lower()
     from lookalike.descriptors import clip  # FastEmbed takes half a second to import
@@ -99,11 +102,12 @@ def load_semantic(choice: ModelChoice) -> Descriptor:
     Raises:
         ModelError: the name is unknown, or the weights cannot be had.
     """
-    if choice.model in names():
-        return load(choice.model)
+    name = BUILT_IN if choice.model == "built-in" else choice.model
+    if name in names():
+        return load(name)
     from lookalike.descriptors import clip
 
-    model = clip.DEFAULT if choice.model in (None, "clip") else choice.model
+    model = clip.DEFAULT if name in (None, "clip") else name
     return clip.load_clip(
         model, choice.model_dir, choice.cache_dir, download=choice.hub is not None
     )
@@ -132,7 +136,7 @@ def choose_semantic(choice: ModelChoice) -> tuple[Descriptor, str | None]:
     else:
         reason = "CLIP's weights are not on this machine and the model hub cannot be reached."
     return load(BUILT_IN), (
-        f"{reason} Using the built-in `{BUILT_IN}`, which knows shapes and no words; for CLIP, "
+        f"{reason} Using the built-in `{BUILT_IN}`, which knows no words; for CLIP, "
         "index into a new folder with `--model clip` once there is a network, or with "
         "`--model-dir DIR`."
     )

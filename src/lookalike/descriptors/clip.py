@@ -114,7 +114,7 @@ def check_name(model: str) -> None:
     known = [str(entry["model"]) for entry in ImageEmbedding.list_supported_models()]
     if model.lower() not in (name.lower() for name in known):
         raise ModelError(
-            f"There is no image model {model!r}: use `clip`, `layout`, or one of FastEmbed's: "
+            f"There is no image model {model!r}: use `clip`, `built-in`, or one of FastEmbed's: "
             f"{', '.join(known)}."
         )
 
@@ -207,5 +207,5 @@ def _cannot_load(model: str, source: dict[str, Any], error: Exception) -> str:
         return f"The model in {os.fspath(folder)} cannot be loaded as {model}: {reason}"
     return (
         f"The weights of {model} cannot be had ({reason}): connect to the network once, or name "
-        "a folder that holds them with --model-dir, or use --model layout."
+        "a folder that holds them with --model-dir, or use --model built-in."
     )

@@ -1,7 +1,7 @@
 """The embedded engine: Qdrant Edge in this process, one folder an index, one process a folder.
 
-The folder holds `manifest.json`, `shard/` (the engine's own files) and, while it is open,
-`owner.json`, which names the process that holds it.
+The folder holds `manifest.json`, `shard/` (the engine's own files; see `_generations`) and, while
+it is open, `owner.json`, which names the process that holds it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import qdrant_edge as qe
 
-from lookalike.engines import UNIQUE_FIELDS, check_vectors
+from lookalike.engines import UNIQUE_FIELDS, _generations, check_vectors
 from lookalike.engines._edge_filter import to_edge
 from lookalike.engines._rows import EXPLORED, oversampling, scored, stored, vectors_wanted
 from lookalike.errors import DiskFull, EngineError, IndexDamaged, IndexLocked
@@ -62,13 +62,23 @@ class EdgeEngine:
     Args:
         path: the index's folder; it need not exist yet.
         reserve: free bytes that must remain before a write.
+        generation: name of the shard's folder, where its holder knows better than the pointer.
+        owner: who is said to hold the index, as `this_process` tells it; by default this process.
     """
 
-    def __init__(self, path: str | Path, *, reserve: int = RESERVE) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        reserve: int = RESERVE,
+        generation: str | None = None,
+        owner: Mapping[str, Any] | None = None,
+    ) -> None:
         self.path = Path(path)
         self.reserve = reserve
+        self.generation = generation
+        self._holder = owner or this_process()
         self._shard: qe.EdgeShard | None = None
-        self._specs: dict[str, VectorSpec] = {}
 
     # --- the folder -------------------------------------------------------------------------
 
@@ -96,7 +106,7 @@ class EdgeEngine:
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
-        self._require_space(0)
+        self.require_space(0)
         draft = self.path / "manifest.json.new"
         with draft.open("w", encoding="utf-8") as file:
             json.dump(manifest, file, indent=1, ensure_ascii=False)
@@ -105,11 +115,9 @@ class EdgeEngine:
         draft.replace(self.path / "manifest.json")
 
     def create(self, vectors: Sequence[VectorSpec]) -> None:
-        shard, draft = self.path / "shard", self.path / "shard.new"
+        shard, draft = _generations.current(self.path), self.path / "shard.new"
         if shard.exists():  # from a creation that was cut off before it wrote the manifest
-            with _translated(self.path):
-                qe.EdgeShard.load(str(shard)).close()  # raises where another process is at it
-            shutil.rmtree(shard)
+            self._load(shard).close()  # raises where another process is at it
         shutil.rmtree(draft, ignore_errors=True)
         try:
             draft.mkdir(parents=True)
@@ -117,16 +125,18 @@ class EdgeEngine:
             raise EngineError(
                 f"The index folder {self.path} cannot be made ({error.strerror}): name another."
             ) from error
-        self._require_space(0)
+        self.require_space(0)
+        _generations.forget(self.path)
+        shard = _generations.current(self.path)
         config = qe.EdgeConfig(
             vectors={spec.name: _params(spec) for spec in vectors},
             hnsw_config=qe.HnswIndexConfig(m=16, ef_construct=128, full_scan_threshold=10_000),
         )
         # Made under another name, so that a shard is whole as soon as it is there.
-        with _translated(self.path):
+        with self._translated():
             qe.EdgeShard.create(str(draft), config).close()
             draft.rename(shard)
-            self._hold(qe.EdgeShard.load(str(shard)))
+        self._hold(self._load(shard))
 
     # --- writing ----------------------------------------------------------------------------
 
@@ -140,7 +150,7 @@ class EdgeEngine:
             return
         check_vectors(points)
         size = sum(vector.nbytes for point in points for vector in point.vectors.values())
-        self._require_space(4 * size)
+        self.require_space(4 * size)
         self._update(
             qe.UpdateOperation.upsert_points(
                 [
@@ -159,7 +169,7 @@ class EdgeEngine:
             self._update(qe.UpdateOperation.delete_points([point_id(id) for id in ids]))
 
     def set_payload(self, id: str, fields: Payload) -> None:
-        self._require_space(0)
+        self.require_space(0)
         own = fields.get("image", {})
         users = {name: value for name, value in fields.items() if name != "image"}
         point: list[qe.PointId] = [point_id(id)]
@@ -177,7 +187,7 @@ class EdgeEngine:
     def retrieve(
         self, ids: Sequence[str], *, payload: bool = True, vectors: Sequence[str] = ()
     ) -> list[Point]:
-        with _translated(self.path):
+        with self._translated():
             records = self.shard.retrieve(
                 [point_id(id) for id in ids], payload or _ID_ALONE, list(vectors) or False
             )
@@ -207,7 +217,7 @@ class EdgeEngine:
         ]
 
     def _query(self, requests: list[qe.QueryRequest]) -> list[list[qe.ScoredPoint]]:
-        with _translated(self.path):
+        with self._translated():
             return self.shard.query_batch(qe.QueryBatchRequest(requests))
 
     def scroll(
@@ -218,31 +228,43 @@ class EdgeEngine:
         vectors: Sequence[str] = (),
         batch: int = 1000,
     ) -> Iterator[list[Point]]:
-        offset: Any = None
+        offset: qe.PointId | None = None
         while True:
-            request = qe.ScrollRequest(
-                offset=offset,
-                limit=batch,
-                filter=to_edge(filter),
-                with_payload=payload or _ID_ALONE,
-                with_vector=list(vectors) or False,
-            )
-            with _translated(self.path):
-                records, offset = self.shard.scroll(request)
-            if records:
-                yield [stored(record) for record in records]
+            points, offset = self.page(offset, filter, payload, vectors, batch)
+            if points:
+                yield points
             if offset is None:
                 return
 
+    def page(
+        self,
+        offset: qe.PointId | None,
+        filter: Filter | None,
+        payload: bool,
+        vectors: Sequence[str],
+        limit: int,
+    ) -> tuple[list[Point], qe.PointId | None]:
+        """One batch of a scroll, and where the next begins; None: there is no more."""
+        request = qe.ScrollRequest(
+            offset=offset,
+            limit=limit,
+            filter=to_edge(filter),
+            with_payload=payload or _ID_ALONE,
+            with_vector=list(vectors) or False,
+        )
+        with self._translated():
+            records, offset = self.shard.scroll(request)
+        return [stored(record) for record in records], offset
+
     def count(self, filter: Filter | None = None) -> int:
-        with _translated(self.path):
+        with self._translated():
             return self.shard.count(qe.CountRequest(filter=to_edge(filter), exact=True))
 
     def facet(
         self, path: str, filter: Filter | None = None, limit: int = 100
     ) -> list[tuple[str | int | bool, int]]:
         request = qe.FacetRequest(path, limit=limit, exact=True, filter=to_edge(filter))
-        with _translated(self.path):
+        with self._translated():
             hits = self.shard.facet(request)
         # The index remembers values that no point has any more.
         return [(hit.value, hit.count) for hit in hits if hit.count]
@@ -258,7 +280,7 @@ class EdgeEngine:
                 with_payload=qe.PayloadSelector.Include([path]),
                 order_by=qe.OrderBy(path, direction),
             )
-            with _translated(self.path):
+            with self._translated():
                 records, _ = self.shard.scroll(request)
             if not records:
                 return None
@@ -275,25 +297,25 @@ class EdgeEngine:
 
     def optimize(self) -> None:
         # The optimizer writes new segments before it drops the old ones.
-        self._require_space(_bytes_on_disk(self.path))
-        with _translated(self.path):
+        self.require_space(bytes_on_disk(self.path))
+        with self._translated():
             self.shard.optimize()
             self.shard.flush()
 
     def info(self) -> Mapping[str, Any]:
-        with _translated(self.path):
+        with self._translated():
             info = self.shard.info()
         return {
             "points": info.points_count,
             "indexed_vectors": info.indexed_vectors_count,
-            "bytes_on_disk": _bytes_on_disk(self.path),
+            "bytes_on_disk": bytes_on_disk(self.path),
             "engine": "qdrant-edge",
         }
 
     def close(self) -> None:
         if self._shard is not None:
             shard, self._shard = self._shard, None
-            with _translated(self.path):
+            with self._translated():
                 shard.flush()
                 shard.close()
             (self.path / "owner.json").unlink(missing_ok=True)
@@ -304,28 +326,58 @@ class EdgeEngine:
     def shard(self) -> qe.EdgeShard:
         """The shard, loaded at its first use."""
         if self._shard is None:
-            shard = self.path / "shard"
-            if not shard.is_dir():
-                raise IndexDamaged(
-                    f"{self.path} has a manifest and no shard: restore the folder from a backup, "
-                    "or delete it and index again."
-                )
-            self._require_space(0)  # loading allocates too
-            with _translated(self.path):
-                self._hold(qe.EdgeShard.load(str(shard)))
+            self.require_space(0)  # loading allocates too
+            if self.generation:
+                self._hold(self._load(self.shard_folder))
+            else:
+                self._hold(self._load_current())
+                _generations.tidy(self.path, self.shard_folder)
         assert self._shard is not None  # noqa: S101 -- for the type checker
         return self._shard
 
+    @property
+    def shard_folder(self) -> Path:
+        """Where the shard is, or would be."""
+        if self.generation:
+            return self.path / self.generation
+        return _generations.current(self.path)
+
+    def _load_current(self) -> qe.EdgeShard:
+        folder = self.shard_folder
+        try:
+            shard = self._load(folder)
+        except EngineError:
+            if folder == self.shard_folder:
+                raise
+        else:
+            if folder == self.shard_folder:
+                return shard
+            shard.close()
+        return self._load_current()  # its holder has switched to another in between
+
+    def _load(self, folder: Path) -> qe.EdgeShard:
+        if not folder.is_dir():
+            raise IndexDamaged(
+                f"{self.path} has a manifest and no shard: restore the folder from a backup, "
+                "or delete it and index again."
+            )
+        with self._translated():
+            return qe.EdgeShard.load(str(folder))
+
     def _hold(self, shard: qe.EdgeShard) -> None:
         self._shard = shard
-        owner = {"pid": os.getpid(), "command": " ".join(sys.argv)[:200]}
-        (self.path / "owner.json").write_text(json.dumps(owner), encoding="utf-8")
+        (self.path / "owner.json").write_text(json.dumps(self._holder), encoding="utf-8")
 
     def _update(self, operation: qe.UpdateOperation) -> None:
-        with _translated(self.path):
+        with self._translated():
             self.shard.update(operation)
 
-    def _require_space(self, needed: int) -> None:
+    def require_space(self, needed: int) -> None:
+        """Refuses what would leave less than the reserve.
+
+        Raises:
+            DiskFull: and nothing was written.
+        """
         free = shutil.disk_usage(self.path).free
         if free < self.reserve + needed:
             missing = (self.reserve + needed - free) // 2**20 + 1
@@ -333,6 +385,39 @@ class EdgeEngine:
                 f"The disk that holds {self.path} has {free // 2**20} MiB left; free at least "
                 f"{missing} MiB more and run the same command again: nothing was lost."
             )
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Turns the engine's bare exceptions into ours."""
+        try:
+            yield
+        except EngineError:
+            raise
+        except Exception as error:
+            message = str(error)
+            if "WAL" in message and "WouldBlock" in message:
+                raise IndexLocked(f"The index {self.path} is in use by {self._owner()}.") from error
+            if "No space left" in message:
+                raise DiskFull(
+                    f"The disk that holds {self.path} is full; free some space and run the same "
+                    "command again."
+                ) from error
+            raise EngineError(f"The index {self.path} answered: {message}") from error
+
+    def _owner(self) -> str:
+        try:
+            owner = json.loads((self.path / "owner.json").read_text(encoding="utf-8"))
+            pid, command = int(owner["pid"]), str(owner["command"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return "another process; wait until it ends"
+        if pid == self._holder["pid"]:
+            return "this very process, which has opened it already; close the first one"
+        return f"process {pid} ({command}); wait until it ends, or stop it"
+
+
+def this_process() -> dict[str, Any]:
+    """Who we are, for those who find the index in use."""
+    return {"pid": os.getpid(), "command": " ".join(sys.argv)[:200]}
 
 
 def _params(spec: VectorSpec) -> qe.EdgeVectorParams:
@@ -400,7 +485,7 @@ def _quoted(name: str) -> str:
     return f'"{name}"'
 
 
-def _bytes_on_disk(path: Path) -> int:
+def bytes_on_disk(path: Path) -> int:
     """Blocks really taken: the engine's files are sparse."""
     total = 0
     for folder, _, names in os.walk(path):
@@ -408,33 +493,3 @@ def _bytes_on_disk(path: Path) -> int:
             with suppress(FileNotFoundError):  # the optimizer drops segments as we look
                 total += (Path(folder) / name).stat().st_blocks * 512
     return total
-
-
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    """Turns the engine's bare exceptions into ours."""
-    try:
-        yield
-    except EngineError:
-        raise
-    except Exception as error:
-        message = str(error)
-        if "WAL" in message and "WouldBlock" in message:
-            raise IndexLocked(f"The index {path} is in use by {_owner(path)}.") from error
-        if "No space left" in message:
-            raise DiskFull(
-                f"The disk that holds {path} is full; free some space and run the same command "
-                "again."
-            ) from error
-        raise EngineError(f"The index {path} answered: {message}") from error
-
-
-def _owner(path: Path) -> str:
-    try:
-        owner = json.loads((path / "owner.json").read_text(encoding="utf-8"))
-        pid, command = int(owner["pid"]), str(owner["command"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return "another process; wait until it ends"
-    if pid == os.getpid():
-        return "this very process, which has opened it already; close the first one"
-    return f"process {pid} ({command}); wait until it ends, or stop it"

@@ -1,0 +1,191 @@
+"""How long requests wait while the search graph of an embedded index is built.
+
+    python -m benchmarks.build_pause [--points N] [--clients N]
+
+Fills an index with points of the usual layout, opens it as a service does, in a process of its own,
+and has clients search, read and write before and all the while that `optimize` runs. Prints the
+longest time of each kind of request, without and with a build, and ends with code 1 where one took
+longer than 250 ms during it or failed, or where a write is not there afterwards. Times without a
+build tell what the machine itself is good for: on a busy one they are no better.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks._synthetic import SPECS, Points, draw
+from lookalike.engines.edge import EdgeEngine
+from lookalike.engines.hosted import HostedEngine
+from lookalike.types import (
+    Distance,
+    FieldType,
+    Match,
+    Near,
+    Nearest,
+    Point,
+    Query,
+    Range,
+    VectorSpec,
+)
+
+LIMIT_MS = 250.0
+BEFORE_SECONDS = 15.0
+CATEGORIES = 50
+HASH = VectorSpec("phash", None, 64, Distance.MANHATTAN, "uint8", "made", "1")
+FIELDS = {
+    "rank": FieldType.FLOAT,
+    "category": FieldType.KEYWORD,
+    "image.uri": FieldType.KEYWORD,
+}
+
+
+def point(points: Points, i: int, id: str) -> Point:
+    rng = np.random.default_rng(i)
+    vectors = {f"{aspect}-made": one[i] for aspect, one in points.vectors.items()}
+    payload = {
+        "rank": float(points.rank[i]),
+        "category": f"category {i % CATEGORIES}",
+        "image": {"id": id, "uri": f"/photos/{id}.jpg"},
+    }
+    hash = rng.integers(0, 2, 64).astype(np.uint8)
+    return Point(id, {**vectors, "phash": hash}, payload)
+
+
+def fill(folder: Path, points: Points) -> None:
+    engine = EdgeEngine(folder)
+    engine.create([*SPECS, HASH])
+    for path, type in FIELDS.items():
+        engine.create_field_index(path, type)
+    for first in range(0, len(points), 250):
+        some = range(first, min(first + 250, len(points)))
+        engine.upsert([point(points, i, str(i)) for i in some])
+    engine.write_manifest({"schema": 1})
+    engine.close()
+
+
+class Clients:
+    """Threads that ask one thing after the other until they are stopped.
+
+    Attributes:
+        took: milliseconds of every request, and when it began, by kind.
+        failed: what went wrong.
+        written: ids of the points added.
+    """
+
+    def __init__(self, engine: HostedEngine, points: Points, count: int) -> None:
+        self.engine, self.points = engine, points
+        self.took: dict[str, list[tuple[float, float]]] = defaultdict(list)
+        self.failed: list[str] = []
+        self.written: list[str] = []
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._run, args=(n,)) for n in range(count)]
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self, number: int) -> None:
+        rng = np.random.default_rng(number)
+        turn = 0
+        while not self._stop.is_set():
+            i = int(rng.integers(len(self.points)))
+            near = {
+                aspect: Near(f"{aspect}-made", one[i], 1 / len(self.points.vectors))
+                for aspect, one in self.points.vectors.items()
+            }
+            kinds = self._kinds(i, near, f"new-{number}-{turn}")
+            kind = list(kinds)[turn % len(kinds)]
+            before = time.perf_counter()
+            try:
+                kinds[kind]()
+            except Exception as error:
+                self.failed.append(f"{kind}: {error}")
+            elapsed = time.perf_counter() - before
+            self.took[kind].append((1000 * elapsed, before))
+            turn += 1
+            time.sleep(0.02)
+
+    def _kinds(self, i: int, near: dict[str, Near], id: str) -> dict[str, Callable[[], object]]:
+        engine = self.engine
+        semantic = near["semantic"]
+        rare = Range("rank", lt=0.05)
+        one_category = Match("category", (f"category {i % CATEGORIES}",))
+
+        def upsert() -> None:
+            engine.upsert([point(self.points, i, id)])
+            self.written.append(id)
+
+        def blend() -> None:
+            asked = [Nearest(one, None, 200) for one in near.values()]
+            among = list({id for found in engine.nearest(asked) for id, _ in found})
+            engine.query([Query(tuple(near.values()), limit=20, among=among)])
+
+        return {
+            "search": lambda: engine.query([Query((semantic,), limit=20)]),
+            "filtered search": lambda: engine.query([Query((semantic,), rare, limit=20)]),
+            "blend": blend,
+            "retrieve": lambda: engine.retrieve([str(i), str(i // 2)]),
+            "upsert": upsert,
+            "facet": lambda: engine.facet("category"),
+            "filtered facet": lambda: engine.facet("category", rare),
+            "count": lambda: engine.count(one_category),
+        }
+
+
+def row(times: list[float]) -> str:
+    middle, late = np.percentile(times, (50, 99))
+    return f"{len(times):>9} {middle:>8.1f} {late:>7.1f} {max(times):>8.1f}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--points", type=int, default=100_000)
+    parser.add_argument("--clients", type=int, default=4)
+    options = parser.parse_args()
+    points = draw(options.points)
+    with tempfile.TemporaryDirectory() as folder:
+        fill(Path(folder) / "index", points)
+        engine = HostedEngine(Path(folder) / "index")
+        engine.count()
+        clients = Clients(engine, points, options.clients)
+        time.sleep(BEFORE_SECONDS)
+        began = time.perf_counter()
+        engine.optimize()
+        seconds = time.perf_counter() - began
+        time.sleep(3)  # and after the switch
+        clients.stop()
+        there = {one.id for one in engine.retrieve(clients.written)}
+        lost = len(set(clients.written) - there)
+        info = engine.info()
+        engine.close()
+    print(f"{options.points} points, {options.clients} clients, build {seconds:.0f} s, {info}")
+    print(f"{'':<16} {'without a build, ms':>34} {'with one, ms':>34}")
+    head = f"{'requests':>9} {'median':>8} {'99th':>7} {'longest':>8}"
+    print(f"{'':<16}  {head} {head}  at second")
+    longest = 0.0
+    for kind, took in clients.took.items():
+        during = [(most, at) for most, at in took if at + most / 1000 > began]
+        without = [most for most, at in took if at + most / 1000 <= began]
+        most, at = max(during)
+        longest = max(longest, most)
+        print(f"{kind:<16}  {row(without)} {row([one for one, _ in during])}  {at - began:>9.1f}")
+    print(f"longest {longest:.0f} ms, failed {len(clients.failed)}, lost {lost}")
+    for failure in clients.failed[:5]:
+        print(failure)
+    return int(longest > LIMIT_MS or bool(clients.failed) or bool(lost))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

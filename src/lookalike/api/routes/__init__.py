@@ -1,0 +1,1 @@
+"""The calls of the API, one module a topic: each parses, calls the index, and renders."""

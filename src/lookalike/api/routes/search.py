@@ -1,0 +1,130 @@
+"""Searching, and what a search page needs around it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import File, Form, Query, Request, UploadFile
+
+from lookalike import documents
+from lookalike.api import asked
+from lookalike.api.documents import Document
+from lookalike.api.errors import Refused, problem_of
+from lookalike.api.pictures import JPEG, jpeg
+from lookalike.api.schemas import (
+    Batch,
+    BatchAnswer,
+    FacetsAnswer,
+    HistogramAnswer,
+    HitsAnswer,
+    Recommend,
+    Search,
+    Side,
+    Token,
+    UploadAnswer,
+    Where,
+)
+from lookalike.api.security import router
+from lookalike.api.service import Service, Serving
+from lookalike.errors import LookalikeError
+from lookalike.types import Hits
+
+reading = router("search")
+ROUTERS = [reading]
+
+
+@reading.post("/search", response_model=HitsAnswer)
+def search(service: Serving, query: Search) -> Document:
+    """Images like images of the index, kept query images, words, colours, or any blend."""
+    return _hits(service, service.index.search(**asked.keywords(service, query)))
+
+
+@reading.post("/search/upload", response_model=HitsAnswer)
+def search_by_upload(
+    service: Serving,
+    image: Annotated[list[UploadFile], File(description="What to search by.", max_length=16)],
+    query: Annotated[str, Form(description="As for POST /v1/search, as JSON.")] = "{}",
+) -> Document:
+    """The same by images that come with the request, and are not kept."""
+    given = asked.keywords(service, asked.parsed(Search, query, "query"), *asked.bytes_of(image))
+    return _hits(service, service.index.search(**given))
+
+
+@reading.post("/recommend", response_model=HitsAnswer)
+def recommend(service: Serving, query: Recommend) -> Document:
+    """Images like some examples, and unlike others."""
+    return _hits(service, service.index.recommend(**asked.keywords(service, query)))
+
+
+@reading.post("/search/batch", response_model=BatchAnswer)
+def batch(service: Serving, queries: Batch) -> Document:
+    """Many searches and recommendations together; one that fails does not hinder the others."""
+    understood = [_understood(service, query) for query in queries.queries]
+    found = iter(service.index.search_many([one for one in understood if isinstance(one, dict)]))
+    answers = [next(found) if isinstance(one, dict) else one for one in understood]
+    return Document({"answers": [_answered(service, one) for one in answers]})
+
+
+@reading.post("/uploads", status_code=201, response_model=UploadAnswer)
+def upload(service: Serving, image: Annotated[UploadFile, File()]) -> Document:
+    """Keeps a query image for a while, to search by it again."""
+    (data,) = asked.bytes_of([image])
+    shown = service.index.look(data)
+    token = service.queries.put(data)
+    about = {"width": shown.width, "height": shown.height, "format": shown.format}
+    return Document({"upload": token, **about}, 201)
+
+
+@reading.get("/uploads/thumbnail", response_class=JPEG)
+def upload_thumbnail(
+    request: Request, service: Serving, upload: Annotated[Token, Query()], side: Side = 256
+) -> Any:
+    """A kept query image, small."""
+    return jpeg(
+        request,
+        f"{upload}-{side}",
+        lambda: service.index.preview(service.queries.get(upload), side),
+    )
+
+
+@reading.get("/facets", response_model=FacetsAnswer)
+def facets(
+    service: Serving,
+    field: Annotated[str, Query(max_length=1_000)],
+    where: Where | None = None,
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 100,
+) -> Document:
+    """The most frequent values of a field with their counts."""
+    found = service.index.facets(field, where=where, limit=limit)
+    values = [{"value": value, "count": count} for value, count in found]
+    return Document({"field": field, "values": values})
+
+
+@reading.get("/histogram", response_model=HistogramAnswer)
+def histogram(
+    service: Serving,
+    field: Annotated[str, Query(max_length=1_000)],
+    where: Where | None = None,
+    bins: Annotated[int, Query(ge=1, le=1_000)] = 10,
+) -> Document:
+    """How many images lie in each range of a field of numbers or dates."""
+    return Document(documents.of_histogram(service.index.histogram(field, where=where, bins=bins)))
+
+
+def _hits(service: Service, hits: Hits) -> Document:
+    service.metrics.searched(hits)
+    return Document(documents.of_hits(hits))
+
+
+def _understood(service: Service, query: Search | Recommend) -> dict[str, Any] | Exception:
+    try:
+        return asked.keywords(service, query)
+    except (LookalikeError, Refused) as error:
+        return error
+
+
+def _answered(service: Service, answer: Hits | Exception) -> dict[str, Any]:
+    if isinstance(answer, Exception):
+        return {"problem": problem_of(answer)}
+    service.metrics.searched(answer)
+    return documents.of_hits(answer)

@@ -1,0 +1,255 @@
+"""Who may do what: keys, sessions, and where a request may come from."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import secrets
+import threading
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from enum import IntEnum
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Request, Response, Security
+from fastapi.routing import APIRoute
+from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPBearer
+from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from lookalike.api import errors
+from lookalike.api.errors import Forbidden, Unauthorized
+from lookalike.api.service import Options
+
+COOKIE = "lookalike_session"
+SESSION_SECONDS = 12 * 3600
+MOST_SESSIONS = 1_000
+SAFE = {"GET", "HEAD", "OPTIONS"}
+
+
+class Role(IntEnum):
+    """What a caller may do; each may do what those before it may."""
+
+    NOBODY = 0
+    READER = 1
+    WRITER = 2
+
+
+class Gatekeeper:
+    """Knows the keys, and who has shown one of them."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._sessions: dict[str, tuple[Role, float]] = {}
+        self._lock = threading.Lock()
+
+    def role(self, request: HTTPConnection) -> Role:
+        """What the caller may do, by the key in a header or by the cookie of a session."""
+        if self._options.open:
+            return Role.WRITER
+        key = _key(request.headers)
+        return self._known(key) if key else self._session(request.cookies.get(COOKIE, ""))
+
+    def begin(self, role: Role) -> str:
+        """A new session's token."""
+        token = secrets.token_urlsafe(32)
+        with self._lock:
+            now = time.monotonic()
+            lasting = {one: kept for one, kept in self._sessions.items() if kept[1] > now}
+            self._sessions = dict(list(lasting.items())[-(MOST_SESSIONS - 1) :])
+            self._sessions[token] = role, now + SESSION_SECONDS
+        return token
+
+    def end(self, token: str) -> None:
+        with self._lock:
+            self._sessions.pop(token, None)
+
+    def _known(self, key: str) -> Role:
+        """Both keys are compared whatever the first says, so that time tells nothing."""
+        writer = _same(key, self._options.write_key)
+        reader = _same(key, self._options.read_key)
+        return Role.WRITER if writer else Role.READER if reader else Role.NOBODY
+
+    def _session(self, token: str) -> Role:
+        role, until = self._sessions.get(token, (Role.NOBODY, 0.0))
+        return role if until > time.monotonic() else Role.NOBODY
+
+
+def _key(headers: Headers) -> str | None:
+    scheme, _, given = headers.get("authorization", "").partition(" ")
+    return given.strip() if scheme.lower() == "bearer" else headers.get("x-api-key")
+
+
+def _same(given: str, key: str | None) -> bool:
+    # Starlette reads headers as Latin-1, whatever the bytes were.
+    return key is not None and hmac.compare_digest(given.encode("latin-1"), key.encode())
+
+
+# --- routes ---------------------------------------------------------------------------------
+
+
+class ReadRoute(APIRoute):
+    """A route for who holds a key. It is asked for before the body is read."""
+
+    least: ClassVar[Role] = Role.READER
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handler = super().get_route_handler()
+
+        async def guarded(request: Request) -> Response:
+            require(request, self.least)
+            return await handler(request)
+
+        return guarded
+
+
+class WriteRoute(ReadRoute):
+    """A route for who holds the write key."""
+
+    least = Role.WRITER
+
+
+def require(request: Request, least: Role) -> None:
+    """Lets a request go on whose caller may do as much.
+
+    Raises:
+        Unauthorized: the caller is nobody.
+        Forbidden: the caller may only read.
+    """
+    role = request.app.state.gatekeeper.role(request)
+    if role is Role.NOBODY:
+        raise Unauthorized(
+            "This service asks for a key: send it as the header Authorization: Bearer KEY."
+        )
+    if role < least:
+        raise Forbidden("This key may only read: use the write key.")
+
+
+_SCHEMES = [
+    Security(HTTPBearer(auto_error=False, description="A read or write key.")),
+    Security(APIKeyHeader(name="X-API-Key", auto_error=False)),
+    Security(APIKeyCookie(name=COOKIE, auto_error=False, description="POST /v1/session.")),
+]
+"""For the OpenAPI document alone: `ReadRoute` is what asks."""
+
+
+def router(tag: str, *, write: bool = False) -> APIRouter:
+    """Routes under /v1 that want the read key, or the write key."""
+    return APIRouter(
+        prefix="/v1",
+        tags=[tag],
+        dependencies=_SCHEMES,
+        responses=errors.COMMON,
+        route_class=WriteRoute if write else ReadRoute,
+    )
+
+
+# --- where a request comes from -------------------------------------------------------------
+
+
+class Doorkeeper:
+    """Turns away what a foreign web page makes a browser send.
+
+    Without keys the service trusts everyone who reaches it, which a page from elsewhere does
+    where its name is made to point here (DNS rebinding): so only names of this machine are taken.
+    And whatever changes something must not come from a page of another origin.
+    """
+
+    def __init__(self, app: ASGIApp, *, options: Options) -> None:
+        self._app = app
+        self._options = options
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and (refusal := self._refusal(scope)):
+            await errors.answer(refusal)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> Forbidden | None:
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if self._options.open and not is_loopback(_name(host)):
+            return Forbidden(
+                "Without a key this service answers only to localhost: use that name, or start it "
+                "with a key."
+            )
+        origin = headers.get("origin")
+        if scope["method"] in SAFE or origin is None or origin in self._options.cors:
+            return None
+        if urlsplit(origin).netloc.lower() != host.lower():
+            return Forbidden(
+                "A page from elsewhere may not change anything here: start the service with "
+                "--cors and its origin if it shall."
+            )
+        return None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host's name or address is this machine's own, for itself alone."""
+    if host.lower().rstrip(".") == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _name(host: str) -> str:
+    """A Host header without the port."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
+# --- headers --------------------------------------------------------------------------------
+
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(self), geolocation=(), microphone=()",
+}
+_NOTHING = "default-src 'none'; frame-ancestors 'none'"
+"""The policy of what is no page."""
+
+
+def page_policy(scripts: Sequence[str]) -> str:
+    """The content security policy of a page with these inline scripts, as SHA-256 in base64."""
+    hashes = "".join(f" 'sha256-{one}'" for one in scripts)
+    return (
+        f"default-src 'none'; script-src 'self'{hashes}; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' blob: data:; font-src 'self'; connect-src 'self'; media-src blob:; "
+        "manifest-src 'self'; worker-src 'self'; form-action 'self'; base-uri 'none'; "
+        "frame-ancestors 'none'"
+    )
+
+
+class SecurityHeaders:
+    """Adds to every response what keeps browsers from being used against it."""
+
+    def __init__(self, app: ASGIApp, *, options: Options) -> None:
+        self._app = app
+        # Images may be shown by pages of other origins only where these may call at all.
+        policy = "cross-origin" if options.cors else "same-origin"
+        self._headers = {**_HEADERS, "Cross-Origin-Resource-Policy": policy}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                there = {name.lower() for name, _ in message["headers"]}
+                own = {**self._headers, "Content-Security-Policy": _NOTHING}
+                message["headers"] = [
+                    *message["headers"],
+                    *(
+                        (name.lower().encode(), value.encode())
+                        for name, value in own.items()
+                        if name.lower().encode() not in there
+                    ),
+                ]
+            await send(message)
+
+        await self._app(scope, receive, with_headers if scope["type"] == "http" else send)

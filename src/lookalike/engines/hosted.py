@@ -1,0 +1,463 @@
+"""The embedded engine in a process of its own: for a service, which must stay responsive.
+
+Every call of the engine holds the interpreter lock, the one that builds the search graph for
+minutes. Here the engine has an interpreter to itself (`_host`), and the graph is built by another
+process yet, on a copy: the next generation of the index (see `_generations`).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, cast
+
+from lookalike.engines import _generations, check_vectors
+from lookalike.engines._host import pack, receive, send, unpack
+from lookalike.engines.edge import RESERVE, EdgeEngine, bytes_on_disk, this_process
+from lookalike.errors import EngineError
+from lookalike.types import (
+    Candidates,
+    FieldType,
+    Filter,
+    Nearest,
+    Payload,
+    Point,
+    Query,
+    Scored,
+    VectorSpec,
+)
+
+__all__ = ["HostedEngine"]
+
+_AT_ONCE = 64
+"""Points written or copied by one call of the engine: other calls wait no longer than it takes."""
+_READ_AT_ONCE = 256
+"""The same of points that are read."""
+_FEW = 16
+"""Points left to replay at which the switch is made, while other calls wait."""
+_BRAKE = 0.05
+"""Seconds that each write waits before it is made while the last ones are replayed, so that they
+come to an end."""
+
+# As with the decoders: the child imports from where the parent does, and needs no `__main__`.
+_BOOT = """
+import json, os, sys
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+sys.path[:] = json.loads(sys.argv[1])["path"]
+from lookalike.engines._host import main
+main()
+"""
+
+
+class HostedEngine:
+    """See `protocols.Engine`; for any number of threads.
+
+    A call that the child does not outlive (it was killed, the disk filled under it) raises an
+    `EngineError`; the next call starts another child, and nothing acknowledged is lost. Should
+    this process die, its children end by themselves.
+
+    Args:
+        path: the index's folder; it need not exist yet.
+        reserve: free bytes that must remain before a write.
+    """
+
+    def __init__(self, path: str | Path, *, reserve: int = RESERVE) -> None:
+        self.path = Path(path)
+        self._files = EdgeEngine(path, reserve=reserve)  # for files alone: it opens no shard
+        self._turn = _Turn()
+        self._live: _Child | None = None
+        self._build: _Build | None = None
+        self._written = 0  # points, since the last build
+        self._one_build = threading.Lock()
+        self._closing = threading.Lock()
+        self._closed = False
+
+    # --- the folder -------------------------------------------------------------------------
+
+    def read_manifest(self) -> Mapping[str, Any] | None:
+        return self._files.read_manifest()
+
+    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
+        self._files.write_manifest(manifest)
+
+    def create(self, vectors: Sequence[VectorSpec]) -> None:
+        self._call("create", list(vectors))
+
+    # --- writing ----------------------------------------------------------------------------
+
+    def create_field_index(self, path: str, type: FieldType) -> None:
+        self._call("create_field_index", path, type)
+
+    def upsert(self, points: Sequence[Point]) -> None:
+        check_vectors(points)
+        for first in range(0, len(points), _AT_ONCE):
+            some = points[first : first + _AT_ONCE]
+            self._write([point.id for point in some], "upsert", list(some))
+
+    def delete(self, ids: Sequence[str]) -> None:
+        for first in range(0, len(ids), _AT_ONCE):
+            some = list(ids[first : first + _AT_ONCE])
+            self._write(some, "delete", some)
+
+    def set_payload(self, id: str, fields: Payload) -> None:
+        self._write([id], "set_payload", id, dict(fields))
+
+    # --- reading ----------------------------------------------------------------------------
+
+    def retrieve(
+        self, ids: Sequence[str], *, payload: bool = True, vectors: Sequence[str] = ()
+    ) -> list[Point]:
+        return cast(
+            list[Point], self._call("retrieve", list(ids), payload=payload, vectors=list(vectors))
+        )
+
+    def nearest(self, asked: Sequence[Nearest]) -> list[Candidates]:
+        return cast(list[Candidates], self._call("nearest", list(asked)))
+
+    def query(self, queries: Sequence[Query]) -> list[list[Scored]]:
+        return cast(list[list[Scored]], self._call("query", list(queries)))
+
+    def scroll(
+        self,
+        filter: Filter | None = None,
+        *,
+        payload: bool = True,
+        vectors: Sequence[str] = (),
+        batch: int = 1000,
+    ) -> Iterator[list[Point]]:
+        offset, most = None, min(batch, _READ_AT_ONCE)
+        while True:
+            points, offset = self._call("page", offset, filter, payload, list(vectors), most)
+            if points:
+                yield points
+            if offset is None:
+                return
+
+    def count(self, filter: Filter | None = None) -> int:
+        return cast(int, self._call("count", filter))
+
+    def facet(
+        self, path: str, filter: Filter | None = None, limit: int = 100
+    ) -> list[tuple[str | int | bool, int]]:
+        return cast(list[tuple[str | int | bool, int]], self._call("facet", path, filter, limit))
+
+    def bounds(
+        self, path: str, filter: Filter | None = None
+    ) -> tuple[float | str, float | str] | None:
+        return cast("tuple[float | str, float | str] | None", self._call("bounds", path, filter))
+
+    # --- upkeep -----------------------------------------------------------------------------
+
+    def optimize(self) -> None:
+        """Builds the search graph on a copy, while other calls go on, and switches to it.
+
+        A second caller waits for the first and finds nothing left to do.
+        """
+        with self._one_build:
+            written = self._written
+            if self._call("worth_a_build", written):
+                # For the copy, and for the segments with a graph that are written beside its own.
+                self._files.require_space(2 * bytes_on_disk(self._files.shard_folder))
+                self._rebuild()
+                with self._turn:
+                    self._written -= written
+
+    def info(self) -> Mapping[str, Any]:
+        """Also `building`: whether a search graph is being built."""
+        building = self._build is not None
+        return {**cast(dict[str, Any], self._call("info")), "building": building}
+
+    def children(self) -> list[int]:
+        """Ids of the processes that work for this one."""
+        build = self._build
+        children = [self._live, *(build.children if build else ())]
+        return [child.pid for child in children if child is not None and child.runs()]
+
+    def close(self) -> None:
+        """Flushes and lets go; a build under way is broken off. Doing it again is harmless."""
+        with self._closing:
+            self._closed = True
+            if self._build is not None:
+                self._build.stop()
+            with self._one_build, self._turn:
+                child, self._live = self._live, None
+                if child is not None:
+                    child.close()
+
+    # --- inside -----------------------------------------------------------------------------
+
+    def _call(self, method: str, *arguments: Any, **named: Any) -> Any:
+        return self._answered(pack((method, arguments, named)), ())
+
+    def _write(self, ids: Sequence[str], method: str, *arguments: Any) -> None:
+        build = self._build
+        if build is not None and build.braked:
+            time.sleep(_BRAKE)
+        self._answered(pack((method, arguments, {})), ids)
+
+    def _answered(self, message: bytes, written: Sequence[str]) -> Any:
+        with self._turn:
+            child = self._running()
+            self._written += len(written)
+            if self._build is not None:
+                self._build.changed.update(dict.fromkeys(written))
+            reply = child.exchange(message)
+        return _value(reply)
+
+    def _running(self) -> _Child:
+        """The live child, started if there is none."""
+        self._check_open()
+        if self._live is None or not self._live.runs():
+            # While the next generation is built, nobody may clear it away as a leftover.
+            ours = _generations.current(self.path).name if self._build else None
+            self._live = _Child(self._files, ours)
+        return self._live
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise EngineError(f"The index {self.path} has been closed: open it again.")
+
+    def _rebuild(self) -> None:
+        folder = _generations.new(self.path)
+        with self._turn:
+            build = self._build = _Build(self._files, folder)
+        try:
+            self._check_open()  # closing stops the build only if it finds one
+            self._copy(build)
+            fresh = build.child(background=False)
+            fresh.call("count")  # loads the shard
+            build.braked = True
+            self._catch_up(build, fresh)
+            fresh.call("flush")
+            # A first write makes files, which may wait for the disk: not while others wait for us.
+            fresh.call("take", self._call("copy_from", None, 1)[0])
+            pointer = _generations.Pointer(folder)
+            self._catch_up(build, fresh)  # with what came while the disk was waited for
+            old = self._switch(build, fresh, pointer)
+        except BaseException:
+            with self._turn:
+                self._build = None
+            build.stop()
+            if _generations.current(self.path) != folder:
+                shutil.rmtree(folder, ignore_errors=True)
+            self._check_open()
+            raise
+        old.kill()
+        pointer.settle()
+        _generations.tidy(self.path, folder)
+
+    def _copy(self, build: _Build) -> None:
+        """Copies all points to another shard, and builds the graph there."""
+        build.folder.mkdir()
+        shutil.copy(_generations.current(self.path) / "edge_config.json", build.folder)
+        builder = build.child(background=True)
+        build.index_fields(builder, self._call("fields"))
+        offset = None
+        while True:
+            frame, offset = self._call("copy_from", offset, _AT_ONCE)
+            builder.call("take", frame)
+            if offset is None:
+                break
+        builder.call("build")
+        builder.kill()
+
+    def _catch_up(self, build: _Build, fresh: _Child) -> None:
+        """Replays all that was written since the copy but for a few points."""
+        build.index_fields(fresh, self._call("fields"))
+        while len(build.changed) > _FEW:
+            with self._turn:  # what was noted has been written by the time that the turn is ours
+                ids = build.take_changed(_AT_ONCE)
+            fresh.call("take", self._call("copy_of", ids))
+
+    def _switch(self, build: _Build, fresh: _Child, pointer: _generations.Pointer) -> _Child:
+        """Lets the new shard take over; gives back the child that had the old one."""
+        with self._turn:
+            old = self._running()
+            build.index_fields(fresh, old.call("fields"))
+            fresh.call("take", old.call("copy_of", list(build.changed)))
+            self._live = None  # whatever happens now, what is opened next is what counts
+            try:
+                pointer.set()
+            except BaseException:
+                old.kill()
+                raise
+            self._live, self._build = fresh, None
+        return old
+
+
+class _Build:
+    """A graph in the making.
+
+    Attributes:
+        folder: of the new shard.
+        changed: ids of points written since it began, and not replayed yet; for whose turn it is.
+        braked: whether writes are to come more slowly.
+        children: the processes at work on it.
+    """
+
+    def __init__(self, files: EdgeEngine, folder: Path) -> None:
+        self.folder = folder
+        self.changed: dict[str, None] = {}
+        self.braked = False
+        self.children: list[_Child] = []
+        self._fields: set[str] = set()
+        self._files = files
+        self._stopping = threading.Lock()
+        self._stopped = False
+
+    def child(self, *, background: bool) -> _Child:
+        with self._stopping:
+            if self._stopped:
+                raise EngineError("The build was stopped.")
+            self.children.append(_Child(self._files, self.folder.name, background=background))
+            return self.children[-1]
+
+    def index_fields(self, child: _Child, fields: Mapping[str, FieldType]) -> None:
+        """Has the new shard index these as well."""
+        for path, type in fields.items():
+            if path not in self._fields:
+                child.call("create_field_index", path, type)
+                self._fields.add(path)
+
+    def take_changed(self, most: int) -> list[str]:
+        return [self.changed.popitem()[0] for _ in range(min(most, len(self.changed)))]
+
+    def stop(self) -> None:
+        """Kills the children, so that what waits for one of them fails."""
+        with self._stopping:
+            self._stopped = True
+            for child in self.children:
+                child.kill()
+
+
+class _Child:
+    """One `_host` process, for one thread at a time."""
+
+    def __init__(
+        self, files: EdgeEngine, generation: str | None, *, background: bool = False
+    ) -> None:
+        self._path = files.path
+        home = str(Path(__file__).resolve().parents[2])
+        engine = {
+            "path": str(files.path),
+            "reserve": files.reserve,
+            "generation": generation,
+            "owner": this_process(),
+        }
+        path = [*(entry for entry in sys.path if isinstance(entry, str)), home]
+        settings = json.dumps({"path": path, "engine": engine, "background": background})
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-c", _BOOT, settings],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C is for the parent to handle
+            )
+        except OSError as error:
+            raise EngineError(f"No process can be started for {self._path}: {error}.") from error
+        assert self._process.stdin is not None  # noqa: S101  for the type checker
+        assert self._process.stdout is not None  # noqa: S101
+        self._to, self._from = self._process.stdin, self._process.stdout
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def runs(self) -> bool:
+        return self._process.poll() is None
+
+    def call(self, method: str, *arguments: Any) -> Any:
+        return _value(self.exchange(pack((method, arguments, {}))))
+
+    def exchange(self, message: bytes) -> bytes:
+        try:
+            send(self._to, message)
+            return receive(self._from)
+        except (OSError, EOFError, ValueError):  # ValueError: killed, and its pipes closed
+            self.kill()
+            raise EngineError(
+                f"The engine's process for {self._path} ended ({self._ending()}); nothing that "
+                "was confirmed is lost: do the same again."
+            ) from None
+        except BaseException:  # Ctrl-C: the conversation is broken off
+            self.kill()
+            raise
+
+    def close(self) -> None:
+        """Has it flush, and waits for its end."""
+        try:
+            if self.runs():
+                self.call("close")
+        finally:
+            self.kill()
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._to, self._from):
+            with suppress(OSError):  # what it did not read is lost with it
+                pipe.close()
+
+    def _ending(self) -> str:
+        code = self._process.returncode
+        if code == -getattr(signal, "SIGBUS", 0):
+            return "the disk may be full"
+        return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+
+def _value(reply: bytes) -> Any:
+    """The result in a child's reply.
+
+    Raises:
+        Exception: the error in it.
+    """
+    well, value = unpack(reply)
+    if well:
+        return value
+    raise value
+
+
+class _Turn:
+    """A lock that threads get in the order in which they ask for it: with a plain one, a thread
+    that takes it again and again may leave the others waiting for seconds."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held = False
+        self._waiting: deque[threading.Lock] = deque()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._held:
+                self._held = True
+                return
+            mine = threading.Lock()
+            mine.acquire()
+            self._waiting.append(mine)
+        try:
+            mine.acquire()
+        except BaseException:  # Ctrl-C
+            with self._lock:
+                waits = mine in self._waiting
+                if waits:
+                    self._waiting.remove(mine)
+            if not waits:  # it was ours already
+                self.__exit__()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._held = False

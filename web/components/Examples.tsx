@@ -1,0 +1,72 @@
+/** The likes and dislikes that refine the results. */
+
+import { IconButton } from "@/components/Bits";
+import { Icon } from "@/components/Icon";
+import { thumbnail } from "@/lib/api";
+import type { Update } from "@/lib/hooks";
+import type { Search } from "@/lib/state";
+
+interface Props {
+  search: Search;
+  update: Update;
+  undo: () => void;
+}
+
+export function Examples({ search, update, undo }: Props) {
+  const { likes, dislikes } = search;
+  const ignored = search.colors.length > 0 || search.crop !== "";
+  return (
+    <aside className="examples" aria-label="Likes and dislikes">
+      <Row
+        icon="like"
+        label="More like"
+        ids={likes}
+        remove={(id) => update({ likes: likes.filter((one) => one !== id) })}
+      />
+      <Row
+        icon="dislike"
+        label="Less like"
+        ids={dislikes}
+        remove={(id) => update({ dislikes: dislikes.filter((one) => one !== id) })}
+      />
+      {ignored && <p className="soft">Colours and a selected part rest while examples refine.</p>}
+      <span className="spring" />
+      <button type="button" className="button small" onClick={undo}>
+        <Icon name="undo" />
+        Undo
+      </button>
+      <button
+        type="button"
+        className="button small"
+        onClick={() => update({ likes: [], dislikes: [], strategy: "" })}
+      >
+        Clear
+      </button>
+    </aside>
+  );
+}
+
+interface RowProps {
+  icon: "like" | "dislike";
+  label: string;
+  ids: string[];
+  remove: (id: string) => void;
+}
+
+function Row({ icon, label, ids, remove }: RowProps) {
+  if (!ids.length) return null;
+  return (
+    <div className="examples-row">
+      <Icon name={icon} />
+      <span className="hidden">{label}</span>
+      <ul>
+        {ids.map((id) => (
+          <li key={id} className="example">
+            <img src={thumbnail(id, 96)} alt={id} />
+            <IconButton icon="close" label={`Take ${id} out`} onClick={() => remove(id)} />
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}

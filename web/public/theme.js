@@ -1,0 +1,7 @@
+// Before anything is drawn: the colours that were chosen last time.
+try {
+  const theme = localStorage.getItem("theme");
+  if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
+} catch {
+  // Without storage the system's own are shown.
+}

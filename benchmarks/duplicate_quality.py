@@ -13,10 +13,10 @@ Beside ours, each at its usual threshold:
 
 Bounds: precision 0.998 over all transforms, recall 0.98 over the mild ones (crops up to 10 %
 among them), 0.95 over the hard ones (larger crops, rotations that are no multiple of 90°), and
-every copy with the same pixels graded so. With `--model layout` the index has the built-in
+every copy with the same pixels graded so. With `--model built-in` the index has the built-in
 descriptor in place of the stand-in: the recall is then printed without a bound.
 
-    python -m benchmarks.duplicate_quality [--originals N] [--model layout]
+    python -m benchmarks.duplicate_quality [--originals N] [--model built-in]
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ def copied(job: tuple[int, Path, int]) -> tuple[bytes, Marks]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--originals", type=int, default=80, help="photos that copies are made of")
-    parser.add_argument("--model", choices=("stand-in", "layout"), default="stand-in")
+    parser.add_argument("--model", choices=("stand-in", "built-in"), default="stand-in")
     options = parser.parse_args()
     data = need_data()
     tables = (data / "catalog/catalog.csv", data / "photos/labels.csv")
@@ -214,8 +214,8 @@ def listed(table: Path) -> Iterator[tuple[str, Path]]:
 
 
 def open_index(where: Path, model: str, data: Path) -> Index:
-    if model == "layout":
-        return Index.open(where, model="layout")
+    if model == "built-in":
+        return Index.open(where, model="built-in")
     return Index.open(where, model_dir=data / "standin-clip")
 
 
@@ -243,7 +243,7 @@ def report(tallies: list[dict[str, Tally]], model: str) -> None:
     bound("precision over all transforms", groups["all"][OURS].precision, least=0.998)
     for group, least in (("mild", 0.98), ("hard", 0.95)):
         recall = groups[group][OURS].recall
-        if model == "layout":
+        if model == "built-in":
             print(f"     recall over {group} transforms: {recall:.3f}")
         else:
             bound(f"recall over {group} transforms", recall, least=least)

@@ -28,7 +28,7 @@ def main() -> None:
 
 def by_id(folder: Path) -> None:
     """The same searches in turn, in the process and over a port."""
-    with Index.open(folder / "index", model="layout") as index:
+    with Index.open(folder / "index", model="built-in") as index:
         fill(index)
         with serving(index, options(folder)) as client:
             direct, served = [], []

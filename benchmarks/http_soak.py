@@ -285,7 +285,7 @@ def main() -> None:
         folder, index = folder_of(Path(name) / "photos", FOLDER), Path(name) / "index"
         table = folder / "catalog.csv"
         table.write_text("file,price\n000.jpg,1.5\n")
-        with Index.open(index, model="layout") as made:
+        with Index.open(index, model="built-in") as made:
             made.add(folder / "000.jpg", metadata=table)
         pictures = []
         for seed in range(PICTURES):

@@ -26,7 +26,7 @@ ALLOWANCE = 48
 INGEST = """
 import sys
 from lookalike import Index
-with Index.open(sys.argv[2], model="layout") as index:
+with Index.open(sys.argv[2], model="built-in") as index:
     print(index.add(sys.argv[1]).added)
 """
 

@@ -19,7 +19,7 @@ def main() -> None:
         photos = Path(folder) / "photos"
         for i in range(COPIES):
             shutil.copytree(data / "catalog" / "images", photos / str(i))
-        with Index.open(Path(folder) / "index", model="layout") as index:
+        with Index.open(Path(folder) / "index", model="built-in") as index:
             first = index.add(photos)
             runs = [index.add(photos) for _ in range(3)]
             assert all(run.unchanged == first.added for run in runs)
@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def with_metadata(data: Path, folder: Path) -> None:
-    with Index.open(folder, model="layout") as index:
+    with Index.open(folder, model="built-in") as index:
         source, table = data / "catalog" / "images", data / "catalog" / "catalog.csv"
         index.add(source, metadata=table)
         again = [index.add(source, metadata=table) for _ in range(3)]

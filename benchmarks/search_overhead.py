@@ -23,12 +23,12 @@ QUERIES = 400
 def main() -> None:
     with (
         tempfile.TemporaryDirectory() as folder,
-        Index.open(Path(folder) / "index", model="layout") as index,
+        Index.open(Path(folder) / "index", model="built-in") as index,
     ):
         fill(index)
         bare, ours = [], []
         for i in range(QUERIES):
-            vector = index.get(str(i), vectors=True).vectors["layout"].tolist()
+            vector = index.get(str(i), vectors=True).vectors["lookalike-small-1"].tolist()
             bare.append(timed(partial(query, index, vector)))
             ours.append(timed(partial(index.search, id=str(i))))
     b, o = statistics.median(bare) * 1e3, statistics.median(ours) * 1e3
@@ -40,7 +40,7 @@ def main() -> None:
 def query(index: Index, vector: list[float]) -> object:
     return index.engine.shard.query(  # type: ignore[attr-defined]
         qe.QueryRequest(
-            query=qe.Query.Nearest(vector, using="layout"),
+            query=qe.Query.Nearest(vector, using="lookalike-small-1"),
             limit=10,
             params=qe.SearchParams(
                 quantization=qe.QuantizationSearchParams(rescore=True, oversampling=2.0)

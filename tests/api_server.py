@@ -53,7 +53,7 @@ def small_index(folder: Path, count: int = 12) -> Index:
     rows = [f"{i},{i:03}.jpg,{i * 10},{'red' if i % 2 else 'blue'}" for i in range(count)]
     table = folder / "catalog.csv"
     table.write_text("\n".join(["id,file,price,kind", *rows]) + "\n")
-    index = Index.open(folder / "index", model="layout", threads=1)
+    index = Index.open(folder / "index", model="built-in", threads=1)
     index.add(photos, metadata=table)
     return index
 

@@ -35,7 +35,9 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
-    with Index.open(tmp_path_factory.mktemp("index") / "index", model="layout", threads=1) as made:
+    with Index.open(
+        tmp_path_factory.mktemp("index") / "index", model="built-in", threads=1
+    ) as made:
         yield made
 
 

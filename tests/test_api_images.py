@@ -140,7 +140,7 @@ def test_images_are_listed_and_shown(client: httpx.Client) -> None:
     beyond = client.get("/v1/images", params={"limit": 1000, "offset": 1})
     assert beyond.status_code == 400
     point = client.get("/v1/image", params={"id": "1", "vectors": True}).json()
-    assert {"layout", "color", "texture", "phash"} == set(point["vectors"])
+    assert {"lookalike-small-1", "color", "texture", "phash"} == set(point["vectors"])
 
 
 def test_pictures_are_encoded_anew_and_kept_by_browsers(client: httpx.Client, folder: Path) -> None:

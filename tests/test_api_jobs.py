@@ -42,7 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
-    with Index.open(tmp_path_factory.mktemp("index"), model="layout", threads=1) as made:
+    with Index.open(tmp_path_factory.mktemp("index"), model="built-in", threads=1) as made:
         yield made
 
 

@@ -363,7 +363,7 @@ def serve(*arguments: str, **more: Any) -> subprocess.Popen[str]:
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
 def test_serve_says_where_and_stops_when_told(stop: signal.Signals, tmp_path: Path) -> None:
-    Index.open(tmp_path / "index", model="layout").close()
+    Index.open(tmp_path / "index", model="built-in").close()
     own = {**os.environ, "LOOKALIKE_READ_KEY": READ, "LOOKALIKE_WRITE_KEY": WRITE}
     with serve("--index", str(tmp_path / "index"), env=own) as process:
         assert process.stdout
@@ -393,7 +393,7 @@ def test_serve_refuses_in_one_sentence(tmp_path: Path) -> None:
         assert out == ""
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]
-        Index.open(tmp_path / "index", model="layout").close()
+        Index.open(tmp_path / "index", model="built-in").close()
         _, err = serve(*where, "--port", str(port)).communicate(timeout=60)
         assert f"127.0.0.1:{port} cannot be served on" in err
 

@@ -35,7 +35,7 @@ def made(
 ) -> tuple[Index, Mapping[str, Floats]]:
     """An index of made-up vectors: a common direction, and as much of one's own as is said."""
     rng = np.random.default_rng(1)
-    index = Index.open(folder / "index", model="layout")
+    index = Index.open(folder / "index", model="built-in")
     own = {"semantic": semantic, "color": color, "texture": 1.0}
     vectors = {}
     for aspect, name in index.manifest.aspects.items():
@@ -93,7 +93,7 @@ def test_it_is_due_when_the_index_has_doubled_or_halved(images: int, due: bool) 
 
 def test_it_is_kept_and_made_again_when_the_index_has_doubled(tmp_path: Path) -> None:
     def known() -> Calibration | None:
-        with Index.open(tmp_path / "index", model="layout") as index:
+        with Index.open(tmp_path / "index", model="built-in") as index:
             index.add(photos)
             manifest = json.loads((tmp_path / "index" / "manifest.json").read_text())
         with Index.open(tmp_path / "index", create=False) as index:
@@ -166,7 +166,7 @@ def test_where_all_look_alike_the_other_aspect_decides(tmp_path: Path) -> None:
     with index:
         known = index.manifest.calibration
         assert known is not None
-        assert known.backgrounds["layout"].spread == 0.005
+        assert known.backgrounds["lookalike-small-1"].spread == 0.005
         hits = index.search(id="3", weights=HALF)
         assert all(math.isfinite(hit.calibrated) for hit in hits)
         similarity = vectors["color"] @ vectors["color"][3]
@@ -200,7 +200,7 @@ def test_few_images_are_summed_as_they_are(tmp_path: Path) -> None:
 
 def test_an_index_from_before_calibration_opens_and_gains_it(tmp_path: Path) -> None:
     photos = folder_of(tmp_path / "photos", 40)
-    with Index.open(tmp_path / "index", model="layout") as index:
+    with Index.open(tmp_path / "index", model="built-in") as index:
         index.add(photos)
         expected = index.manifest.calibration
     file = tmp_path / "index" / "manifest.json"
@@ -230,7 +230,7 @@ def measured(index: Index, name: str, target: Any) -> tuple[float, float]:
 
 def test_colours_have_a_background_of_their_own(tmp_path: Path) -> None:
     photos = folder_of(tmp_path / "photos", 40)
-    with Index.open(tmp_path / "index", model="layout") as index:
+    with Index.open(tmp_path / "index", model="built-in") as index:
         index.add(photos)
         known = index.manifest.calibration
         assert known is not None
@@ -239,7 +239,7 @@ def test_colours_have_a_background_of_their_own(tmp_path: Path) -> None:
         found = plan.aspects["color"]
         assert (found.mean, found.spread) == pytest.approx(measured(index, "color", target))
         assert found.spread != known.backgrounds["color"].spread
-        assert plan.aspects["semantic"].spread == known.backgrounds["layout"].spread
+        assert plan.aspects["semantic"].spread == known.backgrounds["lookalike-small-1"].spread
 
 
 def test_words_and_mixtures_have_backgrounds_of_their_own(data: Path, tmp_path: Path) -> None:

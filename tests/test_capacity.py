@@ -66,7 +66,10 @@ def test_sizes_of_built_in_models_are_those_of_the_descriptors() -> None:
     for aspect, size in (("color", capacity.COLOR), ("texture", capacity.TEXTURE)):
         assert descriptors.load(aspect).spec.size == size
     assert descriptors.load("phash").spec.size == capacity.PHASH
-    assert descriptors.load("layout").spec.size == capacity.SEMANTIC_SIZES["layout"]
+    assert (
+        descriptors.load("lookalike-small-1").spec.size
+        == capacity.SEMANTIC_SIZES["lookalike-small-1"]
+    )
     for model in ImageEmbedding.list_supported_models():
         assert vector_size(model["model"]) == model["dim"]
 

@@ -63,7 +63,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     (shop / "catalog.csv").write_text("\n".join(lines), encoding="utf-8")
     lookalike(
-        "index", shop / "photos", "--metadata", shop / "catalog.csv", "--model", "layout",
+        "index", shop / "photos", "--metadata", shop / "catalog.csv", "--model", "built-in",
         "--index", shop / "index",
     )  # fmt: skip
     return shop
@@ -79,7 +79,7 @@ def documents(*arguments: object, **options: Any) -> Any:
 def test_index_says_what_it_did(tmp_path: Path) -> None:
     photos = folder_of(tmp_path / "photos", 4)
     (photos / "bad\x1b[31m.jpg").write_text("x")
-    told = lookalike("index", photos, "--index", tmp_path / "i", "--model", "layout").stdout
+    told = lookalike("index", photos, "--index", tmp_path / "i", "--model", "built-in").stdout
     assert "added 4 · updated 0 · unchanged 0 · rejected 1 · removed 0" in told
     assert "rejected: 1 unsupported_format" in told
     assert r"bad\x1b[31m.jpg: unsupported_format" in told
@@ -91,11 +91,11 @@ def test_index_as_json(tmp_path: Path) -> None:
     (photos / "bad.jpg").write_text("x")
     rejects = tmp_path / "rejects.jsonl"
     report = documents(
-        "index", photos, "--index", tmp_path / "i", "--model", "layout", "--rejects", rejects
+        "index", photos, "--index", tmp_path / "i", "--model", "built-in", "--rejects", rejects
     )
     counts = {"added": 4, "updated": 0, "unchanged": 0, "rejected": 1, "removed": 0}
     assert counts.items() <= report.items()
-    assert report["model"] == "layout"
+    assert report["model"] == "lookalike-small-1"
     assert report["seconds"] > 0
     assert report["images_per_second"] > 0
     assert report["rejects"] == [json.loads(line) for line in rejects.read_text().splitlines()]
@@ -105,14 +105,14 @@ def test_index_as_json(tmp_path: Path) -> None:
 def test_all_refused_is_a_failure(tmp_path: Path) -> None:
     (tmp_path / "bad.jpg").write_text("x")
     done = lookalike(
-        "index", tmp_path / "bad.jpg", "--index", tmp_path / "i", "--model", "layout", code=1
+        "index", tmp_path / "bad.jpg", "--index", tmp_path / "i", "--model", "built-in", code=1
     )
     assert "None of the images could be read" in done.stderr
 
 
 def test_limits_can_be_set(tmp_path: Path) -> None:
     photos = folder_of(tmp_path / "photos", 2)
-    to = ("--index", tmp_path / "i", "--model", "layout")
+    to = ("--index", tmp_path / "i", "--model", "built-in")
     report = json.loads(
         lookalike("index", photos, *to, "--limits", "pixels=100", "--json", code=1).stdout
     )
@@ -128,17 +128,17 @@ def test_without_weights_it_falls_back_quickly_and_says_so(tmp_path: Path) -> No
     started = time.monotonic()
     done = lookalike("index", photos, "--index", tmp_path / "i", env=env)
     assert time.monotonic() - started < 8  # under five for the decision; the rest is the work
-    assert "built-in `layout`" in done.stderr
+    assert "built-in `lookalike-small-1`" in done.stderr
     assert "--model clip" in done.stderr
     started = time.monotonic()
     again = lookalike("index", photos, "--index", tmp_path / "i", env=env)
     assert again.stderr == ""
-    assert "layout" in again.stdout
+    assert "lookalike-small-1" in again.stdout
 
 
 def test_paths_that_hold_nothing(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    at = ("--index", tmp_path / "i", "--model", "layout")
+    at = ("--index", tmp_path / "i", "--model", "built-in")
     assert "There is nothing to index in" in error("index", tmp_path / "empty", *at)
     assert "nowhere does not exist" in error("index", tmp_path / "nowhere", *at)
     assert "nothing here reads s3://" in error("index", "s3://bucket/prefix", *at)
@@ -247,7 +247,7 @@ def test_show_facets_and_stats(shop: Path) -> None:
     at = ("--index", shop / "index")
     shown = documents("show", "sku-5", *at, "--vectors")
     assert shown["payload"]["name"] == "Thing 5"
-    assert set(shown["vectors"]) == {"layout", "color", "texture", "phash"}
+    assert set(shown["vectors"]) == {"lookalike-small-1", "color", "texture", "phash"}
     assert "Thing 5" in lookalike("show", "sku-5", *at).stdout
     counted = documents("facets", "category", *at, "--where", "price < 5")
     assert counted == {
@@ -258,7 +258,7 @@ def test_show_facets_and_stats(shop: Path) -> None:
     stats = documents("stats", *at)
     assert stats["images"] == 16
     assert stats["fields"]["category"] == {"type": "keyword", "values": 2}
-    assert stats["vectors"]["layout"]["model"] == "layout"
+    assert stats["vectors"]["lookalike-small-1"]["model"] == "lookalike-small-1"
     assert stats["bytes_on_disk"] > 0
     assert {"engine", "schema"} <= set(stats)
     assert "16" in lookalike("stats", *at).stdout
@@ -301,7 +301,7 @@ def test_an_index_that_is_a_file(shop: Path) -> None:
 def test_a_sheet_of_images_whose_files_are_gone(tmp_path: Path) -> None:
     photos, sheet = folder_of(tmp_path / "photos", 4), tmp_path / "sheet.html"
     at = ("--index", tmp_path / "i")
-    lookalike("index", photos, *at, "--model", "layout")
+    lookalike("index", photos, *at, "--model", "built-in")
     first, second, *_ = sorted(photos.iterdir())
     first.unlink()
     second.unlink()
@@ -327,7 +327,7 @@ def test_a_manifest_of_tomorrow(shop: Path, tmp_path: Path) -> None:
 
 def test_another_model_than_the_index_s_own(shop: Path) -> None:
     told = error("index", shop / "photos", "--index", shop / "index", "--model", "clip", code=1)
-    assert "made with layout and clip was asked for" in told
+    assert "made with lookalike-small-1 and clip was asked for" in told
 
 
 def test_unknown_models_name_those_there_are(tmp_path: Path) -> None:
@@ -355,7 +355,7 @@ def test_the_demo_shows_three_searches_and_a_sheet(tmp_path: Path, drawn: bool) 
     folder = [] if drawn else [str(folder_of(tmp_path / "photos", 12))]
     sheet = tmp_path / "sheet.html"
     env = {"XDG_DATA_HOME": str(tmp_path / "data"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
-    told = lookalike("demo", *folder, "--model", "layout", "--html", sheet, env=env).stdout
+    told = lookalike("demo", *folder, "--model", "built-in", "--html", sheet, env=env).stdout
     assert f"added {640 if drawn else 12}" in told
     assert told.count(" images, ") == 3
     assert f"contact sheet: {sheet}" in told

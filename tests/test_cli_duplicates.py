@@ -36,7 +36,7 @@ def library(path: Path) -> Path:
     mirrored = ImageOps.mirror(Image.open(photos / "scene1.jpg"))
     mirrored.resize((600, 450)).save(photos / "mirror.jpg", quality=40)
     os.utime(photos / "scene1.jpg", (10**9, 10**9))
-    with Index.open(path / "index", model="layout") as index:
+    with Index.open(path / "index", model="built-in") as index:
         index.add(photos)
     return path
 
@@ -115,7 +115,7 @@ def test_groups_as_json(home: Path) -> None:
 def test_an_index_without_copies(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     scene(1).save(tmp_path / "photos" / "one.jpg")
-    with Index.open(tmp_path / "index", model="layout") as index:
+    with Index.open(tmp_path / "index", model="built-in") as index:
         index.add(tmp_path / "photos")
     shown = lookalike("duplicates", "--index", tmp_path / "index").stdout
     assert shown == "No image is a copy of another.\n"
@@ -328,7 +328,7 @@ def test_a_file_that_two_images_share_stays(
     photo.parent.mkdir()
     scene(1).save(photo)
     Path("catalog.csv").write_text("id,file\nred,photos/one.jpg\nblue,photos/one.jpg\n")
-    with Index.open("index", model="layout") as index:
+    with Index.open("index", model="built-in") as index:
         index.add("photos", metadata="catalog.csv")
     for action in (["--delete-files"], ["--move-to", "aside"]):
         lookalike("duplicates", "--index", "index", *action, "--yes")
@@ -374,7 +374,7 @@ def test_decisions_that_cannot_be(home: Path) -> None:
 
 
 def index_as_json(home: Path, index: Path, *arguments: object) -> Any:
-    return documents("index", home / "photos", "--index", index, "--model", "layout", *arguments)
+    return documents("index", home / "photos", "--index", index, "--model", "built-in", *arguments)
 
 
 def test_incoming_copies_are_skipped(home: Path, tmp_path: Path) -> None:
@@ -421,6 +421,6 @@ def test_thumbnails_take_what_they_may(home: Path, tmp_path: Path) -> None:
 def test_index_is_refused_before_anything_is_made(
     home: Path, tmp_path: Path, arguments: Sequence[str], message: str
 ) -> None:
-    at = ("--index", tmp_path / "i", "--model", "layout")
+    at = ("--index", tmp_path / "i", "--model", "built-in")
     assert message in error("index", home / "photos", *at, *arguments)
     assert not (tmp_path / "i").exists()

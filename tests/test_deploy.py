@@ -254,7 +254,7 @@ def test_the_page_s_copy_with_replicas_runs(
     assert code
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(os.environ, "QDRANT_API_KEY", "secret")
-    with Index.open("shop.index", model="layout") as index:
+    with Index.open("shop.index", model="built-in") as index:
         index.add(folder_of(tmp_path / "photos", 4))
     store = Store(api_key="secret")
     with closing(RestServer(store)) as server:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,19 +21,22 @@ import PIL.ImageColor
 import pytest
 from numpy.typing import NDArray
 
+import lookalike
 from lookalike import palette
 from lookalike.descriptors.color import Color
-from lookalike.descriptors.layout import Layout
+from lookalike.descriptors.lookalike_small_1 import LookalikeSmall1
 from lookalike.descriptors.phash import Phash
 from lookalike.descriptors.texture import Texture
 from lookalike.protocols import DescribesColor, Descriptor
 from lookalike.types import Distance, Image, Pixels, Vector
+from tests.pictures import folder_of
 
 GOLDEN = Path(__file__).parent / "golden"
-ALL: list[Descriptor] = [Color(), Texture(), Layout(), Phash()]
+ALL: list[Descriptor] = [Color(), Texture(), LookalikeSmall1(), Phash()]
 each = pytest.mark.parametrize("descriptor", ALL, ids=lambda d: d.spec.name)
 
 Rgb = tuple[int, int, int]
+KINDS = ("ketch", "leopards", "pagoda", "pizza", "saxophone", "sunflower")
 WHITE, RED, NAVY, WOOD = (255, 255, 255), (200, 30, 40), (25, 30, 80), (196, 160, 120)
 
 
@@ -261,7 +269,7 @@ def test_the_typical_colour_of_a_term_has_that_name_in_a_picture_too(term: str) 
     assert colors(flat(palette.SHADES[term][0])) == {term: 1.0}
 
 
-# --- texture, layout ------------------------------------------------------------------------
+# --- texture --------------------------------------------------------------------------------
 
 
 def stripes(period: int, dark: Rgb, light: Rgb) -> Pixels:
@@ -297,11 +305,39 @@ def test_plain_surfaces_have_one_texture() -> None:
     assert vector(Texture(), flat(WHITE)) @ vector(Texture(), flat(RED)) == pytest.approx(1)
 
 
-def test_layout_is_shape_before_colour() -> None:
-    trousers = flat(WOOD)
-    trousers[20:180, 45:75] = trousers[20:180, 85:115] = trousers[20:60, 45:115] = RED
-    wanted = vector(Layout(), shirt(RED, WOOD))
-    assert wanted @ vector(Layout(), shirt(NAVY, WHITE)) > wanted @ vector(Layout(), trousers)
+# --- the built-in model ---------------------------------------------------------------------
+
+
+def test_what_is_of_one_kind_is_near(data: Path) -> None:
+    """The network knows things: most of the nearest five of a photo show what it shows."""
+    with (data / "photos" / "labels.csv").open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["label"] in KINDS]
+    pictures = [
+        image(np.asarray(PIL.Image.open(data / "photos" / row["file"]).convert("RGB")))
+        for row in rows
+    ]
+    labels = np.array([row["label"] for row in rows])
+    vectors = LookalikeSmall1().describe(pictures).vectors
+    nearest = np.argsort(-(vectors @ vectors.T), axis=1)[:, 1:6]
+    assert (labels[nearest] == labels[:, None]).mean() > 0.6
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated"])
+def test_a_damaged_package_says_so(damage: str, tmp_path: Path) -> None:
+    package = shutil.copytree(Path(lookalike.__file__).parent, tmp_path / "lookalike")
+    weights = package / "descriptors" / "lookalike-small-1.onnx"
+    content = weights.read_bytes()
+    weights.unlink() if damage == "missing" else weights.write_bytes(content[:100_000])
+    command = ["index", str(folder_of(tmp_path / "photos", 2)), "--index", str(tmp_path / "index")]
+    ran = subprocess.run(
+        [sys.executable, "-m", "lookalike", *command, "--model", "built-in"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 1
+    (line,) = ran.stderr.splitlines()
+    assert "lookalike-small-1.onnx is missing or damaged: install lookalike again" in line
 
 
 # --- phash ----------------------------------------------------------------------------------

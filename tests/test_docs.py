@@ -43,7 +43,7 @@ def test_the_readme_s_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     folder_of(tmp_path / "photos", 4)
     draw(2).save("query.jpg")
     Path("catalog.csv").write_text("file,price\n" + "".join(f"{i:03}.jpg,{i}\n" for i in range(4)))
-    Index.open("shop.index", model="layout").close()
+    Index.open("shop.index", model="built-in").close()
     exec(code[1], {})  # noqa: S102 -- it is our own README
 
 

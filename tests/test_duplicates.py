@@ -45,7 +45,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def filled(original: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
     """For tests that only read."""
-    with Index.open(tmp_path_factory.mktemp("index") / "index", model="layout") as index:
+    with Index.open(tmp_path_factory.mktemp("index") / "index", model="built-in") as index:
         index.add(original)
         yield index
 
@@ -57,7 +57,7 @@ def photos(original: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def index(photos: Path, tmp_path: Path) -> Iterator[Index]:
-    with Index.open(tmp_path / "index", model="layout") as made:
+    with Index.open(tmp_path / "index", model="built-in") as made:
         made.add(photos)
         yield made
 
@@ -249,7 +249,7 @@ def test_a_decision_is_about_two_or_more(index: Index, photos: Path) -> None:
 
 
 def test_incoming_copies_can_be_left_out(photos: Path, tmp_path: Path) -> None:
-    with Index.open(tmp_path / "skipping", model="layout") as index:
+    with Index.open(tmp_path / "skipping", model="built-in") as index:
         report = index.add(photos, copies="skip")
         assert (report.added, report.skipped) == (SCENES, 7)
         assert report.done == SCENES + 7
@@ -265,7 +265,7 @@ def test_incoming_copies_can_be_left_out(photos: Path, tmp_path: Path) -> None:
 
 
 def test_incoming_copies_can_be_linked(photos: Path, tmp_path: Path) -> None:
-    with Index.open(tmp_path / "linking", model="layout") as index:
+    with Index.open(tmp_path / "linking", model="built-in") as index:
         report = index.add(photos, copies="link")
         assert (report.added, report.skipped, len(report.copies)) == (SCENES + 7, 0, 7)
         linked = {copy.uri: copy.of for copy in report.copies}
@@ -285,7 +285,7 @@ def test_plain_and_tiny_pictures_are_nobodys_copies(tmp_path: Path) -> None:
         Image.linear_gradient("L").resize((200 + i, 200)).rotate(90 * i).save(
             folder / f"gradient{i}.png"
         )
-    with Index.open(tmp_path / "index", model="layout") as index:
+    with Index.open(tmp_path / "index", model="built-in") as index:
         index.add(folder)
         for group in index.duplicates():
             kinds = {Path(member.uri).stem[:4] for member in group.members}
@@ -300,7 +300,7 @@ def test_thousands_of_equal_files_are_one_group(tmp_path: Path, count: int) -> N
     content = (folder / "first.jpg").read_bytes()
     for i in range(count):
         (folder / f"copy{i:05}.jpg").write_bytes(content)
-    with Index.open(tmp_path / "index", model="layout") as index:
+    with Index.open(tmp_path / "index", model="built-in") as index:
         index.add(folder)
         (group,) = index.duplicates()
         assert len(group.members) == count + 1
@@ -319,7 +319,7 @@ def test_an_original_that_is_gone_is_reported_and_its_group_survives(
 
 
 def test_thumbnails_that_are_lost_are_made_again(photos: Path, tmp_path: Path) -> None:
-    with Index.open(tmp_path / "index", model="layout", thumbnails=0) as index:
+    with Index.open(tmp_path / "index", model="built-in", thumbnails=0) as index:
         index.add(photos)
         found = {name: names(group) for name, group in by_keeper(index.duplicates()).items()}
     assert found == FOUND

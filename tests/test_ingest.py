@@ -24,7 +24,7 @@ def photos(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def index(tmp_path: Path) -> Iterator[Index]:
-    with Index.open(tmp_path / "index", model="layout") as made:
+    with Index.open(tmp_path / "index", model="built-in") as made:
         yield made
 
 
@@ -131,7 +131,7 @@ def test_what_is_no_picture_by_its_name_is_passed_over(index: Index, photos: Pat
 
 
 def test_an_index_may_stand_among_what_it_indexes(photos: Path) -> None:
-    with Index.open(photos / "index", model="layout") as index:
+    with Index.open(photos / "index", model="built-in") as index:
         assert counts(index.add(photos)) == (12, 0, 0, 0, 0)
         assert counts(index.add(photos, prune=True)) == (0, 0, 12, 0, 0)
 

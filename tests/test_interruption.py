@@ -36,13 +36,13 @@ def command(shop: Path, index: Path) -> list[str]:
     photos = shop / "photos"
     return [
         *(sys.executable, "-m", "lookalike", "index", str(photos), "--index", str(index)),
-        *("--metadata", str(photos / "catalog.csv"), "--model", "layout", "--json"),
+        *("--metadata", str(photos / "catalog.csv"), "--model", "built-in", "--json"),
     ]
 
 
 def prepare(shop: Path, index: Path) -> None:
     """The index as it was before: without metadata, and with other pictures under some names."""
-    with Index.open(index, model="layout") as made:
+    with Index.open(index, model="built-in") as made:
         for i in range(0, 60, 7):
             draw(1000 + i).save(shop / "photos" / f"{i:03}.jpg")
         made.add(*(shop / "photos" / f"{i:03}.jpg" for i in range(60)))
@@ -117,7 +117,7 @@ def test_control_c_stops_cleanly_and_the_same_command_goes_on(shop: Path, tmp_pa
         os.link(files[i % len(files)], photos / f"{i}.jpg")
     run = [
         *(sys.executable, "-m", "lookalike", "index", str(photos), "--index", str(index)),
-        *("--model", "layout", "--json"),
+        *("--model", "built-in", "--json"),
     ]
     process = subprocess.Popen(
         run,

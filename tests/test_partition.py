@@ -47,7 +47,7 @@ def photos(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def index(tmp_path: Path) -> Iterator[Index]:
-    with Index.open(tmp_path / "index", model="layout") as made:
+    with Index.open(tmp_path / "index", model="built-in") as made:
         yield made
 
 
@@ -269,7 +269,7 @@ def test_progress_counts_the_part(index: Index, photos: Path, metadata: bool) ->
 
 def test_processes_side_by_side_fill_one_index(url: str, photos: Path) -> None:
     command = [sys.executable, "-m", "lookalike", "index", str(photos), "--index", url]
-    options = ["--model", "layout", "--metadata", str(catalog(photos)), "--threads", "1"]
+    options = ["--model", "built-in", "--metadata", str(catalog(photos)), "--threads", "1"]
     jobs = [
         subprocess.Popen(
             [*command, *options, "--partition", f"{number}/{PARTS}"],
@@ -289,7 +289,7 @@ def test_processes_side_by_side_fill_one_index(url: str, photos: Path) -> None:
 
 def test_fields_learnt_side_by_side_are_all_kept(url: str, photos: Path) -> None:
     with (
-        Index.open(url, model="layout", server=SERVER) as one,
+        Index.open(url, model="built-in", server=SERVER) as one,
         Index.open(url, server=SERVER) as two,
     ):
         one.add(photos, metadata=catalog(photos, "price"), partition=(1, PARTS))
@@ -301,7 +301,7 @@ def test_fields_learnt_side_by_side_are_all_kept(url: str, photos: Path) -> None
 
 
 def test_fields_that_another_process_overwrote_come_back(url: str, photos: Path) -> None:
-    with Index.open(url, model="layout", server=SERVER) as index:
+    with Index.open(url, model="built-in", server=SERVER) as index:
         bare = index.manifest.to_json()
         index.add(photos, metadata=catalog(photos), partition=(1, PARTS))
         index.engine.write_manifest(bare)  # read before, written after: the race that is left
@@ -314,7 +314,7 @@ def test_a_field_that_another_process_made_keeps_its_type(url: str, photos: Path
     words = photos.parent / "words.csv"
     words.write_text("id,file,price\n" + "".join(f"sku-{i},{i:03}.jpg,low\n" for i in range(COUNT)))
     with (
-        Index.open(url, model="layout", server=SERVER) as one,
+        Index.open(url, model="built-in", server=SERVER) as one,
         Index.open(url, server=SERVER) as two,
     ):
         one.add(photos, metadata=catalog(photos), partition=(1, PARTS))
@@ -326,7 +326,7 @@ def test_a_field_that_another_process_made_keeps_its_type(url: str, photos: Path
 def test_a_calibration_by_another_process_is_kept(url: str, photos: Path) -> None:
     many = folder_of(photos, 40)
     with (
-        Index.open(url, model="layout", server=SERVER) as one,
+        Index.open(url, model="built-in", server=SERVER) as one,
         Index.open(url, server=SERVER) as two,
     ):
         one.add(many)
@@ -344,9 +344,9 @@ def test_an_index_that_another_process_made_meanwhile_keeps_its_fields(
         closing(DecoderPool(1, limits=Limits())) as pool,
     ):
         assert late.read_manifest() is None
-        with Index.open(url, model="layout", server=SERVER) as first:
+        with Index.open(url, model="built-in", server=SERVER) as first:
             first.add(photos, metadata=catalog(photos))
         cache = Cache(tmp_path / "thumbnails.sqlite")
-        index = Index._create(late, ModelChoice("layout", None, tmp_path, None), pool, cache)
+        index = Index._create(late, ModelChoice("built-in", None, tmp_path, None), pool, cache)
         assert set(index.manifest.fields) == {"price"}
         assert index.count("price < 10") == 10

@@ -18,7 +18,7 @@ from tests.pictures import draw, folder_of
 
 @pytest.fixture
 def index(tmp_path: Path) -> Iterator[Index]:
-    with Index.open(tmp_path / "index", model="layout") as index:
+    with Index.open(tmp_path / "index", model="built-in") as index:
         index.add(folder_of(tmp_path / "photos", 5))
         yield index
 
@@ -91,7 +91,7 @@ def test_a_run_is_stopped_in_good_order_and_goes_on(tmp_path: Path) -> None:
         if report.done >= 8:
             raise Stop
 
-    with Index.open(tmp_path / "index", model="layout") as index:
+    with Index.open(tmp_path / "index", model="built-in") as index:
         report = index.add(folder, progress=enough)
         assert report.interrupted
         assert 8 <= report.added == len(index) < 100

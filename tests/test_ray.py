@@ -68,7 +68,7 @@ def store() -> Store:
 def index(store: Store) -> Iterator[Index]:
     with (
         closing(RestServer(store)) as server,
-        Index.open(server.url, model="layout", server=SERVER) as made,
+        Index.open(server.url, model="built-in", server=SERVER) as made,
     ):
         yield made
 
@@ -106,7 +106,7 @@ def test_the_index_is_the_one_that_a_single_process_makes(index: Index, photos: 
     )
     with (
         closing(RestServer(Store())) as server,
-        Index.open(server.url, model="layout", server=SERVER) as other,
+        Index.open(server.url, model="built-in", server=SERVER) as other,
     ):
         alone = other.add(photos, metadata=catalog(photos))
         expected = points(other)
@@ -207,7 +207,7 @@ print(ray.is_initialized(), os.environ["RAY_USAGE_STATS_ENABLED"])
 
 def test_an_index_in_a_folder_is_refused(photos: Path, tmp_path: Path) -> None:
     with (
-        Index.open(tmp_path / "index", model="layout") as embedded,
+        Index.open(tmp_path / "index", model="built-in") as embedded,
         pytest.raises(InputError, match="belongs to one process, so Ray cannot fill it"),
     ):
         embedded.add(photos, workers=RayWorkers())

@@ -70,7 +70,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     rows += [("sku-copy", "copy.jpg", 1000), ("sku-twin", "twin.jpg", 1001)]
     with (folder / "catalog.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("id", "file", "n"), *rows])
-    with Index.open(folder / "index", model="layout") as index:
+    with Index.open(folder / "index", model="built-in") as index:
         index.add(photos, metadata=folder / "catalog.csv")
         yield Shop(index, photos)
 
@@ -518,7 +518,7 @@ def test_pages_fit_together(shop: Shop, way: dict[str, Any]) -> None:
 def test_pages_fit_together_where_pictures_are_the_same(tmp_path: Path, way: Any) -> None:
     """Products that share a picture have the same score: none may take another's place."""
     rng = np.random.default_rng(0)
-    with Index.open(tmp_path / "index", model="layout") as index:
+    with Index.open(tmp_path / "index", model="built-in") as index:
         sizes = {a: index.manifest.vectors[name].size for a, name in index.manifest.aspects.items()}
         pictures = [{a: rng.standard_normal(n) for a, n in sizes.items()} for _ in range(20)]
         fill(index, lambda i: pictures[i // 3], 60)
@@ -789,7 +789,7 @@ def test_filters_that_contradict_each_other_are_no_error(shop: Shop, way: dict[s
 
 
 def test_an_empty_index_has_no_hits(tmp_path: Path) -> None:
-    with Index.open(tmp_path / "index", model="layout") as index:
+    with Index.open(tmp_path / "index", model="built-in") as index:
         for way in (*WIDE, {"relevant": True}):
             hits = index.search(color="red", **{**way, "weights": None})
             assert (list(hits), hits.complete) == ([], True)
@@ -824,7 +824,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     that is a little further from the first axis."""
     rng = np.random.default_rng(3)
     folder = tmp_path_factory.mktemp("many")
-    with Index.open(folder / "index", model="layout") as index:
+    with Index.open(folder / "index", model="built-in") as index:
         sizes = {a: index.manifest.vectors[name].size for a, name in index.manifest.aspects.items()}
 
         def vectors(i: int) -> dict[str, Floats]:
@@ -857,7 +857,7 @@ def test_best_goes_on_behind_a_crowd_of_what_is_disliked(many: Shop) -> None:
 def test_collapse_goes_on_behind_a_crowd_of_one_picture(tmp_path: Path) -> None:
     """One picture 2,000 times, and some others further away."""
     rng = np.random.default_rng(4)
-    with Index.open(tmp_path / "index", model="layout") as index:
+    with Index.open(tmp_path / "index", model="built-in") as index:
         aspects = index.manifest.aspects
         sizes = {aspect: index.manifest.vectors[name].size for aspect, name in aspects.items()}
 

@@ -182,7 +182,7 @@ def test_the_restore_drill(tmp_path: Path, place: At) -> None:
         {"color": "orange", "limit": 5},
         {"image": str(photos / "017.jpg"), "weights": {"texture": 1}},
     ]
-    with Index.open(tmp_path / "shop", model="layout") as index:
+    with Index.open(tmp_path / "shop", model="built-in") as index:
         index.add(photos, metadata=tmp_path / "rows.csv")
         before, stats = [index.search(**one) for one in asked], index.stats()
         backup(Place("shop", index.engine), tmp_path / "shop.backup")
@@ -234,7 +234,7 @@ def test_images_without_one_of_the_vectors(tmp_path: Path, place: At) -> None:
 
 
 def test_an_index_without_images(tmp_path: Path, place: At) -> None:
-    with Index.open(tmp_path / "index", model="layout") as index:
+    with Index.open(tmp_path / "index", model="built-in") as index:
         assert backup(Place("shop", index.engine), tmp_path / "shop.backup").images == 0
     target = place(tmp_path / "restored")
     assert restore(tmp_path / "shop.backup", target).images == 0

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+DATA = Path(__file__).parents[2] / "shared" / "data" / "train"
 SEED = 6
 SIDE = 128  # pixels, what the network looks at
 

@@ -144,7 +144,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("model", type=Path)
-    parser.add_argument("--data", type=Path, default=Path("../../shared/data/train"))
+    parser.add_argument("--data", type=Path, default=data.DATA)
     parser.add_argument("--yardstick", type=Path, help="folder with catalog and photos")
     parser.add_argument("--exact", type=Path, help="the same model in float32")
     parser.add_argument("--others", type=Path, help="views' folder: measures teacher and histogram")

@@ -168,7 +168,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--data", type=Path, default=Path("../../shared/data/train"))
+    parser.add_argument("--data", type=Path, default=data.DATA)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--limit", type=int, help="views of each kind, for a trial")
     options = parser.parse_args()

@@ -28,7 +28,7 @@ __all__ = [
 
 SEMANTIC_SIZES: Mapping[str, int] = {
     "clip": 512,
-    "layout": 832,
+    "lookalike-small-1": 512,
     "qdrant/clip-vit-b-32-vision": 512,
     "qdrant/resnet50-onnx": 2048,
     "qdrant/unicom-vit-b-16": 768,

@@ -136,8 +136,8 @@ class Index:
         Args:
             url: a folder, or the address of a collection, http://host:6333/collection.
             create: whether to make it where there is none.
-            model: what serves `semantic` in a new index: "clip", a built-in ("layout"), or any
-                image model of FastEmbed's. By default CLIP if its weights are cached or can be
+            model: what serves `semantic` in a new index: "clip", "built-in", or any image
+                model of FastEmbed's. By default CLIP if its weights are cached or can be
                 downloaded, else the built-in. An index keeps its model for ever.
             model_dir: folder with the model's files, or with folders `vision` and `text`.
             cache_dir: where downloaded weights are kept; by default the user's cache folder.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -9,6 +10,7 @@ import click
 from lookalike.cli.opening import open_index
 from lookalike.cli.options import index_option
 from lookalike.cli.output import console, note
+from lookalike.cli.serving import serve
 
 
 @click.command()
@@ -17,10 +19,16 @@ from lookalike.cli.output import console, note
 @click.option("--html", metavar="FILE", help="Where the contact sheet goes.")
 @click.option("--model", metavar="NAME", help="As of `index`.")
 @click.option("--model-dir", metavar="DIR", help="As of `index`.")
+@click.pass_context
 def demo(
-    folder: str | None, url: str | None, html: str | None, model: str | None, model_dir: str | None
+    context: click.Context,
+    folder: str | None,
+    url: str | None,
+    html: str | None,
+    model: str | None,
+    model_dir: str | None,
 ) -> None:
-    """Indexes FOLDER, or a catalogue that it draws, and shows searches on it."""
+    """Indexes FOLDER, or a catalogue that it draws, shows searches on it, and offers the page."""
     from lookalike import demo as show_demo
     from lookalike import render
     from lookalike.sheet import contact_sheet
@@ -44,3 +52,6 @@ def demo(
         console().print(render.hits_table(panel.title, panel.hits))
         click.echo(render.hits_footer(panel.hits))
     click.echo(f"\ncontact sheet: {sheet}\nsearch on:     lookalike search --index {place} …")
+    click.echo(f"open the page: lookalike serve --index {place}")
+    if console().is_terminal and sys.stdin.isatty() and click.confirm("Open the page now?", True):
+        context.invoke(serve, url=place, port=0)

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 @click.option(
     "--field", "fields", multiple=True, metavar="NAME=TYPE", help="A column's type; repeatable."
 )
-@click.option("--model", metavar="NAME", help="Of a new index: clip, layout, or FastEmbed's name.")
+@click.option(
+    "--model", metavar="NAME", help="Of a new index: clip, built-in, or FastEmbed's name."
+)
 @click.option("--model-dir", metavar="DIR", help="Folder with the model's files.")
 @click.option("--prune", is_flag=True, help="Remove images that the paths no longer hold.")
 @click.option("--partition", metavar="N/M", help="Only the Nth of M parts of the images.")

@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from lookalike.api import Options
 
 _MEGABYTE = 10**6
+_PACKAGES = (
+    "fastapi",
+    "multipart",
+    "prometheus_client",
+    "python_multipart",
+    "starlette",
+    "uvicorn",
+)
 
 
 @click.command()
@@ -82,7 +90,14 @@ def serve(
 
     Only this machine reaches it unless --host says otherwise, which needs a key.
     """
-    from lookalike.api.running import check_host, run
+    try:
+        from lookalike.api.running import check_host, run
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _PACKAGES:
+            raise
+        raise InputError(
+            'Serving takes a few packages more: run `pip install "lookalike[serve]"`.'
+        ) from error
     from lookalike.settings import Settings
 
     settings = Settings.from_environment()

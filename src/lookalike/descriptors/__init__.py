@@ -20,7 +20,7 @@ import platformdirs
 from lookalike.errors import ModelError
 from lookalike.protocols import Descriptor
 
-BUILT_IN = "layout"
+BUILT_IN = "lookalike-small-1"
 """What serves `semantic` where no weights can be had; `built-in` asks for it, too."""
 
 ALWAYS = ("color", "texture", "phash")

@@ -22,6 +22,9 @@ expect.set_options(timeout=20_000)
 
 Open = Callable[..., AbstractContextManager[Watched]]
 
+# Again where one fails: on a busy machine a click may come before the page is ready for it.
+pytestmark = pytest.mark.flaky(reruns=2)
+
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
@@ -81,6 +84,20 @@ def settled(page: Page) -> list[str]:
     return shown
 
 
+def changed(page: Page, before: list[str]) -> list[str]:
+    """The ids that are shown, once they are others: the address changes a moment earlier."""
+    page.wait_for_function(
+        """(before) => {
+          const all = [...document.querySelectorAll(".card[data-id]")];
+          const shown = all.map((one) => one.dataset.id);
+          const busy = document.querySelector(".grid")?.getAttribute("aria-busy");
+          return busy === "false" && JSON.stringify(shown) !== JSON.stringify(before);
+        }""",
+        arg=before,
+    )
+    return settled(page)
+
+
 def start(seen: Watched, path: str = "/") -> Page:
     seen.page.goto(path)
     settled(seen.page)
@@ -133,7 +150,7 @@ def test_a_picture_is_searched_by(opened: Open, query: Path, way: str, tmp_path:
             drop(page, way, query)
         page.wait_for_url("**/?upload=*")
         expect(page.get_by_role("heading", name="Like the picture")).to_be_visible()
-        assert settled(page) != before
+        changed(page, before)
         expect(page.locator(".tile-picture img")).to_be_visible()
         assert seen.shifted() < 0.05
         keep(page, f"picture-{way}", tmp_path)
@@ -157,7 +174,7 @@ def test_a_part_of_the_picture_is_searched_by_keys_and_by_pointer(
         page.get_by_role("button", name="Search by this part").click()
         page.wait_for_url("**crop=0.23%2C0.23%2C0.5%2C0.52*")
         expect(page.get_by_role("heading", name="Like a part of the picture")).to_be_visible()
-        assert settled(page) != whole
+        changed(page, whole)
 
         page.get_by_role("button", name="Select a part").click()
         box = page.locator(".crop-surface").bounding_box()
@@ -188,7 +205,7 @@ def test_colours_are_picked_with_shares(opened: Open, tmp_path: Path) -> None:
         page.get_by_role("button", name="white", exact=True).click()
         page.wait_for_url("**color=white*")
         expect(page.get_by_role("heading", name="In blue and white")).to_be_visible()
-        assert settled(page) != blue
+        changed(page, blue)
         share = page.get_by_role("slider", name="Share of white")
         share.focus()
         page.keyboard.press("Home")
@@ -206,13 +223,12 @@ def test_weights_and_presets_change_the_order(opened: Open, tmp_path: Path) -> N
         assert "shirt-005" not in meaning
         page.get_by_role("button", name="Colour", exact=True).click()
         page.wait_for_url("**weights=color*")
-        colour = settled(page)
-        assert colour != meaning
+        colour = changed(page, meaning)
         slider = page.get_by_role("slider", name="Texture")
         slider.focus()
         page.keyboard.press("End")
         page.wait_for_url("**texture%3D1*")
-        assert settled(page) != colour
+        changed(page, colour)
         keep(page, "weights", tmp_path)
 
 
@@ -224,8 +240,9 @@ def test_filters_count_react_and_are_text(opened: Open, tmp_path: Path) -> None:
         kind = first.locator("span").inner_text()
         said = int(first.locator("em").inner_text())
         brands = side.get_by_role("group", name="Brand").locator("em").all_inner_texts()
-        first.get_by_role("checkbox").check()
+        first.get_by_role("checkbox").click()  # `check` does not wait for the address to change
         page.wait_for_url(f"**where=category*{kind}*")
+        expect(first.get_by_role("checkbox")).to_be_checked()
         expect(page.locator(".found-head p")).to_have_text(f"{said} images")
         assert len(settled(page)) == min(said, 18)
         expect(side.get_by_role("group", name="Brand").locator("em").first).not_to_have_text(
@@ -503,7 +520,7 @@ def test_filters_open_over_a_narrow_page(opened: Open, tmp_path: Path) -> None:
         page = start(seen)
         page.get_by_role("button", name="Filters").click()
         sheet = page.get_by_role("dialog", name="Filters")
-        sheet.get_by_role("group", name="Category").get_by_role("checkbox").first.check()
+        sheet.get_by_role("group", name="Category").get_by_role("checkbox").first.click()
         page.wait_for_url("**where=category*")
         assert violations(page) == []
         keep(page, "sheet", tmp_path)
@@ -595,7 +612,7 @@ def test_words_on_real_photos(browser: Browser, data: Path, tmp_path: Path) -> N
             keep(page, "words", tmp_path)
             page.get_by_role("searchbox", name="Words that it should not be like").fill("hat")
             page.wait_for_url("**minus=hat*")
-            assert settled(page) != found
+            changed(page, found)
             # All that was typed is one step.
             page.go_back()
             page.go_back()

@@ -221,7 +221,7 @@ def page_policy(scripts: Sequence[str]) -> str:
     """The content security policy of a page with these inline scripts, as SHA-256 in base64."""
     hashes = "".join(f" 'sha256-{one}'" for one in scripts)
     return (
-        f"default-src 'none'; script-src 'self'{hashes}; style-src 'self' 'unsafe-inline'; "
+        f"default-src 'none'; script-src 'self'{hashes}; style-src 'self'; "
         "img-src 'self' blob: data:; font-src 'self'; connect-src 'self'; media-src blob:; "
         "manifest-src 'self'; worker-src 'self'; form-action 'self'; base-uri 'none'; "
         "frame-ancestors 'none'"

@@ -257,7 +257,7 @@ def test_what_is_no_request_gets_a_problem_too(open_client: httpx.Client) -> Non
     for sent in (b"HELLO\r\n\r\n", b"GET /" + b"a" * 2**16):
         with closing(socket.create_connection(at, 5)) as line:
             line.sendall(sent)
-            answer = b"".join(iter(lambda: line.recv(4096), b""))  # noqa: B023
+            answer = b"".join(iter(lambda: line.recv(4096), b""))
         assert answer.startswith(b"HTTP/1.1 400")
         assert b"urn:lookalike:error:NoRequest" in answer
 

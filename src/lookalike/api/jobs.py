@@ -13,6 +13,7 @@ import os
 import secrets
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -192,7 +193,11 @@ class Jobs:
             if self._added < (LEAST if uncalibrated else UPKEEP):
                 return
             self._added = 0
-        self.add("optimize", {})
+            jobs = self._jobs.values()
+            if any(job.kind == "optimize" and job.state is State.QUEUED for job in jobs):
+                return
+        with suppress(TooBusy, EngineError):  # the images are there all the same
+            self.add("optimize", {})
 
     def get(self, id: str) -> dict[str, Any]:
         """The document of a job.

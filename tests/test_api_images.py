@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from hashlib import sha256
 from io import BytesIO
@@ -220,3 +221,15 @@ def test_without_a_folder_for_them_images_are_refused(index: Index, tmp_path: Pa
     with serving(index, options(tmp_path, store=None)) as client:
         answer = client.post("/v1/images", files=[("files", ("a.png", picture(1)))])
         assert (answer.status_code, answer.json()["error"]) == (403, "Forbidden")
+
+
+def test_after_many_uploads_the_index_is_looked_after_by_itself(
+    client: httpx.Client, index: Index
+) -> None:
+    files = [("files", (f"{seed}.png", picture(seed))) for seed in range(200, 235)]
+    assert client.post("/v1/images", files=files).json()["added"] == 35
+    assert "optimize" in {job["kind"] for job in client.get("/v1/jobs").json()["jobs"]}
+    ends = time.monotonic() + 20
+    while index.manifest.calibration is None and time.monotonic() < ends:
+        time.sleep(0.05)
+    assert index.manifest.calibration is not None

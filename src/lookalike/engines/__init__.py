@@ -119,6 +119,8 @@ def check_vectors(points: Sequence[Point]) -> None:
     """
     for point in points:
         for name, vector in point.vectors.items():
+            if vector.dtype == np.float32 and 0 < np.dot(vector, vector) < np.inf:
+                continue  # as nearly all are, told in a tenth of the time
             if not np.isfinite(vector).all():
                 raise EngineError(f"The {name!r} vector of {point.id!r} has NaN or infinity in it.")
             if vector.dtype == np.float32 and not vector.any():

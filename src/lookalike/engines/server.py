@@ -8,8 +8,9 @@ sent again, as each of them does the same when it is done twice.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 from uuid import UUID
 
@@ -161,15 +162,22 @@ class ServerEngine:
         # Batches travel side by side: of two points with one id only the last may.
         last = list({point.id: point for point in points}.values())
         size = self.options.batch
-        batches = [last[start : start + size] for start in range(0, len(last), size)]
-        if len(batches) > 1:
-            list(self._writers.map(self._upsert, batches))
-        elif batches:
-            self._upsert(batches[0])
-
-    def _upsert(self, points: Sequence[Point]) -> None:
         as_struct = to_grpc if self.client.init_options.get("prefer_grpc") else to_rest
-        structs = [as_struct(point) for point in points]
+        on_the_way: deque[Future[None]] = deque()
+        try:
+            for start in range(0, len(last), size):
+                # Made here and sent by another thread: writers that each made their own would all
+                # be done at the same time, and the server idle until then.
+                structs = [as_struct(point) for point in last[start : start + size]]
+                if len(on_the_way) >= 2 * self.options.parallel:
+                    on_the_way.popleft().result()
+                on_the_way.append(self._writers.submit(self._send, structs))
+        finally:
+            wait(on_the_way)
+        for sent in on_the_way:
+            sent.result()
+
+    def _send(self, structs: list[Any]) -> None:
         self._call(self.client.upsert, self.collection, structs, wait=True)
 
     def delete(self, ids: Sequence[str]) -> None:

@@ -25,7 +25,7 @@ import pytest
 from lookalike.decoders import DecoderPool
 from lookalike.errors import ImageRejected, LookalikeError, Reason
 from lookalike.images import decode
-from lookalike.types import Image, Limits
+from lookalike.types import Described, Image, Limits
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 
@@ -40,13 +40,13 @@ def photo(format: str = "JPEG", width: int = 320, height: int = 240, **options: 
 
 
 @cache
-def slow_photo() -> bytes:
+def slow_photo(side: int = 4000) -> bytes:
     """A sound JPEG that takes seconds: its last scan comes again and again."""
     file = BytesIO()
-    PIL.Image.new("RGB", (4000, 4000), "teal").save(file, "JPEG", progressive=True)
+    PIL.Image.new("RGB", (side, side), "teal").save(file, "JPEG", progressive=True)
     data = file.getvalue()
     last = data.rindex(b"\xff\xda")
-    return data[:-2] + data[last:-2] * 1500 + data[-2:]
+    return data[:-2] + data[last:-2] * (1500 * 4000**2 // side**2) + data[-2:]
 
 
 @cache
@@ -142,6 +142,103 @@ def test_decoders_start_when_needed() -> None:
         assert len(pids(pool)) == 1
 
 
+# --- several at a time ------------------------------------------------------------------------
+
+
+def outcomes(pool: DecoderPool, files: list[bytes]) -> list[Image | Reason]:
+    return [
+        answer.reason if isinstance(answer, ImageRejected) else answer.image
+        for answer in pool.describe_many(files, side=200)
+    ]
+
+
+def test_many_are_as_one_after_the_other(pool: DecoderPool) -> None:
+    clear = BytesIO()
+    PIL.Image.new("RGBA", (30, 20), (9, 8, 7, 66)).save(clear, "PNG")
+    files = [photo(), b"", photo("PNG"), photo()[:900], b"nothing", clear.getvalue(), photo()]
+    names = ("color", "texture", "phash", "lookalike-small-1")
+    together = pool.describe_many(files, side=200, names=names, thumbnail=64)
+    for data, answer in zip(files, together, strict=True):
+        assert_same(
+            outcome(lambda data=data: pool.decode(data, side=200)),  # type: ignore[misc]
+            answer.reason if isinstance(answer, ImageRejected) else answer.image,
+        )
+        if isinstance(answer, ImageRejected):
+            continue
+        alone = pool.describe(data, side=200, names=names, thumbnail=64)
+        assert answer.thumbnail == alone.thumbnail
+        assert list(answer.descriptions) == list(names)
+        for name in names:
+            one, other = answer.descriptions[name], alone.descriptions[name]
+            assert one.payload == other.payload
+            np.testing.assert_allclose(one.vectors, other.vectors, atol=1e-6)
+    assert pool.describe_many([], side=200) == []
+
+
+def test_one_that_hangs_among_many_is_the_only_one_refused() -> None:
+    with DecoderPool(1, limits=Limits(seconds=1)) as pool:
+        before, late, after = outcomes(pool, [photo(), slow_photo(1400), photo("PNG")])
+        assert isinstance(before, Image)
+        assert late == Reason.TIMEOUT
+        assert isinstance(after, Image)
+
+
+def test_one_that_crashes_among_many_is_the_only_one_refused() -> None:
+    with DecoderPool(1) as pool, ThreadPoolExecutor(1) as thread:
+        answers = thread.submit(outcomes, pool, [photo(), slow_photo(1400), photo("PNG")])
+        for _ in range(2):  # first together, then alone
+            wait_until(lambda: any(child._ready and child.runs() for child in pool._started))
+            time.sleep(0.3)
+            [child] = pids(pool)
+            os.kill(child, signal.SIGSEGV)
+            wait_until(lambda child=child: gone(child))  # type: ignore[misc]
+        before, crashed, after = answers.result()
+        assert isinstance(before, Image)
+        assert crashed == Reason.CORRUPT
+        assert isinstance(after, Image)
+
+
+def test_a_descriptor_that_fails_on_one_of_many_has_only_that_one_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    about = tmp_path / "picky-1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Name: picky\nVersion: 1\n")
+    (about / "entry_points.txt").write_text("[lookalike.descriptors]\npicky = picky:Picky\n")
+    (tmp_path / "picky.py").write_text(
+        textwrap.dedent("""
+        import numpy as np
+        from lookalike.types import Description
+
+        class Picky:
+            def describe(self, images):
+                return Description(np.array([[1 / (image.width - 96)] for image in images]))
+        """)
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    files = [photo(), photo("PNG", 96, 64), photo("WEBP")]
+    with DecoderPool(1) as pool:
+        before, failed, after = pool.describe_many(files, side=64, names=["picky"])
+    assert isinstance(failed, ImageRejected)
+    assert "picky cannot describe it: ZeroDivisionError" in str(failed)
+    for answer in (before, after):
+        assert isinstance(answer, Described)
+        np.testing.assert_allclose(answer.descriptions["picky"].vectors, [[1 / 224]])
+
+
+def test_one_that_is_big_among_many_waits_for_its_turn() -> None:
+    with DecoderPool(2, limits=Limits(seconds=1)) as pool, ThreadPoolExecutor(1) as thread:
+        with pool._one_big:
+            answers = thread.submit(outcomes, pool, [photo(), large_photo(), photo("PNG")])
+            time.sleep(1.3)
+            assert not answers.done()
+        assert [answer.width for answer in answers.result() if isinstance(answer, Image)] == [
+            320,
+            5000,
+            320,
+        ]
+
+
 # --- time -------------------------------------------------------------------------------------
 
 
@@ -224,7 +321,7 @@ def test_decoder_that_cannot_start(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         pool.decode(photo(), side=256)
     monkeypatch.undo()
-    monkeypatch.setattr("lookalike.decoders._BOOT", "import nothing_of_that_name")
+    monkeypatch.setattr("lookalike.decoders._child._BOOT", "import nothing_of_that_name")
     with DecoderPool(1) as pool:
         for _ in range(2):
             with pytest.raises(LookalikeError, match="ended with code 1 before it started"):

@@ -25,7 +25,7 @@ import lookalike
 from lookalike import palette
 from lookalike.descriptors.color import Color
 from lookalike.descriptors.lookalike_small_1 import LookalikeSmall1
-from lookalike.descriptors.phash import Phash
+from lookalike.descriptors.phash import Phash, scaled
 from lookalike.descriptors.texture import Texture
 from lookalike.protocols import DescribesColor, Descriptor
 from lookalike.types import Distance, Image, Pixels, Vector
@@ -345,6 +345,17 @@ def test_a_damaged_package_says_so(damage: str, tmp_path: Path) -> None:
 
 def reference(pixels: Pixels) -> str:
     return str(imagehash.phash(PIL.Image.fromarray(pixels)))
+
+
+@pytest.mark.parametrize("height", [1, 20, 32, 33, 64, 200, 346, 512, 513])
+def test_phash_scales_as_pillow_does(height: int) -> None:
+    """Noise of black and white: no filter has more to round and to clip."""
+    noise = np.random.default_rng(height)
+    for width in (1, 31, 32, 64, 65, 133, 231, 256, 345, 512, 513):
+        black_or_white = noise.integers(0, 2, (height, width), np.uint8) * np.uint8(255)
+        grey = PIL.Image.fromarray(black_or_white)
+        small = np.asarray(grey.resize((32, 32), PIL.Image.Resampling.LANCZOS))
+        np.testing.assert_array_equal(scaled(grey), small)
 
 
 def test_phash_equals_imagehash_on_photos(data: Path) -> None:

@@ -22,7 +22,7 @@ from PIL.ExifTags import IFD, Base
 from PIL.Image import Transpose
 
 from lookalike.errors import ImageRejected, Reason
-from lookalike.images import decode, encode_thumbnail, thumbnail_of
+from lookalike.images import Postponed, decode, encode_thumbnail, thumbnail_of
 from lookalike.types import Image, Limits
 
 pillow_heif.register_heif_opener()
@@ -555,6 +555,14 @@ def test_before_load_counts_what_will_be_held() -> None:
     decode(encoded(photo(2400, 1600), "JPEG"), side=200, before_load=sizes.append)
     decode(encoded(photo(2400, 1600), "JPEG", progressive=True), before_load=sizes.append)
     assert sizes == [300 * 200, 2400 * 1600]
+
+
+def test_a_picture_can_be_postponed() -> None:
+    def later(pixels: int) -> None:
+        raise Postponed
+
+    with pytest.raises(Postponed):
+        decode(encoded(photo(200, 150), "JPEG"), before_load=later)
 
 
 # --- thumbnails -------------------------------------------------------------------------------

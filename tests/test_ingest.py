@@ -109,6 +109,19 @@ def test_rejects_have_reasons_and_stop_nothing(index: Index, photos: Path) -> No
     }
 
 
+def test_files_of_all_sizes_come_in_together(index: Index, photos: Path) -> None:
+    """What is read and decoded in one go ends at a mebibyte, wherever that is."""
+    for place in (0, 2, 3, 6, 11):
+        draw(place, size=(800, 600)).save(photos / f"{place:03}.jpg", "BMP")
+    (photos / "001a.jpg").write_text("no picture")
+    (photos / "006a.jpg").touch()
+    report = index.add(photos)
+    assert counts(report) == (12, 0, 0, 2, 0)
+    assert [Path(reject.uri).name for reject in report.rejects] == ["001a.jpg", "006a.jpg"]
+    for file in (photos / "003.jpg", photos / "004.jpg"):
+        assert index.search(image=file)[0].id == str(file)
+
+
 def test_a_file_that_went_bad_keeps_its_entry(index: Index, photos: Path) -> None:
     index.add(photos)
     (photos / "001.jpg").write_text("overwritten")

@@ -1,12 +1,14 @@
-"""A child of a `DecoderPool`: decodes and describes what its parent sends, one picture at a time.
+"""A child of a `DecoderPool`: decodes and describes what its parent sends, some pictures at a time.
 
 Each message is a JSON object behind its length, then raw bytes whose number the object gives;
 nothing is pickled, so that a child taken over by a file cannot make its parent run code.
 
-    parent -> child   {"bytes", "side", "describe", "pixels", "thumbnail"} and the file
-    child -> parent   {"big": true} if the picture is big, then waits for {}
-    child -> parent   {"reason", "detail"}, or the facts of an `Image`, its pixels, its vectors and
-                      its thumbnail
+    parent -> child   {"sizes", "most", "side", "describe", "pixels", "thumbnail"} and the files
+    child -> parent   {"answers", "vectors"}; then the vectors, one block a descriptor; then of each
+                      picture its pixels and its thumbnail
+
+An answer is {"reason", "detail"}, the facts of an `Image`, or {} where the file must be sent again
+alone, as the picture holds more than `most` pixels in memory, or a descriptor failed on the batch.
 """
 
 from __future__ import annotations
@@ -18,18 +20,21 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import IO, Any
+from typing import IO, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lookalike import descriptors
 from lookalike.errors import ImageRejected, Reason
-from lookalike.images import decode, thumbnail_of
+from lookalike.images import Postponed, decode, thumbnail_of
 from lookalike.protocols import Descriptor
 from lookalike.types import Description, Image, Limits
 
-_BIG = 20_000_000  # pixels in memory at once; of pictures beyond, a pool decodes one at a time
+_BLANK = Image(np.zeros((64, 64, 3), np.uint8), None, 64, 64, "PNG", "", 0, None)
+
+_Outcome: TypeAlias = Image | ImageRejected | None
+"""Of a file; None where it must be sent again alone."""
 
 
 def main() -> None:
@@ -38,41 +43,74 @@ def main() -> None:
     limits = Limits(**settings["limits"])
     requests, replies = _take(0, "rb"), _take(1, "wb")
     _confine(limits)
-
-    def ask(pixels: int) -> None:
-        if pixels > _BIG:
-            send(replies, {"big": True})
-            receive(requests)
-
     for name in settings["names"]:
-        _descriptor(name)
+        descriptor = _descriptor(name)
+        with contextlib.suppress(Exception):  # the first time takes a tenth of a second
+            descriptor.describe([_BLANK])
     send(replies, {"ready": True})
     with contextlib.suppress(EOFError):
         while True:
             request = receive(requests)
-            data = requests.read(request["bytes"])
-            try:
-                image = decode(data, side=request["side"], limits=limits, before_load=ask)
-                described = _describe(image, request["describe"])
+            _answer(replies, request, [requests.read(size) for size in request["sizes"]], limits)
+
+
+def _answer(
+    replies: IO[bytes], request: Mapping[str, Any], files: Sequence[bytes], limits: Limits
+) -> None:
+    outcomes = [_decode(data, request, limits) for data in files]
+    outcomes, described = _describe(outcomes, request["describe"])
+    bodies: list[bytes | memoryview] = []
+    vectors = {}
+    for name, description in described.items():
+        count, size = description.vectors.shape
+        payload = [dict(one) for one in description.payload] or [{}] * count
+        vectors[name] = {"size": size, "payload": payload}
+        bodies.append(_raw(description.vectors.astype(np.float32)))
+    answers: list[dict[str, Any]] = []
+    for data, outcome in zip(files, outcomes, strict=True):
+        match outcome:
+            case None:
+                answers.append({})
+            case ImageRejected():
+                answers.append({"reason": outcome.reason, "detail": outcome.detail})
+            case Image() as image:
                 side = request["thumbnail"]
                 thumbnail = thumbnail_of(image, data, side) if side else b""
-            except ImageRejected as rejected:
-                send(replies, {"reason": rejected.reason, "detail": rejected.detail})
-            else:
-                _send_image(replies, image, described, thumbnail, pixels=request["pixels"])
-                del image
+                arrays = (image.pixels, image.alpha) if request["pixels"] else ()
+                answers.append(_facts(image, arrays) | {"thumbnail": len(thumbnail)})
+                bodies += [_raw(array) for array in arrays if array is not None]
+                bodies.append(thumbnail)
+    send(replies, {"answers": answers, "vectors": vectors}, *bodies)
 
 
-def _describe(image: Image, names: Sequence[str]) -> dict[str, Description]:
+def _decode(data: bytes, request: Mapping[str, Any], limits: Limits) -> _Outcome:
+    def check(pixels: int) -> None:
+        if pixels > request["most"]:
+            raise Postponed
+
+    try:
+        return decode(data, side=request["side"], limits=limits, before_load=check)
+    except Postponed:
+        return None
+    except ImageRejected as rejected:
+        return rejected
+
+
+def _describe(
+    outcomes: list[_Outcome], names: Sequence[str]
+) -> tuple[list[_Outcome], dict[str, Description]]:
+    """The same outcomes, and what each descriptor says of the pictures among them; where one
+    failed, no pictures among them."""
+    images = [outcome for outcome in outcomes if isinstance(outcome, Image)]
     described = {}
-    for name in names:
+    for name in names if images else ():
         try:
-            described[name] = _descriptor(name).describe([image])
+            described[name] = _descriptor(name).describe(images)
         except Exception as error:  # whatever a descriptor does, the run goes on
-            raise ImageRejected(
-                Reason.CORRUPT, f"{name} cannot describe it: {error!r}"[:200]
-            ) from error
-    return described
+            detail = f"{name} cannot describe it: {error!r}"[:200]
+            failed = None if len(images) > 1 else ImageRejected(Reason.CORRUPT, detail)
+            return [failed if isinstance(one, Image) else one for one in outcomes], {}
+    return outcomes, described
 
 
 @cache
@@ -83,40 +121,24 @@ def _descriptor(name: str) -> Descriptor:
     return descriptors.load(name)
 
 
-def _send_image(
-    replies: IO[bytes],
-    image: Image,
-    described: Mapping[str, Description],
-    thumbnail: bytes,
-    *,
-    pixels: bool,
-) -> None:
-    rows, columns, _ = image.pixels.shape if pixels else (0, 0, 3)
-    facts = {
+def _facts(image: Image, arrays: Sequence[NDArray[Any] | None]) -> dict[str, Any]:
+    """All of a picture but its pixels, and which of these come with it."""
+    rows, columns, _ = image.pixels.shape if arrays else (0, 0, 3)
+    return {
         "rows": rows,
         "columns": columns,
-        "alpha": pixels and image.alpha is not None,
+        "alpha": bool(arrays) and image.alpha is not None,
         "width": image.width,
         "height": image.height,
         "format": image.format,
         "sha256": image.sha256,
         "bytes": image.bytes,
         "taken_at": image.taken_at,
-        "described": {
-            name: {
-                "size": one.vectors.shape[1],
-                "payload": dict(one.payload[0] if one.payload else {}),
-            }
-            for name, one in described.items()
-        },
-        "thumbnail": len(thumbnail),
     }
-    arrays: list[NDArray[Any]] = [image.pixels] if pixels else []
-    if pixels and image.alpha is not None:
-        arrays.append(image.alpha)
-    arrays += [one.vectors.astype(np.float32) for one in described.values()]
-    bodies = [np.ascontiguousarray(array).data for array in arrays if array.size]
-    send(replies, facts, *bodies, thumbnail)
+
+
+def _raw(array: NDArray[Any]) -> memoryview:
+    return np.ascontiguousarray(array).data.cast("B")
 
 
 def _take(number: int, mode: str) -> IO[bytes]:
@@ -163,7 +185,7 @@ def receive(stream: IO[bytes]) -> dict[str, Any]:
     if len(prefix) < 4:
         raise EOFError
     size = int.from_bytes(prefix, "big")
-    if size > 2**16:
+    if size > 2**20:
         raise ValueError("a header this long is none of ours")
     header = json.loads(stream.read(size))
     if not isinstance(header, dict):

@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from lookalike.errors import ImageRejected
 from lookalike.images import check_size
 from lookalike.protocols import Descriptor, Source
 from lookalike.types import Described, Image, ImageRef, Limits, Payload, Point, Vector, VectorSpec
 
+TOGETHER = 2**20
+"""Bytes that files have together to be decoded in one go: more is not faster, and all are held."""
+
 
 class Decoder(Protocol):
     """What `decoders.DecoderPool` does for ingest."""
 
-    def describe(
+    def describe_many(
         self,
-        data: bytes,
+        files: Sequence[bytes],
         *,
         side: int,
         names: Sequence[str] = (),
         pixels: bool = True,
         thumbnail: int = 0,
-    ) -> Described:
-        """Raises ImageRejected."""
-        ...
+    ) -> Sequence[Described | ImageRejected]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,10 @@ class Batch:
     skipped: int = 0
 
 
+_Read: TypeAlias = bytes | ImageRejected | None
+"""A file; None where the index has described these very bytes."""
+
+
 class Worker:
     """Reads, decodes and describes; safe to use from several threads."""
 
@@ -129,28 +134,47 @@ class Worker:
     def describe(self, entries: Sequence[Entry]) -> Batch:
         batch = Batch()
         fresh: list[tuple[Entry, Described]] = []
-        for entry in entries:
-            try:
-                data = self._read(entry)
-                if _is_the_same(entry, data):
-                    self._same_bytes(entry, batch)
-                else:
-                    fresh.append((entry, self._decode(data)))
-            except ImageRejected as error:
-                batch.rejects.append(Reject(entry.ref.uri, error.reason, error.detail))
+        for part in self._parts(entries):
+            decoded = iter(self._decode([data for _, data in part if isinstance(data, bytes)]))
+            for entry, data in part:
+                match next(decoded) if isinstance(data, bytes) else data:
+                    case None:
+                        self._same_bytes(entry, batch)
+                    case ImageRejected() as error:
+                        batch.rejects.append(Reject(entry.ref.uri, error.reason, error.detail))
+                    case Described() as described:
+                        fresh.append((entry, described))
         if fresh:
             self._describe(fresh, batch)
         return batch
 
-    def _read(self, entry: Entry) -> bytes:
-        if entry.ref.size:  # what has none, or an unknown one, is told by reading it
-            check_size(entry.ref.size, self._limits)
-        return entry.source.read(entry.ref)
+    def _parts(self, entries: Sequence[Entry]) -> Iterator[list[tuple[Entry, _Read]]]:
+        """The entries with their files, as many in one go as are small."""
+        part: list[tuple[Entry, _Read]] = []
+        size = 0
+        for entry in entries:
+            data = self._read(entry)
+            part.append((entry, data))
+            size += len(data) if isinstance(data, bytes) else 0
+            if size > TOGETHER:
+                yield part
+                part, size = [], 0
+        yield part
 
-    def _decode(self, data: bytes) -> Described:
+    def _read(self, entry: Entry) -> _Read:
+        try:
+            if entry.ref.size:  # what has none, or an unknown one, is told by reading it
+                check_size(entry.ref.size, self._limits)
+            data = entry.source.read(entry.ref)
+            check_size(len(data), self._limits)
+        except ImageRejected as error:
+            return error
+        return None if _is_the_same(entry, data) else data
+
+    def _decode(self, files: Sequence[bytes]) -> Sequence[Described | ImageRejected]:
         describers = self._describers
-        return self._decoder.describe(
-            data,
+        return self._decoder.describe_many(
+            files,
             side=describers.side,
             names=list(describers.names),
             pixels=bool(describers.models),

@@ -29,7 +29,7 @@ from lookalike.types import Image, Limits, Pixels
 if TYPE_CHECKING:
     from PIL.ImageCms import ImageCmsTransform
 
-__all__ = ["check_size", "decode", "encode_thumbnail", "format_of", "thumbnail_of"]
+__all__ = ["Postponed", "check_size", "decode", "encode_thumbnail", "format_of", "thumbnail_of"]
 
 _PLUGINS = {
     "JPEG": "PIL.JpegImagePlugin",
@@ -72,6 +72,10 @@ _STRIP = 2**20  # pixels converted at a time, so that no second full-size bitmap
 _one_picture = threading.Lock()
 
 
+class Postponed(Exception):
+    """What `before_load` raises where a picture is not to be decoded now."""
+
+
 def decode(
     data: bytes,
     *,
@@ -86,7 +90,7 @@ def decode(
             whole factor, its shorter side ending in [side, 2 x side).
         limits: what to refuse, all but `seconds`, which needs a `DecoderPool`.
         before_load: called with the number of pixels about to be held in memory, after every
-            check of the header and before anything is decoded.
+            check of the header and before anything is decoded. It may raise `Postponed`.
 
     Raises:
         ImageRejected: for whatever reason the bytes do not make a picture; nothing else.
@@ -297,7 +301,7 @@ def _refusals(format: str, limits: Limits) -> Iterator[None]:
     """Turns whatever a codec throws into an `ImageRejected`."""
     try:
         yield
-    except ImageRejected:
+    except (ImageRejected, Postponed):
         raise
     except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning):
         detail = f"more pixels than the limit of {limits.pixels:,}"

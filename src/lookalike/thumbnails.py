@@ -126,8 +126,10 @@ class Cache:
             self._require_space()
             with transaction(db):
                 self._write_used(db)
+                free = self.limit - bytes_used(db)
                 for key, jpeg in thumbnails.items():
-                    if make_room(db, self.limit - len(jpeg) - PAGE):
+                    free -= len(jpeg) + 2 * PAGE  # at most: its last page, and one of an index
+                    if free >= 0 or make_room(db, self.limit - len(jpeg) - PAGE):
                         db.execute(
                             "INSERT INTO thumbnail VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE "
                             "SET used = excluded.used, crc = excluded.crc, jpeg = excluded.jpeg",

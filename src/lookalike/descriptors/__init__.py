@@ -11,14 +11,15 @@ import pkgutil
 import socket
 import threading
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-
-import platformdirs
 
 from lookalike.errors import ModelError
 from lookalike.protocols import Descriptor
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
 
 BUILT_IN = "lookalike-small-1"
 """What serves `semantic` where no weights can be had; `built-in` asks for it, too."""
@@ -51,10 +52,7 @@ class ModelChoice:
 
 def names() -> list[str]:
     """Every descriptor that needs nothing downloaded: ours and those of entry points."""
-    modules = [module.name for module in pkgutil.iter_modules(__path__) if module.name[0] != "_"]
-    own = [name.replace("_", "-") for name in modules]
-    others = [entry.name for entry in entry_points(group=_GROUP)]
-    return sorted({*own, *others} - {"clip"})
+    return sorted({*_own(), *(entry.name for entry in _others())})
 
 
 def load(name: str) -> Descriptor:
@@ -63,10 +61,11 @@ def load(name: str) -> Descriptor:
     Raises:
         ModelError: there is none, or its file in the package is damaged.
     """
-    for entry in entry_points(group=_GROUP, name=name):
-        descriptor: Descriptor = entry.load()()
-        return descriptor
-    if name not in names():
+    if name not in _own():
+        for entry in _others():
+            if entry.name == name:
+                other: Descriptor = entry.load()()
+                return other
         raise ModelError(f"There is no descriptor {name!r}; there are {', '.join(names())}.")
     module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
     (found,) = (
@@ -76,8 +75,19 @@ def load(name: str) -> Descriptor:
         and thing.__module__ == module.__name__
         and hasattr(thing, "spec")
     )
-    descriptor = found()
+    descriptor: Descriptor = found()
     return descriptor
+
+
+def _own() -> set[str]:
+    modules = {module.name for module in pkgutil.iter_modules(__path__) if module.name[0] != "_"}
+    return {name.replace("_", "-") for name in modules} - {"clip"}
+
+
+def _others() -> EntryPoints:
+    from importlib.metadata import entry_points  # it reads about every package there is
+
+    return entry_points(group=_GROUP)
 
 
 def full_name(model: str) -> str:
@@ -93,6 +103,8 @@ def full_name(model: str) -> str:
 
 def default_cache_dir() -> Path:
     """Where downloaded weights are kept: a place that outlives a restart, unlike FastEmbed's."""
+    import platformdirs  # decoders, which load descriptors too, do without
+
     return platformdirs.user_cache_path("lookalike") / "models"
 
 

@@ -41,7 +41,7 @@ def shrink(image: Image, side: int) -> tuple[Pixels, Weights]:
 
 def color_bins(lab: Pixels) -> Bins:
     """The colour bin of each pixel of an 8-bit CIELAB picture."""
-    light, a, b = (lab[..., channel] for channel in range(3))
+    light, a, b = (np.asarray(channel, np.uint8) for channel in cv2.split(lab))
     bins = (a & np.uint8(0xF8)).astype(np.uint16) << np.uint16(6)  # a* >> 3 << 9
     bins |= (b & np.uint8(0xF8)).astype(np.uint16) << np.uint16(1)  # b* >> 3 << 4
     bins |= light >> np.uint8(4)
@@ -60,11 +60,12 @@ def foreground(bins: Bins, opacity: Weights) -> Weights:
     """
     bins = bins >> 2
     frame = _frame(bins.shape)
-    if opacity[frame].mean() < 0.5:
+    shown = opacity.ravel().take(frame)
+    if shown.mean() < 0.5:
         return opacity
     inside = _shares(bins, _middle(bins.shape) * opacity)
-    border = _shares(bins[frame], opacity[frame])
-    likely: Weights = (inside / (inside + border + 1e-9))[bins] * opacity
+    border = _shares(bins.ravel().take(frame), shown)
+    likely: Weights = (inside / (inside + border + 1e-9)).take(bins) * opacity
     return likely
 
 
@@ -80,7 +81,7 @@ def foreground_or_middle(bins: Bins, opacity: Weights) -> Weights:
     for edge in (parts[0], parts[-1], parts[:, 0], parts[:, -1]):
         reached[edge] = True
     reached[0] = False  # part 0 is all that is not behind
-    weights = np.where(reached[parts], np.float32(0), opacity)
+    weights: Weights = opacity * (~reached).astype(np.float32)[parts]
     if weights.sum() >= _LEAST * opacity.sum() > 0:
         return weights
     middle = _middle(bins.shape)
@@ -111,12 +112,14 @@ def _off_centre(shape: tuple[int, ...]) -> tuple[Weights, Weights]:
 
 
 @lru_cache(maxsize=64)
-def _frame(shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """The border: at least the outermost pixels, which is all that a tiny picture has."""
+def _frame(shape: tuple[int, ...]) -> NDArray[np.intp]:
+    """Where the border is in a flat array: at least the outermost pixels, which is all that a tiny
+    picture has."""
     frame = np.maximum(*_off_centre(shape)) > 0.5 - _BORDER
     frame[[0, -1]] = frame[:, [0, -1]] = True
-    frame.flags.writeable = False
-    return frame
+    places = np.flatnonzero(frame)
+    places.flags.writeable = False
+    return places
 
 
 @lru_cache(maxsize=64)

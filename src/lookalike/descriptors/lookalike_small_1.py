@@ -22,6 +22,7 @@ from lookalike.types import Description, Distance, Image, Pixels, VectorSpec
 _WEIGHTS = Path(__file__).with_name("lookalike-small-1.onnx")
 _SHA256 = "8c01bf45e2539d8d391edc0f4cea50b38bab7fdddf053ab44ee8b08ae72dab4a"
 _SIDE = 128
+_TOGETHER = 8
 
 
 class LookalikeSmall1:
@@ -59,9 +60,14 @@ class LookalikeSmall1:
         """(n, 512) float32, each row of length 1; no payload."""
         with self._lock:
             session = self._session
-        # One at a time is as fast, and what a picture's vector is does not depend on the others.
-        rows = [session.run(None, {"pixels": _square(image)[None]})[0][0] for image in images]
-        return Description(np.asarray(rows, np.float32).reshape(len(rows), self.spec.size))
+        squares = [_square(image) for image in images]
+        # Some at a time, for which the weights are fetched once: alone a picture takes half as
+        # long again. Its vector does not depend on the others.
+        rows = [
+            session.run(None, {"pixels": np.stack(squares[start : start + _TOGETHER])})[0]
+            for start in range(0, len(squares), _TOGETHER)
+        ]
+        return Description(np.concatenate([np.empty((0, self.spec.size), np.float32), *rows]))
 
     @cached_property
     def _session(self) -> Any:

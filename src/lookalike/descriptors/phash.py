@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import PIL.Image
+from numpy.typing import NDArray
 
 from lookalike.types import Description, Distance, Image, Vector, VectorSpec
 
 _BITS = 8  # along each side of the hash
 _SIDE = 32  # pixels along each side of what the transform sees
+_HALF = _SIDE // 2
+_LONG = 512  # pixels: what is longer is scaled by Pillow itself
+_ONE = 2**22  # of Pillow's fixed point
 
 
 class Phash:
@@ -45,9 +50,48 @@ class Phash:
 
     def _describe(self, image: Image) -> Vector:
         # Pillow's luma and Lanczos filter are part of the hash: another library's differ in bits.
-        grey = PIL.Image.fromarray(image.pixels).convert("L")
-        small = np.asarray(grey.resize((_SIDE, _SIDE), PIL.Image.Resampling.LANCZOS), np.float64)
+        small = scaled(PIL.Image.fromarray(image.pixels).convert("L"))
         # Rounding makes the zeros of flat and symmetric pictures exact, as a fast transform's are.
         low = (self._cosines @ small @ self._cosines.T).round(6)
         bits: Vector = (low > np.median(low)).ravel().astype(np.float32)
         return bits
+
+
+def scaled(grey: PIL.Image.Image) -> NDArray[np.float64]:
+    """(32, 32): to the bit what Pillow's Lanczos filter makes of a picture.
+
+    Pillow filters rows and then columns, with weights in fixed point, and rounds after each. As
+    matrix products that takes a third of the time; all numbers are whole and below 2^53, so they
+    are exact. What is narrow is left to Pillow, which may filter columns first.
+    """
+    width, height = grey.size
+    if not (2 * _SIDE <= width <= _LONG and height <= min(_LONG, 1.5 * width)):
+        small = grey.resize((_SIDE, _SIDE), PIL.Image.Resampling.LANCZOS)
+        return np.asarray(small, np.float64)
+    # In rows again: the transform's last bits depend on it.
+    return np.ascontiguousarray(_shortened(_shortened(np.asarray(grey, np.float64)).T).T)
+
+
+def _shortened(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n, m) to (n, 32)."""
+    sums = np.empty((len(rows), _SIDE))
+    for half, (start, weights) in enumerate(_weights(rows.shape[1])):
+        seen = rows[:, start : start + len(weights)]
+        np.matmul(seen, weights, out=sums[:, half * _HALF : (half + 1) * _HALF])
+    rounded: NDArray[np.float64] = np.floor(sums / _ONE + 0.5).clip(0, 255)
+    return rounded
+
+
+@lru_cache(maxsize=256)  # at most 90 KB each
+def _weights(size: int) -> tuple[tuple[int, NDArray[np.float64]], ...]:
+    """For either half of the 32 pixels: the first of the `size` pixels that it is made of, and the
+    weight of each of them in each. They are Pillow's own, seen in what it makes of single points:
+    it rounds whole numbers of 32 bits as it rounds its weights."""
+    points = PIL.Image.fromarray(np.eye(size, dtype=np.int32) * np.int32(_ONE))
+    seen = np.asarray(points.resize((_SIDE, size), PIL.Image.Resampling.LANCZOS), np.float64)
+    halves = []
+    for weights in (seen[:, :_HALF], seen[:, _HALF:]):
+        used = np.flatnonzero(weights.any(axis=1))
+        start, end = int(used[0]), int(used[-1]) + 1
+        halves.append((start, np.ascontiguousarray(weights[start:end])))
+    return tuple(halves)

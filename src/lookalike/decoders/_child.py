@@ -1,0 +1,175 @@
+"""One child process of a `DecoderPool`, as its parent sees it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lookalike.decoder import receive, send
+from lookalike.decoders._watchdog import Watchdog
+from lookalike.errors import ImageRejected, LookalikeError, Reason
+from lookalike.types import Described, Description, Image, Limits
+
+_PIPE_BYTES = 2**20  # Linux grants as much to anyone: one write then takes a whole small picture
+
+# The child runs without `site` and imports from where the parent does, so that it starts fast and
+# finds the same packages however the parent came by them. One thread a child.
+_BOOT = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])["path"]
+from lookalike.decoder import main
+main()
+"""
+_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    # glibc hands the memory of every picture back to the system, and asks for it anew for the next.
+    "MALLOC_MMAP_THRESHOLD_": str(2**25),
+    "MALLOC_TRIM_THRESHOLD_": str(2**26),
+}
+
+Answer: TypeAlias = Described | ImageRejected | None
+"""To one file; None where it must be sent alone."""
+
+
+class Child:
+    """One child process, used by one thread at a time."""
+
+    def __init__(self, limits: Limits, watchdog: Watchdog, names: Sequence[str]) -> None:
+        self._ready = False
+        self._limits = limits
+        self._watchdog = watchdog
+        home = str(Path(__file__).resolve().parents[2])
+        path = [*(entry for entry in sys.path if isinstance(entry, str)), home]
+        limit = dataclasses.asdict(limits)
+        settings = json.dumps({"path": path, "limits": limit, "names": list(names)})
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-c", _BOOT, settings],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=os.environ | _ENVIRONMENT,
+                start_new_session=True,  # Ctrl-C is for the parent to handle
+            )
+        except OSError as error:
+            raise LookalikeError(f"No image decoder can be started: {error}.") from error
+        assert self._process.stdin is not None  # noqa: S101  for the type checker
+        assert self._process.stdout is not None  # noqa: S101
+        self._to, self._from = self._process.stdin, self._process.stdout
+        _widen(self._to)
+        _widen(self._from)
+
+    def wait_until_ready(self) -> None:
+        if self._ready:
+            return
+        try:
+            receive(self._from)
+            self._ready = True
+        except (EOFError, OSError):
+            self.close()
+            raise LookalikeError(
+                f"An image decoder ended with code {self._process.returncode} before it started; "
+                "run `python -c 'import lookalike.decoders'` to see why."
+            ) from None
+
+    def runs(self) -> bool:
+        return not self._to.closed and self._process.poll() is None
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        with contextlib.suppress(OSError):  # what it did not read is lost with it
+            self._to.close()
+        self._from.close()
+
+    def describe(self, files: Sequence[bytes], wish: Mapping[str, Any]) -> list[Answer]:
+        self._watchdog.start(self._process)
+        try:
+            send(self._to, {"sizes": [len(data) for data in files], **wish}, *files)
+            answers = self._answers(receive(self._from), len(files))
+        except BaseException as error:
+            in_time = self._watchdog.stop(self._process)
+            self.close()
+            if not isinstance(error, (EOFError, OSError, ValueError, KeyError, TypeError)):
+                raise  # Ctrl-C: the conversation is broken off, so the child is of no more use
+            if in_time:
+                raise ImageRejected(Reason.CORRUPT, "the decoder crashed") from None
+            raise ImageRejected(
+                Reason.TIMEOUT, f"not decoded within {self._limits.seconds:g} s"
+            ) from None
+        if not self._watchdog.stop(self._process):
+            self.close()  # killed in the moment it was done
+        return answers
+
+    def _answers(self, reply: Mapping[str, Any], count: int) -> list[Answer]:
+        """What the child says, believing none of it blindly."""
+        facts = list(reply["answers"])
+        if len(facts) != count:
+            raise ValueError("not as many answers as files")
+        decoded = sum("rows" in one for one in facts)
+        described: list[dict[str, Description]] = [{} for _ in range(decoded)]
+        for name, one in reply["vectors"].items():
+            payload = [dict(own) for own in one["payload"]]
+            if len(payload) != decoded:
+                raise ValueError("not a payload for each picture")
+            vectors = self._array(decoded, 4 * int(one["size"])).view(np.float32)
+            for i, descriptions in enumerate(described):
+                own = slice(i, i + 1)
+                descriptions[str(name)] = Description(vectors[own], payload[own])
+        rest = iter(described)
+        return [self._picture(one, next(rest)) if "rows" in one else _refusal(one) for one in facts]
+
+    def _picture(
+        self, facts: Mapping[str, Any], descriptions: Mapping[str, Description]
+    ) -> Described:
+        rows, columns = int(facts["rows"]), int(facts["columns"])
+        if not 0 <= rows * columns <= self._limits.pixels:
+            raise ValueError("more pixels than the limit")
+        image = Image(
+            pixels=self._array(rows, columns, 3),
+            alpha=self._array(rows, columns) if facts["alpha"] else None,
+            width=int(facts["width"]),
+            height=int(facts["height"]),
+            format=str(facts["format"]),
+            sha256=str(facts["sha256"]),
+            bytes=int(facts["bytes"]),
+            taken_at=None if facts["taken_at"] is None else str(facts["taken_at"]),
+        )
+        size = int(facts["thumbnail"])
+        if not 0 <= size <= self._limits.bytes:
+            raise ValueError("a thumbnail larger than the limit")
+        return Described(image, descriptions, self._array(size).tobytes())
+
+    def _array(self, *shape: int) -> NDArray[np.uint8]:
+        array = np.empty(shape, np.uint8)
+        if self._from.readinto(array) < array.nbytes:  # type: ignore[attr-defined]
+            raise EOFError
+        return array
+
+
+def _refusal(facts: Mapping[str, Any]) -> ImageRejected | None:
+    if not facts:
+        return None
+    return ImageRejected(Reason(facts["reason"]), str(facts["detail"]))
+
+
+def _widen(pipe: IO[bytes]) -> None:
+    if sys.platform == "linux":
+        import fcntl
+
+        with contextlib.suppress(OSError):  # a full quota of pipe memory only makes it slower
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)

@@ -1,4 +1,4 @@
-"""A checkpoint as ONNX: batch norms folded, scaling and normalisation inside, weights in half size.
+"""A checkpoint as ONNX: batch norms folded, scaling and normalisation inside, in 8 bits.
 
 pixels      uint8, n x side x side x 3, RGB
 embedding   float32, n x 512, length 1
@@ -15,16 +15,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import data
 import net
 import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from quantize import Grid, Quantized, quantize
 
 NAME, VERSION = "lookalike-small", "1"
 OPSET = 17
 EPSILON = 1e-6
+GREY = 127.5
+PICTURES = 1024  # that 8 bits are found with
 
 Array = NDArray[Any]
 
@@ -38,75 +42,137 @@ class Graph:
         self.arrays: list[onnx.TensorProto] = []
 
     def keep(self, name: str, array: Array) -> str:
-        self.arrays.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        rows = np.ascontiguousarray(array) if array.ndim else array
+        self.arrays.append(numpy_helper.from_array(rows, name))
         return name
-
-    def weight(self, name: str, array: Array) -> str:
-        """A weight in the stored type, and the node that ONNX Runtime makes float32 of at load."""
-        if self.store == "float32":
-            return self.keep(name, array.astype(np.float32))
-        if self.store == "float16":
-            kept = self.keep(f"{name}_half", array.astype(np.float16))
-            return self.add("Cast", [kept], name, to=TensorProto.FLOAT)
-        scale = np.abs(array).reshape(len(array), -1).max(axis=1) / 127
-        scale = np.where(scale > 0, scale, 1).astype(np.float32)
-        steps = array / scale.reshape(-1, *[1] * (array.ndim - 1))
-        inputs = [
-            self.keep(f"{name}_int8", np.rint(steps).astype(np.int8)),
-            self.keep(f"{name}_scale", scale),
-            self.keep(f"{name}_zero", np.zeros(len(scale), np.int8)),
-        ]
-        return self.add("DequantizeLinear", inputs, name, axis=0)
 
     def add(self, kind: str, inputs: Sequence[str], out: str, **attributes: Any) -> str:
         self.nodes.append(helper.make_node(kind, inputs, [out], name=out, **attributes))
         return out
 
-    def conv(self, layer: net.ConvNorm, x: str, name: str, side: int) -> tuple[str, int]:
-        """Adds a layer; gives the name and the side of what comes out of it."""
+    def weight(self, name: str, array: Array) -> str:
+        """A weight in the stored type, and the node that ONNX Runtime makes float32 of at load."""
+        if self.store == "float32":
+            return self.keep(name, array.astype(np.float32))
+        kept = self.keep(f"{name}_half", array.astype(np.float16))
+        return self.add("Cast", [kept], name, to=TensorProto.FLOAT)
+
+    def pixels(self) -> str:
+        """0 to 255 about the middle; the first convolution divides by as much."""
+        self.keep("zero", np.array(0, np.float32))
+        self.keep("six", np.array(6, np.float32))
+        self.keep("grey", np.array(GREY, np.float32))
+        x = self.add("Transpose", ["pixels"], "planes", perm=[0, 3, 1, 2])
+        x = self.add("Cast", [x], "floats", to=TensorProto.FLOAT)
+        return self.add("Sub", [x, "grey"], "centred")
+
+    def seen(self, x: str, name: str) -> str:
+        """What a block is given of a sum."""
+        return x
+
+    def conv(self, layer: net.ConvNorm, x: str, name: str, side: int) -> str:
         weight, bias = (part.detach().float().cpu().numpy() for part in layer.folded())
         if x == "centred":
-            weight = weight / 127.5
-        odd = layer.stride == 1 or side % 2
-        pads = [0] * 4 if layer.size == 1 else [1] * 4 if odd else [0, 0, 1, 1]
+            weight = weight / GREY
         inputs = [x, self.weight(f"{name}_w", weight), self.keep(f"{name}_b", bias)]
-        x = self.add(
+        x = self.convolve(layer, inputs, name, side)
+        return self.add("Clip", [x, "zero", "six"], f"{name}_a") if layer.act else x
+
+    def convolve(self, layer: net.ConvNorm, inputs: list[str], name: str, side: int) -> str:
+        odd = layer.stride == 1 or side % 2
+        return self.add(
             "Conv",
             inputs,
             name,
             group=layer.conv.groups,
             kernel_shape=[layer.size] * 2,
             strides=[layer.stride] * 2,
-            pads=pads,
+            pads=[0] * 4 if layer.size == 1 else [1] * 4 if odd else [0, 0, 1, 1],
         )
-        if layer.act:
-            x = self.add("Clip", [x, "zero", "six"], f"{name}_a")
-        return x, -(-side // layer.stride)
+
+    def head(self, x: str, model: net.Net) -> str:
+        weight, bias = (part.detach().float().cpu().numpy() for part in model.head.parameters())
+        inputs = [x, self.weight("head_w", weight), self.keep("head_b", bias)]
+        return self.add("Gemm", inputs, "raw", transB=1)
 
 
-def build(model: net.Net, side: int, store: str, metadata: dict[str, str]) -> onnx.ModelProto:
-    graph = Graph(store)
-    graph.keep("zero", np.array(0, np.float32))
-    graph.keep("six", np.array(6, np.float32))
-    graph.keep("grey", np.array(127.5, np.float32))
-    x = graph.add("Transpose", ["pixels"], "planes", perm=[0, 3, 1, 2])
-    x = graph.add("Cast", [x], "floats", to=TensorProto.FLOAT)
-    x = graph.add("Sub", [x, "grey"], "centred")  # the first convolution divides by as much
-    at = side
+class WholeGraph(Graph):
+    """In 8 bits: each layer between nodes that say what its whole numbers mean, which ONNX Runtime
+    makes layers on whole numbers of. Where ReLU6 ends, the grid does, too."""
+
+    def __init__(self, made: Quantized) -> None:
+        super().__init__("int8")
+        self.made = made
+        self.scales: dict[str, float] = {}
+
+    def pixels(self) -> str:
+        """As they are: with 128, not 127.5, for zero, which the first bias makes up for."""
+        x = self.add("Transpose", ["pixels"], "planes", perm=[0, 3, 1, 2])
+        return self.read(x, "centred", Grid(1 / GREY, 128))
+
+    def read(self, whole: str, name: str, grid: Grid) -> str:
+        self.keep(f"{name}_scale", np.array(grid.scale, np.float32))
+        self.keep(f"{name}_zero", np.array(grid.zero, np.uint8))
+        self.scales[name] = grid.scale
+        return self.add("DequantizeLinear", [whole, f"{name}_scale", f"{name}_zero"], name)
+
+    def seen(self, x: str, name: str) -> str:
+        if name not in self.made.grids:
+            return x
+        whole = self.add("QuantizeLinear", [x, f"{name}_scale", f"{name}_zero"], f"{name}_whole")
+        return self.read(whole, name, self.made.grids[name])
+
+    def stored(self, name: str, whole: Array, scale: Array) -> str:
+        """Whole numbers with a scale for each first index, and what they mean."""
+        inputs = [
+            self.keep(f"{name}_whole", whole),
+            self.keep(f"{name}_scale", scale),
+            self.keep(f"{name}_zero", np.zeros(len(scale), whole.dtype)),
+        ]
+        return self.add("DequantizeLinear", inputs, name, axis=0)
+
+    def inputs(self, x: str, name: str) -> list[str]:
+        layer = self.made.layers[name]
+        bias = layer.bias
+        if x == "centred":
+            each = layer.weight.sum((1, 2, 3), dtype=np.int64) * layer.scale
+            bias = bias + np.float32(0.5 / GREY) * each
+        scale = (layer.scale * np.float32(self.scales[x])).astype(np.float32)
+        whole = np.rint(bias / scale).astype(np.int32)
+        return [
+            x,
+            self.stored(f"{name}_w", layer.weight, layer.scale),
+            self.stored(f"{name}_b", whole, scale),
+        ]
+
+    def conv(self, layer: net.ConvNorm, x: str, name: str, side: int) -> str:
+        return self.seen(self.convolve(layer, self.inputs(x, name), f"{name}_sum", side), name)
+
+    def head(self, x: str, model: net.Net) -> str:
+        x = self.seen(x, "features")
+        return self.add("Gemm", self.inputs(x, "head"), "raw", transB=1)
+
+
+def build(model: net.Net, graph: Graph, side: int, metadata: dict[str, str]) -> onnx.ModelProto:
+    x, at = graph.pixels(), side
+
+    def conv(layer: net.ConvNorm, x: str, name: str) -> str:
+        nonlocal at
+        x = graph.conv(layer, x, name, at)
+        at = -(-at // layer.stride)
+        return x
+
     for number, layer in enumerate(model.stem):
-        x, at = graph.conv(cast(net.ConvNorm, layer), x, f"stem{number}", at)
+        x = conv(cast(net.ConvNorm, layer), x, f"stem{number}")
     for number, block in enumerate(model.blocks):
-        before = x
+        before, x = x, graph.seen(x, f"block{number}_in")
         for part in ("expand", "depth", "project"):
-            x, at = graph.conv(getattr(block, part), x, f"block{number}_{part}", at)
+            x = conv(getattr(block, part), x, f"block{number}_{part}")
         if block.adds:
             x = graph.add("Add", [before, x], f"block{number}")
-    x, at = graph.conv(model.last, x, "last", at)
+    x = conv(model.last, x, "last")
     x = graph.add("GlobalAveragePool", [x], "pooled")
-    x = graph.add("Flatten", [x], "features", axis=1)
-    head = graph.weight("head_w", model.head.weight.detach().float().cpu().numpy())
-    bias = graph.keep("head_b", model.head.bias.detach().float().cpu().numpy())
-    x = graph.add("Gemm", [x, head, bias], "raw", transB=1)
+    x = graph.head(graph.add("Flatten", [x], "flat", axis=1), model)
     # No input may give a vector without a direction: the first axis gets a trace of length.
     nudge = np.zeros((1, net.DIM), np.float32)
     nudge[0, 0] = EPSILON
@@ -129,6 +195,14 @@ def build(model: net.Net, side: int, store: str, metadata: dict[str, str]) -> on
     return made
 
 
+def sample(folder: Path, count: int, side: int) -> torch.Tensor:
+    """(count, 3, side, side): photos of the training part."""
+    photos = data.load(folder)
+    rows = np.random.default_rng(data.SEED).choice(photos.rows("train"), count, replace=False)
+    squares = np.stack([data.square(photos.pixels[row], side) for row in rows])
+    return torch.from_numpy(squares).permute(0, 3, 1, 2).float()
+
+
 def settings_hash(settings: dict[str, Any]) -> str:
     """The first 16 hex digits of the SHA-256 of all that decided how the weights came about."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
@@ -148,7 +222,8 @@ def main() -> None:
     )
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--store", choices=("float32", "float16", "int8"), default="float16")
+    parser.add_argument("--store", choices=("float32", "float16", "int8"), default="int8")
+    parser.add_argument("--data", type=Path, default=data.DATA, help="photos to find 8 bits with")
     options = parser.parse_args()
     model, settings = read(options.checkpoint)
     metadata = {
@@ -158,7 +233,10 @@ def main() -> None:
         "settings": settings_hash(settings),
         "weights": options.store,
     }
-    onnx.save(build(model, settings["side"], options.store, metadata), options.out)
+    graph = Graph(options.store)
+    if options.store == "int8":
+        graph = WholeGraph(quantize(model, sample(options.data, PICTURES, settings["side"])))
+    onnx.save(build(model, graph, settings["side"], metadata), options.out)
     size = options.out.stat().st_size / 1e6
     print(f"{options.out}: {size:.2f} MB, settings {metadata['settings']}")
 

@@ -143,8 +143,7 @@ class Index:
             cache_dir: where downloaded weights are kept; by default the user's cache folder.
             hub: the model hub that a download needs; None never downloads.
             limits: what the decoder refuses; see `Limits`.
-            threads: how many images are in work at the same time; by default one more than there
-                are cores, so that none is idle while a picture is handed over.
+            threads: how many images are decoded at the same time; by default one on each core.
             server: how a server is spoken to, and how a new collection is laid out there.
             thumbnails: bytes that they may take from now on; 0 keeps none. By default as it was
                 said before, else 10 GB.
@@ -167,7 +166,7 @@ class Index:
                 f"`lookalike index PATH --index {os.fspath(url)}`."
             )
         with ExitStack() as undo:
-            decoder = DecoderPool(threads or _threads(), limits=limits or Limits())
+            decoder = DecoderPool(threads or _cores(), limits=limits or Limits())
             undo.callback(decoder.close)
             undo.callback(engine.close)
             kept = Cache(cache_file(os.fspath(url)), thumbnails)
@@ -196,7 +195,9 @@ class Index:
     def _create(
         cls, engine: Engine, choice: ModelChoice, decoder: DecoderPool, cache: Cache
     ) -> Index:
-        decoder.start(descriptors.ALWAYS)  # while the model loads
+        asked = {descriptors.full_name(choice.model)} if choice.model else set()
+        # While the model loads.
+        decoder.start((*descriptors.ALWAYS, *asked & {descriptors.BUILT_IN}))
         semantic, notice = descriptors.choose_semantic(choice)
         own = (semantic, *map(descriptors.load, descriptors.ALWAYS))
         folder = None if choice.model_dir is None else str(choice.model_dir)
@@ -372,7 +373,7 @@ class Index:
             replace(self._models.describers(), thumbnail=side),
             images,
             limits=self._decoder.limits,
-            threads=self._decoder.size,
+            threads=self._decoder.size + 1,  # one writes while the others wait for a decoder
             report=report,
             progress=progress,
             thumbnails=self._cache,
@@ -813,7 +814,7 @@ class Index:
             image = given if given is not None and uri == _GIVEN else uri
             return decode(image, self._decoder, side)
 
-        threads = max(1, self._decoder.size - 1)
+        threads = self._decoder.size
         comparer = Comparer(original, self._cache, threads, {} if problems is None else problems)
         name, calibration = self.manifest.semantic.name, self.manifest.calibration
         floors = Floors.above(calibration.backgrounds[name]) if calibration else Floors()
@@ -894,9 +895,9 @@ def _fitting(name: str, type: FieldType, value: Any) -> Any:
         raise InputError(f"{name} is a {type} in this index, and {error}.") from error
 
 
-def _threads() -> int:
-    """One more than the cores that this process may use."""
+def _cores() -> int:
+    """How many this process may use."""
     try:
-        return len(os.sched_getaffinity(0)) + 1
+        return len(os.sched_getaffinity(0))
     except AttributeError:  # not on every system
-        return (os.cpu_count() or 1) + 1
+        return os.cpu_count() or 1

@@ -141,7 +141,7 @@ class _Actor:
 
     @cached_property
     def _index(self) -> Index:
-        return self._reopen(threads=self._cores + 1)
+        return self._reopen(threads=self._cores)
 
     def __call__(self, row: Mapping[str, Any]) -> dict[str, bytes]:
         images = pickle.loads(zlib.decompress(row["listing"]))  # noqa: S301 -- `_blocks` wrote it

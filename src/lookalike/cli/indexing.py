@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     "--threads",
     type=click.IntRange(1),
     metavar="N",
-    help="Images in work at a time. Default: cores + 1.",
+    help="Images decoded at a time. Default: one on each core.",
 )
 @server_option
 @json_option

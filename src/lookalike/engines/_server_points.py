@@ -12,7 +12,8 @@ from lookalike.types import Point, point_id
 
 
 def to_rest(point: Point) -> models.PointStruct:
-    return models.PointStruct(
+    # Not checked again: it is made of what was, and pydantic would look at every number.
+    return models.PointStruct.model_construct(
         id=str(point_id(point.id)),
         vector={name: vector.tolist() for name, vector in point.vectors.items()},
         payload=dict(point.payload),

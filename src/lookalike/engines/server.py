@@ -72,6 +72,9 @@ class ServerEngine:
         self._call = Caller(self.url, self.options)
         self._layout: Mapping[str, models.VectorParams] | None = None
         self._writers = ThreadPoolExecutor(self.options.parallel, "upsert")
+        # Whether the server takes so long that it is worth sending from several threads, which take
+        # turns at the interpreter and so cost a quarter more of it.
+        self._lags = False
         consistency = self.options.read_consistency
         self._reading: dict[str, Any] = {
             "collection_name": collection,
@@ -163,12 +166,17 @@ class ServerEngine:
         last = list({point.id: point for point in points}.values())
         size = self.options.batch
         as_struct = to_grpc if self.client.init_options.get("prefer_grpc") else to_rest
-        on_the_way: deque[Future[None]] = deque()
+        on_the_way: deque[Future[float]] = deque()
         try:
             for start in range(0, len(last), size):
-                # Made here and sent by another thread: writers that each made their own would all
-                # be done at the same time, and the server idle until then.
+                began = time.perf_counter()
                 structs = [as_struct(point) for point in last[start : start + size]]
+                made = time.perf_counter() - began
+                if not self._lags:
+                    self._lags = self._send(structs) > made / 2
+                    continue
+                # While others send, the next are made: by one thread, for if all made their own
+                # they would be done at the same time, and the server idle until then.
                 if len(on_the_way) >= 2 * self.options.parallel:
                     on_the_way.popleft().result()
                 on_the_way.append(self._writers.submit(self._send, structs))
@@ -177,8 +185,11 @@ class ServerEngine:
         for sent in on_the_way:
             sent.result()
 
-    def _send(self, structs: list[Any]) -> None:
+    def _send(self, structs: list[Any]) -> float:
+        """Seconds that were spent waiting for the server."""
+        began, busy = time.perf_counter(), time.thread_time()
         self._call(self.client.upsert, self.collection, structs, wait=True)
+        return time.perf_counter() - began - (time.thread_time() - busy)
 
     def delete(self, ids: Sequence[str]) -> None:
         if ids:

@@ -98,7 +98,7 @@ class Run:
             started = time.perf_counter()
             answer = client.request(method, path, **request)
             took = (time.perf_counter() - started) * 1000
-            if answer.status_code == 503 and "retry-after" in answer.headers:
+            if answer.status_code in (429, 503) and "retry-after" in answer.headers:
                 self.busy[what] += 1
                 time.sleep(0.2)
                 continue
@@ -210,12 +210,10 @@ def repeat(run: Run, act: Callable[[httpx.Client], None]) -> None:
 
 
 @contextlib.contextmanager
-def service(index: Path, root: Path) -> Iterator[str]:
-    """`lookalike serve` on a free port of this machine."""
-    command = [sys.executable, "-m", "lookalike", "serve", "--index", str(index)]
-    with subprocess.Popen(
-        [*command, "--port", "0", "--root", str(root)], stdout=subprocess.PIPE, text=True
-    ) as process:
+def service(index: Path, *options: str) -> Iterator[str]:
+    """The address of `lookalike serve` on a free port of this machine."""
+    command = [sys.executable, "-m", "lookalike", "serve", "--index", str(index), "--port", "0"]
+    with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         found = re.search(r"http://\S+", process.stdout.readline())
         assert found is not None, "it does not start"
@@ -291,7 +289,7 @@ def main() -> None:
         for seed in range(PICTURES):
             scene(seed).save(file := BytesIO(), "JPEG", quality=90)
             pictures.append(file.getvalue())
-        with service(index, folder) as url:
+        with service(index, "--root", str(folder)) as url:
             run = Run(url, time.monotonic() + seconds, pictures)
             acts = [searcher(run, 1), searcher(run, 2), writer(run, 3), writer(run, 4)]
             acts += [partial(work, run, folder=folder), partial(look, run)]

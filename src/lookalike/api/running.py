@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 import socket
@@ -15,6 +16,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from lookalike.api import Options, create_app, errors
 from lookalike.api.errors import NoRequest
+from lookalike.api.processes import share_heaps
 from lookalike.api.security import is_loopback
 from lookalike.errors import InputError
 from lookalike.index import Index
@@ -44,8 +46,12 @@ def run(
     index: Index, options: Options, *, host: str, port: int, ready: Callable[[str], object]
 ) -> None:
     """Serves until SIGTERM or SIGINT; takes and raises what `server` does."""
+    share_heaps()
+    own = server(index, options, host=host, port=port, ready=ready)
+    gc.collect()
+    gc.freeze()  # what is there by now stays: looking through it again would hold up requests
     with _signals_ignored():
-        server(index, options, host=host, port=port, ready=ready).run()
+        own.run()
 
 
 def server(

@@ -190,6 +190,18 @@ def test_points_that_were_replaced_are_worth_a_build(engine: HostedEngine, folde
     assert state(engine) == EXPECTED
 
 
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="no sessions are weighed")
+def test_a_build_lets_others_go_first(engine: HostedEngine) -> None:
+    with building(engine):
+        live, builder = engine.children()
+
+        def niceness(pid: int) -> int:
+            return int(Path(f"/proc/{pid}/autogroup").read_text().split()[-1])
+
+        wait_for(lambda: niceness(builder) == os.getpriority(os.PRIO_PROCESS, builder) == 10)
+        assert niceness(live) == os.getpriority(os.PRIO_PROCESS, live) == 0
+
+
 def test_what_is_written_during_a_build_is_there_after_it(engine: HostedEngine) -> None:
     expected = dict(EXPECTED)
     with building(engine) as build:
@@ -243,6 +255,16 @@ def test_threads_write_and_read_at_once_during_builds(engine: HostedEngine) -> N
             stop.set()
         written = set().union(*(task.result() for task in tasks))
     assert state(engine).keys() == EXPECTED.keys() | written
+
+
+def test_each_thread_gets_its_own_answers(engine: HostedEngine) -> None:
+    def ask(i: int) -> bool:
+        (found,) = engine.retrieve([str(i)])
+        nearest, _ = engine.query([Query((Near("v", vector(i), 1.0),), limit=2)])[0]
+        return found.id == nearest.id == str(i)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(ask, range(COUNT)))
 
 
 def test_a_scroll_goes_on_over_the_switch(engine: HostedEngine) -> None:
@@ -456,6 +478,21 @@ def test_a_build_needs_room_for_a_second_copy(
             engine.optimize()
         assert engine.count() == COUNT
         assert shards(folder) == ["shard"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="looks at what /proc tells of reads")
+def test_an_opened_index_is_read_into_memory(engine: HostedEngine, folder: Path) -> None:
+    engine.count()
+    (child,) = engine.children()
+    segments = sum(
+        file.stat().st_size for file in (folder / "shard" / "segments").rglob("*") if file.is_file()
+    )
+
+    def read() -> int:
+        counts = Path(f"/proc/{child}/io").read_text().split()
+        return int(counts[counts.index("rchar:") + 1])
+
+    wait_for(lambda: read() > segments)
 
 
 def test_opening_and_closing_start_no_process(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -73,7 +73,7 @@ class HostedEngine:
     def __init__(self, path: str | Path, *, reserve: int = RESERVE) -> None:
         self.path = Path(path)
         self._files = EdgeEngine(path, reserve=reserve)  # for files alone: it opens no shard
-        self._turn = _Turn()
+        self._line = _Line()
         self._live: _Child | None = None
         self._build: _Build | None = None
         self._written = 0  # points, since the last build
@@ -168,7 +168,7 @@ class HostedEngine:
                 # For the copy, and for the segments with a graph that are written beside its own.
                 self._files.require_space(2 * bytes_on_disk(self._files.shard_folder))
                 self._rebuild()
-                with self._turn:
+                with self._line.turn():
                     self._written -= written
 
     def info(self) -> Mapping[str, Any]:
@@ -188,7 +188,7 @@ class HostedEngine:
             self._closed = True
             if self._build is not None:
                 self._build.stop()
-            with self._one_build, self._turn:
+            with self._one_build, self._line.turn():
                 child, self._live = self._live, None
                 if child is not None:
                     child.close()
@@ -205,13 +205,13 @@ class HostedEngine:
         self._answered(pack((method, arguments, {})), ids)
 
     def _answered(self, message: bytes, written: Sequence[str]) -> Any:
-        with self._turn:
+        with self._line.turn():
             child = self._running()
             self._written += len(written)
             if self._build is not None:
                 self._build.changed.update(dict.fromkeys(written))
-            reply = child.exchange(message)
-        return _value(reply)
+            reply = child.post(message)
+        return _value(reply())
 
     def _running(self) -> _Child:
         """The live child, started if there is none."""
@@ -228,13 +228,14 @@ class HostedEngine:
 
     def _rebuild(self) -> None:
         folder = _generations.new(self.path)
-        with self._turn:
+        with self._line.turn():
             build = self._build = _Build(self._files, folder)
         try:
             self._check_open()  # closing stops the build only if it finds one
             self._copy(build)
             fresh = build.child(background=False)
             fresh.call("count")  # loads the shard
+            fresh.call("warm_up")  # and waits for it
             build.braked = True
             self._catch_up(build, fresh)
             fresh.call("flush")
@@ -244,7 +245,7 @@ class HostedEngine:
             self._catch_up(build, fresh)  # with what came while the disk was waited for
             old = self._switch(build, fresh, pointer)
         except BaseException:
-            with self._turn:
+            with self._line.turn():
                 self._build = None
             build.stop()
             if _generations.current(self.path) != folder:
@@ -274,13 +275,13 @@ class HostedEngine:
         """Replays all that was written since the copy but for a few points."""
         build.index_fields(fresh, self._call("fields"))
         while len(build.changed) > _FEW:
-            with self._turn:  # what was noted has been written by the time that the turn is ours
+            with self._line.turn():  # what was noted has been sent by the time that it is ours
                 ids = build.take_changed(_AT_ONCE)
             fresh.call("take", self._call("copy_of", ids))
 
     def _switch(self, build: _Build, fresh: _Child, pointer: _generations.Pointer) -> _Child:
         """Lets the new shard take over; gives back the child that had the old one."""
-        with self._turn:
+        with self._line.turn():
             old = self._running()
             build.index_fields(fresh, old.call("fields"))
             fresh.call("take", old.call("copy_of", list(build.changed)))
@@ -340,7 +341,8 @@ class _Build:
 
 
 class _Child:
-    """One `_host` process, for one thread at a time."""
+    """One `_host` process. What is posted while it is at work waits in its pipe, so that it need
+    not wait for this process, whose threads all want the interpreter lock."""
 
     def __init__(
         self, files: EdgeEngine, generation: str | None, *, background: bool = False
@@ -368,6 +370,7 @@ class _Child:
         assert self._process.stdin is not None  # noqa: S101  for the type checker
         assert self._process.stdout is not None  # noqa: S101
         self._to, self._from = self._process.stdin, self._process.stdout
+        self._replies = _Line()
 
     @property
     def pid(self) -> int:
@@ -377,12 +380,26 @@ class _Child:
         return self._process.poll() is None
 
     def call(self, method: str, *arguments: Any) -> Any:
-        return _value(self.exchange(pack((method, arguments, {}))))
+        return _value(self.post(pack((method, arguments, {})))())
 
-    def exchange(self, message: bytes) -> bytes:
-        try:
+    def post(self, message: bytes) -> Callable[[], bytes]:
+        """Sends a message, for one thread at a time; returns what waits for its reply, which the
+        same thread must call."""
+        with self._unbroken():
             send(self._to, message)
-            return receive(self._from)
+        turn = self._replies.turn()
+
+        def reply() -> bytes:
+            with self._unbroken(), turn:
+                return receive(self._from)
+
+        return reply
+
+    @contextmanager
+    def _unbroken(self) -> Iterator[None]:
+        """Ends a child with which the conversation breaks off."""
+        try:
+            yield
         except (OSError, EOFError, ValueError):  # ValueError: killed, and its pipes closed
             self.kill()
             raise EngineError(
@@ -427,37 +444,31 @@ def _value(reply: bytes) -> Any:
     raise value
 
 
-class _Turn:
-    """A lock that threads get in the order in which they ask for it: with a plain one, a thread
+class _Line:
+    """A lock that threads get in the order in which they line up for it: with a plain one, a thread
     that takes it again and again may leave the others waiting for seconds."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._held = False
-        self._waiting: deque[threading.Lock] = deque()
+        self._places: deque[threading.Lock] = deque()  # the first has its turn
 
-    def __enter__(self) -> None:
+    def turn(self) -> AbstractContextManager[None]:
+        """A place in the line, from now on; entered, it waits for its turn."""
+        mine = threading.Lock()
         with self._lock:
-            if not self._held:
-                self._held = True
-                return
-            mine = threading.Lock()
-            mine.acquire()
-            self._waiting.append(mine)
+            if self._places:
+                mine.acquire()
+            self._places.append(mine)
+        return self._turn(mine)
+
+    @contextmanager
+    def _turn(self, mine: threading.Lock) -> Iterator[None]:
         try:
             mine.acquire()
-        except BaseException:  # Ctrl-C
+            yield
+        finally:
             with self._lock:
-                waits = mine in self._waiting
-                if waits:
-                    self._waiting.remove(mine)
-            if not waits:  # it was ours already
-                self.__exit__()
-            raise
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            if self._waiting:
-                self._waiting.popleft().release()
-            else:
-                self._held = False
+                first = self._places[0] is mine  # else it goes without its turn, at Ctrl-C
+                self._places.remove(mine)
+                if first and self._places:
+                    self._places[0].release()

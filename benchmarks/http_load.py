@@ -1,47 +1,47 @@
 """Eight clients at once: the 99th percentile of searches by id over HTTP.
 
-The service runs in a process of its own and the clients in another, on the same cores.
+`lookalike serve` runs as it does for its users, on the same cores as the clients. These are
+coroutines of one process, on plain sockets that stay open: eight clients of an HTTP library, a
+thread each, take as much of two cores as the service does and wait for one another's interpreter
+lock, which would count as the service's time. Each asks as soon as it was answered.
 """
 
 from __future__ import annotations
 
 import argparse
-import multiprocessing
+import asyncio
+import json
 import os
 import tempfile
-import threading
 import time
 from contextlib import closing
-from multiprocessing.connection import Connection
+from itertools import chain
 from pathlib import Path
+from urllib.parse import urlsplit
 
-import httpx
 import numpy as np
 
 from benchmarks import _synthetic
 from benchmarks._figures import bound, finish
-from lookalike.api import Options
-from lookalike.api.running import run
+from benchmarks.http_soak import service
 from lookalike.engines.edge import EdgeEngine
 
 CLIENTS = 8
 SECONDS = 20.0
+WARM_UP = 10.0
+"""Seconds of the same before it counts."""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--points", type=int, default=100_000)
     count = parser.parse_args().points
     with tempfile.TemporaryDirectory() as folder:
-        ours, theirs = multiprocessing.Pipe()
-        process = multiprocessing.get_context("spawn").Process(
-            target=serve, args=(Path(folder), count, theirs)
-        )
-        process.start()
-        at = ours.recv()
-        milliseconds = load(at, count)
-        process.terminate()
-        process.join()
+        path = Path(folder) / "index"
+        _synthetic.open_index(EdgeEngine(path), _synthetic.draw(count)).close()
+        with service(path) as at:
+            asyncio.run(load(at, count, WARM_UP))
+            milliseconds = asyncio.run(load(at, count, SECONDS))
     median, late, last = np.percentile(milliseconds, [50, 99, 100])
     print(
         f"{count:,} images, {CLIENTS} clients, {os.cpu_count()} cores, load "
@@ -52,35 +52,30 @@ def main() -> None:
     finish()
 
 
-def serve(folder: Path, count: int, ready: Connection) -> None:
-    """Makes the index and serves it."""
-    engine = EdgeEngine(folder / "index")
-    with closing(_synthetic.open_index(engine, _synthetic.draw(count))) as index:
-        run(index, Options(folder), host="127.0.0.1", port=0, ready=ready.send)
-
-
-def load(at: str, count: int) -> list[float]:
+async def load(at: str, count: int, seconds: float) -> list[float]:
     """Milliseconds of every search of all clients."""
-    spent: list[float] = []
-    threads = [
-        threading.Thread(target=client, args=(at, count, seed, spent)) for seed in range(CLIENTS)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return spent
+    until = time.perf_counter() + seconds
+    spent = await asyncio.gather(*(client(at, count, seed, until) for seed in range(CLIENTS)))
+    return list(chain(*spent))
 
 
-def client(at: str, count: int, seed: int, spent: list[float]) -> None:
+async def client(at: str, count: int, seed: int, until: float) -> list[float]:
     """Searches one after the other, as a shop's back end does for its pages."""
     rng = np.random.default_rng(seed)
-    with httpx.Client(base_url=at, timeout=30) as session:
-        until = time.perf_counter() + SECONDS
+    where = urlsplit(at)
+    head = f"POST /v1/search HTTP/1.1\r\nHost: {where.netloc}\r\nContent-Type: application/json\r\n"
+    reader, writer = await asyncio.open_connection(where.hostname, where.port)
+    spent = []
+    with closing(writer):
         while (started := time.perf_counter()) < until:
-            body = {"id": str(rng.integers(count)), "limit": 10}
-            session.post("/v1/search", json=body).raise_for_status()
+            body = json.dumps({"id": str(rng.integers(count)), "limit": 10})
+            writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+            status, *answer = (await reader.readuntil(b"\r\n\r\n")).lower().splitlines()
+            assert b" 200 " in status, status
+            (size,) = (line for line in answer if line.startswith(b"content-length:"))
+            await reader.readexactly(int(size.partition(b":")[2]))
             spent.append((time.perf_counter() - started) * 1e3)
+    return spent
 
 
 if __name__ == "__main__":

@@ -238,6 +238,24 @@ def test_too_many_at_once_are_told_to_come_again(index: Index, folder: Path) -> 
             time.sleep(0.05)
 
 
+def test_one_client_leaves_something_for_the_others(index: Index, folder: Path) -> None:
+    with ExitStack() as stack:
+        client = stack.enter_context(serving(index, options(folder, images=4)))
+        at = client.base_url.host, client.base_url.port
+        head = b"POST /v1/uploads HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\nContent-Type: multipart/form-data; boundary=x\r\n\r\n"  # fmt: skip  # noqa: E501
+        for _ in range(3):
+            stack.enter_context(closing(socket.create_connection(at))).sendall(head)
+        time.sleep(0.3)
+        files = {"image": ("a.png", picture(1))}
+        busy = client.post("/v1/uploads", files=files)
+        assert (busy.status_code, busy.json()["error"]) == (429, "TooManyRequests")
+        assert int(busy.headers["retry-after"]) > 0
+        assert client.post("/v1/search", json={"id": "1"}).is_success
+        elsewhere = httpx.HTTPTransport(local_address="127.0.0.2")
+        with httpx.Client(base_url=client.base_url, transport=elsewhere) as other:
+            assert other.post("/v1/uploads", files=files).status_code == 201
+
+
 def test_a_change_waits_its_turn_and_not_for_ever(index: Index, folder: Path) -> None:
     with (
         running(index, options(folder, turn_seconds=0.2)) as (app, at),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 from lookalike.duplicates import Match
@@ -36,7 +36,8 @@ def of_hits(hits: Hits) -> dict[str, Any]:
     stages = explanation["milliseconds"]
     explanation["milliseconds"] = {stage: round(spent, 3) for stage, spent in stages.items()}
     return {
-        "hits": [asdict(hit) for hit in hits],
+        # Not `asdict`, which copies each payload: that takes longer than all the rest.
+        "hits": [{field.name: getattr(hit, field.name) for field in fields(hit)} for hit in hits],
         "complete": hits.complete,
         "weights": hits.weights,
         "took_ms": round(hits.took_ms, 3),

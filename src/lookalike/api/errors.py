@@ -103,6 +103,13 @@ class Invalid(Refused):
     status = 422
 
 
+class TooManyRequests(Refused):
+    """One client has as much in work as one may have: the others are served as ever."""
+
+    status = 429
+    headers_of: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}
+
+
 class TooBusy(Refused):
     """As much is in work as can be: the same request will do in a moment."""
 
@@ -203,6 +210,7 @@ COMMON = responses(
     BodyTooLarge,
     Invalid,
     ImageRejected,
+    TooManyRequests,
     LookalikeError,
     TooBusy,
     EngineError,

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lookalike.api import errors
-from lookalike.api.errors import BodyTooLarge, RequestTimeout, TooBusy
+from lookalike.api.errors import (
+    BodyTooLarge,
+    Refused,
+    RequestTimeout,
+    TooBusy,
+    TooManyRequests,
+)
 from lookalike.api.metrics import Metrics
 from lookalike.api.service import Options
 
@@ -19,6 +28,8 @@ FREE = {"/healthz", "/readyz", "/metrics"}
 """What must be answered however busy the service is."""
 JSON_BYTES = 2 * 2**20
 """What a body may have that carries no files."""
+ONE_CLIENT = 0.75
+"""Of what may be in work, the share that one address may have: something is left for the others."""
 LINGER = 2.0
 """Seconds for which the rest of a body is taken and thrown away once it is too large: a client that
 is cut off while it sends does not read why."""
@@ -35,40 +46,73 @@ class Limits:
         self._app = app
         self._options = options
         self._metrics = metrics
-        self._requests = 0
-        self._images = 0
+        self._all = _Load()
+        self._clients: dict[str, _Load] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in FREE:
             await self._app(scope, receive, send)
             return
         images = _carries_images(scope)
-        if self._requests >= self._options.requests or (
-            images and self._images >= self._options.images
-        ):
+        client = scope["client"][0] if scope["client"] else ""
+        if refusal := self._refusal(client, images):
             self._metrics.refused.inc()
-            busy = TooBusy("The service has as much to do as it can bear: try again in a moment.")
-            await errors.answer(busy)(scope, receive, send)
+            await errors.answer(refusal)(scope, receive, send)
             return
-        self._take(1, images)
-        request = _Request(scope, receive, send, self._options, lambda: self._take(-1, images))
+        self._take(1, client, images)
+        release = partial(self._take, -1, client, images)
+        request = _Request(scope, receive, send, self._options, release)
         try:
             await request.run(self._app)
         finally:
             request.release()
 
-    def _take(self, count: int, images: bool) -> None:
-        self._requests += count
-        self._images += count * images
-        self._metrics.in_work.set(self._requests)
-        self._metrics.images_in_work.set(self._images)
+    def _refusal(self, client: str, images: bool) -> Refused | None:
+        if self._all.is_full(self._options, images):
+            return TooBusy("The service has as much to do as it can bear: try again in a moment.")
+        if client in self._clients and self._clients[client].is_full(
+            self._options, images, share=ONE_CLIENT
+        ):
+            return TooManyRequests(
+                "As much is in work for this address as may be: wait for the answers to some of it."
+            )
+        return None
+
+    def _take(self, count: int, client: str, images: bool) -> None:
+        own = self._clients.setdefault(client, _Load())
+        for load in (self._all, own):
+            load.requests += count
+            load.images += count * images
+        if not own.requests:
+            del self._clients[client]
+        self._metrics.in_work.set(self._all.requests)
+        self._metrics.images_in_work.set(self._all.images)
+
+
+@dataclass(slots=True)
+class _Load:
+    """Requests in work, and how many of them carry images."""
+
+    requests: int = 0
+    images: int = 0
+
+    def is_full(self, options: Options, images: bool, *, share: float = 1.0) -> bool:
+        """Whether there is no room for another one, which carries images or does not."""
+        return self.requests >= math.ceil(share * options.requests) or (
+            images and self.images >= math.ceil(share * options.images)
+        )
 
 
 class _Request:
     """One request on its way through the application."""
 
     def __init__(
-        self, scope: Scope, receive: Receive, send: Send, options: Options, release: Any
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        options: Options,
+        release: Callable[[], None],
     ) -> None:
         self._scope = scope
         self._receive = receive
@@ -105,8 +149,8 @@ class _Request:
         if self._whole:
             return await self._receive()
         try:
-            left = self._until - time.monotonic()
-            message = await asyncio.wait_for(self._receive(), max(left, 0))
+            async with asyncio.timeout(max(self._until - time.monotonic(), 0)):
+                message = await self._receive()
         except TimeoutError:
             raise RequestTimeout(
                 f"The request did not come within {self._options.receive_seconds:g} s: send it "

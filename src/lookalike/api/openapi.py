@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from lookalike.api.schemas import Problem
+from lookalike.api.security import SCHEMES
 
 TAGS = {
     "search": "Finding images, and what a search page needs around it.",
@@ -36,5 +37,10 @@ def document(app: FastAPI) -> dict[str, Any]:
         template = "#/components/schemas/{model}"
         schema = Problem.model_json_schema(ref_template=template)
         made["components"]["schemas"] |= schema.pop("$defs") | {"Problem": schema}
+        made["components"]["securitySchemes"] = SCHEMES
+        for path in made["paths"]:
+            if path.startswith("/v1/"):
+                for operation in made["paths"][path].values():
+                    operation["security"] = [{name: []} for name in SCHEMES]
         app.openapi_schema = made
     return app.openapi_schema

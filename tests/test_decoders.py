@@ -321,7 +321,7 @@ def test_decoder_that_cannot_start(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         pool.decode(photo(), side=256)
     monkeypatch.undo()
-    monkeypatch.setattr("lookalike.decoders._child._BOOT", "import nothing_of_that_name")
+    monkeypatch.setattr("lookalike.children._BOOT", "import nothing_of_that_name")
     with DecoderPool(1) as pool:
         for _ in range(2):
             with pytest.raises(LookalikeError, match="ended with code 1 before it started"):

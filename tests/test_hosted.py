@@ -342,9 +342,19 @@ def test_a_kill_of_the_parent_during_a_build_ends_its_children(folder: Path, mom
     parent.kill()
     parent.wait()
     wait_for(lambda: not any(map(alive, children)), 5.0)
+    wait_for(lambda: is_free(folder), 5.0)  # of a child that was started later
     with closing(EdgeEngine(folder)) as plain:
         assert state(plain) == EXPECTED | {"5000": 5000}
     assert len(shards(folder)) == 1
+
+
+def is_free(folder: Path) -> bool:
+    try:
+        with closing(EdgeEngine(folder)) as plain:
+            plain.count()
+    except IndexLocked:
+        return False
+    return True
 
 
 def test_closing_breaks_off_a_build(engine: HostedEngine, folder: Path) -> None:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
-import os
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import IO, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lookalike import children
 from lookalike.decoder import receive, send
 from lookalike.decoders._watchdog import Watchdog
 from lookalike.errors import ImageRejected, LookalikeError, Reason
@@ -22,17 +19,7 @@ from lookalike.types import Described, Description, Image, Limits
 
 _PIPE_BYTES = 2**20  # Linux grants as much to anyone: one write then takes a whole small picture
 
-# The child runs without `site` and imports from where the parent does, so that it starts fast and
-# finds the same packages however the parent came by them. One thread a child.
-_BOOT = """
-import json, sys
-sys.path[:] = json.loads(sys.argv[1])["path"]
-from lookalike.decoder import main
-main()
-"""
 _ENVIRONMENT = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
     # glibc hands the memory of every picture back to the system, and asks for it anew for the next.
     "MALLOC_MMAP_THRESHOLD_": str(2**25),
     "MALLOC_TRIM_THRESHOLD_": str(2**26),
@@ -49,24 +36,12 @@ class Child:
         self._ready = False
         self._limits = limits
         self._watchdog = watchdog
-        home = str(Path(__file__).resolve().parents[2])
-        path = [*(entry for entry in sys.path if isinstance(entry, str)), home]
-        limit = dataclasses.asdict(limits)
-        settings = json.dumps({"path": path, "limits": limit, "names": list(names)})
+        settings = {"limits": dataclasses.asdict(limits), "names": list(names)}
         try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", _BOOT, settings],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env=os.environ | _ENVIRONMENT,
-                start_new_session=True,  # Ctrl-C is for the parent to handle
-            )
+            child = children.start("lookalike.decoder", settings, _ENVIRONMENT)
         except OSError as error:
             raise LookalikeError(f"No image decoder can be started: {error}.") from error
-        assert self._process.stdin is not None  # noqa: S101  for the type checker
-        assert self._process.stdout is not None  # noqa: S101
-        self._to, self._from = self._process.stdin, self._process.stdout
+        self._process, self._to, self._from = child
         _widen(self._to)
         _widen(self._from)
 

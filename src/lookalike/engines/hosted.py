@@ -7,11 +7,8 @@ process yet, on a copy: the next generation of the index (see `_generations`).
 
 from __future__ import annotations
 
-import json
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import deque
@@ -20,6 +17,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
+from lookalike import children
 from lookalike.engines import _generations, check_vectors
 from lookalike.engines._host import pack, receive, send, unpack
 from lookalike.engines.edge import RESERVE, EdgeEngine, bytes_on_disk, this_process
@@ -47,15 +45,6 @@ _FEW = 16
 _BRAKE = 0.05
 """Seconds that each write waits before it is made while the last ones are replayed, so that they
 come to an end."""
-
-# As with the decoders: the child imports from where the parent does, and needs no `__main__`.
-_BOOT = """
-import json, os, sys
-os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
-sys.path[:] = json.loads(sys.argv[1])["path"]
-from lookalike.engines._host import main
-main()
-"""
 
 
 class HostedEngine:
@@ -348,28 +337,18 @@ class _Child:
         self, files: EdgeEngine, generation: str | None, *, background: bool = False
     ) -> None:
         self._path = files.path
-        home = str(Path(__file__).resolve().parents[2])
         engine = {
             "path": str(files.path),
             "reserve": files.reserve,
             "generation": generation,
             "owner": this_process(),
         }
-        path = [*(entry for entry in sys.path if isinstance(entry, str)), home]
-        settings = json.dumps({"path": path, "engine": engine, "background": background})
+        settings = {"engine": engine, "background": background}
         try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", _BOOT, settings],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C is for the parent to handle
-            )
+            child = children.start("lookalike.engines._host", settings)
         except OSError as error:
             raise EngineError(f"No process can be started for {self._path}: {error}.") from error
-        assert self._process.stdin is not None  # noqa: S101  for the type checker
-        assert self._process.stdout is not None  # noqa: S101
-        self._to, self._from = self._process.stdin, self._process.stdout
+        self._process, self._to, self._from = child
         self._replies = _Line()
 
     @property

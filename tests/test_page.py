@@ -23,7 +23,7 @@ expect.set_options(timeout=20_000)
 Open = Callable[..., AbstractContextManager[Watched]]
 
 # Again where one fails: on a busy machine a click may come before the page is ready for it.
-pytestmark = pytest.mark.flaky(reruns=2)
+pytestmark = [pytest.mark.slow, pytest.mark.flaky(reruns=2)]
 
 
 @pytest.fixture(scope="module")

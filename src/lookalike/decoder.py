@@ -31,6 +31,9 @@ from lookalike.images import Postponed, decode, thumbnail_of
 from lookalike.protocols import Descriptor
 from lookalike.types import Description, Image, Limits
 
+OWN = -1
+"""Bytes of a thumbnail that is the file itself."""
+
 _BLANK = Image(np.zeros((64, 64, 3), np.uint8), None, 64, 64, "PNG", "", 0, None)
 
 _Outcome: TypeAlias = Image | ImageRejected | None
@@ -77,9 +80,11 @@ def _answer(
                 side = request["thumbnail"]
                 thumbnail = thumbnail_of(image, data, side) if side else b""
                 arrays = (image.pixels, image.alpha) if request["pixels"] else ()
-                answers.append(_facts(image, arrays) | {"thumbnail": len(thumbnail)})
+                own = thumbnail is data  # which the parent has
+                sent = OWN if own else len(thumbnail)
+                answers.append(_facts(image, arrays) | {"thumbnail": sent})
                 bodies += [_raw(array) for array in arrays if array is not None]
-                bodies.append(thumbnail)
+                bodies.append(b"" if own else thumbnail)
     send(replies, {"answers": answers, "vectors": vectors}, *bodies)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike import children
-from lookalike.decoder import receive, send
+from lookalike.decoder import OWN, receive, send
 from lookalike.decoders._watchdog import Watchdog
 from lookalike.errors import ImageRejected, LookalikeError, Reason
 from lookalike.types import Described, Description, Image, Limits
@@ -75,7 +75,7 @@ class Child:
         self._watchdog.start(self._process)
         try:
             send(self._to, {"sizes": [len(data) for data in files], **wish}, *files)
-            answers = self._answers(receive(self._from), len(files))
+            answers = self._answers(receive(self._from), files)
         except BaseException as error:
             in_time = self._watchdog.stop(self._process)
             self.close()
@@ -90,10 +90,10 @@ class Child:
             self.close()  # killed in the moment it was done
         return answers
 
-    def _answers(self, reply: Mapping[str, Any], count: int) -> list[Answer]:
+    def _answers(self, reply: Mapping[str, Any], files: Sequence[bytes]) -> list[Answer]:
         """What the child says, believing none of it blindly."""
         facts = list(reply["answers"])
-        if len(facts) != count:
+        if len(facts) != len(files):
             raise ValueError("not as many answers as files")
         decoded = sum("rows" in one for one in facts)
         described: list[dict[str, Description]] = [{} for _ in range(decoded)]
@@ -106,10 +106,13 @@ class Child:
                 own = slice(i, i + 1)
                 descriptions[str(name)] = Description(vectors[own], payload[own])
         rest = iter(described)
-        return [self._picture(one, next(rest)) if "rows" in one else _refusal(one) for one in facts]
+        return [
+            self._picture(one, next(rest), data) if "rows" in one else _refusal(one)
+            for one, data in zip(facts, files, strict=True)
+        ]
 
     def _picture(
-        self, facts: Mapping[str, Any], descriptions: Mapping[str, Description]
+        self, facts: Mapping[str, Any], descriptions: Mapping[str, Description], data: bytes
     ) -> Described:
         rows, columns = int(facts["rows"]), int(facts["columns"])
         if not 0 <= rows * columns <= self._limits.pixels:
@@ -125,6 +128,8 @@ class Child:
             taken_at=None if facts["taken_at"] is None else str(facts["taken_at"]),
         )
         size = int(facts["thumbnail"])
+        if size == OWN:
+            return Described(image, descriptions, data)
         if not 0 <= size <= self._limits.bytes:
             raise ValueError("a thumbnail larger than the limit")
         return Described(image, descriptions, self._array(size).tobytes())

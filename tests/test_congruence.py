@@ -102,7 +102,15 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         yield engine
 
 
-@pytest.fixture(scope="module", params=[name for name in ENGINES if name != "edge"])
+OTHERS = [
+    # Over sockets the same takes a minute; the contract suite goes over them every time.
+    pytest.param(name, marks=[pytest.mark.slow] if "over" in name else [])
+    for name in ENGINES
+    if name != "edge"
+]
+
+
+@pytest.fixture(scope="module", params=OTHERS)
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Engine]:

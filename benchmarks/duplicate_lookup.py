@@ -58,6 +58,8 @@ CHANGED = 0.48
 # The other transforms make other formats, or pictures of another size.
 OTHERS = {"metadata", "png", "webp 75", "screenshot", "resize 0.25", "resize 0.5", "resize 2"}
 
+MODELS = "stand-in", "built-in"
+
 Vectors = NDArray[np.float32]
 
 
@@ -72,6 +74,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("folder", nargs="?", type=Path, help="keeps the indexes")
     parser.add_argument("--points", type=int, default=POINTS)
+    parser.add_argument("--model", choices=MODELS, action="append", help="only with this one")
     parser.add_argument("--build", action="store_true", help="build the indexes, time nothing")
     options = parser.parse_args()
     data = need_data()
@@ -81,21 +84,31 @@ def main() -> None:
     order = np.random.default_rng(1).permutation(len(paths))
     chosen = [id for id in np.array(list(paths))[order].tolist() if id not in several]
     chosen = chosen[: COPIES + STRANGERS]
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = options.folder or Path(temporary)
-        real, large = folder / "real", folder / f"{options.points}"
-        if not real.exists():
-            build(real, lambda place: add_photos(place, data, tables, chosen[COPIES:]))
-        if not large.exists():
-            build(large, lambda place: add_points(real, place, options.points, chosen))
-        if options.build:
-            return
-        asked = [
-            Asked(edited(paths[id], n), id if n < COPIES else None) for n, id in enumerate(chosen)
-        ]
-        few = measure(real, asked)
-        many = measure(large, asked)
-    bound("copies found, of those found without synthetic points", many / max(few, 1), least=1)
+    asked = [Asked(edited(paths[id], n), id if n < COPIES else None) for n, id in enumerate(chosen)]
+    for model in options.model or MODELS:
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = options.folder or Path(temporary)
+            real, large = folder / f"real-{model}", folder / f"{options.points}-{model}"
+            if not real.exists():
+                build(
+                    real,
+                    lambda place, model=model: add_photos(
+                        place, model, data, tables, chosen[COPIES:]
+                    ),
+                )
+            if not large.exists():
+                build(
+                    large, lambda place, real=real: add_points(real, place, options.points, chosen)
+                )
+            if options.build:
+                continue
+            few = measure(real, asked)
+            many = measure(large, asked)
+        bound(
+            f"{model}: copies found, of those found without synthetic points",
+            many / max(few, 1),
+            least=1,
+        )
     finish()
 
 
@@ -118,8 +131,13 @@ def build(place: Path, fill: Callable[[Path], None]) -> None:
     print(f"building {place.name}: {time.monotonic() - started:.0f} s", flush=True)
 
 
-def add_photos(place: Path, data: Path, tables: Sequence[Path], held_out: list[str]) -> None:
-    with Index.open(place, model_dir=data / "standin-clip") as index:
+def add_photos(
+    place: Path, model: str, data: Path, tables: Sequence[Path], held_out: list[str]
+) -> None:
+    weights = None if model == "built-in" else data / "standin-clip"
+    with Index.open(
+        place, model="built-in" if weights is None else None, model_dir=weights
+    ) as index:
         for table in tables:
             index.add(table.parent, metadata=table)
         index.delete(held_out)

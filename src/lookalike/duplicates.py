@@ -23,12 +23,15 @@ from lookalike.types import (
     Background,
     Decision,
     Near,
+    Nearest,
     Not,
     Payload,
     Point,
+    PointId,
     Query,
     Scored,
     Vector,
+    point_id,
 )
 from lookalike.types import Match as Equals
 
@@ -224,15 +227,18 @@ class Checker:
         equal = next(self.engine.scroll(_same(point), batch=limit + 1), [])
         # A filter takes time: it is there only where something must make room for others.
         others = Not(_same(point)) if equal else None
-        queries = [
-            Query((Near(PHASH, bits, 1.0),), others, NEIGHBOURS)
-            for bits in oriented_bits(int(own["phash"], 16))
-        ]
-        found: Proposed = {}
-        rows = [row for rows in self.engine.query(queries) for row in rows if row.score <= RADIUS]
-        for row in sorted(rows, key=lambda row: row.score):
-            found.setdefault(row.id, (row, {"hash_distance": int(row.score)}))
-        return equal, found
+        near = [Near(PHASH, bits, 1.0) for bits in oriented_bits(int(own["phash"], 16))]
+        bits: dict[PointId, int] = {}
+        for candidates in self.engine.nearest([Nearest(one, others, NEIGHBOURS) for one in near]):
+            for id, distance in candidates:
+                if distance <= RADIUS:
+                    bits[id] = min(int(distance), bits.get(id, RADIUS))
+        if not bits:
+            return equal, {}
+        # Only now the payloads: of 80 candidates one or two are near enough.
+        (rows,) = self.engine.query([Query((near[0],), limit=len(bits), among=list(bits))])
+        rows.sort(key=lambda row: (bits[point_id(row.id)], row.id))
+        return equal, {row.id: (row, {"hash_distance": bits[point_id(row.id)]}) for row in rows}
 
     def _by_meaning(self, vector: Vector, equal: Sequence[Point], found: Proposed) -> None:
         """Adds what the semantic vector proposes, the likeliest first."""

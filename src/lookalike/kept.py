@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lookalike.sketches import Complex, Corners, Features, Sketch
 from lookalike.types import Pixels
 
-FORMAT = 1
+FORMAT = 2
 """Of the bytes, and of how what is in them is found: others are made anew."""
 
 EVERYTHING = 2

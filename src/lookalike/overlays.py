@@ -6,15 +6,17 @@ attribute of `copies.Evidence` with its name is.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.sketches import Floats, Sketch, soft
+from lookalike.sketches import TINY, Bytes, Floats, Sketch, soft
 
 _CELL = 6  # pixels along the sides of a cell
+_PART = 4  # the same in a square
 _NOISE = 1.5  # grey levels that mean nothing
 _STRONG = 12.0  # grey levels: more contrast in a cell than this does not count more
 _GREY = 4.0  # mean difference of red, green and blue in what has no colours
@@ -43,13 +45,19 @@ def stretch(one: Sketch, other: Sketch, matrix: Doubles) -> float:
 def shown(one: Sketch, other: Sketch, matrix: Doubles) -> float:
     """Share of the one picture, without its border, that lies in the other."""
     left, top, width, height = one.views[-1]
-    y, x = (np.mgrid[0:48, 0:48].reshape(2, -1) + 0.5) / 48
+    y, x = _grid()
     u, v = matrix[:, :2] @ (left + x * width, top + y * height) + matrix[:, 2:]
     left, top, width, height = other.views[-1]
     slack = 0.25
     inside = (u > left - slack) & (u < left + width + slack)
     inside &= (v > top - slack) & (v < top + height + slack)
     return float(inside.mean())
+
+
+@lru_cache
+def _grid() -> Doubles:
+    """(2, 2304): places spread over a picture, as shares of its sides."""
+    return np.asarray((np.mgrid[0:48, 0:48].reshape(2, -1) + 0.5) / 48, np.float64)
 
 
 def _cells(
@@ -124,12 +132,9 @@ def agreement(one: Sketch, other: Sketch, matrix: Doubles) -> tuple[float, float
     """(correlation, weakest) of `Evidence`, by the better shade."""
     _, variances, covariances, count = _cells(one, other, matrix, _CELL)
     known = count > 0.4
-    mine, yours = variances[..., :2] * known, variances[..., 2:] * known
-    like = covariances / np.sqrt((mine + _NOISE**2) * (yours + _NOISE**2))
-    gain = mine.sum(axis=(0, 1)) / np.maximum(yours.sum(axis=(0, 1)), 1e-6)
-    contrast = np.sqrt(np.maximum(mine, yours * np.clip(gain, 0.1, 10)))
-    weight = np.where(contrast < _NOISE, 0, np.minimum(contrast, _STRONG))
-    agreeing = weight * np.clip(like, 0, 1)
+    agreeing, weight = _agreeing(
+        variances[..., :2] * known, variances[..., 2:] * known, covariances
+    )
     total = agreeing.sum(axis=(0, 1)) / np.maximum(weight.sum(axis=(0, 1)), 1e-6)
     better = int(total.argmax())
     plain = np.where(weight[..., better] == 0, _NOISE, 0) * known[..., 0]
@@ -145,6 +150,38 @@ def agreement(one: Sketch, other: Sketch, matrix: Doubles) -> tuple[float, float
     )
     counted = seen >= 0.9 * seen.max()
     return float(total[better]), float((agreed[counted] / np.maximum(weighed[counted], 1e-6)).min())
+
+
+def squares_agree(one: Bytes, other: Bytes) -> float:
+    """About what `agreement` would say of two whole pictures, for a tenth of its time.
+
+    Args:
+        one, other: (2, 1024) of `Sketch.squares`, the other's pixels in the order of the one's.
+    """
+    a, b = (_parts(square) for square in (one, other))
+    mine, yours = a.mean(axis=(1, 3)), b.mean(axis=(1, 3))
+    agreeing, weight = _agreeing(
+        np.maximum((a * a).mean(axis=(1, 3)) - mine * mine, 0),
+        np.maximum((b * b).mean(axis=(1, 3)) - yours * yours, 0),
+        (a * b).mean(axis=(1, 3)) - mine * yours,
+    )
+    return float((agreeing.sum(axis=(0, 1)) / np.maximum(weight.sum(axis=(0, 1)), 1e-6)).max())
+
+
+def _parts(square: Bytes) -> Floats:
+    """(8, 4, 8, 4, 2): parts of 4 x 4 pixels of both shades."""
+    rows = square.T.reshape(TINY // _PART, _PART, TINY // _PART, _PART, 2)
+    return np.asarray(rows, np.float32)
+
+
+def _agreeing(mine: Floats, yours: Floats, covariances: Floats) -> tuple[Floats, Floats]:
+    """(rows, columns, 2) how well cells correlate, times what they count by their contrast, and
+    what they count."""
+    like = covariances / np.sqrt((mine + _NOISE**2) * (yours + _NOISE**2))
+    gain = mine.sum(axis=(0, 1)) / np.maximum(yours.sum(axis=(0, 1)), 1e-6)
+    contrast = np.sqrt(np.maximum(mine, yours * np.clip(gain, 0.1, 10)))
+    weight = np.where(contrast < _NOISE, 0, np.minimum(contrast, _STRONG))
+    return _floats(weight * np.clip(like, 0, 1)), _floats(weight)
 
 
 def differing(one: Sketch, other: Sketch, matrix: Doubles) -> float:

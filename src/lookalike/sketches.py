@@ -24,7 +24,7 @@ _PLAIN = 3.0  # grey levels that a picture differs from a smooth slope, below wh
 _BORDER = 3.0, 40.0  # how far a border's pixels are from one colour: on average, and at most
 _LEVEL = 2  # grey levels that neighbours differ by at most where there is nothing to see
 _FEATURES = 200
-_CORNERS = 200
+_CORNERS = 150
 _BLUR = 0.8  # pixels: what a copy may lose in sharpness
 _NOWHERE = np.zeros(0, np.complex128)
 

@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike import copies
-from lookalike.copies import THUMBNAIL_SIDE, Evidence, Sketch
+from lookalike.comparing import Compared, Found, Kept
+from lookalike.copies import THUMBNAIL_SIDE, Evidence
 from lookalike.errors import LookalikeError
 from lookalike.images import decode_thumbnail, encode_thumbnail
-from lookalike.kept import EVERYTHING, pack, parts, unpack
-from lookalike.sketches import shrunk
 from lookalike.thumbnails import Cache
 from lookalike.types import Image, Payload, Pixels
 
@@ -27,18 +26,14 @@ TRIMMED = 0.03
 TILTED = 0.7
 """Degrees."""
 
-SAME_SHADES = 2.0
-"""Of 256: the mean by which two thumbnails of the same pixels may differ, for one may have been
-shrunk by its decoder and the other not."""
+HELD = 1536
+"""Pictures held in memory at a time: a thumbnail and a packed sketch, 30 to 60 kB each."""
 
-SKETCHES = 1536
-"""Sketches in memory at a time: 95 kB each as long as corners tell pictures apart, and 260 kB (of a
-square picture 320 kB) once they were compared by features and laid over one another."""
+TOGETHER = 4
+"""Pairs that are compared in one go, some 8 ms: few, as one pair may take ten times as long as
+another, and as pictures wait for the decoder meanwhile."""
 
 EQUAL: Mapping[str, Any] = MappingProxyType({"why": "the same bytes"})
-
-
-_Making: TypeAlias = "Future[Sketch | None]"
 
 
 class Verdict(StrEnum):
@@ -58,6 +53,14 @@ class Reader(Protocol):
         ...
 
 
+class Pictures(Protocol):
+    """Compares pictures: `comparing` in this process, `decoders.DecoderPool` in others."""
+
+    def sketch(self, thumbnail: bytes) -> bytes: ...
+
+    def compare(self, pictures: Sequence[Kept], pairs: Sequence[tuple[int, int]]) -> Compared: ...
+
+
 Graded: TypeAlias = tuple[Verdict, dict[str, Any]]
 """A verdict with its evidence."""
 
@@ -69,16 +72,19 @@ class Comparer:
     Attributes:
         read: reads an original again, where a thumbnail is missing or the pixels must be equal.
         thumbnails: those that are kept.
-        threads: how many look at pictures.
+        pictures: compares them.
+        threads: how many it may be asked by at a time.
         problems: why an original could not be read, by address.
     """
 
     read: Reader
     thumbnails: Cache
+    pictures: Pictures
     threads: int = 1
     problems: dict[str, str] = field(default_factory=dict)
-    _sketches: OrderedDict[str, _Making] = field(default_factory=OrderedDict)
-    _kept: dict[str, int] = field(default_factory=dict)  # parts of sketches
+    _held: OrderedDict[str, Future[Kept]] = field(default_factory=OrderedDict)
+    _grown: dict[str, bytes] = field(default_factory=dict)  # sketches, not remembered yet
+    _given: set[str] = field(default_factory=set)  # what need not be in the index
     _pool: ThreadPoolExecutor = field(init=False)
 
     def __post_init__(self) -> None:
@@ -87,53 +93,51 @@ class Comparer:
     def keep(self, key: str, jpeg: bytes) -> None:
         """Begins to make the sketch of an image that others will be compared with. It need not be
         in the index, so nothing of it is remembered."""
-        self._kept[key] = EVERYTHING
-        self._hold(key, self._pool.submit(_ready_sketch, jpeg))
-
-    def load(self, payloads: Sequence[Payload]) -> None:
-        """Begins to make sketches of several images, for the comparisons that follow."""
-        wanted = {payload["image"]["sha256"]: payload["image"]["uri"] for payload in payloads}
-        wanted = {key: uri for key, uri in wanted.items() if key not in self._sketches}
-        found = self.thumbnails.get_many(list(wanted))
-        sketches = self.thumbnails.sketches_many(list(found))
-        for key, uri in wanted.items():
-            making = self._pool.submit(self._make, key, uri, found.get(key), sketches.get(key))
-            self._hold(key, making)
+        self._given.add(key)
+        self._hold(key, self._pool.submit(lambda: Kept(self.pictures.sketch(jpeg), jpeg)))
 
     def remember(self) -> None:
         """Keeps what was made of sketches since they were loaded, for other times."""
-        fresh = {}
-        for key, making in self._sketches.items():
-            sketch = making.result() if making.done() else None
-            if sketch is not None and parts(sketch) > self._kept.get(key, 0):
-                self._kept[key] = parts(sketch)
-                fresh[key] = pack(sketch)
-        if fresh:
-            self.thumbnails.put_sketches(fresh)
+        grown, self._grown = self._grown, {}
+        for key, sketch in grown.items():
+            if key in self._held:
+                self._held[key] = _done(self._held[key].result()._replace(sketch=sketch))
+        if grown:
+            self.thumbnails.put_sketches(grown)
 
-    def begin(self, pairs: Sequence[tuple[Payload, Payload]]) -> list[Future[Evidence | None]]:
-        """Begins to compare many pairs; what comes is None where they are no copies."""
-        self.load([payload for pair in pairs for payload in pair])
-        # The pool takes up in order what it is given: a sketch is begun before it is waited for.
-        return [
-            self._pool.submit(_compared, self._sketch(one), self._sketch(other))
-            for one, other in pairs
-        ]
+    def begin(self, pairs: Sequence[tuple[Payload, Payload]]) -> list[Future[Found | None]]:
+        """Begins to compare many pairs, for `grade`. Equal files are not compared."""
+        begun: list[Future[Found | None]] = [Future() for _ in pairs]
+        waiting = []
+        for pair, answer in zip(pairs, begun, strict=True):
+            if _equal(*pair):
+                answer.set_result(None)
+            else:
+                waiting.append((pair, answer))
+        self._load([payload for pair, _ in waiting for payload in pair])
+        size = max(1, min(TOGETHER, -(-len(waiting) // self.threads)))
+        for first in range(0, len(waiting), size):
+            some = waiting[first : first + size]
+            keys = [(_key(one), _key(other)) for (one, other), _ in some]
+            held = {key: self._held[key] for pair in keys for key in pair}
+            for key in held:
+                self._held.move_to_end(key)
+            # The pool takes up in order what it is given: what is waited for was begun before.
+            self._pool.submit(self._compare, keys, held, [answer for _, answer in some])
+        return begun
 
-    def compare(self, one: Payload, other: Payload) -> Graded | None:
-        """The verdict on two images with its evidence; None where neither is the other's copy."""
-        if one["image"]["sha256"] == other["image"]["sha256"]:
+    def grade(self, one: Payload, other: Payload, found: Found | None) -> Graded | None:
+        """The verdict on two images with its evidence, by what `begin` found; None where neither
+        is the other's copy."""
+        if _equal(one, other):
             return Verdict.IDENTICAL, dict(EQUAL)
-        return self.grade(one, other, _compared(self._sketch(one), self._sketch(other)))
-
-    def grade(self, one: Payload, other: Payload, found: Evidence | None) -> Graded | None:
-        """As `compare`, of two images that were compared already."""
         if found is None:
             return None
-        evidence = _measured(found)
-        if self._may_be_same(one, other) and self._same_pixels(one, other):
+        evidence = _measured(found.evidence)
+        may_be_same = found.look_the_same and _size(one) == _size(other)
+        if may_be_same and self._same_pixels(one, other):
             return Verdict.SAME_PIXELS, {"why": "the same pixels in another file", **evidence}
-        return Verdict.SAME_PICTURE, {"why": _why(one, other, found), **evidence}
+        return Verdict.SAME_PICTURE, {"why": _why(one, other, found.evidence), **evidence}
 
     def difference(self, one: Payload, other: Payload) -> bytes | None:
         """A JPEG of `copies.difference`; None where the two cannot be laid over one another."""
@@ -148,41 +152,57 @@ class Comparer:
         jpeg = self.thumbnails.get_many([key]).get(key) or self._thumbnail(uri)
         return None if jpeg is None else decode_thumbnail(jpeg)
 
-    def _make(self, key: str, uri: str, kept: bytes | None, packed: bytes | None) -> Sketch | None:
-        """Makes a sketch of what is kept, and the thumbnail where none is."""
-        if kept is not None and packed is not None:
-            sketch = unpack(packed, lambda: shrunk(_decoded(kept)))
-            if sketch is not None:
-                self._kept[key] = parts(sketch)
-                return sketch
-        jpeg = kept or self._thumbnail(uri)
-        if jpeg is not None and kept is None:
-            self.thumbnails.put_many({key: jpeg})
-        return _sketch_of(jpeg)
+    def _load(self, payloads: Sequence[Payload]) -> None:
+        """Gets ready what is kept of several images."""
+        wanted = {_key(payload): payload["image"]["uri"] for payload in payloads}
+        wanted = {key: uri for key, uri in wanted.items() if key not in self._held}
+        found = self.thumbnails.get_many(list(wanted))
+        sketches = self.thumbnails.sketches_many(list(found))
+        for key, uri in wanted.items():
+            if key in found:
+                self._hold(key, _done(Kept(sketches.get(key, b""), found[key])))
+            else:
+                self._hold(key, self._pool.submit(self._make, key, uri))
 
-    def _hold(self, key: str, sketch: _Making) -> None:
-        self._sketches[key] = sketch
-        if len(self._sketches) > SKETCHES:
-            oldest, _ = self._sketches.popitem(last=False)
-            self._kept.pop(oldest, None)
+    def _make(self, key: str, uri: str) -> Kept:
+        """Makes the thumbnail, where none is kept."""
+        jpeg = self._thumbnail(uri)
+        if jpeg is None:
+            return Kept(b"", b"")
+        self.thumbnails.put_many({key: jpeg})
+        return Kept(b"", jpeg)
 
-    def _sketch(self, payload: Payload) -> _Making:
-        key = payload["image"]["sha256"]
-        if key not in self._sketches:
-            self.load([payload])
-        self._sketches.move_to_end(key)
-        return self._sketches[key]
+    def _compare(
+        self,
+        keys: Sequence[tuple[str, str]],
+        held: Mapping[str, Future[Kept]],
+        answers: Sequence[Future[Found | None]],
+    ) -> None:
+        """Answers for each pair; for one of the pool's threads."""
+        try:
+            places = {key: place for place, key in enumerate(held)}
+            pictures = [holding.result() for holding in held.values()]
+            pairs = [(places[one], places[other]) for one, other in keys]
+            found, grown = self.pictures.compare(pictures, pairs)
+            for key, sketch in zip(held, grown, strict=True):
+                if sketch and key not in self._given:
+                    self._grown[key] = sketch
+            for answer, one in zip(answers, found, strict=True):
+                answer.set_result(one)
+        except BaseException as error:  # for whoever waits
+            for answer in answers:
+                if not answer.done():
+                    answer.set_exception(error)
+
+    def _hold(self, key: str, kept: Future[Kept]) -> None:
+        self._held[key] = kept
+        if len(self._held) > HELD:
+            oldest, _ = self._held.popitem(last=False)
+            self._given.discard(oldest)
 
     def _thumbnail(self, uri: str) -> bytes | None:
         image = self._read(uri, THUMBNAIL_SIDE)
         return None if image is None else encode_thumbnail(image.pixels, THUMBNAIL_SIDE)
-
-    def _may_be_same(self, one: Payload, other: Payload) -> bool:
-        """Whether it is worth decoding both originals to see if they are the same."""
-        if _size(one) != _size(other):
-            return False
-        a, b = (self._sketch(payload).result() for payload in (one, other))
-        return a is not None and b is not None and _look_the_same(a, b)
 
     def _same_pixels(self, one: Payload, other: Payload) -> bool:
         side = max(_size(one))  # nothing is shrunk
@@ -203,33 +223,19 @@ class Comparer:
             return None
 
 
-def _sketch_of(jpeg: bytes | None) -> Sketch | None:
-    pixels = None if jpeg is None else decode_thumbnail(jpeg)
-    return None if pixels is None else copies.sketch(pixels)
+def _done(kept: Kept) -> Future[Kept]:
+    future: Future[Kept] = Future()
+    future.set_result(kept)
+    return future
 
 
-def _decoded(jpeg: bytes) -> Pixels:
-    """The pixels of a thumbnail that a sketch was made of."""
-    pixels = decode_thumbnail(jpeg)
-    assert pixels is not None  # noqa: S101 -- its checksum says that it is as it was
-    return pixels
+def _key(payload: Payload) -> str:
+    key: str = payload["image"]["sha256"]
+    return key
 
 
-def _ready_sketch(jpeg: bytes) -> Sketch | None:
-    """With what every comparison needs of the one image that is asked about."""
-    made = _sketch_of(jpeg)
-    if made is not None and made.says_something:
-        _ = made.corners, made.mirrored_corners
-    return made
-
-
-def _compared(one: _Making, other: _Making) -> Evidence | None:
-    """The evidence that two images are copies; None where they are none."""
-    a, b = one.result(), other.result()
-    if a is None or b is None:
-        return None
-    found = copies.compare(a, b)
-    return found if found is not None and found.is_copy else None
+def _equal(one: Payload, other: Payload) -> bool:
+    return _key(one) == _key(other)
 
 
 def _size(payload: Payload) -> tuple[int, int]:
@@ -238,13 +244,6 @@ def _size(payload: Payload) -> tuple[int, int]:
 
 def _alpha(image: Image) -> NDArray[np.uint8]:
     return np.full(image.pixels.shape[:2], 255, np.uint8) if image.alpha is None else image.alpha
-
-
-def _look_the_same(one: Sketch, other: Sketch) -> bool:
-    if one.shades.shape != other.shades.shape:
-        return False
-    differing = np.abs(one.shades.astype(np.int16) - other.shades)
-    return bool(differing.mean() <= SAME_SHADES)
 
 
 def _measured(found: Evidence) -> dict[str, Any]:

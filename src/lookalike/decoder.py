@@ -1,11 +1,19 @@
-"""A child of a `DecoderPool`: decodes and describes what its parent sends, some pictures at a time.
+"""A child of a `DecoderPool`: decodes and describes what its parent sends, some pictures at a time,
+and compares pictures.
 
 Each message is a JSON object behind its length, then raw bytes whose number the object gives;
 nothing is pickled, so that a child taken over by a file cannot make its parent run code.
 
-    parent -> child   {"sizes", "most", "side", "describe", "pixels", "thumbnail"} and the files
+    parent -> child   {"task": "describe", "sizes", "most", "side", "describe", "pixels",
+                      "thumbnail"} and the files
     child -> parent   {"answers", "vectors"}; then the vectors, one block a descriptor; then of each
                       picture its pixels and its thumbnail
+
+    parent -> child   {"task": "sketch", "sizes"} and a thumbnail
+    child -> parent   {"sizes"} and its sketch
+
+    parent -> child   {"task": "compare", "sizes", "pairs"}; of each picture sketch and thumbnail
+    child -> parent   {"found", "sizes"} and of each picture its sketch, where there is more to it
 
 An answer is {"reason", "detail"}, the facts of an `Image`, or {} where the file must be sent again
 alone, as the picture holds more than `most` pixels in memory, or a descriptor failed on the batch.
@@ -14,12 +22,14 @@ alone, as the picture holds more than `most` pixels in memory, or a descriptor f
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
+from types import ModuleType
 from typing import IO, Any, TypeAlias
 
 import numpy as np
@@ -54,7 +64,14 @@ def main() -> None:
     with contextlib.suppress(EOFError):
         while True:
             request = receive(requests)
-            _answer(replies, request, [requests.read(size) for size in request["sizes"]], limits)
+            bodies = [requests.read(size) for size in request["sizes"]]
+            match request["task"]:
+                case "describe":
+                    _answer(replies, request, bodies, limits)
+                case "sketch":
+                    _sketch(replies, *bodies)
+                case "compare":
+                    _compare(replies, request, bodies)
 
 
 def _answer(
@@ -124,6 +141,33 @@ def _descriptor(name: str) -> Descriptor:
 
     cv2.setNumThreads(1)  # there are as many decoders as cores
     return descriptors.load(name)
+
+
+def _sketch(replies: IO[bytes], thumbnail: bytes) -> None:
+    comparing = _comparing()
+    packed = comparing.sketch(thumbnail)
+    send(replies, {"sizes": [len(packed)]}, packed)
+
+
+def _compare(replies: IO[bytes], request: Mapping[str, Any], bodies: Sequence[bytes]) -> None:
+    comparing = _comparing()
+    pictures = [comparing.Kept(*both) for both in zip(bodies[::2], bodies[1::2], strict=True)]
+    found, grown = comparing.compare(pictures, request["pairs"])
+    answers = [
+        None if one is None else [dataclasses.asdict(one.evidence), one.look_the_same]
+        for one in found
+    ]
+    send(replies, {"found": answers, "sizes": [len(packed) for packed in grown]}, *grown)
+
+
+@cache
+def _comparing() -> ModuleType:
+    import cv2  # as in `_descriptor`
+
+    cv2.setNumThreads(1)
+    from lookalike import comparing
+
+    return comparing
 
 
 def _facts(image: Image, arrays: Sequence[NDArray[Any] | None]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from lookalike.comparer import EQUAL, Comparer, Graded, Verdict
-from lookalike.copies import Evidence
+from lookalike.comparing import Found
 from lookalike.errors import InputError
 from lookalike.hamming import oriented, says_something
 from lookalike.protocols import Engine
@@ -63,7 +63,7 @@ NEIGHBOURS = 10
 Clues: TypeAlias = dict[str, Any]
 Proposed: TypeAlias = dict[str, tuple[Scored, Clues]]
 """By id what may be a copy, and what speaks for it."""
-Comparing: TypeAlias = dict[str, "Future[Evidence | None]"]
+Comparing: TypeAlias = dict[str, "Future[Found | None]"]
 """By id what is being compared."""
 
 

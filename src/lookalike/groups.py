@@ -311,7 +311,6 @@ def _grouped(
             tried.update(others)
             proposed = {contents.ids[other][0]: other for other in others}
             found = _points(checker, list(proposed))
-            checker.comparer.load([point.payload for point in [keeper, *found]])
             for match in _graded(checker, keeper, found, similar):
                 other = proposed[match.id]
                 members.append(match)
@@ -328,10 +327,10 @@ def _grouped(
 def _graded(
     checker: Checker, keeper: Point, others: Sequence[Point], similar: bool
 ) -> Iterator[Match]:
-    for other in others:
-        if not may_be_copies(keeper.payload, other.payload):
-            continue
-        graded = checker.comparer.compare(keeper.payload, other.payload)
+    others = [other for other in others if may_be_copies(keeper.payload, other.payload)]
+    begun = checker.comparer.begin([(keeper.payload, other.payload) for other in others])
+    for other, comparing in zip(others, begun, strict=True):
+        graded = checker.comparer.grade(keeper.payload, other.payload, comparing.result())
         if graded is None and similar:
             graded = checker.similar(keeper, other)
         if graded is not None:

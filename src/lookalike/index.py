@@ -14,16 +14,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self, TypeAlias
 
-from lookalike import descriptors, filters, groups, ingest, listing
+from lookalike import comparing, descriptors, filters, groups, ingest, listing
 from lookalike.arrivals import Arrivals
 from lookalike.calibration import calibrate, is_due
 from lookalike.cleanup import Action, clean
 from lookalike.colors import ColorInput
+from lookalike.comparer import Comparer, Pictures
 from lookalike.copies import THUMBNAIL_SIDE
 from lookalike.decoders import DecoderPool
 from lookalike.describing import facts
 from lookalike.descriptors import HUB, ModelChoice
-from lookalike.duplicates import PHASH, Checker, Comparer, Floors, Match, decide
+from lookalike.duplicates import PHASH, Checker, Floors, Match, decide
 from lookalike.engines import ServerOptions, is_server, open_engine
 from lookalike.errors import InputError, LookalikeError, NotFound, QueryError
 from lookalike.fields import (
@@ -782,7 +783,8 @@ class Index:
     def _gate(self, copies: Literal["keep", "skip", "link"]) -> Gate | None:
         if copies == "keep":
             return None
-        return Arrivals(self._checker(), self._cache, links=copies == "link")
+        # Compared here: the decoders have the pictures to come, and each would wait for them.
+        return Arrivals(self._checker(pictures=comparing), self._cache, links=copies == "link")
 
     def _described(self, data: bytes) -> tuple[Point, bytes, Image]:
         """An image from outside as a point with the vectors that need no weights, its thumbnail,
@@ -808,14 +810,23 @@ class Index:
         return vector
 
     def _checker(
-        self, problems: dict[str, str] | None = None, *, given: bytes | None = None
+        self,
+        problems: dict[str, str] | None = None,
+        *,
+        given: bytes | None = None,
+        pictures: Pictures | None = None,
     ) -> Checker:
         def original(uri: str, *, side: int) -> Image:
             image = given if given is not None and uri == _GIVEN else uri
             return decode(image, self._decoder, side)
 
-        threads = self._decoder.size
-        comparer = Comparer(original, self._cache, threads, {} if problems is None else problems)
+        comparer = Comparer(
+            original,
+            self._cache,
+            pictures or self._decoder,
+            self._decoder.size,
+            {} if problems is None else problems,
+        )
         name, calibration = self.manifest.semantic.name, self.manifest.calibration
         floors = Floors.above(calibration.backgrounds[name]) if calibration else Floors()
         return Checker(self.engine, name, floors, comparer)

@@ -18,8 +18,8 @@ FORMAT = 2
 EVERYTHING = 2
 """What `parts` says of a sketch of which there is nothing more to keep."""
 
-_HEAD = struct.Struct("<BBBxHHd")  # format, says something, views, corners, features, flat
-_NONE = 0xFFFF  # features that were not needed yet
+_HEAD = struct.Struct("<BBBxHHHd")  # format, says something, views, then how many of each, flat
+_NONE = 0xFFFF  # of what was not needed yet
 
 
 def parts(sketch: Sketch) -> int:
@@ -28,18 +28,31 @@ def parts(sketch: Sketch) -> int:
     return EVERYTHING if "features" in made else 1 if "corners" in made else 0
 
 
-def pack(sketch: Sketch) -> bytes:
-    """A sketch with its corners, and with its features if they were needed."""
-    corners = sketch.corners
+def parts_of(data: bytes) -> int:
+    """The same of bytes; 0 of those of which nothing can be used."""
+    if not data or data[0] != FORMAT:
+        return 0
+    return 1 if _HEAD.unpack_from(data)[5] == _NONE else EVERYTHING
+
+
+def pack(sketch: Sketch, *, mirrored: bool = False) -> bytes:
+    """A sketch with its corners, and with its features if they were needed.
+
+    Args:
+        mirrored: whether to add the corners of its mirror image, which only one of two needs.
+    """
     rows: list[NDArray[Any]] = [np.array(sketch.views, "<u2"), sketch.squares]
-    rows += [corners.at.astype("<c8"), corners.spread.astype("<c8"), corners.descriptors]
-    count = _NONE
+    counts = []
+    for corners in (sketch.corners, sketch.mirrored_corners if mirrored else None):
+        counts.append(_NONE if corners is None else len(corners.at))
+        if corners is not None:
+            rows += [corners.at.astype("<c8"), corners.spread.astype("<c8"), corners.descriptors]
+    counts.append(_NONE)
     if parts(sketch) == EVERYTHING:
         features = sketch.features
         rows += [features.at.astype("<c8"), features.spread.astype("<c8"), features.counts]
-        count = len(features.at)
-    sizes = len(sketch.views), len(corners.at), count
-    head = _HEAD.pack(FORMAT, sketch.says_something, *sizes, sketch.flat)
+        counts[-1] = len(features.at)
+    head = _HEAD.pack(FORMAT, sketch.says_something, len(sketch.views), *counts, sketch.flat)
     return head + b"".join(row.tobytes() for row in rows)
 
 
@@ -52,7 +65,7 @@ def unpack(data: bytes, small: Callable[[], Pixels]) -> Sketch | None:
     """
     if data[0] != FORMAT:
         return None
-    _, says_something, views, corners, features, flat = _HEAD.unpack_from(data)
+    _, says_something, views, corners, mirrored, features, flat = _HEAD.unpack_from(data)
     at = _HEAD.size
 
     def take(type: str, *shape: int) -> NDArray[Any]:
@@ -68,7 +81,9 @@ def unpack(data: bytes, small: Callable[[], Pixels]) -> Sketch | None:
     sketch = Sketch(small, boxes, take("u1", 2 * views, 1024), bool(says_something))
     made = sketch.__dict__  # as if it had been made
     made["flat"] = flat
-    made["corners"] = Corners(places(corners), places(corners), take("u1", corners, 32))
+    for name, count in (("corners", corners), ("mirrored_corners", mirrored)):
+        if count != _NONE:
+            made[name] = Corners(places(count), places(count), take("u1", count, 32))
     if features != _NONE:
         made["features"] = Features(places(features), places(features), take("u1", features, 128))
     return sketch

@@ -1,7 +1,7 @@
 """Decoders in child processes: a hostile file can kill or hang its decoder, and nothing else.
 
-A child also runs the descriptors that need no weights, on a core of its own and without this
-process's interpreter lock. What the two say to each other stands in `decoder`.
+A child also runs the descriptors that need no weights, and compares pictures, on a core of its own
+and without this process's interpreter lock. What the two say to each other stands in `decoder`.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ import contextlib
 import queue
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
+from lookalike.comparing import Compared, Kept
 from lookalike.decoders._child import Answer, Child
 from lookalike.decoders._watchdog import Watchdog
 from lookalike.errors import ImageRejected, LookalikeError, Reason
@@ -137,17 +138,38 @@ class DecoderPool:
             return rejected
         return answer or ImageRejected(Reason.TOO_LARGE, "more pixels than the limit")
 
+    def sketch(self, thumbnail: bytes) -> bytes:
+        """As `comparing.sketch`; raises what `compare` raises."""
+        with self._decoder() as decoder:
+            return decoder.sketch(thumbnail)
+
+    def compare(self, pictures: Sequence[Kept], pairs: Sequence[tuple[int, int]]) -> Compared:
+        """As `comparing.compare`.
+
+        Raises:
+            LookalikeError: the decoder crashed or was late, the pool is closed, or no decoder can
+                be started.
+        """
+        with self._decoder() as decoder:
+            return decoder.compare(pictures, pairs)
+
     def _ask(self, files: Sequence[bytes], wish: Mapping[str, Any], *, most: int) -> list[Answer]:
         """What the next idle decoder says to files of which each holds `most` pixels in memory.
 
         Raises:
             ImageRejected: it crashed, or was late.
         """
+        with self._decoder() as decoder:
+            return decoder.describe(files, {**wish, "most": most})
+
+    @contextlib.contextmanager
+    def _decoder(self) -> Iterator[Child]:
+        """The next idle decoder, ready to work."""
         decoder = self._idle.get()
         try:
             decoder = self._running(decoder)
             decoder.wait_until_ready()
-            return decoder.describe(files, {**wish, "most": most})
+            yield decoder
         except LookalikeError:
             self._check_open()  # closing kills decoders, which is not the picture's fault
             raise

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import sys
-from collections.abc import Mapping, Sequence
-from typing import IO, Any, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import IO, Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lookalike import children
+from lookalike.comparing import Compared, Found, Kept
+from lookalike.copies import Evidence
 from lookalike.decoder import OWN, receive, send
 from lookalike.decoders._watchdog import Watchdog
 from lookalike.errors import ImageRejected, LookalikeError, Reason
@@ -24,6 +26,8 @@ _ENVIRONMENT = {
     "MALLOC_MMAP_THRESHOLD_": str(2**25),
     "MALLOC_TRIM_THRESHOLD_": str(2**26),
 }
+
+_T = TypeVar("_T")
 
 Answer: TypeAlias = Described | ImageRejected | None
 """To one file; None where it must be sent alone."""
@@ -72,10 +76,32 @@ class Child:
         self._from.close()
 
     def describe(self, files: Sequence[bytes], wish: Mapping[str, Any]) -> list[Answer]:
+        request = {"task": "describe", **wish}
+        return self._asked(request, files, lambda reply: self._answers(reply, files))
+
+    def sketch(self, thumbnail: bytes) -> bytes:
+        (packed,) = self._asked({"task": "sketch"}, [thumbnail], self._bodies)
+        return packed
+
+    def compare(self, pictures: Sequence[Kept], pairs: Sequence[tuple[int, int]]) -> Compared:
+        request = {"task": "compare", "pairs": list(pairs)}
+        return self._asked(request, [body for one in pictures for body in one], self._compared)
+
+    def _asked(
+        self,
+        request: Mapping[str, Any],
+        bodies: Sequence[bytes],
+        read: Callable[[Mapping[str, Any]], _T],
+    ) -> _T:
+        """What `read` makes of the reply to a request.
+
+        Raises:
+            ImageRejected: the child crashed, or was late.
+        """
         self._watchdog.start(self._process)
         try:
-            send(self._to, {"sizes": [len(data) for data in files], **wish}, *files)
-            answers = self._answers(receive(self._from), files)
+            send(self._to, {"sizes": [len(body) for body in bodies], **request}, *bodies)
+            answer = read(receive(self._from))
         except BaseException as error:
             in_time = self._watchdog.stop(self._process)
             self.close()
@@ -88,7 +114,17 @@ class Child:
             ) from None
         if not self._watchdog.stop(self._process):
             self.close()  # killed in the moment it was done
-        return answers
+        return answer
+
+    def _compared(self, reply: Mapping[str, Any]) -> Compared:
+        found = [None if one is None else _found(*one) for one in reply["found"]]
+        return Compared(found, self._bodies(reply))
+
+    def _bodies(self, reply: Mapping[str, Any]) -> list[bytes]:
+        sizes = [int(size) for size in reply["sizes"]]
+        if not all(0 <= size <= self._limits.bytes for size in sizes):
+            raise ValueError("a sketch larger than the limit")
+        return [self._array(size).tobytes() for size in sizes]
 
     def _answers(self, reply: Mapping[str, Any], files: Sequence[bytes]) -> list[Answer]:
         """What the child says, believing none of it blindly."""
@@ -139,6 +175,11 @@ class Child:
         if self._from.readinto(array) < array.nbytes:  # type: ignore[attr-defined]
             raise EOFError
         return array
+
+
+def _found(evidence: Mapping[str, Any], look_the_same: bool) -> Found:
+    one, other = evidence["shown"]
+    return Found(Evidence(**{**evidence, "shown": (one, other)}), bool(look_the_same))
 
 
 def _refusal(facts: Mapping[str, Any]) -> ImageRejected | None:

@@ -19,7 +19,7 @@ from PIL.Image import Resampling, Transpose
 
 from lookalike.copies import FLAT, THUMBNAIL_SIDE, Evidence, Sketch, compare, difference, sketch
 from lookalike.images import encode_thumbnail
-from lookalike.kept import pack, parts, unpack
+from lookalike.kept import pack, parts, parts_of, unpack
 from lookalike.types import Pixels
 from tests.pictures import draw, scene
 
@@ -207,6 +207,22 @@ def test_a_sketch_that_was_kept_says_the_same(photos: list[Picture]) -> None:
         assert says.is_copy == said.is_copy
         assert says.matches == said.matches
         assert says.correlation == pytest.approx(said.correlation)
+
+
+def test_the_corners_of_the_mirror_image_are_kept_where_they_are_wanted(
+    photos: list[Picture],
+) -> None:
+    made = small(photos[0])
+    assert "mirrored_corners" not in kept_and_back(made).__dict__
+    again = unpack(pack(made, mirrored=True), lambda: made.pixels)
+    assert again is not None
+    assert np.array_equal(
+        again.__dict__["mirrored_corners"].descriptors, made.mirrored_corners.descriptors
+    )
+    assert parts_of(pack(made)) == parts_of(pack(made, mirrored=True)) == 1
+    _ = made.features
+    assert parts_of(pack(made)) == 2
+    assert parts_of(b"") == parts_of(b"of another version") == 0
 
 
 def test_what_is_kept_and_refused_needs_no_pixels(photos: list[Picture]) -> None:

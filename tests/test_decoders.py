@@ -22,6 +22,7 @@ import PIL.Image
 import pillow_heif
 import pytest
 
+from lookalike import comparing
 from lookalike.decoders import DecoderPool
 from lookalike.errors import ImageRejected, LookalikeError, Reason
 from lookalike.images import decode
@@ -278,6 +279,55 @@ def test_stopped_decoder_times_out() -> None:
         pool.decode(photo(), side=256)
 
 
+# --- comparing ---------------------------------------------------------------------------------
+
+
+def pictures() -> list[comparing.Kept]:
+    """A drawing, the same smaller, and another, as thumbnails."""
+    one, other = (
+        np.random.default_rng(seed).integers(0, 256, (15, 20, 3), np.uint8) for seed in (1, 2)
+    )
+    made = []
+    for pixels, size in ((one, (320, 240)), (one, (240, 180)), (other, (320, 240))):
+        file = BytesIO()
+        PIL.Image.fromarray(pixels).resize(size, PIL.Image.Resampling.BICUBIC).save(file, "JPEG")
+        made.append(comparing.Kept(b"", file.getvalue()))
+    return made
+
+
+PAIRS = ((0, 1), (0, 2), (1, 2))
+
+
+def test_compared_as_in_this_process(pool: DecoderPool) -> None:
+    made = [*pictures(), comparing.Kept(b"", b""), comparing.Kept(b"", b"no JPEG")]
+    sketched = pool.sketch(made[0].thumbnail)
+    assert sketched == comparing.sketch(made[0].thumbnail)
+    assert pool.sketch(b"no JPEG") == b""
+    made[0] = made[0]._replace(sketch=sketched)
+    pairs = [*PAIRS, (0, 3), (4, 0)]
+    compared = pool.compare(made, pairs)
+    assert compared == comparing.compare(made, pairs)
+    assert [one is not None for one in compared.found] == [True, False, False, False, False]
+    assert [bool(sketch) for sketch in compared.grown[3:]] == [False, False]
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+def test_where_a_decoder_dies_or_hangs_another_compares(how: signal.Signals) -> None:
+    with DecoderPool(1, limits=Limits(seconds=2)) as pool:
+        expected = pool.compare(pictures(), PAIRS)
+        [before] = pids(pool)
+        # More than a pipe takes, so that it is read from while it is being sent.
+        made = [one._replace(thumbnail=one.thumbnail + bytes(5_000_000)) for one in pictures()]
+        os.kill(before, signal.SIGSTOP)
+        with ThreadPoolExecutor(1) as thread:
+            answer = thread.submit(pool.compare, made, PAIRS)
+            time.sleep(0.2)
+            assert not answer.done()
+            os.kill(before, how)
+            assert answer.result().found == expected.found
+        assert pids(pool) != [before]
+
+
 # --- crashes ----------------------------------------------------------------------------------
 
 
@@ -457,7 +507,8 @@ def run_script(folder: Path, body: str, *, cwd: Path | None = None) -> subproces
     import sys
     sys.path += {here!r}
     from pathlib import Path
-    from lookalike.decoders import DecoderPool
+    from lookalike import comparing
+from lookalike.decoders import DecoderPool
     pool = DecoderPool(2)
     data = Path({str(folder / "photo.jpg")!r}).read_bytes()
     print(pool.decode(data, side=256).format)

@@ -10,9 +10,9 @@ import contextlib
 import queue
 import threading
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from lookalike.comparing import Compared, Kept
 from lookalike.decoders._child import Answer, Child
@@ -22,6 +22,8 @@ from lookalike.images import check_size
 from lookalike.types import Described, Image, Limits
 
 __all__ = ["DecoderPool"]
+
+_T = TypeVar("_T")
 
 _BIG = 20_000_000  # pixels in memory at once; of pictures beyond, one at a time is decoded
 _MODEST = 2_000_000  # the same of one among several, whose pixels are all held
@@ -140,18 +142,24 @@ class DecoderPool:
 
     def sketch(self, thumbnail: bytes) -> bytes:
         """As `comparing.sketch`; raises what `compare` raises."""
-        with self._decoder() as decoder:
-            return decoder.sketch(thumbnail)
+        return self._work(lambda decoder: decoder.sketch(thumbnail))
 
     def compare(self, pictures: Sequence[Kept], pairs: Sequence[tuple[int, int]]) -> Compared:
         """As `comparing.compare`.
 
         Raises:
-            LookalikeError: the decoder crashed or was late, the pool is closed, or no decoder can
-                be started.
+            LookalikeError: two decoders in a row died or were late with it, the pool is closed, or
+                no decoder can be started.
         """
+        return self._work(lambda decoder: decoder.compare(pictures, pairs))
+
+    def _work(self, work: Callable[[Child], _T]) -> _T:
+        """What does not depend on a hostile file: a decoder that dies over it died of something
+        else, and another does it."""
+        with contextlib.suppress(ImageRejected), self._decoder() as decoder:
+            return work(decoder)
         with self._decoder() as decoder:
-            return decoder.compare(pictures, pairs)
+            return work(decoder)
 
     def _ask(self, files: Sequence[bytes], wish: Mapping[str, Any], *, most: int) -> list[Answer]:
         """What the next idle decoder says to files of which each holds `most` pixels in memory.

@@ -42,7 +42,7 @@ UNINDEXED_SHARE = 0.05
 """Share of the points up to which scanning the unindexed ones costs less than it is worth: a build
 makes the whole graph anew."""
 
-_NICENESS = 10
+_NICENESS = 19
 
 _FIELD_TYPES = {
     qe.PayloadSchemaType.Integer: FieldType.INTEGER,

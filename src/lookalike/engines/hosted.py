@@ -66,6 +66,7 @@ class HostedEngine:
         self._live: _Child | None = None
         self._build: _Build | None = None
         self._written = 0  # points, since the last build
+        self._asked: dict[str, bytes] = {}  # by method what was last read by it
         self._one_build = threading.Lock()
         self._closing = threading.Lock()
         self._closed = False
@@ -106,14 +107,14 @@ class HostedEngine:
         self, ids: Sequence[str], *, payload: bool = True, vectors: Sequence[str] = ()
     ) -> list[Point]:
         return cast(
-            list[Point], self._call("retrieve", list(ids), payload=payload, vectors=list(vectors))
+            list[Point], self._read("retrieve", list(ids), payload=payload, vectors=list(vectors))
         )
 
     def nearest(self, asked: Sequence[Nearest]) -> list[Candidates]:
-        return cast(list[Candidates], self._call("nearest", list(asked)))
+        return cast(list[Candidates], self._read("nearest", list(asked)))
 
     def query(self, queries: Sequence[Query]) -> list[list[Scored]]:
-        return cast(list[list[Scored]], self._call("query", list(queries)))
+        return cast(list[list[Scored]], self._read("query", list(queries)))
 
     def scroll(
         self,
@@ -132,17 +133,17 @@ class HostedEngine:
                 return
 
     def count(self, filter: Filter | None = None) -> int:
-        return cast(int, self._call("count", filter))
+        return cast(int, self._read("count", filter))
 
     def facet(
         self, path: str, filter: Filter | None = None, limit: int = 100
     ) -> list[tuple[str | int | bool, int]]:
-        return cast(list[tuple[str | int | bool, int]], self._call("facet", path, filter, limit))
+        return cast(list[tuple[str | int | bool, int]], self._read("facet", path, filter, limit))
 
     def bounds(
         self, path: str, filter: Filter | None = None
     ) -> tuple[float | str, float | str] | None:
-        return cast("tuple[float | str, float | str] | None", self._call("bounds", path, filter))
+        return cast("tuple[float | str, float | str] | None", self._read("bounds", path, filter))
 
     # --- upkeep -----------------------------------------------------------------------------
 
@@ -187,6 +188,11 @@ class HostedEngine:
     def _call(self, method: str, *arguments: Any, **named: Any) -> Any:
         return self._answered(pack((method, arguments, named)), ())
 
+    def _read(self, method: str, *arguments: Any, **named: Any) -> Any:
+        """As `_call`, of what may be asked again at any time."""
+        message = self._asked[method] = pack((method, arguments, named))
+        return self._answered(message, ())
+
     def _write(self, ids: Sequence[str], method: str, *arguments: Any) -> None:
         build = self._build
         if build is not None and build.braked:
@@ -225,6 +231,8 @@ class HostedEngine:
             fresh = build.child(background=False)
             fresh.call("count")  # loads the shard
             fresh.call("warm_up")  # and waits for it
+            for message in tuple(self._asked.values()):  # the first of each kind takes longer
+                fresh.post(message)()
             build.braked = True
             self._catch_up(build, fresh)
             fresh.call("flush")

@@ -34,10 +34,12 @@ FORM = "multipart/form-data; boundary=part"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--built-in", action="store_true", help="uploads with the built-in model")
-    built_in = parser.parse_args().built_in
+    parser.add_argument("--model-dir", type=Path, help="uploads with these weights, such as CLIP's")
+    given = parser.parse_args()
+    model_dir = given.model_dir or need_data() / "standin-clip"
     with tempfile.TemporaryDirectory() as folder:
         by_id(Path(folder) / "made")
-        own = {"model": "built-in"} if built_in else {"model_dir": need_data() / "standin-clip"}
+        own = {"model": "built-in"} if given.built_in else {"model_dir": model_dir}
         by_upload(Path(folder) / "photos", own)
     finish()
 

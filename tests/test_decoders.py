@@ -507,8 +507,7 @@ def run_script(folder: Path, body: str, *, cwd: Path | None = None) -> subproces
     import sys
     sys.path += {here!r}
     from pathlib import Path
-    from lookalike import comparing
-from lookalike.decoders import DecoderPool
+    from lookalike.decoders import DecoderPool
     pool = DecoderPool(2)
     data = Path({str(folder / "photo.jpg")!r}).read_bytes()
     print(pool.decode(data, side=256).format)

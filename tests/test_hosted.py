@@ -198,7 +198,7 @@ def test_a_build_lets_others_go_first(engine: HostedEngine) -> None:
         def niceness(pid: int) -> int:
             return int(Path(f"/proc/{pid}/autogroup").read_text().split()[-1])
 
-        wait_for(lambda: niceness(builder) == os.getpriority(os.PRIO_PROCESS, builder) == 10)
+        wait_for(lambda: niceness(builder) == os.getpriority(os.PRIO_PROCESS, builder) == 19)
         assert niceness(live) == os.getpriority(os.PRIO_PROCESS, live) == 0
 
 

@@ -36,7 +36,6 @@ from lookalike.types import (
 from lookalike.types import Match as Equals
 
 __all__ = [
-    "NEIGHBOURS",
     "PHASH",
     "RADIUS",
     "Checker",
@@ -56,9 +55,12 @@ RADIUS = 10
 """Bits of 64 up to which two hashes propose a pair, in one of the eight orientations."""
 MOST_DECIDED = 1_000
 """Contents that one decision may be about: each keeps the digests of all others."""
-NEIGHBOURS = 10
-"""How many of the nearest the hash, in each orientation, and the semantic vector propose. At
-300,000 images 16 found no more of 608 copies than 8, and took twice the time."""
+BY_HASH = 10
+"""How many of the nearest by hash are looked at, in each orientation."""
+BY_MEANING = 6
+"""How many of the nearest by the semantic vector are proposed, however near they are. Of 5,700
+edited copies among 3,849 photos 5,531 are among them or within the radius; of 10 that are at least
+half as like as equal ones, 5,425 were, and at 300,000 images that took half as long again."""
 
 Clues: TypeAlias = dict[str, Any]
 Proposed: TypeAlias = dict[str, tuple[Scored, Clues]]
@@ -72,7 +74,7 @@ class Floors:
     """Semantic similarities that mean something, whatever the model.
 
     Attributes:
-        proposed: below it nothing is proposed as a copy.
+        proposed: below it no pair is proposed where all images are looked at.
         similar: from it on an image that is no copy is called similar.
     """
 
@@ -229,7 +231,7 @@ class Checker:
         others = Not(_same(point)) if equal else None
         near = [Near(PHASH, bits, 1.0) for bits in oriented_bits(int(own["phash"], 16))]
         bits: dict[PointId, int] = {}
-        for candidates in self.engine.nearest([Nearest(one, others, NEIGHBOURS) for one in near]):
+        for candidates in self.engine.nearest([Nearest(one, others, BY_HASH) for one in near]):
             for id, distance in candidates:
                 if distance <= RADIUS:
                     bits[id] = min(int(distance), bits.get(id, RADIUS))
@@ -243,10 +245,9 @@ class Checker:
     def _by_meaning(self, vector: Vector, equal: Sequence[Point], found: Proposed) -> None:
         """Adds what the semantic vector proposes, the likeliest first."""
         others = Not(_same(equal[0])) if equal else None
-        query = Query((Near(self.semantic, vector, 1.0),), others, NEIGHBOURS)
+        query = Query((Near(self.semantic, vector, 1.0),), others, BY_MEANING)
         for row in self.engine.query([query])[0]:
-            if row.score >= self.floors.proposed:
-                found.setdefault(row.id, (row, {}))[1]["similarity"] = row.score
+            found.setdefault(row.id, (row, {}))[1]["similarity"] = row.score
 
     def _begin(self, point: Point, proposed: Proposed, running: Comparing) -> Comparing:
         """Begins to compare an image with what is proposed and is not compared yet."""

@@ -137,15 +137,12 @@ def _describe(
 
 @cache
 def _descriptor(name: str) -> Descriptor:
-    import cv2  # a tenth of a second that only describing needs
-
-    cv2.setNumThreads(1)  # there are as many decoders as cores
+    _take_one_core()
     return descriptors.load(name)
 
 
 def _sketch(replies: IO[bytes], thumbnail: bytes) -> None:
-    comparing = _comparing()
-    packed = comparing.sketch(thumbnail)
+    packed = _comparing().sketch(thumbnail)
     send(replies, {"sizes": [len(packed)]}, packed)
 
 
@@ -162,12 +159,17 @@ def _compare(replies: IO[bytes], request: Mapping[str, Any], bodies: Sequence[by
 
 @cache
 def _comparing() -> ModuleType:
-    import cv2  # as in `_descriptor`
-
-    cv2.setNumThreads(1)
+    _take_one_core()
     from lookalike import comparing
 
     return comparing
+
+
+@cache
+def _take_one_core() -> None:
+    import cv2  # a tenth of a second that decoding alone does without
+
+    cv2.setNumThreads(1)  # there are as many decoders as cores
 
 
 def _facts(image: Image, arrays: Sequence[NDArray[Any] | None]) -> dict[str, Any]:

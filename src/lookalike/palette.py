@@ -77,17 +77,17 @@ def dominant(
         weights: (height, width), how much each pixel counts; not all zero.
         counts: (16384,), sum of the weights by bin.
     """
-    there = np.flatnonzero(counts)  # a few hundred: by bins it is cheaper than by pixels
-    much, terms = counts[there].astype(np.float64), _term_of_bin()[there]
-    shares = np.bincount(terms, much, len(TERMS)) / much.sum()
+    shown = np.flatnonzero(weights)
+    bins, weights = bins.ravel().take(shown), weights.ravel().take(shown)
+    lab = lab.reshape(-1, 3).take(shown, axis=0)
+    terms = _term_of_bin().take(bins)
+    shares = np.bincount(terms, weights, len(TERMS)) / weights.sum()
     order = [term for term in np.argsort(-shares, kind="stable")[:_MOST] if shares[term] >= _LEAST]
-    total = np.bincount(terms, much * much, len(TERMS))[order]
-    flat = bins.ravel()
-    pull = weights.ravel() * counts.take(flat)
-    pixel_terms = _term_of_bin().take(flat)
+    pull = (weights * counts.take(bins)).astype(np.float64)
+    total = np.bincount(terms, pull, len(TERMS))[order]
     means = [
-        np.bincount(pixel_terms, pull * channel.ravel(), len(TERMS))[order] / total
-        for channel in cv2.split(lab)
+        np.bincount(terms, pull * lab[:, channel], len(TERMS))[order] / total
+        for channel in range(3)
     ]
     colors = np.stack(means, axis=1).round().astype(np.uint8)[None]
     rgb = np.asarray(cv2.cvtColor(colors, cv2.COLOR_LAB2RGB), np.uint8)[0]

@@ -57,6 +57,9 @@ MOST_DECIDED = 1_000
 """Contents that one decision may be about: each keeps the digests of all others."""
 BY_HASH = 10
 """How many of the nearest by hash are looked at, in each orientation."""
+EXPLORED = 38
+"""Points explored beyond these. Of 9,784 hashes within the radius of 2,000 edited photos', among
+300,000, 9,214 are found in 1.2 ms an image; with 100 points 9,242 in 2.8, with 22 9,171 in 0.9."""
 BY_MEANING = 6
 """How many of the nearest by the semantic vector are proposed, however near they are. Of 5,700
 edited copies among 3,849 photos 5,531 are among them or within the radius; of 10 that are at least
@@ -231,7 +234,9 @@ class Checker:
         others = Not(_same(point)) if equal else None
         near = [Near(PHASH, bits, 1.0) for bits in oriented_bits(int(own["phash"], 16))]
         bits: dict[PointId, int] = {}
-        for candidates in self.engine.nearest([Nearest(one, others, BY_HASH) for one in near]):
+        for candidates in self.engine.nearest(
+            [Nearest(one, others, BY_HASH, EXPLORED) for one in near]
+        ):
             for id, distance in candidates:
                 if distance <= RADIUS:
                     bits[id] = min(int(distance), bits.get(id, RADIUS))

@@ -282,6 +282,9 @@ Candidates: TypeAlias = Sequence[tuple[PointId, float]]
 """Points with their similarity to one target, nearest first."""
 
 
+EXPLORED = 100
+
+
 @dataclass(frozen=True, slots=True)
 class Nearest:
     """What an engine is asked for candidates: the nearest to one target, by quantized vectors.
@@ -290,11 +293,14 @@ class Nearest:
         near: the target; its weight does not matter.
         filter: only points that pass it count.
         limit: how many.
+        explored: how many points beyond them the graph is explored for, so that the list has no
+            gaps near its end.
     """
 
     near: Near
     filter: Filter | None
     limit: int
+    explored: int = EXPLORED
 
 
 @dataclass(frozen=True, slots=True)

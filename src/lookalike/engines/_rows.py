@@ -9,9 +9,6 @@ import numpy as np
 
 from lookalike.types import Point, Query, Scored, Vector
 
-EXPLORED = 100
-"""How many points beyond the wanted ones the graph is explored for, so that a list of candidates
-has no gaps near its end."""
 OVERSAMPLING = 2.0
 LEAST_RESCORED = 100
 """Of a single target's nearest by the quantized vectors, twice as many as are wanted and at least

@@ -7,7 +7,7 @@ from typing import Any
 
 from qdrant_client import models
 
-from lookalike.engines._rows import EXPLORED, OVERSAMPLING, oversampling, vectors_wanted
+from lookalike.engines._rows import OVERSAMPLING, oversampling, vectors_wanted
 from lookalike.engines._server_filter import to_server
 from lookalike.types import Near, Nearest, Query
 
@@ -23,7 +23,7 @@ def nearest_request(ask: Nearest, layout: Mapping[str, models.VectorParams]) -> 
     # What codes coarser than int8 say of similarity is too far off to bound a sum by.
     coarse = not isinstance(quantized, models.ScalarQuantization)
     params = models.SearchParams(
-        hnsw_ef=ask.limit + EXPLORED,
+        hnsw_ef=ask.limit + ask.explored,
         quantization=models.QuantizationSearchParams(
             rescore=coarse, oversampling=OVERSAMPLING if coarse else None
         )

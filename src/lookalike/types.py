@@ -72,6 +72,7 @@ class Image:
         sha256: of the file's bytes, hexadecimal.
         bytes: size of the file.
         taken_at: when the camera took it, RFC 3339, where the file says so.
+        halved: pixels and alpha halved so many times, as far as descriptors wanted them so far.
     """
 
     pixels: Pixels
@@ -82,6 +83,9 @@ class Image:
     sha256: str
     bytes: int
     taken_at: str | None
+    halved: dict[int, tuple[Pixels, NDArray[np.uint8] | None]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
 
 # --- vectors and points ---------------------------------------------------------------------

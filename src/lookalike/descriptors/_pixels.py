@@ -28,12 +28,15 @@ def shrink(image: Image, side: int) -> tuple[Pixels, Weights]:
     """A small copy, its shorter side from `side` up to twice that, and its opacity (0 to 1).
 
     Halved as often as it can be: means of 2 x 2 pixels cost a tenth of other scales. A picture
-    smaller than that stays as it is.
+    smaller than that stays as it is. What is halved is kept for the next descriptor.
     """
     pixels, alpha = image.pixels, image.alpha
+    times = 0
     while min(pixels.shape[:2]) >= 2 * side:
-        pixels = _halve(pixels)
-        alpha = None if alpha is None else _halve(alpha)
+        times += 1
+        if times not in image.halved:
+            image.halved[times] = _halve(pixels), None if alpha is None else _halve(alpha)
+        pixels, alpha = image.halved[times]
     if alpha is None:
         return pixels, np.ones(pixels.shape[:2], np.float32)
     return pixels, (alpha / np.float32(255)).astype(np.float32)

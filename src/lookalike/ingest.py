@@ -48,7 +48,7 @@ from lookalike.types import (
 LOOK_UP = 512
 """Refs whose points are looked up in one go."""
 
-DESCRIBE = 16
+DESCRIBE = 32
 """Images described in one go by one thread."""
 
 KEEP = 64

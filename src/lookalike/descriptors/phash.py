@@ -79,7 +79,8 @@ def scaled(grey: PIL.Image.Image) -> NDArray[np.float64]:
 def _shortened(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """(n, m) to (n, 32)."""
     sums = np.empty((len(rows), _SIDE))
-    for part, (start, weights) in zip(np.split(sums, _PARTS, axis=1), _weights(rows.shape[1])):
+    parts = np.split(sums, _PARTS, axis=1)
+    for part, (start, weights) in zip(parts, _weights(rows.shape[1]), strict=True):
         np.matmul(rows[:, start : start + len(weights)], weights, out=part)
     rounded: NDArray[np.float64] = np.floor(sums / _ONE + 0.5).clip(0, 255)
     return rounded

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import pkgutil
 import re
 from importlib.metadata import entry_points
 
@@ -23,14 +24,13 @@ def open_source(uri: str) -> Source:
     """
     found = _SCHEME.match(uri)
     scheme = found[1] if found else "file"
-    for entry in entry_points(group="lookalike.sources", name=scheme):
-        source: Source = entry.load()(uri)
+    source: Source
+    if scheme in {module.name for module in pkgutil.iter_modules(__path__)}:
+        source = importlib.import_module(f"{__name__}.{scheme}").open(uri)
         return source
-    try:
-        module = importlib.import_module(f"lookalike.sources.{scheme}")
-    except ModuleNotFoundError:
-        raise SourceError(
-            f"{uri}: nothing here reads {scheme}:// addresses; give a folder, a file or a glob."
-        ) from None
-    source = module.open(uri)
-    return source
+    for entry in entry_points(group="lookalike.sources", name=scheme):
+        source = entry.load()(uri)
+        return source
+    raise SourceError(
+        f"{uri}: nothing here reads {scheme}:// addresses; give a folder, a file or a glob."
+    )

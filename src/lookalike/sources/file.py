@@ -49,7 +49,8 @@ class _Local:
         try:
             if not ref.etag:
                 os.listdir(ref.uri)  # a folder that could not be listed: say why
-            return Path(ref.uri).read_bytes()
+            with builtins.open(ref.uri, "rb") as file:
+                return file.read()
         except OSError as error:
             detail = error.strerror or str(error)
             raise ImageRejected(Reason.UNREADABLE, detail) from error

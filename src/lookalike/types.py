@@ -286,9 +286,6 @@ Candidates: TypeAlias = Sequence[tuple[PointId, float]]
 """Points with their similarity to one target, nearest first."""
 
 
-EXPLORED = 100
-
-
 @dataclass(frozen=True, slots=True)
 class Nearest:
     """What an engine is asked for candidates: the nearest to one target, by quantized vectors.
@@ -304,7 +301,7 @@ class Nearest:
     near: Near
     filter: Filter | None
     limit: int
-    explored: int = EXPLORED
+    explored: int = 100
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,9 +73,8 @@ def uninterrupted(shop: Path) -> tuple[dict[str, Any], float]:
     return content(index), time.monotonic() - started
 
 
-@pytest.mark.parametrize(
-    "seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2, 3])
 def test_kill_at_any_moment(
     shop: Path, uninterrupted: tuple[dict[str, Any], float], seed: int
 ) -> None:

@@ -155,7 +155,7 @@ def test_a_part_that_was_stopped_is_finished_by_the_same_command(
             raise KeyboardInterrupt
 
     # More than all threads have begun with, so that there is something left to do.
-    many = folder_of(photos, 400)
+    many = folder_of(photos, 800)
     own = members(many, 1)
     first = index.add(many, partition=(1, PARTS), progress=stop)
     assert first.interrupted

@@ -325,7 +325,8 @@ def check_paths(client: httpx.Client, folder: Path, tmp_path: Path) -> None:
     (folder / "shop" / "in").symlink_to(folder / "shop")
     sibling = folder_of(tmp_path / "root and more", 1)
     bad = [
-        str(outside), str(tmp_path / "not there"), "/", "/etc", "/etc/passwd", "/root/.ssh", "..",
+        str(outside), str(tmp_path / "not there"), "/", "/etc", "/etc/passwd", "..",
+        str(Path.home() / ".ssh"),
         "../outside", "shop/../../outside", "shop/../..", str(folder / ".." / "outside"), "out",
         "out/000.jpg", "nowhere", str(sibling), f"{folder}/../root and more", "/proc/self/cwd",
         "//etc", "out/../shop", "shop\0", "\0", "../*", str(tmp_path / "*"), "file:///etc/../../../../../etc",

@@ -353,6 +353,15 @@ def test_a_damaged_package_says_so(damage: str, tmp_path: Path) -> None:
     assert "lookalike-small-1.onnx is missing or damaged: install lookalike again" in line
 
 
+def test_a_long_picture_is_averaged_for_the_built_in_model() -> None:
+    """Nothing of it falls between the pixels that are looked at."""
+    stripes = np.zeros((128, 1024, 3), np.uint8)
+    stripes[:, ::8] = 255
+    grey = np.full((128, 128, 3), 32, np.uint8)
+    built_in = LookalikeSmall1()
+    assert vector(built_in, stripes) @ vector(built_in, grey) > 0.99
+
+
 # --- phash ----------------------------------------------------------------------------------
 
 

@@ -49,7 +49,8 @@ LOOK_UP = 512
 """Refs whose points are looked up in one go."""
 
 DESCRIBE = 32
-"""Images described in one go by one thread."""
+"""Images described in one go by one thread: the more, the less each costs, and the longer a run
+that is stopped goes on with what it has taken up."""
 
 KEEP = 64
 """Thumbnails that are put away in one go: each time takes a while. What is lost is made again."""

@@ -86,7 +86,7 @@ def _shortened(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     return rounded
 
 
-@lru_cache(maxsize=256)  # at most 90 KB each
+@lru_cache(maxsize=256)  # at most 60 KB each
 def _weights(size: int) -> tuple[tuple[int, NDArray[np.float64]], ...]:
     """For each part of the 32 pixels: the first of the `size` pixels that it is made of, and the
     weight of each of them in each, as Pillow has them: Lanczos' window over three of the larger

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.decoders import DecoderPool
+from lookalike.cache.store import Cache, cache_file
 from lookalike.descriptors import ModelChoice
-from lookalike.engines.edge import EdgeEngine
+from lookalike.descriptors.loader import Models
+from lookalike.engines.edge.engine import EdgeEngine
 from lookalike.index import Index
 from lookalike.manifest import Manifest
-from lookalike.models import Models
-from lookalike.thumbnails import Cache, cache_file
 from lookalike.types import Distance, FieldType, Limits, Point, VectorSpec
+from lookalike.workers.pool import DecoderPool
 
 Vectors = NDArray[np.float32]
 

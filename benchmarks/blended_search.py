@@ -28,10 +28,10 @@ from numpy.typing import NDArray
 
 from benchmarks._figures import bound, finish
 from benchmarks._synthetic import Points, draw, open_index
-from lookalike import query
-from lookalike.engines._edge_filter import to_edge
-from lookalike.engines.edge import EdgeEngine
+from lookalike.engines.edge.engine import EdgeEngine
+from lookalike.engines.edge.filters import to_edge
 from lookalike.index import Index
+from lookalike.search import threshold
 from lookalike.types import Near, Point, Query, Range
 
 POINTS = 300_000
@@ -64,7 +64,7 @@ def recall(index: Index, points: Points) -> None:
             for q in range(QUERIES):
                 asked = make(index, points, weights, q, passing)
                 sums = truth(points, asked, passing)
-                result = query.run(index.engine, [asked])[0]
+                result = threshold.run(index.engine, [asked])[0]
                 ours.append(share([row.id for row in result.rows], sums))
                 complete.append(result.complete)
                 for name, recipe in RECIPES.items():
@@ -88,7 +88,7 @@ def speed(index: Index, points: Points) -> None:
             asked = make(index, points, weights, q % QUERIES, None)
             first = np.asarray(asked.near[0].vector).tolist()
             single.append(milliseconds(shard(index).query, bare(first)))
-            own.append(milliseconds(query.run, index.engine, [asked]))
+            own.append(milliseconds(threshold.run, index.engine, [asked]))
             other.append(milliseconds(lambda one: shard(index).query(nested(one)), asked))
         name = "/".join(map(str, weights))
         print(f"  {name}: {percentiles(own)}; nested in one request {percentiles(other)}")
@@ -248,7 +248,7 @@ def warm(index: Index, points: Points) -> None:
     for _ in index.engine.scroll(vectors=list(index.manifest.vectors), batch=5000):
         pass
     for q in range(QUERIES):
-        query.run(index.engine, [make(index, points, (0.5, 0.5), q, None)])
+        threshold.run(index.engine, [make(index, points, (0.5, 0.5), q, None)])
 
 
 def shard(index: Index) -> qe.EdgeShard:

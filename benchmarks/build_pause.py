@@ -23,8 +23,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks._synthetic import SPECS, Points, draw
-from lookalike.engines.edge import EdgeEngine
-from lookalike.engines.hosted import HostedEngine
+from lookalike.engines.edge.engine import EdgeEngine
+from lookalike.engines.edge.process import HostedEngine
 from lookalike.types import (
     Distance,
     FieldType,

@@ -24,8 +24,8 @@ from qdrant_client import QdrantClient, models
 from qdrant_client import grpc as wire
 
 from benchmarks._figures import bound, finish
-from lookalike.engines import ServerOptions
-from lookalike.engines.server import ServerEngine
+from lookalike.engines.options import ServerOptions
+from lookalike.engines.server.engine import ServerEngine
 from lookalike.types import Point, point_id
 
 POINTS = 6_000

@@ -21,11 +21,11 @@ import numpy as np
 
 from benchmarks._figures import bound, finish
 from benchmarks._synthetic import SIZES, SPECS, draw
-from lookalike.capacity import layout_bytes
+from lookalike.admin.capacity import layout_bytes
 from lookalike.descriptors.phash import Phash
-from lookalike.engines.edge import EdgeEngine
+from lookalike.engines.edge.engine import EdgeEngine
 from lookalike.fields import indexed_fields
-from lookalike.palette import TERMS
+from lookalike.imaging.palette import TERMS
 from lookalike.types import FieldType, Point
 
 POINTS = (10_000, 50_000)

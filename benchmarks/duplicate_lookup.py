@@ -42,9 +42,10 @@ from benchmarks._figures import bound, finish, need_data
 from benchmarks._transforms import TRANSFORMS
 from benchmarks.duplicate_quality import SAME, listed
 from benchmarks.hash_pairs import draw, photo_latent
-from lookalike import Index, descriptors, duplicates
-from lookalike.duplicates import Match
-from lookalike.thumbnails import Cache, cache_file
+from lookalike import Index, descriptors
+from lookalike.cache.store import Cache, cache_file
+from lookalike.duplicates import check
+from lookalike.duplicates.check import Match
 from lookalike.types import Point
 
 POINTS = 300_000
@@ -81,11 +82,11 @@ def main() -> None:
     data = need_data()
     with tempfile.TemporaryDirectory() as temporary:
         for model in options.model or MODELS:
-            check(options.folder or Path(temporary), model, data, options)
+            compare_models(options.folder or Path(temporary), model, data, options)
     finish()
 
 
-def check(folder: Path, model: str, data: Path, options: argparse.Namespace) -> None:
+def compare_models(folder: Path, model: str, data: Path, options: argparse.Namespace) -> None:
     """Builds the indexes that are not there, and measures."""
     chosen = sampled(data)
     held_out = list(chosen)[COPIES:]
@@ -194,9 +195,9 @@ def synthetic(
             for name, rows in vectors.items()
         }
         drawn = np.unpackbits(np.array([hash], ">u8").view(np.uint8))
-        own_bits = vectors[duplicates.PHASH][one].astype(np.uint8)
+        own_bits = vectors[check.PHASH][one].astype(np.uint8)
         bits = np.where(rng.random(drawn.size) < CHANGED, drawn, own_bits)
-        mixed[duplicates.PHASH] = bits
+        mixed[check.PHASH] = bits
         id = f"synthetic-{number}"
         own = {
             **photos[one].payload["image"],

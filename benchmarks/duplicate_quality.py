@@ -42,7 +42,7 @@ from benchmarks._figures import bound, finish, need_data
 from benchmarks._transforms import TRANSFORMS
 from lookalike import Index
 from lookalike.descriptors.clip import DEFAULT, Clip, load_clip
-from lookalike.images import decode
+from lookalike.imaging.decode import decode
 
 HASHES: dict[str, Callable[[PIL.Image.Image], imagehash.ImageHash]] = {
     "phash": imagehash.phash,

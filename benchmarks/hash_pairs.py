@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks._figures import DATA, bound, finish
-from lookalike.hamming import ORIENTATIONS, Hashes, oriented, pairs
+from lookalike.comparison.hamming import ORIENTATIONS, Hashes, oriented, pairs
 
 SIZES = (125_000, 250_000, 500_000, 1_000_000)
 RADIUS = 7
@@ -39,7 +39,7 @@ _ROWS = 50_000  # drawn at a time
 def photo_latent(file: Path) -> None:
     """Writes means and factors of the normal numbers whose signs are bits like the photos'."""
     from lookalike.descriptors.phash import Phash
-    from lookalike.images import decode
+    from lookalike.imaging.decode import decode
 
     photos = [p for name in ("catalog", "photos") for p in sorted((DATA / name).rglob("*.jpg"))]
     bits = np.concatenate(

@@ -24,7 +24,7 @@ import numpy as np
 from benchmarks import _synthetic
 from benchmarks._figures import bound, finish
 from benchmarks.http_soak import service
-from lookalike.engines.edge import EdgeEngine
+from lookalike.engines.edge.engine import EdgeEngine
 
 CLIENTS = 8
 SECONDS = 20.0

@@ -22,7 +22,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tests.api_server import options, running
+from tests.support.api_server import options, running
 
 from benchmarks._clip_sized import write
 from benchmarks._figures import bound, finish, need_data

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import httpx
-from tests.pictures import folder_of, scene
+from tests.support.pictures import folder_of, scene
 
 from benchmarks._figures import bound, finish
 from lookalike.index import Index

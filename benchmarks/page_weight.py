@@ -6,8 +6,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tests.api_server import options, running
-from tests.browser import WIDE, chromium
+from tests.support.api_server import options, running
+from tests.support.browser import WIDE, chromium
 
 from benchmarks._figures import bound, finish
 from lookalike.demo.catalog import draw_catalog

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
+from tests.support.paths import DATA
 
 
 @pytest.fixture(scope="session")

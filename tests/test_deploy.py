@@ -23,14 +23,14 @@ import yaml  # type: ignore[import-untyped]
 from qdrant_client.common.version_check import is_compatible
 
 from lookalike.cli import cli
-from lookalike.engines import ServerOptions
-from lookalike.engines._server_connection import LEAST_VERSION
+from lookalike.cli.settings import Settings
+from lookalike.engines.options import ServerOptions
+from lookalike.engines.server.connection import LEAST_VERSION
 from lookalike.index import Index
-from lookalike.settings import Settings
-from tests.pictures import folder_of
-from tests.qdrant_wire import RestServer, Store
+from tests.support.paths import ROOT
+from tests.support.pictures import folder_of
+from tests.support.qdrant_wire import RestServer, Store
 
-ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "cluster.md").read_text("utf-8")
 
 

@@ -9,9 +9,9 @@ import pytest
 
 import lookalike
 from lookalike.index import Index
-from tests.pictures import draw, folder_of
+from tests.support.paths import ROOT
+from tests.support.pictures import draw, folder_of
 
-ROOT = Path(__file__).parents[1]
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
 
 

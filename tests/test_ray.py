@@ -14,16 +14,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lookalike import listing
-from lookalike.engines import ServerOptions
+from lookalike.engines.options import ServerOptions
 from lookalike.errors import EngineError, InputError
 from lookalike.index import Index
-from lookalike.ingest import IngestReport
+from lookalike.ingest import listing, partition
+from lookalike.ingest.report import IngestReport
 from lookalike.ray import RayWorkers
 from lookalike.sources.file import Files
 from lookalike.types import ImageRef, Point
-from tests.pictures import folder_of
-from tests.qdrant_wire import RestServer, Store, Trouble
+from tests.support.pictures import folder_of
+from tests.support.qdrant_wire import RestServer, Store, Trouble
 
 # Ray reads these when it is imported: it reports to nobody, and leaves no token in the home folder.
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
@@ -170,7 +170,7 @@ def test_prune_and_partition_are_as_without_ray(index: Index, photos: Path) -> N
     index.add(photos, workers=RayWorkers())
     for i in range(6):
         (photos / f"{i:03}.jpg").unlink()
-    own = sum(listing.holds((1, 2), str(photos / f"{i:03}.jpg")) for i in range(6))
+    own = sum(partition.holds((1, 2), str(photos / f"{i:03}.jpg")) for i in range(6))
     report = index.add(photos, prune=True, partition=(1, 2), workers=RayWorkers())
     assert (report.removed, len(index)) == (own, COUNT - own)
     assert index.add(photos, prune=True, workers=RayWorkers()).removed == 6 - own

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 from lookalike.errors import ImageRejected, LookalikeError
 
 if TYPE_CHECKING:
-    from lookalike.duplicates import Match, Verdict
-    from lookalike.given import Upload
-    from lookalike.groups import Group
-    from lookalike.histogram import Bin, Histogram
+    from lookalike.duplicates.check import Match
+    from lookalike.duplicates.comparer import Verdict
+    from lookalike.duplicates.groups import Group
     from lookalike.index import Index
-    from lookalike.ingest import IngestReport
-    from lookalike.query import PRESETS
+    from lookalike.ingest.report import IngestReport
+    from lookalike.search.histogram import Bin, Histogram
+    from lookalike.search.weights import PRESETS
+    from lookalike.sources.uploads import Upload
     from lookalike.types import (
         AspectPlan,
         Decision,
@@ -59,22 +60,22 @@ __all__ = [
 
 _HOMES = {
     "Index": "index",
-    "IngestReport": "ingest",
-    "PRESETS": "query",
+    "IngestReport": "ingest.report",
+    "PRESETS": "search.weights",
     "AspectPlan": "types",
-    "Bin": "histogram",
+    "Bin": "search.histogram",
     "Decision": "types",
-    "Group": "groups",
-    "Match": "duplicates",
-    "Verdict": "duplicates",
+    "Group": "duplicates.groups",
+    "Match": "duplicates.check",
+    "Verdict": "duplicates.comparer",
     "Explanation": "types",
     "FieldType": "types",
-    "Histogram": "histogram",
+    "Histogram": "search.histogram",
     "Hit": "types",
     "Hits": "types",
     "Limits": "types",
     "Point": "types",
-    "Upload": "given",
+    "Upload": "sources.uploads",
 }
 
 

@@ -14,52 +14,46 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self, TypeAlias
 
-from lookalike import comparing, descriptors, filters, groups, ingest, listing
-from lookalike.arrivals import Arrivals
-from lookalike.calibration import calibrate, is_due
-from lookalike.cleanup import Action, clean
-from lookalike.colors import ColorInput
-from lookalike.comparer import Comparer, Pictures
-from lookalike.copies import THUMBNAIL_SIDE
-from lookalike.decoders import DecoderPool
-from lookalike.describing import facts
+from lookalike import descriptors
+from lookalike.cache.store import Cache, cache_file
+from lookalike.comparison import batch
+from lookalike.comparison.evidence import THUMBNAIL_SIDE
 from lookalike.descriptors import HUB, ModelChoice
-from lookalike.duplicates import PHASH, Checker, Floors, Match, decide
-from lookalike.engines import ServerOptions, is_server, open_engine
+from lookalike.descriptors.loader import Models
+from lookalike.duplicates import groups
+from lookalike.duplicates.check import PHASH, Checker, Floors, Match
+from lookalike.duplicates.cleanup import Action, clean
+from lookalike.duplicates.comparer import Comparer, Pictures
+from lookalike.duplicates.decisions import decide
+from lookalike.duplicates.file_moves import Report
+from lookalike.duplicates.gate import Arrivals
+from lookalike.duplicates.groups import Group
+from lookalike.duplicates.keepers import Keep, policy_of
+from lookalike.engines import is_server, open_engine
+from lookalike.engines.options import ServerOptions
 from lookalike.errors import InputError, LookalikeError, NotFound, QueryError
-from lookalike.fields import (
-    Field,
-    fields_of,
-    indexed_fields,
-    kind_of,
-    parse_value,
-    user_field,
-)
-from lookalike.given import Given, Upload
-from lookalike.groups import Group
-from lookalike.histogram import Histogram, histogram
-from lookalike.images import decode_thumbnail, encode_thumbnail
-from lookalike.ingest import Gate, IngestReport, Listing
-from lookalike.keepers import Keep, policy_of
+from lookalike.fields import Field, fields_of, indexed_fields, kind_of, parse_value, user_field
+from lookalike.filters import parser
+from lookalike.imaging.thumbnails import decode_thumbnail, encode_thumbnail
+from lookalike.ingest import listing, pipeline, schema
+from lookalike.ingest import prune as pruning
+from lookalike.ingest.describe import facts
+from lookalike.ingest.partition import Partition, check_partition, holds, share
+from lookalike.ingest.pipeline import Gate, Listing
+from lookalike.ingest.report import IngestReport
 from lookalike.manifest import Manifest
-from lookalike.metadata import Row, read_metadata
-from lookalike.models import Models
-from lookalike.moves import Report
-from lookalike.plan import Request, Strategy, Where
+from lookalike.metadata.table import Row, read_metadata
 from lookalike.protocols import DescribesText, Engine
-from lookalike.search import Searcher
-from lookalike.targets import Box, ImageInput, decode, read
-from lookalike.thumbnails import Cache, cache_file
-from lookalike.types import (
-    Decision,
-    FieldType,
-    Filter,
-    Hits,
-    Image,
-    Limits,
-    Point,
-    Vector,
-)
+from lookalike.search.calibration import calibrate, is_due
+from lookalike.search.colors import ColorInput
+from lookalike.search.histogram import Histogram, histogram
+from lookalike.search.request import Request, Strategy, Where
+from lookalike.search.searcher import Searcher
+from lookalike.search.targets import Box, decode
+from lookalike.sources.inputs import ImageInput, read
+from lookalike.sources.uploads import Given, Upload
+from lookalike.types import Decision, FieldType, Filter, Hits, Image, Limits, Point, Vector
+from lookalike.workers.pool import DecoderPool
 
 _GIVEN = "the image that was given"
 """Stands for the address of an image that comes from outside the index."""
@@ -243,7 +237,7 @@ class Index:
         id_field: str | None = None,
         field_types: Mapping[str, FieldType | str] | None = None,
         prune: bool = False,
-        partition: listing.Partition | None = None,
+        partition: Partition | None = None,
         copies: Literal["keep", "skip", "link"] = "keep",
         progress: Progress | None = None,
         workers: Workers | None = None,
@@ -275,7 +269,7 @@ class Index:
             DiskFull: too little space; what the report would count is stored.
         """
         started = time.monotonic()
-        part = None if partition is None else listing.check_partition(partition)
+        part = None if partition is None else check_partition(partition)
         if workers is None:
             self._decoder.start(self._models.without_weights)  # while the model loads
         elif copies != "keep":
@@ -284,7 +278,7 @@ class Index:
                 "them afterwards with `lookalike duplicates`."
             )
         opened = listing.open_sources(sources)
-        own = listing.share(opened, part)
+        own = share(opened, part)
         report = IngestReport(model=self.manifest.semantic.model)
         moving: Callable[[Sequence[str]], Collection[str]] | None = None
         with ExitStack() as stack:
@@ -295,10 +289,10 @@ class Index:
             )
             if metadata is None:
                 images: Listing = ((source, ref, ()) for source, ref in listing.refs(own))
-                total = ingest.count_in_background(own) if progress else lambda: None
+                total = pipeline.count_in_background(own) if progress else lambda: None
             else:
                 known = self._stored().fields
-                declared = listing.declared_types(field_types or {}, known)
+                declared = schema.declared_types(field_types or {}, known)
                 table = stack.enter_context(
                     read_metadata(Path(metadata), id_field=id_field, known=known, declared=declared)
                 )
@@ -308,7 +302,7 @@ class Index:
                 images = (
                     (listing.source_of(ref, opened), ref, rows)
                     for ref, rows in table.matched()
-                    if listing.holds(part, ref.uri)
+                    if holds(part, ref.uri)
                 )
                 total = lambda: count  # noqa: E731
                 if part is not None:  # an id's image may have moved on to another part
@@ -316,7 +310,7 @@ class Index:
             work(images, report, lambda: progress(report, total()) if progress else None)
             if not report.interrupted:
                 if prune:
-                    ingest.prune(self.engine, own, report, self._cache, moving)
+                    pruning.prune(self.engine, own, report, self._cache, moving)
                 others_write = partition is not None and partition[1] > 1
                 if optimize and not others_write:
                     self.engine.optimize()  # also what a run that was killed left undone
@@ -368,7 +362,7 @@ class Index:
     ) -> None:
         """The part of `add` that can be shared out: brings the index up to date with `images`."""
         side = THUMBNAIL_SIDE if self._cache.limit or gate else 0
-        ingest.ingest(
+        pipeline.ingest(
             self.engine,
             self._decoder,
             replace(self._models.describers(), thumbnail=side),
@@ -405,7 +399,7 @@ class Index:
     def delete(self, ids: Sequence[str]) -> int:
         """Removes images from the index, never from disk; returns how many there were."""
         there = self.engine.retrieve(ids)
-        ingest.remove(self.engine, there, self._cache)
+        pruning.remove(self.engine, there, self._cache)
         return len(there)
 
     def optimize(self) -> None:
@@ -784,7 +778,7 @@ class Index:
         if copies == "keep":
             return None
         # Compared here: the decoders have the pictures to come, and each would wait for them.
-        return Arrivals(self._checker(pictures=comparing), self._cache, links=copies == "link")
+        return Arrivals(self._checker(pictures=batch), self._cache, links=copies == "link")
 
     def _described(self, data: bytes) -> tuple[Point, bytes, Image]:
         """An image from outside as a point with the vectors that need no weights, its thumbnail,
@@ -836,7 +830,7 @@ class Index:
 
     def _field(self, name: str) -> Field:
         if name not in self.fields:
-            raise QueryError(f"{filters.unknown_field(name, self.fields)}.")
+            raise QueryError(f"{parser.unknown_field(name, self.fields)}.")
         return self.fields[name]
 
     def calibrate(self) -> None:
@@ -873,7 +867,7 @@ class Index:
 
     def _learn(self, types: Mapping[str, FieldType]) -> None:
         """Makes fields known and fast to filter by, before any point has them."""
-        listing.declared_types(types, self._stored().fields)  # another process may have been first
+        schema.declared_types(types, self._stored().fields)  # another process may have been first
         fields = fields_of(types)
         for name in types:
             self.engine.create_field_index(fields[name].path, fields[name].type)

@@ -21,7 +21,8 @@ from typing import Any
 
 from lookalike.errors import InputError, LookalikeError
 from lookalike.index import Index, Ingest
-from lookalike.ingest import IngestReport, Listing
+from lookalike.ingest.pipeline import Listing
+from lookalike.ingest.report import IngestReport
 
 BLOCK = 256
 """Images that an actor is handed at a time: what is done again when it is lost."""

@@ -8,7 +8,7 @@ import pytest
 from lookalike import descriptors
 from lookalike.protocols import Descriptor
 from lookalike.types import Distance, Image, Pixels
-from tests.pictures import draw
+from tests.support.pictures import draw
 
 
 def picture(pixels: Pixels) -> Image:

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from qdrant_client import QdrantClient
 
-from lookalike.engines import ServerOptions
-from lookalike.engines.edge import EdgeEngine
-from lookalike.engines.hosted import HostedEngine
-from lookalike.engines.server import ServerEngine
+from lookalike.engines.edge.engine import EdgeEngine
+from lookalike.engines.edge.process import HostedEngine
+from lookalike.engines.options import ServerOptions
+from lookalike.engines.server.engine import ServerEngine
 from lookalike.errors import EngineError
 from lookalike.protocols import Engine
 from lookalike.types import (
@@ -38,7 +38,7 @@ from lookalike.types import (
     VectorSpec,
     point_id,
 )
-from tests.qdrant_wire import GrpcServer, RestServer, Store
+from tests.support.qdrant_wire import GrpcServer, RestServer, Store
 
 URL = os.environ.get("QDRANT_URL")
 

@@ -11,7 +11,7 @@ from lookalike.errors import ImageRejected
 from lookalike.protocols import Source
 from lookalike.sources import open_source
 from lookalike.types import ImageRef
-from tests.pictures import folder_of
+from tests.support.pictures import folder_of
 
 
 @pytest.fixture(params=["{}", "{}/", "file://{}", "{}/**/*.jpg", "{}/b/*"])

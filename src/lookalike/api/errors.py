@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from lookalike.api.documents import Document
+from lookalike.api.responses import Document
 from lookalike.errors import (
     DiskFull,
     EngineError,

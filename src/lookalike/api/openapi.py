@@ -7,8 +7,8 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from lookalike.api.middleware.auth import SCHEMES
 from lookalike.api.schemas import Problem
-from lookalike.api.security import SCHEMES
 
 TAGS = {
     "search": "Finding images, and what a search page needs around it.",

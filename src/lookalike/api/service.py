@@ -16,11 +16,11 @@ from lookalike.api.errors import TooBusy
 from lookalike.index import Index
 
 if TYPE_CHECKING:
-    from lookalike.api.fetch import Fetcher
-    from lookalike.api.jobs import Jobs
-    from lookalike.api.metrics import Metrics
-    from lookalike.api.queries import Queries
-    from lookalike.api.store import Store
+    from lookalike.api.jobs.queue import Jobs
+    from lookalike.api.middleware.metrics import Metrics
+    from lookalike.api.stores.query_images import Queries
+    from lookalike.api.stores.uploads import Store
+    from lookalike.api.url_fetch import Fetcher
 
 
 @dataclass(frozen=True, slots=True)

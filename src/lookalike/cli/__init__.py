@@ -7,17 +7,8 @@ from typing import NoReturn
 
 import click
 
-from lookalike.cli import (
-    demo,
-    duplicates,
-    indexing,
-    inspecting,
-    moving,
-    planning,
-    searching,
-    serving,
-)
-from lookalike.cli.output import INTERRUPTED, fail
+from lookalike.cli import capacity, demo, duplicates, ingest, inspect, search, serve, transfer
+from lookalike.cli.console import INTERRUPTED, fail
 from lookalike.errors import InputError, LookalikeError
 
 
@@ -33,24 +24,24 @@ def cli() -> None:
 
 
 for command in (
-    indexing.index_command,
-    indexing.update,
-    indexing.delete,
-    indexing.optimize,
-    inspecting.show,
-    inspecting.facets,
-    inspecting.stats,
-    searching.search,
-    searching.recommend,
-    searching.batch,
+    ingest.index_command,
+    ingest.update,
+    ingest.delete,
+    ingest.optimize,
+    inspect.show,
+    inspect.facets,
+    inspect.stats,
+    search.search,
+    search.recommend,
+    search.batch,
     duplicates.duplicates,
     duplicates.decide,
     duplicates.undo,
-    moving.copy,
-    moving.backup,
-    moving.restore,
-    planning.plan_command,
-    serving.serve,
+    transfer.copy,
+    transfer.backup,
+    transfer.restore,
+    capacity.plan_command,
+    serve.serve,
     demo.demo,
 ):
     cli.add_command(command)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
+from lookalike.cli.console import console, note
 from lookalike.cli.opening import open_index
 from lookalike.cli.options import index_option
-from lookalike.cli.output import console, note
-from lookalike.cli.serving import serve
+from lookalike.cli.serve import serve
 
 
 @click.command()
@@ -30,27 +30,27 @@ def demo(
 ) -> None:
     """Indexes FOLDER, or a catalogue that it draws, shows searches on it, and offers the page."""
     from lookalike import demo as show_demo
-    from lookalike import render
-    from lookalike.sheet import contact_sheet
+    from lookalike.cli import terminal
+    from lookalike.output.contact_sheet import contact_sheet
 
     workspace = show_demo.workspace()
-    with render.count_bar(console(stderr=True), "drawing a catalogue") as drawn:
+    with terminal.count_bar(console(stderr=True), "drawing a catalogue") as drawn:
         images, metadata = show_demo.catalog(folder, workspace, drawn)
     place = url or str(show_demo.index_path(images, workspace))
     with open_index(place, create=True, model=model, model_dir=model_dir) as index:
         if index.notice:
             note(index.notice)
-        with render.progress_bar(console(stderr=True)) as progress:
+        with terminal.progress_bar(console(stderr=True)) as progress:
             report = index.add(images, metadata=metadata, progress=progress)
-        for line in render.summary(report):
+        for line in terminal.summary(report):
             click.echo(line)
         panels = show_demo.searches(index)
         sheet = Path(html) if html else workspace / "contact-sheet.html"
         sheet.write_text(contact_sheet(panels, index.thumbnail), encoding="utf-8")
     for panel in panels:
         click.echo()
-        console().print(render.hits_table(panel.title, panel.hits))
-        click.echo(render.hits_footer(panel.hits))
+        console().print(terminal.hits_table(panel.title, panel.hits))
+        click.echo(terminal.hits_footer(panel.hits))
     click.echo(f"\ncontact sheet: {sheet}\nsearch on:     lookalike search --index {place} …")
     click.echo(f"open the page: lookalike serve --index {place}")
     if console().is_terminal and sys.stdin.isatty() and click.confirm("Open the page now?", True):

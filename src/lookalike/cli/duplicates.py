@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lookalike.cli.console import console, note, print_json
 from lookalike.cli.opening import open_index, writable
 from lookalike.cli.options import index_option, json_option, model_dir_option, where_option
-from lookalike.cli.output import console, note, print_json
 from lookalike.errors import InputError
 
 if TYPE_CHECKING:
-    from lookalike.cleanup import Action
-    from lookalike.groups import Group
+    from lookalike.duplicates.cleanup import Action
+    from lookalike.duplicates.file_moves import Report
+    from lookalike.duplicates.groups import Group
     from lookalike.index import Index
-    from lookalike.moves import Report
 
 
 @click.command()
@@ -64,7 +64,7 @@ def duplicates(
     model_dir: str | None,
 ) -> None:
     """Finds copies in the index, or the copies of PATH; says why, and what to do with them."""
-    from lookalike.keepers import policy_of
+    from lookalike.duplicates.keepers import policy_of
 
     action = _action(remove, move_to, delete_files)
     if action is None and yes:
@@ -127,10 +127,11 @@ def decide(ids: tuple[str, ...], url: str | None, decision: str | None) -> None:
 @click.argument("log")
 def undo(log: str) -> None:
     """Moves files back that `duplicates --move-to` moved, by its LOG."""
-    from lookalike import moves, render
+    from lookalike.cli import terminal
+    from lookalike.duplicates import file_moves
 
-    report = moves.undo(Path(log))
-    for line in render.moved_lines(report, "moved back"):
+    report = file_moves.undo(Path(log))
+    for line in terminal.moved_lines(report, "moved back"):
         click.echo(line)
     if report.done:
         note("Run `lookalike index` on their folder to have them in the index again.")
@@ -155,7 +156,8 @@ def _log(action: Action, log: str | None) -> Path | None:
 
 
 def _check(index: Index, path: str | None, id: str | None, *, similar: bool, as_json: bool) -> None:
-    from lookalike import documents, render
+    from lookalike.cli import terminal
+    from lookalike.output import documents
 
     started = time.perf_counter()
     problems: dict[str, str] = {}
@@ -166,10 +168,10 @@ def _check(index: Index, path: str | None, id: str | None, *, similar: bool, as_
         print_json({"matches": found, "took_ms": round(milliseconds, 3)})
         return
     for match in matches:
-        click.echo(render.match_line(match))
+        click.echo(terminal.match_line(match))
     if not matches:
         click.echo("The index holds no copy of it.")
-    for line in render.problem_lines(problems):
+    for line in terminal.problem_lines(problems):
         note(line)
 
 
@@ -183,27 +185,27 @@ def _groups(
     shown: bool,
 ) -> list[Group]:
     """All groups; each is shown as soon as it is found."""
-    from lookalike import render
+    from lookalike.cli import terminal
 
     groups = []
-    with render.stage_bar(console(stderr=True)) as progress:
+    with terminal.stage_bar(console(stderr=True)) as progress:
         for group in index.duplicates(
             keep=keep, where=where, similar=similar, problems=problems, progress=progress
         ):
             groups.append(group)
-            for line in render.group_lines(len(groups), group) if shown else ():
+            for line in terminal.group_lines(len(groups), group) if shown else ():
                 click.echo(line)
     return groups
 
 
 def _report(index: Index, groups: Sequence[Group]) -> str:
-    from lookalike.report import report
+    from lookalike.output.duplicate_report import report
 
     return report(groups, lambda match: index.thumbnail(match.id), index.difference)
 
 
 def _write_csv(file: Any, groups: Sequence[Group]) -> None:
-    from lookalike import documents
+    from lookalike.output import documents
 
     writer = csv.DictWriter(file, documents.CSV_COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -214,7 +216,7 @@ def _write_csv(file: Any, groups: Sequence[Group]) -> None:
 def _document(
     groups: Sequence[Group], images: int, problems: dict[str, str], milliseconds: float
 ) -> dict[str, Any]:
-    from lookalike import documents
+    from lookalike.output import documents
 
     return {
         "groups": [documents.of_group(group) for group in groups],
@@ -227,13 +229,13 @@ def _document(
 def _conclude(
     groups: Sequence[Group], problems: dict[str, str], report: Report | None, *, done: bool
 ) -> None:
-    from lookalike import render
+    from lookalike.cli import terminal
 
-    click.echo(render.groups_summary(groups))
-    for line in render.problem_lines(problems):
+    click.echo(terminal.groups_summary(groups))
+    for line in terminal.problem_lines(problems):
         note(line)
     if report is not None:
-        for line in render.moved_lines(report, "done" if done else "would be done"):
+        for line in terminal.moved_lines(report, "done" if done else "would be done"):
             click.echo(line)
         if not done:
             note("Nothing was changed. Run the same command with --yes to do it.")

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from lookalike.errors import InputError
 
 if TYPE_CHECKING:
+    from lookalike.admin.copy import Place
     from lookalike.index import Index
-    from lookalike.transfer import Place
 
 
 def open_index(
@@ -23,9 +23,9 @@ def open_index(
     **options: Any,
 ) -> Index:
     """The index at an address, else the one that the environment names."""
-    from lookalike.engines import ServerOptions
+    from lookalike.cli.settings import Settings
+    from lookalike.engines.options import ServerOptions
     from lookalike.index import Index
-    from lookalike.settings import Settings
 
     settings = Settings.from_environment()
     return Index.open(
@@ -41,9 +41,10 @@ def open_index(
 @contextmanager
 def open_place(url: str | None, server: dict[str, str] | None = None) -> Iterator[Place]:
     """The engine at an address, without the models that an index needs."""
-    from lookalike.engines import ServerOptions, open_engine
-    from lookalike.settings import Settings
-    from lookalike.transfer import Place
+    from lookalike.admin.copy import Place
+    from lookalike.cli.settings import Settings
+    from lookalike.engines import open_engine
+    from lookalike.engines.options import ServerOptions
 
     settings = Settings.from_environment()
     name = url or settings.index

@@ -10,9 +10,10 @@ from typing import Any
 
 import platformdirs
 
-from lookalike.colors import swatches
 from lookalike.index import Index
-from lookalike.sheet import Panel, caption
+from lookalike.output.contact_sheet import Panel
+from lookalike.output.labels import caption
+from lookalike.search.colors import swatches
 from lookalike.types import Point
 
 _EXAMPLES = ("sneaker-004", "shirt-012", "dress-007")

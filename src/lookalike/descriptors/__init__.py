@@ -80,7 +80,7 @@ def load(name: str) -> Descriptor:
 
 def _own() -> set[str]:
     modules = {module.name for module in pkgutil.iter_modules(__path__) if module.name[0] != "_"}
-    return {name.replace("_", "-") for name in modules} - {"clip"}
+    return {name.replace("_", "-") for name in modules} - {"clip", "loader"}
 
 
 def _others() -> EntryPoints:

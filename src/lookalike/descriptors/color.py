@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.descriptors._pixels import COLOR_BINS, color_bins, foreground_or_middle, shrink, unit
-from lookalike.palette import dominant
+from lookalike.imaging.palette import dominant
 from lookalike.types import Description, Distance, Image, Vector, VectorSpec
 
 # Where the dimensions lie in OpenCV's 8-bit CIELAB: closer together near grey, where most of what

@@ -26,8 +26,10 @@ def open_source(uri: str) -> Source:
     scheme = found[1] if found else "file"
     source: Source
     if scheme in {module.name for module in pkgutil.iter_modules(__path__)}:
-        source = importlib.import_module(f"{__name__}.{scheme}").open(uri)
-        return source
+        module = importlib.import_module(f"{__name__}.{scheme}")
+        if hasattr(module, "open"):
+            source = module.open(uri)
+            return source
     for entry in entry_points(group="lookalike.sources", name=scheme):
         source = entry.load()(uri)
         return source

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lookalike.errors import ImageRejected, Reason, SourceError
-from lookalike.images import format_of
+from lookalike.imaging.formats import format_of
 from lookalike.protocols import Source
 from lookalike.types import ImageRef
 

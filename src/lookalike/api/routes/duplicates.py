@@ -8,15 +8,16 @@ from typing import Annotated, Any, Literal
 from fastapi import Query, Request
 from pydantic import BaseModel, Field
 
-from lookalike import documents
-from lookalike.api.documents import Document
-from lookalike.api.pictures import JPEG, jpeg
+from lookalike.api.middleware.auth import router
+from lookalike.api.responses import JPEG, Document, jpeg
 from lookalike.api.routes.jobs import JobAnswer
 from lookalike.api.schemas import Body, Id, Token
-from lookalike.api.security import router
 from lookalike.api.service import Serving
-from lookalike.duplicates import MOST_DECIDED, Verdict, match_of
+from lookalike.duplicates.check import match_of
+from lookalike.duplicates.comparer import Verdict
+from lookalike.duplicates.decisions import MOST_DECIDED
 from lookalike.errors import NotFound, QueryError
+from lookalike.output import documents
 from lookalike.types import Decision
 
 DECISIONS = {"not_duplicate": Decision.NOT_DUPLICATE, "keep_both": Decision.KEEP_BOTH}

@@ -9,11 +9,10 @@ from typing import Annotated, Any
 
 from fastapi import File, Form, Query, Request, UploadFile
 
-from lookalike import documents
-from lookalike.api import asked
-from lookalike.api.documents import Document
+from lookalike.api import requests
 from lookalike.api.errors import either
-from lookalike.api.pictures import JPEG, jpeg
+from lookalike.api.middleware.auth import router
+from lookalike.api.responses import JPEG, Document, jpeg
 from lookalike.api.schemas import (
     DeletedAnswer,
     Fields,
@@ -27,12 +26,12 @@ from lookalike.api.schemas import (
     Side,
     Where,
 )
-from lookalike.api.security import router
 from lookalike.api.service import Service, Serving
-from lookalike.describing import Reject
 from lookalike.errors import ImageRejected, InputError, NotFound, Reason, SourceError
-from lookalike.given import Upload
-from lookalike.ingest import IngestReport
+from lookalike.ingest.describe import Reject
+from lookalike.ingest.report import IngestReport
+from lookalike.output import documents
+from lookalike.sources.uploads import Upload
 from lookalike.types import Point
 
 FILE_SIDE = 2048
@@ -90,7 +89,7 @@ def add(
     ] = None,
 ) -> Document:
     """Adds images, or replaces those of the same ids. The next search finds them."""
-    known = [Item()] * len(files) if items is None else asked.parsed(list[Item], items, "items")
+    known = [Item()] * len(files) if items is None else requests.parsed(list[Item], items, "items")
     if len(known) != len(files):
         raise InputError(f"There are {len(files)} files and {len(known)} items: give one a file.")
     report, uploads = _put(service, files, known)
@@ -113,7 +112,7 @@ def put(
     fields: Annotated[str | None, Form(description="JSON: values by name.")] = None,
 ) -> Document:
     """Adds one image under an id, or replaces it."""
-    given = None if fields is None else asked.parsed(dict[str, Any], fields, "fields")
+    given = None if fields is None else requests.parsed(dict[str, Any], fields, "fields")
     report, _ = _put(service, [image], [Item(id=id, fields=given)])
     for reject in report.rejects:
         raise ImageRejected(Reason(reject.reason), reject.detail)
@@ -146,7 +145,7 @@ def _put(
     service: Service, files: Sequence[UploadFile], items: Sequence[Item]
 ) -> tuple[IngestReport, list[Upload]]:
     """Stores files and adds them; what is not needed after all is removed again."""
-    contents = asked.bytes_of(files)
+    contents = requests.bytes_of(files)
     with service.turns.turn():
         uploads = [
             Upload(data, service.store.put(data), item.id, item.fields)

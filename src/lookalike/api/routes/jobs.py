@@ -12,12 +12,12 @@ from fastapi import Depends, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, Field
 
-from lookalike.api.documents import Document
-from lookalike.api.jobs import FINAL
+from lookalike.api.jobs.queue import FINAL
+from lookalike.api.middleware.auth import router
+from lookalike.api.responses import Document
 from lookalike.api.schemas import Body, Problem, Text, Where
-from lookalike.api.security import router
 from lookalike.api.service import Serving
-from lookalike.keepers import POLICIES
+from lookalike.duplicates.keepers import POLICIES
 
 PAUSE = 0.25
 """Seconds between two looks at a job that somebody watches."""

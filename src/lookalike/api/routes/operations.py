@@ -8,13 +8,13 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from lookalike.api import errors
-from lookalike.api.documents import Document
-from lookalike.api.processes import resident_bytes
+from lookalike.api.middleware.auth import COOKIE, SESSION_SECONDS, ReadRoute, Role, router
+from lookalike.api.responses import Document
 from lookalike.api.schemas import HealthAnswer, StatsAnswer
-from lookalike.api.security import COOKIE, SESSION_SECONDS, ReadRoute, Role, router
 from lookalike.api.service import Service, Serving
 from lookalike.errors import LookalikeError, ModelError
-from lookalike.query import PRESETS
+from lookalike.search.weights import PRESETS
+from lookalike.system.memory import resident_bytes
 
 reading = router("operations")
 outside = APIRouter(tags=["operations"], responses=errors.responses(errors.Forbidden))

@@ -6,11 +6,10 @@ from typing import Annotated, Any
 
 from fastapi import File, Form, Query, Request, UploadFile
 
-from lookalike import documents
-from lookalike.api import asked
-from lookalike.api.documents import Document
+from lookalike.api import requests
 from lookalike.api.errors import Refused, problem_of
-from lookalike.api.pictures import JPEG, jpeg
+from lookalike.api.middleware.auth import router
+from lookalike.api.responses import JPEG, Document, jpeg
 from lookalike.api.schemas import (
     Batch,
     BatchAnswer,
@@ -24,9 +23,9 @@ from lookalike.api.schemas import (
     UploadAnswer,
     Where,
 )
-from lookalike.api.security import router
 from lookalike.api.service import Service, Serving
 from lookalike.errors import LookalikeError
+from lookalike.output import documents
 from lookalike.types import Hits
 
 reading = router("search")
@@ -36,7 +35,7 @@ ROUTERS = [reading]
 @reading.post("/search", response_model=HitsAnswer)
 def search(service: Serving, query: Search) -> Document:
     """Images like images of the index, kept query images, words, colours, or any blend."""
-    return _hits(service, service.index.search(**asked.keywords(service, query)))
+    return _hits(service, service.index.search(**requests.keywords(service, query)))
 
 
 @reading.post("/search/upload", response_model=HitsAnswer)
@@ -46,14 +45,16 @@ def search_by_upload(
     query: Annotated[str, Form(description="As for POST /v1/search, as JSON.")] = "{}",
 ) -> Document:
     """The same by images that come with the request, and are not kept."""
-    given = asked.keywords(service, asked.parsed(Search, query, "query"), *asked.bytes_of(image))
+    given = requests.keywords(
+        service, requests.parsed(Search, query, "query"), *requests.bytes_of(image)
+    )
     return _hits(service, service.index.search(**given))
 
 
 @reading.post("/recommend", response_model=HitsAnswer)
 def recommend(service: Serving, query: Recommend) -> Document:
     """Images like some examples, and unlike others."""
-    return _hits(service, service.index.recommend(**asked.keywords(service, query)))
+    return _hits(service, service.index.recommend(**requests.keywords(service, query)))
 
 
 @reading.post("/search/batch", response_model=BatchAnswer)
@@ -68,7 +69,7 @@ def batch(service: Serving, queries: Batch) -> Document:
 @reading.post("/uploads", status_code=201, response_model=UploadAnswer)
 def upload(service: Serving, image: Annotated[UploadFile, File()]) -> Document:
     """Keeps a query image for a while, to search by it again."""
-    (data,) = asked.bytes_of([image])
+    (data,) = requests.bytes_of([image])
     shown = service.index.look(data)
     token = service.queries.put(data)
     about = {"width": shown.width, "height": shown.height, "format": shown.format}
@@ -118,7 +119,7 @@ def _hits(service: Service, hits: Hits) -> Document:
 
 def _understood(service: Service, query: Search | Recommend) -> dict[str, Any] | Exception:
     try:
-        return asked.keywords(service, query)
+        return requests.keywords(service, query)
     except (LookalikeError, Refused) as error:
         return error
 

@@ -1,0 +1,1 @@
+"""Copies, backups and capacity of a whole index."""

@@ -1,0 +1,1 @@
+"""Middleware: admission, authentication, origin, headers, metrics."""

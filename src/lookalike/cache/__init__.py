@@ -1,0 +1,1 @@
+"""The thumbnail cache: fast to have, safe to lose."""

@@ -1,0 +1,204 @@
+"""Commands that change an index: index, update, delete, optimize."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from lookalike.cli.console import INTERRUPTED, console, fail, note, print_json
+from lookalike.cli.opening import open_index, writable
+from lookalike.cli.options import Pairs, index_option, json_option, name_and_value, server_option
+from lookalike.errors import InputError
+
+if TYPE_CHECKING:
+    from lookalike.ray import RayWorkers
+    from lookalike.types import Limits
+
+
+@click.command("index")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH…")
+@index_option
+@click.option("--metadata", metavar="FILE", help="CSV, JSON Lines or Parquet; rows name images.")
+@click.option("--id-field", metavar="F", help="The column that holds ids. Default: id.")
+@click.option(
+    "--field", "fields", multiple=True, metavar="NAME=TYPE", help="A column's type; repeatable."
+)
+@click.option(
+    "--model", metavar="NAME", help="Of a new index: clip, built-in, or FastEmbed's name."
+)
+@click.option("--model-dir", metavar="DIR", help="Folder with the model's files.")
+@click.option("--prune", is_flag=True, help="Remove images that the paths no longer hold.")
+@click.option("--partition", metavar="N/M", help="Only the Nth of M parts of the images.")
+@click.option(
+    "--at-ingest",
+    "copies",
+    type=click.Choice(["keep", "skip", "link"]),
+    default="keep",
+    show_default=True,
+    help="Of a new image that is a copy of one in the index: what to do with it.",
+)
+@click.option("--thumbnails", metavar="BYTES", help="What they may take, 0 for none. Default: 10G.")
+@click.option(
+    "--ray",
+    "ray_address",
+    metavar="ADDRESS",
+    help="Let a Ray cluster do it: auto, local, host:port.",
+)
+@click.option("--rejects", metavar="FILE", help="Write what was refused, as JSON Lines.")
+@click.option(
+    "--limits",
+    type=Pairs(),
+    metavar="NAME=N,…",
+    help="What to refuse: pixels=128000000,bytes=67108864,aspect=100,seconds=20.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Images decoded at a time. Default: one on each core.",
+)
+@server_option
+@json_option
+def index_command(
+    paths: tuple[str, ...],
+    url: str | None,
+    metadata: str | None,
+    id_field: str | None,
+    fields: tuple[str, ...],
+    model: str | None,
+    model_dir: str | None,
+    prune: bool,
+    partition: str | None,
+    copies: Literal["keep", "skip", "link"],
+    thumbnails: str | None,
+    ray_address: str | None,
+    rejects: str | None,
+    limits: dict[str, str] | None,
+    threads: int | None,
+    server: dict[str, str] | None,
+    as_json: bool,
+) -> None:
+    """Adds images, or brings them up to date. PATH is a folder, a file or a glob."""
+    from lookalike.cli import terminal
+    from lookalike.ingest.partition import parse_partition
+    from lookalike.output import documents
+
+    types = dict(name_and_value(field, "--field") for field in fields)
+    part = None if partition is None else parse_partition(partition)
+    options: dict[str, Any] = {"model": model, "model_dir": model_dir, "threads": threads}
+    if thumbnails is not None:
+        options["thumbnails"] = _thumbnails(thumbnails)
+    workers = None if ray_address is None else _workers(ray_address, url, threads)
+    with (
+        writable(rejects) as rejects_file,
+        open_index(url, create=True, limits=_limits(limits), server=server, **options) as index,
+    ):
+        if index.notice:
+            note(index.notice)
+        with terminal.progress_bar(console(stderr=True)) as progress:
+            report = index.add(
+                *paths,
+                metadata=metadata,
+                id_field=id_field,
+                field_types=types,
+                prune=prune,
+                partition=part,
+                copies=copies,
+                progress=progress,
+                workers=workers,
+            )
+        if index.thumbnails_problem:
+            note(index.thumbnails_problem)
+        for reject in report.rejects if rejects_file else ():
+            rejects_file.write(json.dumps(asdict(reject), ensure_ascii=False) + "\n")
+    if as_json:
+        print_json(documents.of_report(report))
+    else:
+        for line in terminal.summary(report):
+            click.echo(line)
+    if report.interrupted:
+        note("Stopped. Run the same command again to go on where it stopped.")
+        sys.exit(INTERRUPTED)
+    if report.rejected and report.rejected == report.done:
+        fail("None of the images could be read; the reasons are above.", 1)
+
+
+@click.command()
+@click.argument("id")
+@index_option
+@click.option(
+    "--set", "pairs", multiple=True, required=True, metavar="K=V", help="Nothing after = removes."
+)
+def update(id: str, url: str | None, pairs: tuple[str, ...]) -> None:
+    """Sets fields of one image."""
+    given = (name_and_value(pair, "--set") for pair in pairs)
+    fields = {name: value or None for name, value in given}
+    with open_index(url) as index:
+        index.update(id, fields)
+    click.echo(f"updated {id}")
+
+
+@click.command()
+@click.argument("ids", nargs=-1, required=True, metavar="ID…")
+@index_option
+def delete(ids: tuple[str, ...], url: str | None) -> None:
+    """Removes images from the index; their files stay."""
+    with open_index(url) as index:
+        removed = index.delete(ids)
+    click.echo(f"removed {removed:,} of {len(ids):,}")
+
+
+@click.command()
+@index_option
+def optimize(url: str | None) -> None:
+    """Builds the search graph now; `index` does so by itself."""
+    with open_index(url) as index:
+        index.optimize()
+    click.echo("optimized")
+
+
+def _thumbnails(text: str) -> int:
+    """What `--thumbnails` says, in bytes."""
+    from lookalike.admin import capacity
+
+    try:
+        return 0 if text == "0" else capacity.parse_bytes(text)
+    except InputError:
+        raise InputError(f"--thumbnails takes 0 or a size such as 10G, not {text!r}.") from None
+
+
+def _workers(address: str, url: str | None, threads: int | None) -> RayWorkers:
+    """Ray's, before an index is made in a folder that they could not fill."""
+    from lookalike.cli.settings import Settings
+    from lookalike.engines import is_server
+    from lookalike.ray import RayWorkers
+
+    name = url or Settings.from_environment().index
+    if not is_server(name):
+        raise InputError(
+            f"{name} is a folder, which belongs to one process, so Ray cannot fill it: give "
+            "--index the address of one on a server, such as http://host:6333/name."
+        )
+    return RayWorkers(address, cores=threads or 1)
+
+
+def _limits(pairs: dict[str, str] | None) -> Limits | None:
+    """What `--limits` says, as limits."""
+    from lookalike.types import Limits
+
+    if pairs is None:
+        return None
+    known = {"pixels": int, "bytes": int, "aspect": float, "seconds": float}
+    try:
+        given = {name: known[name](float(value)) for name, value in pairs.items()}
+    except KeyError as error:
+        raise InputError(f"There is no limit {error}; there are {', '.join(known)}.") from None
+    except (ValueError, OverflowError):
+        raise InputError(f"--limits takes numbers, not {pairs}.") from None
+    if any(not value > 0 for value in given.values()):
+        raise InputError(f"--limits takes numbers above 0, not {pairs}.")
+    return Limits(**given)

@@ -1,0 +1,137 @@
+"""The command that serves an index over HTTP: serve."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from lookalike.cli.console import note
+from lookalike.cli.opening import open_index
+from lookalike.cli.options import index_option, model_dir_option, server_option
+from lookalike.errors import InputError
+
+if TYPE_CHECKING:
+    from lookalike.api.app import Options
+
+_MEGABYTE = 10**6
+_PACKAGES = (
+    "fastapi",
+    "multipart",
+    "prometheus_client",
+    "python_multipart",
+    "starlette",
+    "uvicorn",
+)
+
+
+@click.command()
+@index_option
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    metavar="ADDRESS",
+    show_default=True,
+    help="Another than this machine's own needs a key.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8765,
+    metavar="N",
+    show_default=True,
+    help="0 takes a free one.",
+)
+@click.option("--read-key", metavar="KEY", help="For searching. Better: LOOKALIKE_READ_KEY.")
+@click.option("--write-key", metavar="KEY", help="For everything. Better: LOOKALIKE_WRITE_KEY.")
+@click.option(
+    "--root",
+    "roots",
+    multiple=True,
+    metavar="DIR",
+    help="A folder that may be indexed from afar, with all below it; repeatable.",
+)
+@click.option(
+    "--uploads",
+    metavar="DIR",
+    help="Where added images are kept. Default: in the index's folder.",
+)
+@click.option("--allow-url-fetch", is_flag=True, help="Search by images from the web.")
+@click.option(
+    "--cors", multiple=True, metavar="ORIGIN", help="Another page that may call; repeatable."
+)
+@click.option(
+    "--max-upload",
+    type=click.IntRange(1, 10_000),
+    default=100,
+    metavar="MB",
+    show_default=True,
+    help="Of one request.",
+)
+@model_dir_option
+@server_option
+def serve(
+    url: str | None,
+    host: str,
+    port: int,
+    read_key: str | None,
+    write_key: str | None,
+    roots: tuple[str, ...],
+    uploads: str | None,
+    allow_url_fetch: bool,
+    cors: tuple[str, ...],
+    max_upload: int,
+    model_dir: str | None,
+    server: dict[str, str] | None,
+) -> None:
+    """Serves an index over HTTP: the API under /v1, and a page to search it.
+
+    Only this machine reaches it unless --host says otherwise, which needs a key.
+    """
+    try:
+        from lookalike.api.server import check_host, run
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _PACKAGES:
+            raise
+        raise InputError(
+            'Serving takes a few packages more: run `pip install "lookalike[serve]"`.'
+        ) from error
+    from lookalike.cli.settings import Settings
+
+    settings = Settings.from_environment()
+    options = _options(
+        url or settings.index,
+        uploads,
+        read_key=read_key or settings.read_key,
+        write_key=write_key or settings.write_key,
+        roots=tuple(_folder(root) for root in roots),
+        fetch=allow_url_fetch,
+        cors=cors,
+        upload_bytes=max_upload * _MEGABYTE,
+    )
+    check_host(host, options)
+    with closing(
+        open_index(url, create=True, model_dir=model_dir, server=server, hosted=True)
+    ) as index:
+        if index.notice:
+            note(index.notice)
+        run(index, options, host=host, port=port, ready=lambda at: click.echo(f"lookalike: {at}"))
+
+
+def _options(url: str, uploads: str | None, **options: object) -> Options:
+    from lookalike.api.app import Options
+    from lookalike.cache.store import cache_file
+    from lookalike.engines import is_server
+
+    state = cache_file(url).with_suffix("") if is_server(url) else Path(url)
+    own = None if is_server(url) else state / "uploads"
+    return Options(state=state, store=Path(uploads) if uploads else own, **options)  # type: ignore[arg-type]
+
+
+def _folder(root: str) -> Path:
+    folder = Path(root).expanduser().resolve()
+    if not folder.is_dir():
+        raise InputError(f"There is no folder {root} to index from: name another with --root.")
+    return folder

@@ -1,0 +1,1 @@
+"""Pixel comparison of two images. Pure: no index, no files."""

@@ -1,0 +1,1 @@
+"""Duplicates: proposing, confirming, grouping, and acting on copies."""

@@ -1,0 +1,53 @@
+"""What becomes of an incoming image that is a copy of one in the index."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lookalike.cache.skipped import Skipped
+from lookalike.cache.store import Cache
+from lookalike.duplicates.check import Checker
+from lookalike.ingest.describe import Copied
+from lookalike.types import ImageRef, Point
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """See `ingest.Gate`.
+
+    Attributes:
+        checker: of the index.
+        cache: remembers what was left out, so that it is not read again at each run.
+        links: whether copies come in, marked, rather than being left out.
+    """
+
+    checker: Checker
+    cache: Cache
+    links: bool
+
+    def left_out(self, refs: Sequence[ImageRef]) -> Mapping[str, Copied]:
+        if self.links:
+            return {}
+        etags = {ref.uri: ref.etag for ref in refs}
+        known = {
+            uri: skipped
+            for uri, skipped in self.cache.skipped_many(etags).items()
+            if skipped.etag == etags[uri]
+        }
+        originals = list({skipped.of for skipped in known.values()})
+        there = {point.id for point in self.checker.engine.retrieve(originals, payload=False)}
+        return {
+            uri: Copied(uri, skipped.of, skipped.verdict)
+            for uri, skipped in known.items()
+            if skipped.of in there
+        }
+
+    def copy_of(self, ref: ImageRef, point: Point, thumbnail: bytes) -> Copied | None:
+        found = self.checker.check(point, thumbnail, limit=1)
+        if not found:
+            return None
+        copied = Copied(ref.uri, found[0].id, found[0].verdict)
+        if not self.links:
+            self.cache.skip({ref.uri: Skipped(ref.etag, copied.of, copied.verdict)})
+        return copied

@@ -1,0 +1,1 @@
+"""The server engine: a collection on a Qdrant server or cluster."""

@@ -1,0 +1,69 @@
+"""How a collection is laid out on the server: vectors, quantization, payload indexes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from qdrant_client import models
+
+from lookalike.engines import UNIQUE_FIELDS
+from lookalike.engines.options import ServerOptions
+from lookalike.types import Distance, FieldType, VectorSpec
+
+_INDEXES: Mapping[FieldType, tuple[type[Any], str]] = {
+    FieldType.INTEGER: (models.IntegerIndexParams, "integer"),
+    FieldType.FLOAT: (models.FloatIndexParams, "float"),
+    FieldType.BOOLEAN: (models.BoolIndexParams, "bool"),
+    FieldType.DATETIME: (models.DatetimeIndexParams, "datetime"),
+    FieldType.KEYWORD: (models.KeywordIndexParams, "keyword"),
+    FieldType.KEYWORDS: (models.KeywordIndexParams, "keyword"),
+}
+_DISTANCES = {
+    Distance.COSINE: models.Distance.COSINE,
+    Distance.MANHATTAN: models.Distance.MANHATTAN,
+}
+
+
+def vector_params(spec: VectorSpec, options: ServerOptions) -> models.VectorParams:
+    quantized = spec.distance is Distance.COSINE and spec.datatype == "float32"
+    return models.VectorParams(
+        size=spec.size,
+        distance=_DISTANCES[spec.distance],
+        datatype=models.Datatype(spec.datatype),
+        memory=models.Memory.COLD if options.vectors_on_disk else models.Memory.CACHED,
+        quantization_config=_quantization(options) if quantized else None,
+    )
+
+
+def field_params(path: str, type: FieldType, options: ServerOptions) -> models.PayloadSchemaParams:
+    kind, name = _INDEXES[type]
+    unique = path in UNIQUE_FIELDS
+    cold = unique or options.payload_indexes_on_disk
+    params: models.PayloadSchemaParams = kind(
+        type=name,
+        enable_hnsw=not unique,
+        memory=models.Memory.COLD if cold else models.Memory.PINNED,
+    )
+    return params
+
+
+def _quantization(options: ServerOptions) -> models.QuantizationConfig | None:
+    memory = models.Memory.PINNED if options.quantized_in_ram else models.Memory.COLD
+    match options.quantization:
+        case "int8":
+            return models.ScalarQuantization(
+                scalar=models.ScalarQuantizationConfig(
+                    type=models.ScalarType.INT8, quantile=0.99, memory=memory
+                )
+            )
+        case "turbo":
+            return models.TurboQuantization(
+                turbo=models.TurboQuantQuantizationConfig(
+                    bits=models.TurboQuantBitSize.BITS4, memory=memory
+                )
+            )
+        case "binary":
+            return models.BinaryQuantization(binary=models.BinaryQuantizationConfig(memory=memory))
+        case "none":
+            return None

@@ -1,0 +1,1 @@
+"""Filters: the `where` language and Qdrant JSON."""

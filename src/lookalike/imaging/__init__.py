@@ -1,0 +1,1 @@
+"""Decoding images: formats, pixels, thumbnails, color names."""

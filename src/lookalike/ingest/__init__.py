@@ -1,0 +1,1 @@
+"""Ingest: list, read, describe, write."""

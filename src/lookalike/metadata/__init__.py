@@ -1,0 +1,1 @@
+"""Metadata files: reading rows, inferring types, joining rows to images."""

@@ -1,0 +1,1 @@
+"""Documents and pages: results as JSON, CSV and HTML."""

@@ -1,0 +1,1 @@
+"""Search: request, plan, candidates, ranking, results."""

@@ -1,0 +1,1 @@
+"""Processes, files and locks: what the operating system gives."""

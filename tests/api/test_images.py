@@ -1,0 +1,235 @@
+"""Images over HTTP: looking, adding, changing, removing."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from hashlib import sha256
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+
+from lookalike.index import Index
+from tests.support.api_server import options, picture, serving, small_index
+from tests.support.pictures import draw
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("images")
+
+
+@pytest.fixture(scope="module")
+def index(folder: Path) -> Iterator[Index]:
+    with small_index(folder, 8) as index:
+        yield index
+
+
+@pytest.fixture(scope="module")
+def client(index: Index, folder: Path) -> Iterator[httpx.Client]:
+    with serving(index, options(folder)) as client:
+        yield client
+
+
+def kept(folder: Path) -> set[str]:
+    return {path.name for path in (folder / "uploads").rglob("*") if path.is_file()}
+
+
+def test_an_added_image_is_found_by_the_very_next_search(client: httpx.Client) -> None:
+    for seed in range(40, 45):
+        added = client.put(
+            "/v1/image", params={"id": f"new/{seed}"}, files={"image": ("a.png", picture(seed))}
+        )
+        assert added.json() == {"id": f"new/{seed}", "added": True}
+        answer = client.post("/v1/search/upload", files={"image": ("a.png", picture(seed))})
+        assert answer.json()["hits"][0]["id"] == f"new/{seed}"
+
+
+def test_many_at_once_with_ids_and_fields(client: httpx.Client, folder: Path) -> None:
+    before = kept(folder)
+    files = [("files", (f"{n}.png", picture(n))) for n in (50, 51)]
+    files.append(("files", ("broken.jpg", b"\xff\xd8\xff no picture")))
+    items = [{"id": "a/b c?&#\u00e4", "fields": {"price": 5, "kind": "red", "new": 1.5}}, {}, {}]
+    answer = client.post("/v1/images", files=files, data={"items": json.dumps(items)})
+    assert answer.status_code == 200, answer.text
+    report = answer.json()
+    own = sha256(picture(51)).hexdigest()
+    assert report["ids"] == ["a/b c?&#\u00e4", own, None]
+    assert (report["added"], report["rejected"]) == (2, 1)
+    assert report["rejects"][0]["uri"] == "broken.jpg"
+    payload = client.get("/v1/image", params={"id": "a/b c?&#\u00e4"}).json()["payload"]
+    assert (payload["price"], payload["kind"], payload["new"]) == (5, "red", 1.5)
+    assert kept(folder) - before == {own, sha256(picture(50)).hexdigest()}
+    refused = "lookalike_rejects_total{reason="
+    assert refused in client.get("/metrics").text
+
+
+def test_nothing_is_kept_of_what_was_rejected(client: httpx.Client, folder: Path) -> None:
+    before = kept(folder)
+    answer = client.post("/v1/images", files=[("files", ("a.jpg", b"nothing"))])
+    assert answer.status_code == 422
+    assert answer.json()["rejects"][0]["reason"] == "unsupported_format"
+    alone = client.put("/v1/image", params={"id": "x"}, files={"image": ("a.jpg", b"nothing")})
+    assert (alone.status_code, alone.json()["reason"]) == (422, "unsupported_format")
+    wrong = client.put(
+        "/v1/image",
+        params={"id": "x"},
+        files={"image": ("a.png", picture(1))},
+        data={"fields": '{"price": "dear"}'},
+    )
+    assert (wrong.status_code, wrong.json()["error"]) == (400, "InputError")
+    assert kept(folder) == before
+
+
+def test_files_go_with_the_last_image_that_has_them(client: httpx.Client, folder: Path) -> None:
+    before = kept(folder)
+    for id in ("a", "b"):
+        client.put("/v1/image", params={"id": id}, files={"image": ("x.png", picture(60))})
+    assert kept(folder) - before == {sha256(picture(60)).hexdigest()}
+    assert client.get("/v1/image", params={"id": "a"}).is_success
+    client.put("/v1/image", params={"id": "a"}, files={"image": ("x.png", picture(61))})
+    assert len(kept(folder) - before) == 2
+    assert client.delete("/v1/image", params={"id": "b"}).json() == {"deleted": 1}
+    assert kept(folder) - before == {sha256(picture(61)).hexdigest()}
+    answer = client.post("/v1/images/delete", json={"ids": ["a", "nothing"]})
+    assert answer.json() == {"deleted": 1}
+    assert kept(folder) == before
+
+
+def test_images_that_were_indexed_from_disk_stay_on_disk(
+    client: httpx.Client, folder: Path
+) -> None:
+    assert client.delete("/v1/image", params={"id": "7"}).json() == {"deleted": 1}
+    assert client.delete("/v1/image", params={"id": "7"}).status_code == 404
+    assert (folder / "photos" / "007.jpg").exists()
+
+
+def test_fields_are_set_and_removed(client: httpx.Client) -> None:
+    set_to = {"fields": {"price": 99, "kind": None}}
+    payload = client.patch("/v1/image", params={"id": "6"}, json=set_to).json()["payload"]
+    assert payload["price"] == 99
+    assert payload.get("kind") is None
+    several: list[dict[str, Any]] = [
+        {"price": "dear"},
+        {"taste": 1},
+        {"image.uri": "/etc/passwd"},
+        {"image": {}},
+    ]
+    for wrong in several:
+        answer = client.patch("/v1/image", params={"id": "6"}, json={"fields": wrong})
+        assert (answer.status_code, answer.json()["error"]) == (400, "InputError"), wrong
+    nothing = client.patch("/v1/image", params={"id": "no"}, json={"fields": {}})
+    assert nothing.status_code == 404
+
+
+def test_images_are_listed_and_shown(client: httpx.Client) -> None:
+    listed = client.get(
+        "/v1/images", params={"where": "price in (0, 10, 20, 30)", "limit": 3}
+    ).json()
+    more = client.get(
+        "/v1/images", params={"where": "price in (0, 10, 20, 30)", "offset": 3}
+    ).json()
+    assert listed["total"] == 4
+    ids = [one["id"] for one in [*listed["images"], *more["images"]]]
+    assert sorted(ids) == ["0", "1", "2", "3"]
+    beyond = client.get("/v1/images", params={"limit": 1000, "offset": 1})
+    assert beyond.status_code == 400
+    point = client.get("/v1/image", params={"id": "1", "vectors": True}).json()
+    assert {"lookalike-small-1", "color", "texture", "phash"} == set(point["vectors"])
+
+
+def test_pictures_are_encoded_anew_and_kept_by_browsers(client: httpx.Client, folder: Path) -> None:
+    exif = Image.Exif()
+    exif[0x9286] = "at home"
+    file = BytesIO()
+    draw(70, size=(3000, 2400)).save(file, "JPEG", exif=exif, comment=b"secret")
+    client.put("/v1/image", params={"id": "big"}, files={"image": ("b.jpg", file.getvalue())})
+    cases: list[tuple[str, dict[str, Any], int]] = [
+        ("/v1/image/thumbnail", {"id": "big", "side": 100}, 100),
+        ("/v1/image/thumbnail", {"id": "big", "side": 1024}, 1024),
+        ("/v1/image/file", {"id": "big"}, 2048),
+    ]
+    for path, params, side in cases:
+        answer = client.get(path, params=params)
+        with Image.open(BytesIO(answer.content)) as image:
+            assert max(image.size) == side
+            assert not image.getexif()
+            assert "comment" not in image.info
+        assert answer.headers["cache-control"].startswith("private, max-age=")
+        tag = answer.headers["etag"]
+        again = client.get(path, params=params, headers={"if-none-match": f'"x", W/{tag}'})
+        assert (again.status_code, again.content) == (304, b"")
+    client.put("/v1/image", params={"id": "big"}, files={"image": ("b.png", picture(71))})
+    assert client.get(path, params=params, headers={"if-none-match": tag}).status_code == 200
+
+
+def test_a_picture_whose_file_is_gone_is_not_found(client: httpx.Client, folder: Path) -> None:
+    (folder / "photos" / "005.jpg").unlink()
+    answer = client.get("/v1/image/file", params={"id": "5"})
+    assert (answer.status_code, answer.json()["error"]) == (404, "NotFound")
+
+
+def test_many_change_the_same_image(client: httpx.Client, folder: Path) -> None:
+    statuses: list[int] = []
+    before = kept(folder)
+
+    def change(seed: int) -> None:
+        with httpx.Client(base_url=client.base_url, timeout=30) as own:
+            for _ in range(3):
+                put = own.put(
+                    "/v1/image", params={"id": "same"}, files={"image": ("x.png", picture(seed))}
+                )
+                patch = own.patch(
+                    "/v1/image", params={"id": "same"}, json={"fields": {"price": seed}}
+                )
+                statuses.extend([put.status_code, patch.status_code])
+
+    threads = [threading.Thread(target=change, args=(seed,)) for seed in range(80, 86)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(statuses) == {200}
+    payload = client.get("/v1/image", params={"id": "same"}).json()["payload"]
+    assert kept(folder) - before == {payload["image"]["sha256"]}
+
+
+def test_items_must_fit_the_files(client: httpx.Client) -> None:
+    files = [("files", ("a.png", picture(1)))]
+    for items, status in (
+        ("[]", 400),
+        ("{", 422),
+        ('[{"uri": "/etc/passwd"}]', 422),
+        ('[{"id": NaN}]', 422),
+        ('[{"fields": {"price": NaN}}]', 400),
+        ("[" * 100_000, 422),
+    ):
+        answer = client.post("/v1/images", files=files, data={"items": items})
+        assert answer.status_code == status, answer.text
+    twice = [("files", ("a.png", picture(1))), ("files", ("b.png", picture(2)))]
+    same = client.post("/v1/images", files=twice, data={"items": '[{"id": "z"}, {"id": "z"}]'})
+    assert same.status_code == 400
+
+
+def test_without_a_folder_for_them_images_are_refused(index: Index, tmp_path: Path) -> None:
+    with serving(index, options(tmp_path, store=None)) as client:
+        answer = client.post("/v1/images", files=[("files", ("a.png", picture(1)))])
+        assert (answer.status_code, answer.json()["error"]) == (403, "Forbidden")
+
+
+def test_after_many_uploads_the_index_is_looked_after_by_itself(
+    client: httpx.Client, index: Index
+) -> None:
+    files = [("files", (f"{seed}.png", picture(seed))) for seed in range(200, 235)]
+    assert client.post("/v1/images", files=files).json()["added"] == 35
+    assert "optimize" in {job["kind"] for job in client.get("/v1/jobs").json()["jobs"]}
+    ends = time.monotonic() + 20
+    while index.manifest.calibration is None and time.monotonic() < ends:
+        time.sleep(0.05)
+    assert index.manifest.calibration is not None

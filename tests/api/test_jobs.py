@@ -1,0 +1,398 @@
+"""Jobs run one after another, can be watched and stopped, and outlive the service."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from lookalike.api.errors import TooBusy
+from lookalike.api.jobs.queue import Jobs
+from lookalike.api.service import Turns
+from lookalike.index import Index
+from tests.support.api_server import options, picture, serving
+from tests.support.pictures import folder_of
+
+FINAL = {"done", "failed", "cancelled"}
+MANY = 500
+"""Images that take a while, so that there is time to stop in the middle."""
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that it takes seconds to index: few pictures, under many names."""
+    folder = folder_of(tmp_path_factory.mktemp("many") / "photos", 10)
+    for i in range(10, MANY):
+        os.link(folder / f"{i % 10:03}.jpg", folder / f"{i:05}.jpg")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return folder_of(tmp_path_factory.mktemp("root") / "shop", 20).parent
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
+    with Index.open(tmp_path_factory.mktemp("index"), model="built-in", threads=1) as made:
+        yield made
+
+
+@pytest.fixture
+def index(opened: Index) -> Index:
+    """An empty one."""
+    opened.delete([image.id for image in opened.scroll()])
+    return opened
+
+
+@pytest.fixture
+def client(index: Index, folder: Path, many: Path, tmp_path: Path) -> Iterator[httpx.Client]:
+    with serving(index, options(tmp_path / "state", roots=(folder, many))) as made:
+        yield made
+
+
+def start(client: httpx.Client, **request: Any) -> str:
+    answer = client.post("/v1/jobs", json=request)
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["state"] in {"queued", "running"}
+    return str(answer.json()["job"])
+
+
+def one(client: httpx.Client, job: str) -> dict[str, Any]:
+    document: dict[str, Any] = client.get("/v1/jobs/one", params={"job": job}).json()
+    return document
+
+
+def finished(client: httpx.Client, job: str, seconds: float = 30) -> dict[str, Any]:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        document = one(client, job)
+        if document["state"] in FINAL:
+            return document
+        time.sleep(0.02)
+    raise AssertionError(f"still {one(client, job)}")
+
+
+def under_way(client: httpx.Client, job: str) -> None:
+    until = time.monotonic() + 20
+    while one(client, job)["done"] == 0:
+        assert time.monotonic() < until, "it has not begun"
+        time.sleep(0.01)
+
+
+def events(client: httpx.Client, job: str) -> list[tuple[float, dict[str, Any]]]:
+    """All of a job, with the time at which each came."""
+    found = []
+    with client.stream("GET", "/v1/jobs/events", params={"job": job}, timeout=60) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        name = ""
+        for line in answer.iter_lines():
+            if line.startswith("event: "):
+                name = line.removeprefix("event: ")
+            if line.startswith("data: "):
+                assert name == "job"
+                found.append((time.monotonic(), json.loads(line.removeprefix("data: "))))
+    return found
+
+
+def suppressed(client: httpx.Client, job: str) -> None:
+    """Listens until the service goes away."""
+    with contextlib.suppress(httpx.HTTPError):
+        events(client, job)
+
+
+# --- what they do -----------------------------------------------------------------------------
+
+
+def test_a_folder_is_indexed_and_what_was_refused_is_told(
+    client: httpx.Client, folder: Path
+) -> None:
+    shop = folder_of(folder / "broken shop", 20)
+    (shop / "broken.jpg").write_text("no picture")
+    rows = ["id,file,price", *(f"sku-{i},{i:03}.jpg,{i}" for i in range(20))]
+    (shop / "catalog.csv").write_text("\n".join(rows))
+    metadata = "broken shop/catalog.csv"
+    job = start(client, kind="ingest", path="broken shop", metadata=metadata, prune=True)
+    document = finished(client, job)
+    assert document["state"] == "done", document
+    assert document["problem"] is None
+    assert document["kind"] == "ingest"
+    assert document["request"] == {
+        "path": "broken shop", "metadata": metadata, "prune": True, "copies": "keep"
+    }  # fmt: skip
+    assert document["created_at"] <= document["started_at"] <= document["finished_at"]
+    assert document["report"]["added"] == 20
+    whole = finished(client, start(client, kind="ingest", path=str(shop)))["report"]
+    assert (whole["unchanged"], whole["rejected"]) == (20, 1)
+    assert whole["rejects"][0]["uri"].endswith("broken.jpg")
+    assert whole["rejects"][0]["reason"] == "unsupported_format"
+    assert client.get("/v1/image", params={"id": "sku-7"}).json()["payload"]["price"] == 7
+
+
+def test_of_many_rejects_the_first_are_told(client: httpx.Client, folder: Path) -> None:
+    (folder / "holes").mkdir()
+    for i in range(1_005):
+        (folder / "holes" / f"{i:04}.jpg").touch()
+    report = finished(client, start(client, kind="ingest", path="holes"))["report"]
+    assert report["rejected"] == 1_005
+    assert len(report["rejects"]) == 1_000
+    (listed,) = client.get("/v1/jobs").json()["jobs"]
+    assert listed["report"] == report | {"rejects": report["rejects"][:100]}
+
+
+def test_the_search_graph_is_built(client: httpx.Client) -> None:
+    assert finished(client, start(client, kind="optimize"))["state"] == "done"
+
+
+def test_what_cannot_be_done_fails_with_a_problem(client: httpx.Client, folder: Path) -> None:
+    (folder / "empty").mkdir()
+    document = finished(client, start(client, kind="ingest", path="empty"))
+    assert document["state"] == "failed"
+    assert document["problem"]["error"] == "SourceError"
+    assert document["problem"]["status"] == 400
+
+
+def test_jobs_wait_for_one_another(client: httpx.Client, many: Path) -> None:
+    first = start(client, kind="ingest", path=str(many))
+    second = start(client, kind="ingest", path="shop")
+    third = start(client, kind="optimize")
+    under_way(client, first)
+    listed = client.get("/v1/jobs").json()["jobs"]
+    assert [job["job"] for job in listed] == [third, second, first]
+    assert [job["state"] for job in listed] == ["queued", "queued", "running"]
+    cancelled = client.delete("/v1/jobs/one", params={"job": third}).json()
+    assert cancelled["state"] == "cancelled"
+    client.delete("/v1/jobs/one", params={"job": first})
+    after = finished(client, second)
+    assert after["state"] == "done"
+    assert one(client, first)["finished_at"] <= after["started_at"]
+    assert one(client, third)["started_at"] is None
+
+
+def test_an_image_that_is_added_meanwhile_does_not_wait(client: httpx.Client, many: Path) -> None:
+    job = start(client, kind="ingest", path=str(many))
+    under_way(client, job)
+    added = client.post("/v1/images", files={"files": ("new.png", picture(77))}).json()
+    assert one(client, job)["state"] == "running"
+    assert client.get("/v1/image", params={"id": added["ids"][0]}).status_code == 200
+    client.delete("/v1/jobs/one", params={"job": job})
+    assert finished(client, job)["state"] == "cancelled"
+
+
+# --- watching and stopping --------------------------------------------------------------------
+
+
+def test_events_tell_how_a_job_goes_on(client: httpx.Client, many: Path) -> None:
+    job = start(client, kind="ingest", path=str(many))
+    seen: list[list[tuple[float, dict[str, Any]]]] = []
+    listeners = [
+        threading.Thread(target=lambda: seen.append(events(client, job))) for _ in range(3)
+    ]
+    for listener in listeners:
+        listener.start()
+    with client.stream("GET", "/v1/jobs/events", params={"job": job}) as gone:
+        next(gone.iter_lines())  # and this one goes away
+    under_way(client, job)
+    time.sleep(1)
+    client.delete("/v1/jobs/one", params={"job": job})
+    for listener in listeners:
+        listener.join(30)
+    assert len(seen) == 3
+    for found in seen:
+        times = [at for at, _ in found]
+        shown = [document for _, document in found]
+        assert [document["state"] for document in shown[:-1]].count("running") == len(shown) - 1
+        assert shown[-1] == one(client, job)
+        assert shown[-1]["state"] == "cancelled"
+        done = [document["done"] for document in shown]
+        assert done == sorted(done)
+        assert len(set(done)) >= 3, "it went on between"
+        assert len(times) <= 4 * (times[-1] - times[0]) + 2, "more than four a second"
+    again = events(client, job)
+    assert [document["state"] for _, document in again] == ["cancelled"]
+
+
+def test_a_job_is_stopped_in_the_middle_and_keeps_what_it_did(
+    client: httpx.Client, many: Path
+) -> None:
+    job = start(client, kind="ingest", path=str(many))
+    under_way(client, job)
+    asked = time.monotonic()
+    answer = client.delete("/v1/jobs/one", params={"job": job}).json()
+    assert answer["state"] == "running"
+    assert answer["stage"] == "cancelling"
+    document = finished(client, job)
+    assert time.monotonic() - asked < 3
+    assert document["state"] == "cancelled"
+    added = document["report"]["added"]
+    assert 0 < added < MANY
+    assert client.get("/v1/stats").json()["images"] == added
+    over = client.delete("/v1/jobs/one", params={"job": job})
+    assert over.json() == document
+
+
+def test_a_job_that_a_stop_cut_off_goes_on(
+    index: Index, folder: Path, many: Path, tmp_path: Path
+) -> None:
+    own = options(tmp_path / "state", roots=(folder, many))
+    with serving(index, own) as client:
+        done = start(client, kind="optimize")
+        finished(client, done)
+        job = start(client, kind="ingest", path=str(many))
+        waiting = start(client, kind="ingest", path="shop")
+        under_way(client, job)
+        heard = threading.Thread(target=lambda: suppressed(client, job))
+        heard.start()
+    heard.join(10)
+    assert not heard.is_alive(), "who listens is told that it is over"
+    cut = len(index)
+    assert 0 < cut < MANY
+    with serving(index, own) as client:
+        listed = client.get("/v1/jobs").json()["jobs"]
+        assert [one["job"] for one in listed] == [waiting, job, done]
+        document = finished(client, job, seconds=60)
+        assert document["state"] == "done"
+        assert document["report"]["unchanged"] == cut
+        assert document["report"]["added"] == MANY - cut
+        assert finished(client, waiting)["report"]["added"] == 20
+        assert one(client, done)["state"] == "done"
+
+
+def test_jobs_that_a_crash_cut_off_go_on_and_not_for_ever(index: Index, tmp_path: Path) -> None:
+    """What the file says after a crash: jobs that are running, and nobody runs them."""
+    file = tmp_path / "jobs.json"
+    jobs = Jobs(index, Turns(1), roots=(), file=file)
+    jobs.start()
+    for _ in range(2):
+        jobs.add("optimize", {})
+    jobs.stop()
+    records = json.loads(file.read_text())["jobs"]
+    for record, starts in zip(records, (1, 3), strict=True):
+        record.update(state="running", starts=starts, finished_at=None)
+    file.write_text(json.dumps({"jobs": records}))
+    jobs = Jobs(index, Turns(1), roots=(), file=file)
+    jobs.start()
+    until = time.monotonic() + 10
+    while jobs.queued and time.monotonic() < until:
+        time.sleep(0.01)
+    once, thrice = (jobs.get(record["id"]) for record in records)
+    assert once["state"] == "done"
+    assert thrice["state"] == "failed"
+    assert "died 3 times" in thrice["problem"]["detail"]
+    jobs.stop()
+    file.write_text('{"jobs": [')
+    damaged = Jobs(index, Turns(1), roots=(), file=file)
+    damaged.start()
+    assert damaged.all() == []
+    damaged.stop()
+
+
+def test_a_hundred_wait_and_a_hundred_are_remembered(index: Index, tmp_path: Path) -> None:
+    jobs = Jobs(index, Turns(1), roots=(), file=tmp_path / "jobs.json")  # nobody works on them
+    ids = [jobs.add("optimize", {})["job"] for _ in range(100)]
+    with pytest.raises(TooBusy):
+        jobs.add("optimize", {})
+    for id in ids:
+        assert jobs.cancel(id)["state"] == "cancelled"
+    more = [jobs.add("optimize", {})["job"] for _ in range(3)]
+    for id in more:
+        jobs.cancel(id)
+    assert [job["job"] for job in jobs.all()] == [*reversed(more), *reversed(ids[3:])]
+
+
+# --- what is refused --------------------------------------------------------------------------
+
+
+def test_no_folder_outside_the_roots_is_read_or_told_of(index: Index, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "root" / "shop", 20).parent
+    with serving(index, options(tmp_path / "state", roots=(folder,))) as client:
+        check_paths(client, folder, tmp_path)
+
+
+def check_paths(client: httpx.Client, folder: Path, tmp_path: Path) -> None:
+    outside = folder_of(tmp_path / "outside", 1)
+    (folder / "out").symlink_to(outside)
+    (folder / "out.csv").symlink_to(outside / "000.jpg")
+    (folder / "nowhere").symlink_to(tmp_path / "not there")
+    (folder / "shop" / "in").symlink_to(folder / "shop")
+    sibling = folder_of(tmp_path / "root and more", 1)
+    bad = [
+        str(outside), str(tmp_path / "not there"), "/", "/etc", "/etc/passwd", "..",
+        str(Path.home() / ".ssh"),
+        "../outside", "shop/../../outside", "shop/../..", str(folder / ".." / "outside"), "out",
+        "out/000.jpg", "nowhere", str(sibling), f"{folder}/../root and more", "/proc/self/cwd",
+        "//etc", "out/../shop", "shop\0", "\0", "../*", str(tmp_path / "*"), "file:///etc/../../../../../etc",
+    ]  # fmt: skip
+    told = set()
+    for path in bad:
+        answer = client.post("/v1/jobs", json={"kind": "ingest", "path": path})
+        assert answer.status_code == 403, (path, answer.text)
+        told.add(answer.json()["detail"])
+    for raw in (b'"\\ud800"', b'"\\udcff"', b'"shop/\\udcff"'):
+        body = b'{"kind": "ingest", "path": ' + raw + b"}"
+        answer = client.post("/v1/jobs", content=body, headers={"content-type": "application/json"})
+        assert answer.status_code in (403, 422), answer.text
+    assert len(told) == 1
+    assert str(tmp_path) not in told.pop()
+    for metadata in ("out.csv", str(outside / "000.jpg"), "/etc/passwd"):
+        answer = client.post(
+            "/v1/jobs", json={"kind": "ingest", "path": "shop", "metadata": metadata}
+        )
+        assert answer.status_code == 403
+    for path in ("~", "shop/*.jpg", "file:///etc", "shop/none", "x" * 3_000):
+        answer = client.post("/v1/jobs", json={"kind": "ingest", "path": path})
+        assert answer.status_code in (400, 403), (path, answer.text)
+    assert client.get("/v1/jobs").json()["jobs"] == []
+    for path in ("shop/in/000.jpg", str(folder), "shop/../shop/", "."):
+        job = start(client, kind="ingest", path=path)
+        assert finished(client, job)["state"] == "done", path
+    everything = client.get("/v1/images").json()["images"]
+    assert len(everything) == 20
+    assert all(str(outside) not in image["payload"]["image"]["uri"] for image in everything)
+
+
+def test_a_link_that_is_turned_while_a_job_waits_leads_nowhere(
+    client: httpx.Client, folder: Path, many: Path, tmp_path: Path
+) -> None:
+    (folder / "link").symlink_to(folder / "shop")
+    first = start(client, kind="ingest", path=str(many))
+    under_way(client, first)
+    job = start(client, kind="ingest", path=str(folder / "link"))
+    (folder / "link").unlink()
+    (folder / "link").symlink_to(folder_of(tmp_path / "outside", 1))
+    client.delete("/v1/jobs/one", params={"job": first})
+    document = finished(client, job)
+    assert document["state"] == "failed"
+    assert document["problem"]["error"] == "Forbidden"
+
+
+def test_without_roots_no_folder_is_read(index: Index, folder: Path, tmp_path: Path) -> None:
+    with serving(index, options(tmp_path / "state")) as client:
+        answer = client.post("/v1/jobs", json={"kind": "ingest", "path": str(folder)})
+        assert answer.status_code == 403
+        assert "--root" in answer.json()["detail"]
+
+
+def test_what_is_no_job_is_refused(client: httpx.Client) -> None:
+    bodies: list[Any] = [
+        *({}, [], None, "ingest", {"kind": "nothing"}, {"kind": "ingest"}),
+        *({"kind": "ingest", "path": 5}, {"kind": "ingest", "path": ""}),
+        *({"kind": "optimize", "more": 1}, {"kind": "duplicates", "keep": "smallest"}),
+        {"kind": "ingest", "path": "shop", "copies": "eat"},
+    ]
+    for body in bodies:
+        answer = client.post("/v1/jobs", json=body)
+        assert answer.status_code == 422, (body, answer.text)
+        assert answer.json()["error"] == "Invalid"
+    for method, path in (("GET", "one"), ("DELETE", "one"), ("GET", "events")):
+        answer = client.request(method, f"/v1/jobs/{path}", params={"job": "none/such"})
+        assert answer.status_code == 404, answer.text
+        assert answer.json()["error"] == "NotFound"

@@ -1,0 +1,183 @@
+"""Searching over HTTP says what the library says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+
+from lookalike.index import Index
+from lookalike.output import documents
+from tests.support.api_server import options, picture, serving, small_index
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
+    with small_index(tmp_path_factory.mktemp("search"), 24) as index:
+        yield index
+
+
+@pytest.fixture(scope="module")
+def client(index: Index, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    with serving(index, options(tmp_path_factory.mktemp("state"))) as client:
+        yield client
+
+
+def found(answer: httpx.Response) -> list[str]:
+    assert answer.status_code == 200, answer.text
+    return [hit["id"] for hit in answer.json()["hits"]]
+
+
+def without_times(document: dict[str, Any]) -> dict[str, Any]:
+    kept: dict[str, Any] = json.loads(json.dumps(document))
+    del kept["took_ms"], kept["explanation"]["milliseconds"]
+    return kept
+
+
+QUERIES: list[dict[str, Any]] = [
+    {"id": "3"},
+    {"id": ["3", "4"], "limit": 5, "offset": 2},
+    {"color": "red", "limit": 3},
+    {"color": {"navy": 0.6, "white": 0.4}},
+    {"id": "3", "color": ["red"], "weights": {"semantic": 0.7, "color": 0.3}},
+    {"id": "3", "weights": "balanced", "calibration": "none"},
+    {"id": "3", "crop": [0.1, 0.1, 0.5, 0.5]},
+    {"id": "3", "where": 'price < 100 and kind = "red"'},
+    {"id": "3", "diverse": 0.5, "collapse": True, "relevant": True, "exact": True},
+]
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=json.dumps)
+def test_a_search_is_the_library_s(client: httpx.Client, index: Index, query: Any) -> None:
+    answer = client.post("/v1/search", json=query)
+    assert answer.status_code == 200, answer.text
+    assert without_times(answer.json()) == without_times(documents.of_hits(index.search(**query)))
+
+
+def test_qdrant_s_filter_does_what_ours_does(client: httpx.Client) -> None:
+    below = {"key": "price", "range": {"lt": 100}}
+    theirs = {"must": [below, {"key": "kind", "match": {"value": "red"}}]}
+    ours = 'price < 100 and kind = "red"'
+    assert found(client.post("/v1/search", json={"id": "3", "filter": theirs})) == found(
+        client.post("/v1/search", json={"id": "3", "where": ours})
+    )
+
+
+def test_a_search_by_upload_finds_the_picture(client: httpx.Client) -> None:
+    files = {"image": ("query.png", picture(5))}
+    answer = client.post("/v1/search/upload", files=files, data={"query": '{"limit": 2}'})
+    assert len(found(answer)) == 2
+    assert found(answer)[0] == "5"
+
+
+def test_several_uploads_and_a_blend(client: httpx.Client, index: Index) -> None:
+    files = [("image", ("a.png", picture(5))), ("image", ("b.png", picture(6)))]
+    asked = {"color": "red", "weights": "style"}
+    answer = client.post("/v1/search/upload", files=files, data={"query": json.dumps(asked)})
+    expected = index.search(image=[picture(5), picture(6)], color="red", weights="style")
+    assert found(answer) == [hit.id for hit in expected]
+
+
+def test_a_kept_upload_can_be_searched_by_again(client: httpx.Client) -> None:
+    kept = client.post("/v1/uploads", files={"image": ("q.png", picture(7))})
+    assert kept.status_code == 201
+    token = kept.json()["upload"]
+    assert kept.json() == {"upload": token, "width": 120, "height": 160, "format": "PNG"}
+    for query in ({"upload": token}, {"upload": [token], "offset": 0}):
+        assert found(client.post("/v1/search", json=query))[0] == "7"
+    liked = client.post("/v1/recommend", json={"like": [f"upload:{token}"], "unlike": ["3"]})
+    assert found(liked)
+    small = client.get("/v1/uploads/thumbnail", params={"upload": token, "side": 64})
+    with Image.open(BytesIO(small.content)) as image:
+        assert (image.format, max(image.size)) == ("JPEG", 64)
+
+
+def test_the_oldest_uploads_go_when_there_is_no_room(index: Index, tmp_path: Path) -> None:
+    with serving(index, options(tmp_path, query_bytes=200_000)) as client:
+        tokens = [
+            client.post("/v1/uploads", files={"image": ("q.bmp", picture(n, "BMP"))}).json()[
+                "upload"
+            ]
+            for n in range(30, 38)
+        ]
+        there = [
+            client.get("/v1/uploads/thumbnail", params={"upload": token}).status_code
+            for token in tokens
+        ]
+        assert there[0] == 404
+        assert there[-1] == 200
+        assert (tmp_path / "queries.sqlite").stat().st_size < 400_000
+
+
+def test_recommending_is_the_library_s(client: httpx.Client, index: Index) -> None:
+    asked: dict[str, Any] = {"like": ["3", "5"], "unlike": ["4"], "strategy": "best", "limit": 4}
+    answer = client.post("/v1/recommend", json=asked)
+    assert found(answer) == [hit.id for hit in index.recommend(**asked)]
+
+
+def test_a_batch_answers_each_by_itself(client: httpx.Client) -> None:
+    queries: list[dict[str, Any]] = [
+        {"id": "3", "limit": 2},
+        {"id": "nothing"},
+        {"like": ["5"], "limit": 1},
+        {"upload": "0" * 64},
+        {"url": "http://example.org/"},
+        {"like": ["/etc/passwd"]},
+        {"id": "3", "offset": 1, "limit": 1},
+    ]
+    answers = client.post("/v1/search/batch", json={"queries": queries}).json()["answers"]
+    assert [one.get("problem", {}).get("error") for one in answers] == [
+        None, "NotFound", None, "NotFound", "Forbidden", "NotFound", None,
+    ]  # fmt: skip
+    assert answers[0]["hits"][1]["id"] == answers[6]["hits"][0]["id"]
+
+
+def test_facets_and_histograms(client: httpx.Client) -> None:
+    facets = client.get("/v1/facets", params={"field": "kind", "where": "price < 50"}).json()
+    assert facets == {
+        "field": "kind",
+        "values": [{"value": "blue", "count": 3}, {"value": "red", "count": 2}],
+    }
+    spread = client.get("/v1/histogram", params={"field": "price", "bins": 3}).json()
+    assert (spread["count"], spread["low"], spread["high"]) == (24, 0, 230)
+    assert sum(one["count"] for one in spread["bins"]) == 24
+
+
+def test_stats_say_what_the_page_must_know(client: httpx.Client, index: Index) -> None:
+    stats = client.get("/v1/stats").json()
+    assert stats["images"] == len(index)
+    assert stats["aspects"] == ["semantic", "color", "texture"]
+    assert stats["presets"]["style"] == {"semantic": 0.8, "color": 0.2}
+    assert (stats["text"], stats["write"], stats["building"], stats["roots"]) == (
+        False, True, False, False,
+    )  # fmt: skip
+    assert stats["memory"] > 30 * 2**20
+    assert stats["thumbnails"] > 0
+
+
+def test_words_where_the_model_knows_some(data: Path, tmp_path: Path) -> None:
+    photos = data / "catalog" / "images" / "dress"
+    with Index.open(tmp_path / "index", model_dir=data / "standin-clip", threads=1) as index:
+        index.add(*[str(file) for file in sorted(photos.iterdir())[:3]])
+        with serving(index, options(tmp_path)) as client:
+            assert client.get("/v1/stats").json()["text"] is True
+            assert len(found(client.post("/v1/search", json={"text": "a dress"}))) == 3
+            blended = {"text": "a dress", "minus": "shoes", "color": "red", "weights": "style"}
+            assert len(found(client.post("/v1/search", json=blended))) == 3
+
+
+def test_the_figures_count_what_happened(client: httpx.Client) -> None:
+    client.post("/v1/search", json={"id": "3"})
+    client.post("/v1/search", json={"id": "nothing"})
+    text = client.get("/metrics").text
+    assert 'lookalike_requests_total{method="POST",route="/v1/search",status="200"}' in text
+    assert 'lookalike_requests_total{method="POST",route="/v1/search",status="404"}' in text
+    for stage in ("read", "targets", "engine", "ranking"):
+        assert f'lookalike_stage_seconds_count{{stage="{stage}"}}' in text
+    assert "lookalike_images 24.0" in text

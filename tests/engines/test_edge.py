@@ -1,0 +1,213 @@
+"""What is the embedded engine's own: its folder, its lock, the kill, the full disk."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from lookalike.engines.edge.engine import EdgeEngine
+from lookalike.errors import DiskFull, EngineError, IndexDamaged, IndexLocked
+from tests.contract.test_engines import COUNT, SPECS, point
+from tests.support.paths import ROOT
+
+
+def run(code: str, *arguments: str) -> subprocess.Popen[str]:
+    """Another process that runs `code` on the engine at argv[1]."""
+    setup = """
+        import sys
+        from lookalike.engines.edge import EdgeEngine
+        from tests.contract.test_engines import point
+        engine = EdgeEngine(sys.argv[1])
+    """
+    script = textwrap.dedent(setup) + textwrap.dedent(code)
+    return subprocess.Popen(
+        [sys.executable, "-c", script, *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    engine = EdgeEngine(tmp_path / "index")
+    engine.create(SPECS)
+    engine.write_manifest({"schema": 1})
+    engine.upsert([point(i) for i in range(20)])
+    engine.close()
+    return tmp_path / "index"
+
+
+def test_a_second_process_is_told_who_holds_the_index(folder: Path) -> None:
+    holder = run("engine.count(); print('open', flush=True); sys.stdin.read()", str(folder))
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "open\n"
+        with pytest.raises(IndexLocked, match=rf"in use by process {holder.pid} \("):
+            EdgeEngine(folder).count()
+    finally:
+        holder.kill()
+        holder.wait()
+    assert EdgeEngine(folder).count() == 20  # the kill let go of it
+
+
+def test_opening_twice_in_one_process_says_so(folder: Path) -> None:
+    engine = EdgeEngine(folder)
+    engine.count()
+    with pytest.raises(IndexLocked, match="this very process"):
+        EdgeEngine(folder).count()
+    engine.close()
+
+
+def test_acknowledged_upserts_survive_a_kill(folder: Path) -> None:
+    writer = run(
+        """
+        for i in range(20, 100000):
+            engine.upsert([point(i)])
+            print(i, flush=True)
+        """,
+        str(folder),
+    )
+    assert writer.stdout is not None
+    for _ in range(150):
+        last = writer.stdout.readline()
+    writer.send_signal(signal.SIGKILL)
+    last = (last + writer.stdout.read()).split()[-1]
+    writer.wait()
+    engine = EdgeEngine(folder)
+    ids = {one.id for batch in engine.scroll() for one in batch}
+    assert {f"photos/{i}.jpg" for i in range(int(last) + 1)} <= ids
+    engine.close()
+
+
+def test_too_little_space_is_refused_before_anything_is_written(folder: Path) -> None:
+    much = shutil.disk_usage(folder).free
+    engine = EdgeEngine(folder)
+    assert engine.count() == 20
+    engine.reserve = much + 2**40  # as if the disk were that much fuller
+    writes: list[Callable[[], None]] = [
+        lambda: engine.upsert([point(30)]),
+        lambda: engine.set_payload("photos/1.jpg", {"category": "x"}),
+        engine.optimize,
+        lambda: engine.write_manifest({"schema": 1, "other": True}),
+    ]
+    for write in writes:
+        with pytest.raises(DiskFull, match=r"has [\d]+ MiB left; free at least"):
+            write()
+    assert engine.count() == 20
+    assert engine.read_manifest() == {"schema": 1}
+    engine.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 420 MiB that the test may fill."""
+    mount = tmp_path / "disk"
+    mount.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=420m", "none", str(mount)]
+    if subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("needs the right to mount a small file system")
+    yield mount
+    subprocess.run(["umount", "-l", str(mount)], check=True)
+
+
+def test_a_real_disk_that_fills_loses_nothing(small_disk: Path) -> None:
+    engine = EdgeEngine(small_disk / "index")
+    engine.create(SPECS)
+    stored = 0
+    ballast = (small_disk / "ballast").open("wb")
+    with pytest.raises(DiskFull):
+        for stored in range(10_000):
+            engine.upsert([point(stored)])
+            ballast.write(b"x" * 2**20)
+            ballast.flush()
+    assert stored > 10
+    assert engine.count() == stored
+    engine.close()
+    ballast.close()
+    (small_disk / "ballast").unlink()
+    again = EdgeEngine(small_disk / "index")
+    assert again.count() == stored
+    again.upsert([point(stored)])
+    again.close()
+
+
+def test_a_manifest_that_is_no_json_is_damage(folder: Path) -> None:
+    (folder / "manifest.json").write_text("{", encoding="utf-8")
+    with pytest.raises(IndexDamaged, match=r"manifest\.json cannot be read"):
+        EdgeEngine(folder).read_manifest()
+    (folder / "manifest.json").write_text("[1]", encoding="utf-8")
+    with pytest.raises(IndexDamaged, match="holds no manifest"):
+        EdgeEngine(folder).read_manifest()
+
+
+def test_a_shard_that_is_gone_is_damage(folder: Path) -> None:
+    shutil.rmtree(folder / "shard")
+    with pytest.raises(IndexDamaged, match="has a manifest and no shard"):
+        EdgeEngine(folder).count()
+
+
+def test_a_shard_that_is_broken_is_an_engine_error(folder: Path) -> None:
+    (folder / "shard" / "edge_config.json").write_text("nonsense", encoding="utf-8")
+    with pytest.raises(EngineError, match="answered"):
+        EdgeEngine(folder).count()
+
+
+def test_a_creation_that_was_cut_off_is_started_over(folder: Path) -> None:
+    (folder / "manifest.json").unlink()
+    engine = EdgeEngine(folder)
+    assert engine.read_manifest() is None
+    engine.create(SPECS)
+    assert engine.count() == 0
+    engine.upsert([point(i) for i in range(COUNT)])
+    engine.close()
+
+
+def test_owner_is_gone_after_close(folder: Path) -> None:
+    engine = EdgeEngine(folder)
+    engine.count()
+    assert "pid" in json.loads((folder / "owner.json").read_text())
+    engine.close()
+    engine.close()
+    assert not (folder / "owner.json").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", [0.05, 0.5, 1.5, 3.0])
+def test_a_kill_while_optimizing_loses_nothing(tmp_path: Path, moment: float) -> None:
+    writer = run(
+        """
+        import numpy as np
+        from lookalike.types import Distance, Point, VectorSpec
+        engine.create([VectorSpec("v", "semantic", 512, Distance.COSINE, "float32", "t", "1")])
+        rng = np.random.default_rng(0)
+        for first in range(0, 12000, 500):
+            engine.upsert([
+                Point(str(i), {"v": rng.random(512).astype("f4")}, {"image": {"id": str(i)}})
+                for i in range(first, first + 500)
+            ])
+        print("optimizing", flush=True)
+        engine.optimize()
+        """,
+        str(tmp_path / "index"),
+    )
+    assert writer.stdout is not None
+    assert writer.stdout.readline() == "optimizing\n"
+    time.sleep(moment)
+    writer.kill()
+    writer.wait()
+    engine = EdgeEngine(tmp_path / "index")
+    assert engine.count() == 12_000
+    engine.optimize()
+    assert engine.info()["indexed_vectors"] > 0
+    assert len({one.id for batch in engine.scroll() for one in batch}) == 12_000
+    engine.close()

@@ -1,0 +1,417 @@
+"""The `where` language: what it means, against Python's own idea of it, and what it refuses."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any, TypeAlias
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lookalike.engines.edge.engine import EdgeEngine
+from lookalike.errors import FilterError
+from lookalike.fields import fields_of, format_datetime, parse_datetime
+from lookalike.filters.parser import MAX_DEPTH, parse
+from lookalike.types import (
+    All,
+    AnyOf,
+    Distance,
+    FieldType,
+    Filter,
+    HasId,
+    Match,
+    Missing,
+    Not,
+    Point,
+    Range,
+    VectorSpec,
+)
+
+FIELDS = fields_of(
+    {
+        "n": FieldType.INTEGER,
+        "price": FieldType.FLOAT,
+        "in_stock": FieldType.BOOLEAN,
+        "at": FieldType.DATETIME,
+        "brand": FieldType.KEYWORD,
+        "tags": FieldType.KEYWORDS,
+        "my key": FieldType.KEYWORD,
+        "not": FieldType.BOOLEAN,
+        "2024": FieldType.INTEGER,
+        "a`b": FieldType.INTEGER,
+    }
+)
+DAY = datetime(2024, 5, 1, tzinfo=UTC)
+NEXT_DAY = datetime(2024, 5, 2, tzinfo=UTC)
+IN_STOCK = Match("in_stock", (True,))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("price < 100", Range("price", lt=100)),
+        ("price<=-5", Range("price", lte=-5)),
+        ("price > 1e3", Range("price", gt=1000)),
+        ("price >= .5", Range("price", gte=0.5)),
+        ("price = 9.5", Range("price", gte=9.5, lte=9.5)),
+        ("price in (1, 2)", AnyOf((Range("price", gte=1, lte=1), Range("price", gte=2, lte=2)))),
+        ("n = 5", Match("n", (5,))),
+        ("n == 5.0", Match("n", (5,))),
+        ("n = 2.5", AnyOf(())),
+        ("n < 2.5", Range("n", lt=2.5)),
+        ("n in (1, 2.5, 3, 1)", Match("n", (1, 3))),
+        ("n = 99999999999999999999", AnyOf(())),
+        ("2024 = 5", Match("2024", (5,))),
+        ("`a``b` = 5", Match('"a`b"', (5,))),
+        ("in_stock", IN_STOCK),
+        ("in_stock = FALSE", Match("in_stock", (False,))),
+        ("in_stock in (true, false)", AnyOf((IN_STOCK, Match("in_stock", (False,))))),
+        ("`not`", Match("not", (True,))),
+        ('brand = "Acme"', Match("brand", ("Acme",))),
+        (r"brand = 'it\'s \\ \"'", Match("brand", ("it's \\ \"",))),
+        ('brand <> "Acme"', Not(Match("brand", ("Acme",)))),
+        ('brand not in ("a", "b")', Not(Match("brand", ("a", "b")))),
+        ('`my key` = "x"', Match('"my key"', ("x",))),
+        ('tags has "a"', Match("tags", ("a",))),
+        ('tags = "a"', Match("tags", ("a",))),
+        ('image.colors HAS "blue"', Match("image.colors[].name", ("blue",))),
+        ("brand is null", Missing("brand")),
+        ("brand IS NOT NULL", Not(Missing("brand"))),
+        ('image.id = "x"', HasId(("x",))),
+        ('image.id not in ("x", "y")', Not(HasId(("x", "y")))),
+        ("image.id is null", AnyOf(())),
+        ("at = 2024-05-01", Range("at", gte=DAY, lt=NEXT_DAY)),
+        ("at < 2024-05-01", Range("at", lt=DAY)),
+        ("at <= 2024-05-01", Range("at", lt=NEXT_DAY)),
+        ("at > 2024-05-01", Range("at", gte=NEXT_DAY)),
+        ("at >= '2024-05-01'", Range("at", gte=DAY)),
+        ("at > 2024-05-01T02:00:00+02:00", Range("at", gt=DAY)),
+        ('at = "2024-05-01 00:00"', Range("at", gte=DAY, lte=DAY)),
+        ("not not in_stock", IN_STOCK),
+        ("((in_stock))", IN_STOCK),
+        ("in_stock and (n = 1 and n = 2)", All((IN_STOCK, Match("n", (1,)), Match("n", (2,))))),
+        (
+            "n = 1 or not n = 2 and in_stock",
+            AnyOf((Match("n", (1,)), All((Not(Match("n", (2,))), IN_STOCK)))),
+        ),
+    ],
+)
+def test_means(text: str, expected: Filter) -> None:
+    assert parse(text, FIELDS) == expected
+
+
+def test_the_last_day_there_is() -> None:
+    assert _holds(parse("at <= 9999-12-31", FIELDS), {"at": "9999-12-31T12:00:00Z"})
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "message"),
+    [
+        ("", 1, "empty"),
+        ("  ", 1, "empty"),
+        (
+            "prise < 5",
+            1,
+            'unknown field "prise"; did you mean "price"\\? Fields: .*brand.*image.id',
+        ),
+        ("width < 5", 1, 'did you mean "image.width"'),
+        ('id = "x"', 1, 'did you mean "image.id"'),
+        ('n = 1 and Brand = "x"', 11, 'did you mean "brand"'),
+        ('price < "abc"', 9, r'price is a number \(float\), and the text "abc" is not'),
+        ("price < cheap", 9, 'price is a number .* and "cheap" is not'),
+        ("price < 1e999", 9, "is not"),
+        ("n = true", 5, "n is a whole number"),
+        ("in_stock = 1", 12, r"in_stock is true or false \(boolean\)"),
+        ("brand = 5", 9, 'brand is a text .* straight quotes, "5"'),
+        ("brand = Acme", 9, 'straight quotes, "Acme"'),
+        ("brand = “Acme”", 9, 'straight quotes, "Acme"'),
+        ("at > yesterday", 6, "at is a date or time such as 2024-05-01"),
+        ("at = 2024-02-30", 6, '"2024-02-30" is not'),
+        ("at = 0001-01-01T00:00:00+05:00", 6, "is not"),
+        ('brand < "x"', 7, "no order: use"),
+        ("in_stock > true", 10, "no order"),
+        ('brand has "x"', 7, '"has" is for lists'),
+        ("brand = null", 9, "brand is null"),
+        ("brand", 6, "expected a comparison after brand .* not the end"),
+        ('brand like "x"', 7, 'expected a comparison .* not "like"'),
+        ("brand in", 9, "expected"),
+        ("brand in ()", 11, "expected a value for brand"),
+        ('brand in ("a" "b")', 15, 'expected "," or "\\)"'),
+        ("brand not null", 11, 'expected "in"'),
+        ("brand is 5", 10, 'expected "null"'),
+        ("in_stock and", 13, "expected a field, not the end"),
+        ("and in_stock", 1, "a field so named goes in `"),
+        ('"brand" = 5', 1, "expected a field"),
+        ("in_stock in_stock", 10, "expected and, or, or the end"),
+        ("in_stock && n = 1", 10, 'write "and"'),
+        ("in_stock | n = 1", 10, 'write "or"'),
+        ("!in_stock", 1, 'write "not"'),
+        ("(in_stock", 10, "opened at column 1"),
+        ("in_stock)", 9, "not understood"),
+        ('brand = "x', 9, 'quote " that opens here is never closed'),
+        ("`my key = 5", 1, "never closed"),
+        ("\n  prise < 5", 4, "unknown field"),
+    ],
+)
+def test_refuses(text: str, column: int, message: str) -> None:
+    with pytest.raises(FilterError, match=f"^where, column {column}: .*{message}"):
+        parse(text, FIELDS)
+
+
+def test_long_and_deep_texts() -> None:
+    names = ", ".join(f'"{i}"' for i in range(20_000))
+    start = time.perf_counter()
+    found = parse(f"brand in ({names})", FIELDS)
+    assert isinstance(found, Match)
+    assert len(found.values) == 20_000
+    terms = parse(" or ".join(["in_stock"] * 20_000), FIELDS)
+    assert isinstance(terms, AnyOf)
+    assert parse("not " * 20_001 + "in_stock", FIELDS) == Not(IN_STOCK)
+    assert time.perf_counter() - start < 10  # linear: quadratic would take minutes
+    assert parse("(" * MAX_DEPTH + "in_stock" + ")" * MAX_DEPTH, FIELDS) == IN_STOCK
+    parse(" and ".join(["(in_stock)"] * (MAX_DEPTH + 1)), FIELDS)  # beside each other is not deep
+    with pytest.raises(FilterError, match="parentheses"):
+        parse("(" * 10_000 + "in_stock" + ")" * 10_000, FIELDS)
+
+
+# --- properties -----------------------------------------------------------------------------
+
+Predicate: TypeAlias = Callable[[dict[str, Any]], bool]
+Expression: TypeAlias = tuple[str, Predicate]
+"""A text of the language, and what it should mean."""
+
+NUMBERS = [-3, 0, 2, 2.5, 7]
+WORDS = ["a", "B b", 'it\'s "x"', "back\\slash", "café\n"]
+TIMES = [DAY - timedelta(microseconds=1), DAY, DAY + timedelta(hours=5), NEXT_DAY]
+SIGNS: dict[str, Callable[[Any, Any], bool]] = {
+    "<": lambda a, b: a < b,
+    "<=": lambda a, b: a <= b,
+    ">": lambda a, b: a > b,
+    ">=": lambda a, b: a >= b,
+    "=": lambda a, b: a == b,
+    "==": lambda a, b: a == b,
+}
+
+
+def _quoted(word: str, quote: str) -> str:
+    return quote + word.replace("\\", "\\\\").replace(quote, "\\" + quote) + quote
+
+
+def _or_missing(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.none() | values
+
+
+payloads = st.fixed_dictionaries(
+    {},
+    optional={
+        "n": _or_missing(st.sampled_from([-3, 0, 2, 7])),
+        "price": _or_missing(st.sampled_from(NUMBERS)),
+        "in_stock": _or_missing(st.booleans()),
+        "at": _or_missing(st.sampled_from(TIMES).map(format_datetime)),
+        "brand": _or_missing(st.sampled_from(WORDS)),
+        "my key": _or_missing(st.sampled_from(WORDS)),
+        "tags": _or_missing(st.lists(st.sampled_from(WORDS), max_size=3)),
+    },
+)
+
+
+@st.composite
+def numeric(draw: st.DrawFn) -> Expression:
+    field, sign = draw(st.sampled_from(["n", "price"])), draw(st.sampled_from(sorted(SIGNS)))
+    bound = draw(st.sampled_from(NUMBERS))
+    return (
+        f"{field}{sign}{bound}",
+        lambda p: p.get(field) is not None and SIGNS[sign](p[field], bound),
+    )
+
+
+@st.composite
+def moment(draw: st.DrawFn) -> Expression:
+    sign, bound = draw(st.sampled_from(sorted(SIGNS))), draw(st.sampled_from(TIMES))
+    whole_day = draw(st.booleans())
+    written = bound.date().isoformat() if whole_day else format_datetime(bound)
+    limit = bound.date() if whole_day else bound
+
+    def holds(payload: dict[str, Any]) -> bool:
+        if payload.get("at") is None:
+            return False
+        at = parse_datetime(payload["at"])
+        return SIGNS[sign](at.date() if whole_day else at, limit)
+
+    return f"at {sign} {written}", holds
+
+
+@st.composite
+def wordy(draw: st.DrawFn) -> Expression:
+    field = draw(st.sampled_from(["brand", "`my key`", "tags"]))
+    words = draw(st.lists(st.sampled_from(WORDS), min_size=1, max_size=3))
+    quote = draw(st.sampled_from(["'", '"']))
+    one, several = _quoted(words[0], quote), ", ".join(_quoted(word, quote) for word in words)
+
+    def values(payload: dict[str, Any]) -> list[str]:
+        value = payload.get(field.strip("`"))
+        return value if isinstance(value, list) else [] if value is None else [value]
+
+    ways: list[Expression] = [
+        (f"{field} = {one}", lambda p: words[0] in values(p)),
+        (f"{field} != {one}", lambda p: words[0] not in values(p)),
+        (f"{field} in ({several})", lambda p: bool(set(words) & set(values(p)))),
+        (f"{field} NOT IN ({several})", lambda p: not set(words) & set(values(p))),
+        (f"{field} is null", lambda p: not values(p)),
+        (f"{field} is not null", lambda p: bool(values(p))),
+    ]
+    if field == "tags":
+        ways.append((f"{field} has {one}", lambda p: words[0] in values(p)))
+    return draw(st.sampled_from(ways))
+
+
+boolean = st.sampled_from(
+    [
+        ("in_stock", lambda p: p.get("in_stock") is True),
+        ("in_stock = false", lambda p: p.get("in_stock") is False),
+        ("in_stock != true", lambda p: p.get("in_stock") is not True),
+    ]
+)
+
+
+def _combined(inner: st.SearchStrategy[Expression]) -> st.SearchStrategy[Expression]:
+    """Inner ones under not, and, or; in parentheses, so that Python's precedence is ours."""
+    pairs = st.tuples(inner, inner)
+    return (
+        inner.map(lambda x: (f"not ({x[0]})", lambda p: not x[1](p)))
+        | pairs.map(
+            lambda xy: (f"({xy[0][0]}) AND ({xy[1][0]})", lambda p: xy[0][1](p) and xy[1][1](p))
+        )
+        | pairs.map(
+            lambda xy: (f"({xy[0][0]})or({xy[1][0]})", lambda p: xy[0][1](p) or xy[1][1](p))
+        )
+    )
+
+
+leaves = numeric() | moment() | wordy() | boolean
+expressions = st.recursive(leaves, _combined, max_leaves=8)
+
+
+@given(expressions, st.lists(payloads, max_size=5))
+def test_means_what_python_says_it_means(
+    expression: Expression, points: list[dict[str, Any]]
+) -> None:
+    text, expected = expression
+    found = parse(text, FIELDS)
+    for point in points:
+        assert _holds(found, point) == expected(point), (text, found)
+
+
+def _random_payload(random: Random) -> dict[str, Any]:
+    payload = {
+        "n": random.choice([-3, 0, 2, 7, None]),
+        "price": random.choice([*NUMBERS, None]),
+        "in_stock": random.choice([True, False, None]),
+        "at": random.choice([*map(format_datetime, TIMES), None]),
+        "brand": random.choice([*WORDS, None]),
+        "my key": random.choice([*WORDS, None]),
+        "tags": random.choice([random.sample(WORDS, random.randrange(4)), None]),
+    }
+    return {name: value for name, value in payload.items() if random.random() < 0.8}
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[EdgeEngine, list[Any]]]:
+    """An engine with a hundred indexed points, and their payloads."""
+    engine = EdgeEngine(tmp_path_factory.mktemp("index") / "shard")
+    engine.create([VectorSpec("v", "semantic", 2, Distance.COSINE, "float32", "none", "1")])
+    for field in FIELDS.values():
+        engine.create_field_index(field.path, field.type)
+    random = Random(0)
+    points = [{**_random_payload(random), "image": {"id": str(i)}} for i in range(100)]
+    vector = np.ones(2, np.float32)
+    engine.upsert([Point(str(i), {"v": vector}, point) for i, point in enumerate(points)])
+    yield engine, points
+    engine.close()
+
+
+@given(expressions)
+def test_the_engine_finds_what_python_says(
+    stored: tuple[EdgeEngine, list[Any]], expression: Expression
+) -> None:
+    (engine, points), (text, holds) = stored, expression
+    found = {point.id for batch in engine.scroll(parse(text, FIELDS)) for point in batch}
+    assert found == {str(i) for i, point in enumerate(points) if holds(point)}, text
+
+
+@given(st.lists(leaves, min_size=1, max_size=6), st.data(), payloads)
+def test_precedence_is_pythons(
+    parts: list[Expression], data: st.DataObject, point: dict[str, Any]
+) -> None:
+    text, python = "", ""
+    for index, (part, holds) in enumerate(parts):
+        joint = data.draw(st.sampled_from([" and ", " or "])) if index else ""
+        negation = data.draw(st.sampled_from(["", "not "]))
+        text += f"{joint}{negation}{part}"
+        python += f"{joint}{negation}{holds(point)}"
+    assert _holds(parse(text, FIELDS), point) == eval(python)  # noqa: S307 - of our own making
+
+
+PIECES = re.findall(
+    r"\S+",
+    """and or not in has is null true ( ) , = != <= > price brand at tags in_stock n image.id
+    5 2.5 -1 2024-05-01 'a' "b" `my` ' " ` ! &&""",
+)
+
+
+@given(
+    st.text()
+    | st.lists(
+        st.sampled_from(PIECES),
+        max_size=12,
+    ).map(" ".join)
+)
+def test_any_text_gives_a_filter_or_one_clear_error(text: str) -> None:
+    try:
+        found = parse(text, FIELDS)
+    except FilterError as error:
+        assert str(error).startswith("where, column ")  # noqa: PT017
+    else:
+        _holds(found, {})
+
+
+# --- a reference for what a filter means ----------------------------------------------------
+
+
+def _holds(filter: Filter, payload: dict[str, Any]) -> bool:
+    match filter:
+        case All(parts):
+            return all(_holds(part, payload) for part in parts)
+        case AnyOf(parts):
+            return any(_holds(part, payload) for part in parts)
+        case Not(part):
+            return not _holds(part, payload)
+        case Missing(path):
+            return not _values(payload, path)
+        case Match(path, values):
+            return any(value in values for value in _values(payload, path))
+        case Range():
+            return any(_within(filter, value) for value in _values(payload, filter.path))
+        case HasId(ids):
+            return payload.get("id") in ids
+
+
+def _values(payload: dict[str, Any], path: str) -> list[Any]:
+    value = payload.get(path.strip('"'))
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _within(bounds: Range, value: Any) -> bool:
+    value = parse_datetime(value) if isinstance(value, str) else value
+    return (
+        (bounds.gt is None or value > bounds.gt)
+        and (bounds.gte is None or value >= bounds.gte)
+        and (bounds.lt is None or value < bounds.lt)
+        and (bounds.lte is None or value <= bounds.lte)
+    )

@@ -1,0 +1,99 @@
+"""Images that a caller has in hand come in one by one, and the next search finds them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+from lookalike.errors import InputError
+from lookalike.index import Index
+from lookalike.ingest.report import IngestReport, Stop
+from lookalike.sources.uploads import Upload
+from tests.support.pictures import draw, folder_of
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[Index]:
+    with Index.open(tmp_path / "index", model="built-in") as index:
+        index.add(folder_of(tmp_path / "photos", 5))
+        yield index
+
+
+def upload(seed: int, folder: Path, **named: object) -> Upload:
+    buffer = BytesIO()
+    draw(seed).save(buffer, "PNG")
+    name = hashlib.sha256(buffer.getvalue()).hexdigest()
+    (folder / name).write_bytes(buffer.getvalue())
+    return Upload(buffer.getvalue(), str(folder / name), **named)  # type: ignore[arg-type]
+
+
+def test_the_next_search_finds_it(index: Index, tmp_path: Path) -> None:
+    one = upload(20, tmp_path, id="sku-1", fields={"price": 9.5, "tags": ["a", "b"], "new": True})
+    report = index.put([one, upload(21, tmp_path)])
+    assert (report.added, report.rejected) == (2, 0)
+    assert index.search(image=one.data)[0].id == "sku-1"
+    found = index.search(image=one.data, where='price < 10 and tags has "b" and new')
+    assert [hit.id for hit in found] == ["sku-1"]
+    assert index.get(upload(21, tmp_path).sha256).payload["image"]["width"] == 120
+    assert index.thumbnail("sku-1")
+
+
+def test_the_same_id_is_replaced_and_keeps_fields_that_are_not_named(
+    index: Index, tmp_path: Path
+) -> None:
+    index.put([upload(20, tmp_path, id="sku-1", fields={"price": 9.5, "brand": "Acme"})])
+    report = index.put([upload(22, tmp_path, id="sku-1", fields={"price": 8})])
+    assert (report.added, report.updated) == (0, 1)
+    payload = index.get("sku-1").payload
+    assert (payload["price"], payload["brand"]) == (8.0, "Acme")
+    assert payload["image"]["sha256"] == upload(22, tmp_path).sha256
+    again = index.put([upload(22, tmp_path, id="sku-1", fields={"price": 8})])
+    assert (again.updated, again.unchanged) == (0, 1)
+    assert len(index) == 6
+
+
+def test_one_content_under_two_ids(index: Index, tmp_path: Path) -> None:
+    report = index.put([upload(20, tmp_path, id=id) for id in ("a", "b")])
+    assert report.added == 2
+    index.delete(["a"])
+    assert index.get("b").id == "b"
+
+
+def test_what_is_no_picture_is_rejected_with_its_reason(index: Index, tmp_path: Path) -> None:
+    report = index.put([Upload(b"no picture", "there", id="x"), upload(20, tmp_path, id="y")])
+    assert [(reject.uri, reject.reason) for reject in report.rejects] == [
+        ("there", "unsupported_format")
+    ]
+    assert report.added == 1
+
+
+def test_what_does_not_fit_is_refused_whole(index: Index, tmp_path: Path) -> None:
+    good = upload(20, tmp_path, id="good", fields={"price": 1.5})
+    with pytest.raises(InputError, match="price is a float in this index"):
+        index.put([good, upload(21, tmp_path, id="bad", fields={"price": "cheap"})])
+    with pytest.raises(InputError, match="size cannot be None"):
+        index.put([good, upload(21, tmp_path, id="bad", fields={"size": None})])
+    with pytest.raises(InputError, match="reserved"):
+        index.put([good, upload(21, tmp_path, id="bad", fields={"image.width": 1})])
+    with pytest.raises(InputError, match="twice"):
+        index.put([good, good])
+    assert len(index) == 5
+
+
+def test_a_run_is_stopped_in_good_order_and_goes_on(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "photos", 200)
+
+    def enough(report: IngestReport, total: int | None) -> None:
+        if report.done >= 8:
+            raise Stop
+
+    with Index.open(tmp_path / "index", model="built-in") as index:
+        report = index.add(folder, progress=enough)
+        assert report.interrupted
+        assert 8 <= report.added == len(index) < 200
+        again = index.add(folder)
+        assert (again.added, again.unchanged) == (200 - report.added, report.added)

@@ -1,0 +1,70 @@
+"""A real server on a real port, for tests of the HTTP service."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from lookalike.api.app import Options
+from lookalike.api.server import server
+from lookalike.index import Index
+from tests.support.pictures import draw, folder_of
+
+
+@contextmanager
+def running(index: Index, options: Options) -> Iterator[tuple[FastAPI, str]]:
+    """Serves an index while it lasts: the application, and its address."""
+    ready = threading.Event()
+    at: list[str] = []
+
+    def is_ready(address: str) -> None:
+        at.append(address)
+        ready.set()
+
+    own = server(index, options, host="127.0.0.1", port=0, ready=is_ready)
+    thread = threading.Thread(target=own.run, daemon=True)
+    thread.start()
+    assert ready.wait(20)
+    try:
+        yield own.config.app, at[0]  # type: ignore[misc]
+    finally:
+        own.should_exit = True
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+@contextmanager
+def serving(index: Index, options: Options) -> Iterator[httpx.Client]:
+    """Serves an index while it lasts, to a client that has the address."""
+    with running(index, options) as (_, at), httpx.Client(base_url=at, timeout=30) as client:
+        yield client
+
+
+def small_index(folder: Path, count: int = 12) -> Index:
+    """An index of drawn pictures with the ids 0, 1, …, and a few fields."""
+    photos = folder_of(folder / "photos", count)
+    rows = [f"{i},{i:03}.jpg,{i * 10},{'red' if i % 2 else 'blue'}" for i in range(count)]
+    table = folder / "catalog.csv"
+    table.write_text("\n".join(["id,file,price,kind", *rows]) + "\n")
+    index = Index.open(folder / "index", model="built-in", threads=1)
+    index.add(photos, metadata=table)
+    return index
+
+
+def options(folder: Path, **more: Any) -> Options:
+    """Options that keep everything in a folder."""
+    return Options(**{"state": folder, "store": folder / "uploads"} | more)
+
+
+def picture(seed: int, format: str = "PNG") -> bytes:
+    """A drawn picture as the bytes of a file."""
+    file = BytesIO()
+    draw(seed).save(file, format)
+    return file.getvalue()

@@ -20,7 +20,7 @@ from lookalike.descriptors.loader import Models
 from lookalike.engines.edge.engine import EdgeEngine
 from lookalike.index import Index
 from lookalike.manifest import Manifest
-from lookalike.types import Distance, FieldType, Limits, Point, VectorSpec
+from lookalike.types import DecodeLimits, Distance, FieldType, Point, VectorSpec
 from lookalike.workers.pool import DecoderPool
 
 Vectors = NDArray[np.float32]
@@ -72,7 +72,7 @@ def open_index(engine: EdgeEngine, points: Points) -> Index:
         engine.write_manifest(manifest.with_fields({"rank": FieldType.FLOAT}).to_json())
     stored = Manifest.from_json(engine.read_manifest() or {}, str(engine.path))
     choice = ModelChoice("made", None, engine.path, None)
-    decoder, cache = DecoderPool(1, limits=Limits()), Cache(cache_file(str(engine.path)))
+    decoder, cache = DecoderPool(1, limits=DecodeLimits()), Cache(cache_file(str(engine.path)))
     index = Index(engine, stored, Models(stored, choice), decoder, cache)
     if stored.calibration is None:
         index.calibrate()

@@ -32,7 +32,7 @@ from lookalike.engines.edge.engine import EdgeEngine
 from lookalike.engines.edge.filters import to_edge
 from lookalike.index import Index
 from lookalike.search import threshold
-from lookalike.types import Near, Point, Query, Range
+from lookalike.types import Point, Query, Range, WeightedVector
 
 POINTS = 300_000
 QUERIES = 60
@@ -129,7 +129,7 @@ def make(
         for weight, aspect in zip(weights, aspects, strict=True)
     ]
     near = tuple(
-        Near(f"{aspect}-made", points.vectors[aspect][row], weight / sum(scaled))
+        WeightedVector(f"{aspect}-made", points.vectors[aspect][row], weight / sum(scaled))
         for aspect, row, weight in zip(aspects, rows, scaled, strict=True)
     )
     return Query(near, None if passing is None else Range("rank", lt=passing), K)
@@ -169,7 +169,7 @@ def branches(asked: Query) -> list[qe.Prefetch]:
     ]
 
 
-def nearest(near: Near) -> qe.Query:
+def nearest(near: WeightedVector) -> qe.Query:
     return qe.Query.Nearest(near.vector.tolist(), using=near.name)
 
 

@@ -26,15 +26,15 @@ from benchmarks._synthetic import SPECS, Points, draw
 from lookalike.engines.edge.engine import EdgeEngine
 from lookalike.engines.edge.process import HostedEngine
 from lookalike.types import (
+    AnyOfValues,
+    CandidateQuery,
     Distance,
     FieldType,
-    Match,
-    Near,
-    Nearest,
     Point,
     Query,
     Range,
     VectorSpec,
+    WeightedVector,
 )
 
 LIMIT_MS = 250.0
@@ -102,7 +102,7 @@ class Clients:
         while not self._stop.is_set():
             i = int(rng.integers(len(self.points)))
             near = {
-                aspect: Near(f"{aspect}-made", one[i], 1 / len(self.points.vectors))
+                aspect: WeightedVector(f"{aspect}-made", one[i], 1 / len(self.points.vectors))
                 for aspect, one in self.points.vectors.items()
             }
             kinds = self._kinds(i, near, f"new-{number}-{turn}")
@@ -117,18 +117,20 @@ class Clients:
             turn += 1
             time.sleep(0.02)
 
-    def _kinds(self, i: int, near: dict[str, Near], id: str) -> dict[str, Callable[[], object]]:
+    def _kinds(
+        self, i: int, near: dict[str, WeightedVector], id: str
+    ) -> dict[str, Callable[[], object]]:
         engine = self.engine
         semantic = near["semantic"]
         rare = Range("rank", lt=0.05)
-        one_category = Match("category", (f"category {i % CATEGORIES}",))
+        one_category = AnyOfValues("category", (f"category {i % CATEGORIES}",))
 
         def upsert() -> None:
             engine.upsert([point(self.points, i, id)])
             self.written.append(id)
 
         def blend() -> None:
-            asked = [Nearest(one, None, 200) for one in near.values()]
+            asked = [CandidateQuery(one, None, 200) for one in near.values()]
             among = list({id for found in engine.nearest(asked) for id, _ in found})
             engine.query([Query(tuple(near.values()), limit=20, among=among)])
 

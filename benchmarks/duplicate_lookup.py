@@ -45,7 +45,7 @@ from benchmarks.hash_pairs import draw, photo_latent
 from lookalike import Index, descriptors
 from lookalike.cache.store import Cache, cache_file
 from lookalike.duplicates import check
-from lookalike.duplicates.check import Match
+from lookalike.duplicates.check import Duplicate
 from lookalike.types import Point
 
 POINTS = 300_000
@@ -267,7 +267,7 @@ def measure(place: Path, asked: Sequence[Asked]) -> int:
     return found
 
 
-def asked_all(index: Index, asked: Sequence[Asked]) -> tuple[list[list[Match]], list[float]]:
+def asked_all(index: Index, asked: Sequence[Asked]) -> tuple[list[list[Duplicate]], list[float]]:
     """What is found for each, and the seconds that it took."""
     answers, seconds = [], []
     for one in asked:

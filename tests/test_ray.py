@@ -20,6 +20,7 @@ from lookalike.index import Index
 from lookalike.ingest import listing, partition
 from lookalike.ingest.report import IngestReport
 from lookalike.ray import RayWorkers
+from lookalike.sources import open_sources
 from lookalike.sources.file import Files
 from lookalike.types import ImageRef, Point
 from tests.support.pictures import folder_of
@@ -156,7 +157,7 @@ class Fatal(Files):
 
 def test_a_lost_actor_is_replaced_and_its_block_done_again(index: Index, photos: Path) -> None:
     poison = photos / "013.jpg"
-    sources = [Fatal(os.fspath(poison), os.fspath(photos)), *listing.open_sources([photos])]
+    sources = [Fatal(os.fspath(poison), os.fspath(photos)), *open_sources([photos])]
     images = ((source, ref, ()) for source, ref in listing.refs(sources))
     report = IngestReport()
     with RayWorkers().start(index) as work:

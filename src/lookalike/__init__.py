@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from lookalike.errors import ImageRejected, LookalikeError
 
 if TYPE_CHECKING:
-    from lookalike.duplicates.check import Match
+    from lookalike.duplicates.check import Duplicate
     from lookalike.duplicates.comparer import Verdict
     from lookalike.duplicates.groups import Group
     from lookalike.index import Index
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from lookalike.types import (
         AspectPlan,
         Decision,
+        DecodeLimits,
         Explanation,
         FieldType,
         Hit,
         Hits,
-        Limits,
         Point,
     )
 
@@ -41,6 +41,8 @@ __all__ = [
     "AspectPlan",
     "Bin",
     "Decision",
+    "DecodeLimits",
+    "Duplicate",
     "Explanation",
     "FieldType",
     "Group",
@@ -50,9 +52,7 @@ __all__ = [
     "ImageRejected",
     "Index",
     "IngestReport",
-    "Limits",
     "LookalikeError",
-    "Match",
     "Point",
     "Upload",
     "Verdict",
@@ -66,14 +66,14 @@ _HOMES = {
     "Bin": "search.histogram",
     "Decision": "types",
     "Group": "duplicates.groups",
-    "Match": "duplicates.check",
+    "Duplicate": "duplicates.check",
     "Verdict": "duplicates.comparer",
     "Explanation": "types",
     "FieldType": "types",
     "Histogram": "search.histogram",
     "Hit": "types",
     "Hits": "types",
-    "Limits": "types",
+    "DecodeLimits": "types",
     "Point": "types",
     "Upload": "sources.uploads",
 }

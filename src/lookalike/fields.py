@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, time
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
+from lookalike import record
 from lookalike.errors import InputError
 from lookalike.types import FieldType
 
@@ -70,22 +71,22 @@ def _own(name: str, type: FieldType, path: str | None = None) -> tuple[str, Fiel
 OWN_FIELDS: Mapping[str, Field] = MappingProxyType(
     dict(
         (
-            _own("image.id", FieldType.KEYWORD),
-            _own("image.uri", FieldType.KEYWORD),
-            _own("image.sha256", FieldType.KEYWORD),
-            _own("image.format", FieldType.KEYWORD),
-            _own("image.width", FieldType.INTEGER),
-            _own("image.height", FieldType.INTEGER),
-            _own("image.bytes", FieldType.INTEGER),
-            _own("image.taken_at", FieldType.DATETIME),
-            _own("image.indexed_at", FieldType.DATETIME),
-            _own("image.phash", FieldType.KEYWORD),
-            _own("image.copy_of", FieldType.KEYWORD),
+            _own(record.ID, FieldType.KEYWORD),
+            _own(record.URI, FieldType.KEYWORD),
+            _own(record.SHA256, FieldType.KEYWORD),
+            _own(record.FORMAT, FieldType.KEYWORD),
+            _own(record.WIDTH, FieldType.INTEGER),
+            _own(record.HEIGHT, FieldType.INTEGER),
+            _own(record.BYTES, FieldType.INTEGER),
+            _own(record.TAKEN_AT, FieldType.DATETIME),
+            _own(record.INDEXED_AT, FieldType.DATETIME),
+            _own(record.PHASH, FieldType.KEYWORD),
+            _own(record.COPY_OF, FieldType.KEYWORD),
             # What was decided of copies: see `types.Decision`.
-            _own("image.not_duplicate_of", FieldType.KEYWORDS),
-            _own("image.kept_beside", FieldType.KEYWORDS),
+            _own(record.NOT_DUPLICATES, FieldType.KEYWORDS),
+            _own(record.KEEP_ALL, FieldType.KEYWORDS),
             # Each colour is an object {name, hex, share}; its name is what one filters by.
-            _own("image.colors", FieldType.KEYWORDS, "image.colors[].name"),
+            _own(record.COLORS, FieldType.KEYWORDS, "image.colors[].name"),
         )
     )
 )
@@ -103,7 +104,7 @@ def user_field(name: str, type: FieldType) -> Field:
     Raises:
         InputError: the name is empty, ours, or one that the engine cannot address.
     """
-    if name == "image" or name.startswith("image."):
+    if name == record.KEY or name.startswith(f"{record.KEY}."):
         raise InputError(
             f'Field name "{name}" is reserved for what lookalike knows of an image: rename it.'
         )
@@ -121,7 +122,7 @@ def fields_of(types: Mapping[str, FieldType]) -> dict[str, Field]:
 
 def indexed_fields(types: Mapping[str, FieldType]) -> list[Field]:
     """The fields that an engine makes an index for: all but the id, which is the point's own."""
-    return [field for field in fields_of(types).values() if field.name != "image.id"]
+    return [field for field in fields_of(types).values() if field.name != record.ID]
 
 
 # --- values ---------------------------------------------------------------------------------

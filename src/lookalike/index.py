@@ -14,14 +14,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self, TypeAlias
 
-from lookalike import descriptors
+from lookalike import descriptors, record
 from lookalike.cache.store import Cache, cache_file
 from lookalike.comparison import batch
 from lookalike.comparison.evidence import THUMBNAIL_SIDE
 from lookalike.descriptors import HUB, ModelChoice
 from lookalike.descriptors.loader import Models
 from lookalike.duplicates import groups
-from lookalike.duplicates.check import PHASH, Checker, Floors, Match
+from lookalike.duplicates.check import PHASH, Checker, Duplicate, Floors
 from lookalike.duplicates.cleanup import Action, clean
 from lookalike.duplicates.comparer import Comparer, Pictures
 from lookalike.duplicates.decisions import decide
@@ -44,15 +44,27 @@ from lookalike.ingest.report import IngestReport
 from lookalike.manifest import Manifest
 from lookalike.metadata.table import Row, read_metadata
 from lookalike.protocols import DescribesText, Engine
+from lookalike.record import record_of
 from lookalike.search.calibration import calibrate, is_due
 from lookalike.search.colors import ColorInput
 from lookalike.search.histogram import Histogram, histogram
 from lookalike.search.request import Request, Strategy, Where
 from lookalike.search.searcher import Searcher
-from lookalike.search.targets import Box, decode
-from lookalike.sources.inputs import ImageInput, read
+from lookalike.search.targets import Box
+from lookalike.sources import open_sources
+from lookalike.sources.inputs import Loader, read
 from lookalike.sources.uploads import Given, Upload
-from lookalike.types import Decision, FieldType, Filter, Hits, Image, Limits, Point, Vector
+from lookalike.types import (
+    Decision,
+    DecodeLimits,
+    FieldType,
+    Filter,
+    Hits,
+    Image,
+    ImageInput,
+    Point,
+    Vector,
+)
 from lookalike.workers.pool import DecoderPool
 
 _GIVEN = "the image that was given"
@@ -106,7 +118,8 @@ class Index:
         self._models = models
         self._decoder = decoder
         self._cache = cache
-        self._searcher = Searcher(engine, manifest, models, decoder)
+        self._loader = Loader(decoder)
+        self._searcher = Searcher(engine, manifest, models, self._loader)
 
     # --- opening and closing ----------------------------------------------------------------
 
@@ -120,7 +133,7 @@ class Index:
         model_dir: str | os.PathLike[str] | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
         hub: str | None = HUB,
-        limits: Limits | None = None,
+        limits: DecodeLimits | None = None,
         threads: int | None = None,
         server: ServerOptions | None = None,
         thumbnails: int | None = None,
@@ -137,7 +150,7 @@ class Index:
             model_dir: folder with the model's files, or with folders `vision` and `text`.
             cache_dir: where downloaded weights are kept; by default the user's cache folder.
             hub: the model hub that a download needs; None never downloads.
-            limits: what the decoder refuses; see `Limits`.
+            limits: what the decoder refuses; see `DecodeLimits`.
             threads: how many images are decoded at the same time; by default one on each core.
             server: how a server is spoken to, and how a new collection is laid out there.
             thumbnails: bytes that they may take from now on; 0 keeps none. By default as it was
@@ -161,7 +174,7 @@ class Index:
                 f"`lookalike index PATH --index {os.fspath(url)}`."
             )
         with ExitStack() as undo:
-            decoder = DecoderPool(threads or _cores(), limits=limits or Limits())
+            decoder = DecoderPool(threads or _cores(), limits=limits or DecodeLimits())
             undo.callback(decoder.close)
             undo.callback(engine.close)
             kept = Cache(cache_file(os.fspath(url)), thumbnails)
@@ -235,7 +248,7 @@ class Index:
         *sources: str | os.PathLike[str],
         metadata: str | os.PathLike[str] | None = None,
         id_field: str | None = None,
-        field_types: Mapping[str, FieldType | str] | None = None,
+        fields: Mapping[str, FieldType | str] | None = None,
         prune: bool = False,
         partition: Partition | None = None,
         copies: Literal["keep", "skip", "link"] = "keep",
@@ -249,7 +262,7 @@ class Index:
             sources: folders, files, or globs.
             metadata: a CSV, JSON Lines or Parquet file whose rows name images.
             id_field: the column that holds ids; by default `id`.
-            field_types: types of columns, where they should not be inferred.
+            fields: types of columns, where they should not be inferred.
             prune: remove what these sources no longer hold.
             partition: (3, 16) takes the third of sixteen parts of the images, and leaves the
                 others alone. Sixteen processes, one a part, fill an index on a server together.
@@ -277,7 +290,7 @@ class Index:
                 "Copies that come in at several places at once cannot be told: keep them, and find "
                 "them afterwards with `lookalike duplicates`."
             )
-        opened = listing.open_sources(sources)
+        opened = open_sources(sources)
         own = share(opened, part)
         report = IngestReport(model=self.manifest.semantic.model)
         moving: Callable[[Sequence[str]], Collection[str]] | None = None
@@ -292,7 +305,7 @@ class Index:
                 total = pipeline.count_in_background(own) if progress else lambda: None
             else:
                 known = self._stored().fields
-                declared = schema.declared_types(field_types or {}, known)
+                declared = schema.declared_types(fields or {}, known)
                 table = stack.enter_context(
                     read_metadata(Path(metadata), id_field=id_field, known=known, declared=declared)
                 )
@@ -415,7 +428,7 @@ class Index:
         image: ImageInput | Sequence[ImageInput] | None = None,
         id: str | Sequence[str] | None = None,
         text: str | Sequence[str] | None = None,
-        minus: str | Sequence[str] | None = None,
+        negative_text: str | Sequence[str] | None = None,
         color: ColorInput | None = None,
         crop: Box | None = None,
         weights: Mapping[str, float] | str | None = None,
@@ -423,7 +436,7 @@ class Index:
         where: Where | None = None,
         limit: int = 10,
         offset: int = 0,
-        diverse: float = 0.0,
+        diversity: float = 0.0,
         collapse: bool = False,
         relevant: bool = False,
         exact: bool = False,
@@ -434,7 +447,7 @@ class Index:
             image: a file, or its bytes; or several, to be like all of them.
             id: an image of the index, or several; they are left out of the results.
             text: words, where the index's model knows words.
-            minus: words for what it should not be.
+            negative_text: words for what it should not be.
             color: names ("navy") or "#rrggbb", with shares ("navy=0.6", or a mapping) or without;
                 takes the place of the image's own colours.
             crop: x, y, width, height of the part of the picture that counts, as shares of it.
@@ -445,7 +458,7 @@ class Index:
                 JSON: `{"must": [{"key": "price", "range": {"lt": 100}}]}`.
             limit: how many, from 1.
             offset: how many of the best to pass over.
-            diverse: from 0 to 1, how much hits should differ from each other.
+            diversity: from 0 to 1, how much hits should differ from each other.
             collapse: whether near-identical images show once, the others as its `variants`.
             relevant: whether to drop hits that are no closer than chance.
             exact: whether to go on until a blend is proved complete, to 100,000 candidates each.
@@ -461,7 +474,7 @@ class Index:
                 image=image,
                 id=id,
                 text=text,
-                minus=minus,
+                negative_text=negative_text,
                 color=color,
                 crop=crop,
                 weights=weights,
@@ -469,7 +482,7 @@ class Index:
                 where=where,
                 limit=limit,
                 offset=offset,
-                diverse=diverse,
+                diversity=diversity,
                 collapse=collapse,
                 relevant=relevant,
                 exact=exact,
@@ -488,7 +501,7 @@ class Index:
         where: Where | None = None,
         limit: int = 10,
         offset: int = 0,
-        diverse: float = 0.0,
+        diversity: float = 0.0,
         collapse: bool = False,
         relevant: bool = False,
         exact: bool = False,
@@ -520,7 +533,7 @@ class Index:
                 where=where,
                 limit=limit,
                 offset=offset,
-                diverse=diverse,
+                diversity=diversity,
                 collapse=collapse,
                 relevant=relevant,
                 exact=exact,
@@ -610,7 +623,7 @@ class Index:
         similar: bool = False,
         limit: int = 100,
         problems: dict[str, str] | None = None,
-    ) -> list[Match]:
+    ) -> list[Duplicate]:
         """The copies of one image in the index, the surest first.
 
         Args:
@@ -639,7 +652,7 @@ class Index:
                 point, thumbnail, meaning=meaning.result, similar=similar, limit=limit
             )
 
-    def clean(
+    def resolve_duplicates(
         self,
         groups: Iterable[Group],
         action: Action,
@@ -663,7 +676,7 @@ class Index:
         """
         return clean(groups, action, self.delete, folder=folder, log=log, dry_run=dry_run)
 
-    def difference(self, keeper: Match, copy: Match) -> bytes | None:
+    def difference(self, keeper: Duplicate, copy: Duplicate) -> bytes | None:
         """What differs between two images of a group: a JPEG of the keeper in grey, with red where
         the copy, laid over it, is another. None where it cannot be told."""
         return self._checker().comparer.difference(keeper.payload, copy.payload)
@@ -732,11 +745,11 @@ class Index:
         }
 
     @property
-    def knows_words(self) -> bool:
+    def supports_text(self) -> bool:
         """Whether the index's model can be searched by words. Loads the model."""
         return isinstance(self._models.descriptor(self.manifest.semantic.name), DescribesText)
 
-    def look(self, image: ImageInput) -> Image:
+    def decode(self, image: ImageInput) -> Image:
         """Any image as the index sees it: decoded, upright, its shorter side from 320 pixels on
         where it has them.
 
@@ -744,7 +757,7 @@ class Index:
             ImageRejected: it cannot be read.
             InputError: there is no such file.
         """
-        return decode(image, self._decoder, THUMBNAIL_SIDE)
+        return self._loader.load(image, THUMBNAIL_SIDE)
 
     def scroll(self, where: Where | None = None, *, vectors: bool = False) -> Iterator[Point]:
         """Every image that passes, in an order that does not change while nothing is written."""
@@ -759,7 +772,7 @@ class Index:
             NotFound: no image has this id.
             InputError: its file is gone, or cannot be read any more.
         """
-        own = self._require(id).payload["image"]
+        own = record_of(self._require(id).payload)
         kept = self._cache.get_many([own["sha256"]]) if side <= THUMBNAIL_SIDE else {}
         pixels = decode_thumbnail(kept[own["sha256"]]) if kept else None
         return self.preview(own["uri"], side) if pixels is None else encode_thumbnail(pixels, side)
@@ -770,7 +783,7 @@ class Index:
         Raises:
             InputError: there is no such file, or it cannot be read.
         """
-        return encode_thumbnail(decode(image, self._decoder, side).pixels, side)
+        return encode_thumbnail(self._loader.load(image, side).pixels, side)
 
     # --- inside -----------------------------------------------------------------------------
 
@@ -793,7 +806,7 @@ class Index:
         seen, found = described.image, described.descriptions
         own = {"uri": _GIVEN, **facts(seen), **found[PHASH].payload[0]}
         vectors = {name: one.vectors[0] for name, one in found.items()}
-        return Point("", vectors, {"image": own}), described.thumbnail, seen
+        return Point("", vectors, {record.KEY: own}), described.thumbnail, seen
 
     def _meaning(self, point: Point, image: Image) -> Vector:
         """The semantic vector of an image from outside."""
@@ -812,7 +825,7 @@ class Index:
     ) -> Checker:
         def original(uri: str, *, side: int) -> Image:
             image = given if given is not None and uri == _GIVEN else uri
-            return decode(image, self._decoder, side)
+            return self._loader.load(image, side)
 
         comparer = Comparer(
             original,

@@ -7,16 +7,20 @@ know it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from lookalike.errors import ImageRejected
 from lookalike.types import (
+    CandidateQuery,
     Candidates,
+    Described,
     Description,
     FieldType,
     Filter,
     Image,
+    ImageInput,
     ImageRef,
-    Nearest,
     Payload,
     Point,
     Query,
@@ -61,7 +65,7 @@ class Source(Protocol):
 
 
 class Descriptor(Protocol):
-    """Turns pixels into one named vector.
+    """WriteLock pixels into one named vector.
 
     Attributes:
         spec: the vector it makes.
@@ -91,6 +95,85 @@ class DescribesColor(Protocol):
 
     def describe_color(self, colors: Sequence[tuple[tuple[int, int, int], float]]) -> Vector:
         """The vector of a picture made of these ((red, green, blue), share) alone."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Describers:
+    """What makes the vectors of a point.
+
+    Attributes:
+        names: descriptors that need no weights, by name; they run where the picture is decoded.
+        models: descriptors that have weights; they run here, on several pictures at a time.
+        side: pixels that the shorter side should have for all of them.
+        thumbnail: pixels that the longer side of a thumbnail has; 0 makes none.
+    """
+
+    names: Mapping[str, VectorSpec]
+    models: Sequence[Descriptor]
+    side: int
+    thumbnail: int = 0
+
+
+class ImageDecoder(Protocol):
+    """Decodes untrusted image files; see `workers.pool.DecoderPool`.
+
+    Attributes:
+        size: images decoded in parallel.
+    """
+
+    size: int
+
+    def decode(self, data: bytes, *, side: int) -> Image:
+        """The image in `data`, its shorter side at least `side` pixels where it has them.
+
+        Raises:
+            ImageRejected: it cannot be decoded.
+        """
+        ...
+
+    def describe_many(
+        self,
+        files: Sequence[bytes],
+        *,
+        side: int,
+        names: Sequence[str] = (),
+        pixels: bool = True,
+        thumbnail: int = 0,
+    ) -> Sequence[Described | ImageRejected]:
+        """Each file decoded and described, or its rejection."""
+        ...
+
+
+class ImageLoader(Protocol):
+    """Loads images that a caller passed as paths or bytes; see `sources.inputs.Loader`.
+
+    Attributes:
+        size: images loaded in parallel.
+    """
+
+    size: int
+
+    def load(self, image: ImageInput, side: int) -> Image:
+        """The decoded image, its shorter side at least `side` pixels where it has them.
+
+        Raises:
+            SourceError: no such file.
+            QueryError: the path names more than one file.
+            ImageRejected: the image cannot be decoded.
+        """
+        ...
+
+
+class Descriptors(Protocol):
+    """The descriptors of one index; see `descriptors.loader.Models`."""
+
+    def descriptor(self, name: str) -> Descriptor:
+        """The descriptor that makes the vectors of this name.
+
+        Raises:
+            ModelError: its weights are missing, or not those of the index.
+        """
         ...
 
 
@@ -140,7 +223,7 @@ class Engine(Protocol):
         """The points that exist among `ids`, in no particular order."""
         ...
 
-    def nearest(self, asked: Sequence[Nearest]) -> list[Candidates]:
+    def nearest(self, asked: Sequence[CandidateQuery]) -> list[Candidates]:
         """Candidates for each target, in one request."""
         ...
 
@@ -187,3 +270,15 @@ class Engine(Protocol):
     def close(self) -> None:
         """Flushes and lets go. Doing it again is harmless."""
         ...
+
+
+OVERSAMPLING = 2.0
+LEAST_RESCORED = 100
+"""Of a single target's nearest by the quantized vectors, twice as many as are wanted and at least
+so many are compared again by the originals: where likeness is dense, as with colours, the error
+of int8 moves a point by dozens of ranks."""
+
+
+def oversampling(query: Query) -> float:
+    """How many times the wanted rows of a single target are compared by the originals."""
+    return max(OVERSAMPLING, LEAST_RESCORED / (query.offset + query.limit))

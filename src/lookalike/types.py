@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -25,6 +26,10 @@ Payload: TypeAlias = Mapping[str, Any]
 # --- images ---------------------------------------------------------------------------------
 
 
+ImageInput: TypeAlias = str | os.PathLike[str] | bytes
+"""An image from a caller: a path, or the bytes of a file."""
+
+
 @dataclass(frozen=True, slots=True)
 class ImageRef:
     """Where an image lies, and a cheap mark that changes when it does.
@@ -43,7 +48,7 @@ class ImageRef:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class DecodeLimits:
     """What the decoder refuses to touch.
 
     Attributes:
@@ -163,8 +168,8 @@ class Decision(StrEnum):
     wherever the files lie, and ends where one is edited.
     """
 
-    NOT_DUPLICATE = "not_duplicate_of"
-    KEEP_BOTH = "kept_beside"
+    NOT_DUPLICATES = "not_duplicates"
+    KEEP_ALL = "keep_all"
 
 
 # --- fields and filters ---------------------------------------------------------------------
@@ -182,7 +187,7 @@ class FieldType(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class AnyOfValues:
     """The field at `path` equals one of `values`; a list matches by any of its elements."""
 
     path: str
@@ -235,7 +240,7 @@ class Not:
     part: Filter
 
 
-Filter: TypeAlias = Match | Range | Missing | HasId | All | AnyOf | Not
+Filter: TypeAlias = AnyOfValues | Range | Missing | HasId | All | AnyOf | Not
 
 
 def join(*filters: Filter | None) -> Filter | None:
@@ -260,7 +265,7 @@ class Background:
 
 
 @dataclass(frozen=True, slots=True)
-class Near:
+class WeightedVector:
     """One target of a query: be near `vector` in the named vector `name`, with this weight."""
 
     name: str
@@ -287,7 +292,7 @@ Candidates: TypeAlias = Sequence[tuple[PointId, float]]
 
 
 @dataclass(frozen=True, slots=True)
-class Nearest:
+class CandidateQuery:
     """What an engine is asked for candidates: the nearest to one target, by quantized vectors.
 
     Attributes:
@@ -298,7 +303,7 @@ class Nearest:
             gaps near its end.
     """
 
-    near: Near
+    near: WeightedVector
     filter: Filter | None
     limit: int
     explored: int = 100
@@ -317,7 +322,7 @@ class Query:
         vectors: names of the vectors that rows shall carry.
     """
 
-    near: tuple[Near, ...]
+    near: tuple[WeightedVector, ...]
     filter: Filter | None = None
     limit: int = 10
     offset: int = 0

@@ -21,7 +21,7 @@ from lookalike.engines.edge.engine import EdgeEngine
 from lookalike.errors import DiskFull, EngineError, IndexDamaged, InputError, NotFound, SchemaTooNew
 from lookalike.index import Index
 from lookalike.manifest import UNFINISHED, Manifest
-from lookalike.types import FieldType, Match, Near, Nearest, Point
+from lookalike.types import AnyOfValues, CandidateQuery, FieldType, Point, WeightedVector
 from tests.contract.test_engines import ENGINES, SPECS, point, vector
 from tests.support.pictures import folder_of
 
@@ -137,8 +137,10 @@ def test_a_copy_is_the_index(large: Path, tmp_path: Path, place: At) -> None:
 def test_a_copy_answers_as_the_index_does(large: Path, tmp_path: Path, place: At) -> None:
     source, target = place(large), place(tmp_path / "copy")
     copy(source, target)
-    filter = Match("category", ("dress",))
-    asked = [Nearest(Near("style", vector(i, 24), 1.0), filter, 10) for i in range(20)]
+    filter = AnyOfValues("category", ("dress",))
+    asked = [
+        CandidateQuery(WeightedVector("style", vector(i, 24), 1.0), filter, 10) for i in range(20)
+    ]
     for one, other in zip(source.engine.nearest(asked), target.engine.nearest(asked), strict=True):
         assert [id for id, _ in one] == [id for id, _ in other]
     # Facets need the payload indexes, the odd names among them.

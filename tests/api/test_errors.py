@@ -77,7 +77,7 @@ def test_what_nobody_foresaw_tells_nothing() -> None:
         ('{"id": "1", "limit": 1001}', 422, "Invalid"),
         ('{"id": "1", "offset": 1e400}', 422, "Invalid"),
         ('{"id": "1", "limit": ' + "9" * 5000 + "}", 400, "Invalid"),
-        ('{"id": "1", "diverse": NaN}', 422, "Invalid"),
+        ('{"id": "1", "diversity": NaN}', 422, "Invalid"),
         ('{"id": "1", "weights": {"semantic": Infinity}}', 422, "Invalid"),
         ('{"id": "\\ud800"}', 422, "Invalid"),
         (b'{"id": "\xff"}', 400, "Invalid"),

@@ -16,7 +16,7 @@ import pytest
 
 from lookalike.api.errors import TooBusy
 from lookalike.api.jobs.queue import Jobs
-from lookalike.api.service import Turns
+from lookalike.api.service import WriteLock
 from lookalike.index import Index
 from tests.support.api_server import options, picture, serving
 from tests.support.pictures import folder_of
@@ -269,7 +269,7 @@ def test_a_job_that_a_stop_cut_off_goes_on(
 def test_jobs_that_a_crash_cut_off_go_on_and_not_for_ever(index: Index, tmp_path: Path) -> None:
     """What the file says after a crash: jobs that are running, and nobody runs them."""
     file = tmp_path / "jobs.json"
-    jobs = Jobs(index, Turns(1), roots=(), file=file)
+    jobs = Jobs(index, WriteLock(1), roots=(), file=file)
     jobs.start()
     for _ in range(2):
         jobs.add("optimize", {})
@@ -278,7 +278,7 @@ def test_jobs_that_a_crash_cut_off_go_on_and_not_for_ever(index: Index, tmp_path
     for record, starts in zip(records, (1, 3), strict=True):
         record.update(state="running", starts=starts, finished_at=None)
     file.write_text(json.dumps({"jobs": records}))
-    jobs = Jobs(index, Turns(1), roots=(), file=file)
+    jobs = Jobs(index, WriteLock(1), roots=(), file=file)
     jobs.start()
     until = time.monotonic() + 10
     while jobs.queued and time.monotonic() < until:
@@ -289,14 +289,14 @@ def test_jobs_that_a_crash_cut_off_go_on_and_not_for_ever(index: Index, tmp_path
     assert "died 3 times" in thrice["problem"]["detail"]
     jobs.stop()
     file.write_text('{"jobs": [')
-    damaged = Jobs(index, Turns(1), roots=(), file=file)
+    damaged = Jobs(index, WriteLock(1), roots=(), file=file)
     damaged.start()
     assert damaged.all() == []
     damaged.stop()
 
 
 def test_a_hundred_wait_and_a_hundred_are_remembered(index: Index, tmp_path: Path) -> None:
-    jobs = Jobs(index, Turns(1), roots=(), file=tmp_path / "jobs.json")  # nobody works on them
+    jobs = Jobs(index, WriteLock(1), roots=(), file=tmp_path / "jobs.json")  # nobody works on them
     ids = [jobs.add("optimize", {})["job"] for _ in range(100)]
     with pytest.raises(TooBusy):
         jobs.add("optimize", {})

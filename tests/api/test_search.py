@@ -49,7 +49,7 @@ QUERIES: list[dict[str, Any]] = [
     {"id": "3", "weights": "balanced", "calibration": "none"},
     {"id": "3", "crop": [0.1, 0.1, 0.5, 0.5]},
     {"id": "3", "where": 'price < 100 and kind = "red"'},
-    {"id": "3", "diverse": 0.5, "collapse": True, "relevant": True, "exact": True},
+    {"id": "3", "diversity": 0.5, "collapse": True, "relevant": True, "exact": True},
 ]
 
 
@@ -168,7 +168,12 @@ def test_words_where_the_model_knows_some(data: Path, tmp_path: Path) -> None:
         with serving(index, options(tmp_path)) as client:
             assert client.get("/v1/stats").json()["text"] is True
             assert len(found(client.post("/v1/search", json={"text": "a dress"}))) == 3
-            blended = {"text": "a dress", "minus": "shoes", "color": "red", "weights": "style"}
+            blended = {
+                "text": "a dress",
+                "negative_text": "shoes",
+                "color": "red",
+                "weights": "style",
+            }
             assert len(found(client.post("/v1/search", json=blended))) == 3
 
 

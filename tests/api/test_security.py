@@ -23,7 +23,7 @@ from lookalike.api.app import Options
 from lookalike.api.middleware.auth import SAFE
 from lookalike.api.middleware.origin import is_loopback
 from lookalike.api.server import check_host
-from lookalike.api.service import Turns
+from lookalike.api.service import WriteLock
 from lookalike.api.static_pages import inline_scripts
 from lookalike.errors import InputError
 from lookalike.index import Index
@@ -418,7 +418,7 @@ def test_serve_refuses_in_one_sentence(tmp_path: Path) -> None:
 
 
 def test_threads_take_turns() -> None:
-    turns, order = Turns(5), list[str]()
+    turns, order = WriteLock(5), list[str]()
 
     def short() -> None:
         with turns.turn():

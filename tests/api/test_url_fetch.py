@@ -16,7 +16,7 @@ import pytest
 
 from lookalike.api.url_fetch import Fetcher, is_public
 from lookalike.errors import ImageRejected, InputError, Reason
-from lookalike.types import Limits
+from lookalike.types import DecodeLimits
 
 PICTURE = b"\xff\xd8\xff" + bytes(range(256)) * 40
 HOME = "127.0.0.1"
@@ -94,7 +94,7 @@ def port_of(site: ThreadingHTTPServer) -> int:
 @pytest.fixture
 def fetcher(site: ThreadingHTTPServer) -> Fetcher:
     """May ask the one port of this machine that the site is at."""
-    return Fetcher(Limits(bytes=200_000), seconds=1.0, allowed={(HOME, port_of(site))})
+    return Fetcher(DecodeLimits(bytes=200_000), seconds=1.0, allowed={(HOME, port_of(site))})
 
 
 @pytest.fixture

@@ -458,9 +458,9 @@ def test_recommend_leaves_the_examples_out(shop: Path) -> None:
 
 def test_hits_can_be_spread_collapsed_and_cut_off(shop: Path) -> None:
     asked = ("search", "--id", "sku-1", "--index", shop / "index")
-    spread = documents(*asked, "--diverse", 0.8, "--collapse", "--relevant", "-k", 5)
+    spread = documents(*asked, "--diversity", 0.8, "--collapse", "--relevant", "-k", 5)
     assert all("variants" in hit for hit in spread["hits"])
-    assert "diverse is 2" in error(*asked, "--diverse", 2)
+    assert "diversity is 2" in error(*asked, "--diversity", 2)
 
 
 def test_batch_answers_line_by_line(shop: Path, tmp_path: Path) -> None:

@@ -378,21 +378,21 @@ def index_as_json(home: Path, index: Path, *arguments: object) -> Any:
 
 
 def test_incoming_copies_are_skipped(home: Path, tmp_path: Path) -> None:
-    asked = (home, tmp_path / "i", "--at-ingest", "skip")
+    asked = (home, tmp_path / "i", "--copies", "skip")
     report = index_as_json(*asked)
     assert (report["added"], report["skipped"]) == (4, 3)
     assert all(set(copied) == {"uri", "of", "verdict"} for copied in report["copies"])
     assert sorted(copied["verdict"] for copied in report["copies"]) == sorted(COPIES.values())
-    shown = lookalike("index", home / "photos", "--index", tmp_path / "i", "--at-ingest", "skip")
+    shown = lookalike("index", home / "photos", "--index", tmp_path / "i", "--copies", "skip")
     assert "unchanged 4 · rejected 0 · removed 0 · skipped 3" in shown.stdout
     assert "copies: 2 same-picture, 1 identical" in shown.stdout
-    kept = index_as_json(home, tmp_path / "i", "--at-ingest", "keep")
+    kept = index_as_json(home, tmp_path / "i", "--copies", "keep")
     assert (kept["added"], kept["skipped"], kept["copies"]) == (3, 0, [])
 
 
 def test_incoming_copies_are_linked(home: Path, tmp_path: Path) -> None:
     index = tmp_path / "i"
-    report = index_as_json(home, index, "--at-ingest", "link")
+    report = index_as_json(home, index, "--copies", "link")
     assert (report["added"], report["skipped"], len(report["copies"])) == (7, 0, 3)
     with Index.open(index) as opened:
         for copied in report["copies"]:
@@ -414,7 +414,7 @@ def test_thumbnails_take_what_they_may(home: Path, tmp_path: Path) -> None:
     [
         (["--thumbnails", "lots"], "not 'lots'"),
         (["--thumbnails", "-1"], "not '-1'"),
-        (["--at-ingest", "drop"], "'drop' is not one of 'keep', 'skip', 'link'"),
+        (["--copies", "drop"], "'drop' is not one of 'keep', 'skip', 'link'"),
         (["--ray", "auto"], "is a folder, which belongs to one process, so Ray cannot fill it"),
     ],
 )

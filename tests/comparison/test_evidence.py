@@ -291,7 +291,7 @@ PLAIN = {
 @pytest.mark.parametrize("name", PLAIN)
 def test_the_plain_and_the_tiny_are_nobodys_copy(name: str) -> None:
     plain = sketch(PLAIN[name])
-    assert not plain.says_something
+    assert not plain.is_informative
     assert all(compare(plain, sketch(other)) is None for other in PLAIN.values())
 
 

@@ -19,9 +19,9 @@ from lookalike.comparison.hamming import (
     MAX_RADIUS,
     ORIENTATIONS,
     Hashes,
+    is_informative,
     oriented,
     pairs,
-    says_something,
     transposed,
 )
 from lookalike.descriptors.phash import Phash
@@ -234,15 +234,15 @@ PLAIN = {
 @pytest.mark.parametrize("pixels", PLAIN.values(), ids=PLAIN.keys())
 def test_plain_pictures_say_nothing(pixels: NDArray[np.int64]) -> None:
     hash = phash(PIL.Image.fromarray(pixels.astype(np.uint8)))
-    assert not says_something(np.array([hash], np.uint64))[0]
+    assert not is_informative(np.array([hash], np.uint64))[0]
 
 
 def test_scenes_say_something() -> None:
     hashes = np.array([phash(scene(seed)) for seed in range(20)], np.uint64)
-    assert says_something(hashes).all()
+    assert is_informative(hashes).all()
 
 
 def test_photos_say_something(data: Path) -> None:
     files = sorted((data / "catalog").rglob("*.jpg"))[::20]
     hashes = np.array([phash(PIL.Image.open(file)) for file in files], np.uint64)
-    assert says_something(hashes).all()
+    assert is_informative(hashes).all()

@@ -22,20 +22,20 @@ from lookalike.protocols import Engine
 from lookalike.types import (
     All,
     AnyOf,
+    AnyOfValues,
+    CandidateQuery,
     Distance,
     FieldType,
     Filter,
     HasId,
-    Match,
     Missing,
-    Near,
-    Nearest,
     Not,
     Point,
     Query,
     Range,
     Vector,
     VectorSpec,
+    WeightedVector,
     point_id,
 )
 from tests.support.qdrant_wire import GrpcServer, RestServer, Store
@@ -184,17 +184,17 @@ def passing(engine: Engine, filter: Filter) -> set[int]:
 
 
 FILTERS: list[tuple[Filter, Callable[[int], bool]]] = [
-    (Match("category", ("dress",)), lambda i: i % 3 == 0),
-    (Match("category", ("dress", "hat")), lambda i: i % 3 != 1),
-    (Match("n", (2,)), lambda i: i % 7 == 2),
-    (Match("n", (2, 3)), lambda i: i % 7 in (2, 3)),
-    (Match("in_stock", (True,)), lambda i: i % 3 == 0),
-    (Match("in_stock", (False,)), lambda i: i % 3 != 0),
-    (Match("in_stock", (True, False)), lambda i: True),
-    (Match("tags", ("a",)), lambda i: i % 2 == 1),
-    (Match('"odd name"', ("x",)), lambda i: i < 10),
-    (Match("image.colors[].name", ("blue",)), lambda i: i % 5 == 0),
-    (Match("category", ()), lambda i: False),
+    (AnyOfValues("category", ("dress",)), lambda i: i % 3 == 0),
+    (AnyOfValues("category", ("dress", "hat")), lambda i: i % 3 != 1),
+    (AnyOfValues("n", (2,)), lambda i: i % 7 == 2),
+    (AnyOfValues("n", (2, 3)), lambda i: i % 7 in (2, 3)),
+    (AnyOfValues("in_stock", (True,)), lambda i: i % 3 == 0),
+    (AnyOfValues("in_stock", (False,)), lambda i: i % 3 != 0),
+    (AnyOfValues("in_stock", (True, False)), lambda i: True),
+    (AnyOfValues("tags", ("a",)), lambda i: i % 2 == 1),
+    (AnyOfValues('"odd name"', ("x",)), lambda i: i < 10),
+    (AnyOfValues("image.colors[].name", ("blue",)), lambda i: i % 5 == 0),
+    (AnyOfValues("category", ()), lambda i: False),
     (Range("price", lt=100), lambda i: i + 0.5 < 100 and i % 10 != 0),
     (Range("price", gte=5.5, lte=5.5), lambda i: i == 5),
     (Range("n", gt=2.5, lt=5), lambda i: i % 7 in (3, 4)),
@@ -203,13 +203,13 @@ FILTERS: list[tuple[Filter, Callable[[int], bool]]] = [
     (Missing("price"), lambda i: i % 10 == 0),
     (Missing("image.colors[].name"), lambda i: i % 5 != 0),
     (HasId(("photos/3.jpg", "photos/4.jpg", "nowhere")), lambda i: i in (3, 4)),
-    (Not(Match("category", ("dress",))), lambda i: i % 3 != 0),
+    (Not(AnyOfValues("category", ("dress",))), lambda i: i % 3 != 0),
     (Not(Missing("price")), lambda i: i % 10 != 0),
     (All(()), lambda i: True),
     (AnyOf(()), lambda i: False),
     (Not(AnyOf(())), lambda i: True),
     (
-        All((Range("price", lt=50), AnyOf((Match("n", (1,)), Match("tags", ("a",)))))),
+        All((Range("price", lt=50), AnyOf((AnyOfValues("n", (1,)), AnyOfValues("tags", ("a",)))))),
         lambda i: i + 0.5 < 50 and i % 10 != 0 and (i % 7 == 1 or i % 2 == 1),
     ),
 ]
@@ -222,7 +222,7 @@ def test_filters(unchanged: Engine, filter: Filter, expected: Callable[[int], bo
     assert unchanged.count(filter) == len(wanted)
 
 
-def similarities(near: Near) -> dict[str, float]:
+def similarities(near: WeightedVector) -> dict[str, float]:
     """Brute force, by id."""
     seed = {"style": 0, "color": 10_000}[near.name]
     return {
@@ -239,13 +239,17 @@ def in_stock(id: str) -> bool:
     return int(id[7:-4]) % 3 == 0
 
 
-STYLE = Near("style", vector(1, 24), 0.7)
-COLOR = Near("color", vector(10_002, 8), 0.3)
-IN_STOCK = Match("in_stock", (True,))
+STYLE = WeightedVector("style", vector(1, 24), 0.7)
+COLOR = WeightedVector("color", vector(10_002, 8), 0.3)
+IN_STOCK = AnyOfValues("in_stock", (True,))
 
 
 def test_nearest_gives_candidates_for_every_target(engine: Engine) -> None:
-    asked = [Nearest(STYLE, None, 20), Nearest(COLOR, IN_STOCK, 30), Nearest(COLOR, None, 1000)]
+    asked = [
+        CandidateQuery(STYLE, None, 20),
+        CandidateQuery(COLOR, IN_STOCK, 30),
+        CandidateQuery(COLOR, None, 1000),
+    ]
     answers = engine.nearest(asked)
     assert [len(found) for found in answers] == [20, 30, COUNT]
     for ask, found in zip(asked, answers, strict=True):
@@ -263,11 +267,11 @@ def test_nearest_gives_candidates_for_every_target(engine: Engine) -> None:
         least = sorted(passing.values(), reverse=True)[: ask.limit][-1]
         assert scores[-1] == pytest.approx(least, abs=0.02)
     assert engine.nearest([]) == []
-    assert engine.nearest([Nearest(STYLE, AnyOf(()), 5)]) == [[]]
+    assert engine.nearest([CandidateQuery(STYLE, AnyOf(()), 5)]) == [[]]
 
 
 def test_one_target_is_the_brute_force_ranking(engine: Engine) -> None:
-    near = Near("style", vector(7, 24), 1.0)
+    near = WeightedVector("style", vector(7, 24), 1.0)
     exact = similarities(near)
     everything, some = engine.query(
         [Query((near,), limit=10, offset=3), Query((near,), IN_STOCK, limit=5, vectors=["color"])]
@@ -304,9 +308,11 @@ def test_one_target_counts_with_its_weight(engine: Engine) -> None:
             assert row.score == pytest.approx(STYLE.weight * exact[row.id], abs=1e-5)
 
 
-@pytest.mark.parametrize("near", [(STYLE, COLOR), (COLOR, STYLE, Near("style", vector(9, 24), 2))])
+@pytest.mark.parametrize(
+    "near", [(STYLE, COLOR), (COLOR, STYLE, WeightedVector("style", vector(9, 24), 2))]
+)
 def test_several_targets_give_the_exact_sum_among_those_that_compete(
-    engine: Engine, near: tuple[Near, ...]
+    engine: Engine, near: tuple[WeightedVector, ...]
 ) -> None:
     engine.optimize()
     exact = [similarities(one) for one in near]
@@ -332,7 +338,10 @@ def test_a_bound_is_the_least_and_the_greatest_that_passes(engine: Engine) -> No
     assert engine.bounds("n") == (0, 6)
     assert engine.bounds("price") == (1.5, COUNT - 0.5)
     assert engine.bounds("price", Range("price", gt=10, lt=20)) == (11.5, 19.5)
-    assert engine.bounds("at", Match("n", (2,))) == ("2024-01-01T12:00:00Z", "2024-12-01T12:00:00Z")
+    assert engine.bounds("at", AnyOfValues("n", (2,))) == (
+        "2024-01-01T12:00:00Z",
+        "2024-12-01T12:00:00Z",
+    )
     assert engine.bounds("price", AnyOf(())) is None
     assert engine.bounds("price", Missing("price")) is None
 
@@ -340,7 +349,7 @@ def test_a_bound_is_the_least_and_the_greatest_that_passes(engine: Engine) -> No
 def test_manhattan_counts_differing_bits(engine: Engine) -> None:
     bits = point(5).vectors["phash"].astype(np.float32)
     bits[:3] = 1 - bits[:3]
-    ((row,),) = engine.query([Query((Near("phash", bits, 1.0),), limit=1)])
+    ((row,),) = engine.query([Query((WeightedVector("phash", bits, 1.0),), limit=1)])
     assert (row.id, abs(row.score)) == ("photos/5.jpg", 3)
 
 
@@ -369,7 +378,7 @@ def test_set_payload_merges_and_removes(engine: Engine) -> None:
     del expected["price"], expected["odd name"]
     expected |= {"category": "coat", "image": {**expected["image"], "etag": "z"}}
     assert engine.retrieve(["photos/8.jpg"])[0].payload == expected
-    assert passing(engine, Match("category", ("coat",))) == {8}
+    assert passing(engine, AnyOfValues("category", ("coat",))) == {8}
 
 
 def test_delete(engine: Engine) -> None:
@@ -440,7 +449,7 @@ def test_info_counts_points_and_bytes(engine: Engine) -> None:
 
 
 def test_optimize_changes_no_answer(engine: Engine) -> None:
-    query = Query((Near("style", vector(7, 24), 1.0),), limit=10)
+    query = Query((WeightedVector("style", vector(7, 24), 1.0),), limit=10)
     before = [row.id for row in engine.query([query])[0]]
     engine.optimize()
     assert [row.id for row in engine.query([query])[0]] == before

@@ -217,21 +217,21 @@ def test_a_decision_is_respected_from_then_on(
 
 def test_a_decision_can_be_forgotten(index: Index, photos: Path) -> None:
     pair = [str(photos / "scene02.jpg"), str(photos / "scene02 crop.jpg")]
-    index.decide(pair, Decision.KEEP_BOTH)
+    index.decide(pair, Decision.KEEP_ALL)
     index.decide(pair, None)
     assert "scene02" in by_keeper(index.duplicates())
 
 
 def test_equal_files_can_be_kept(index: Index, photos: Path) -> None:
     pair = [str(photos / "scene00.jpg"), str(photos / "scene00 again.jpg")]
-    index.decide(pair, Decision.KEEP_BOTH)
+    index.decide(pair, Decision.KEEP_ALL)
     for match in index.duplicates_of(id=pair[0]):
         assert match.verdict is not Verdict.IDENTICAL
 
 
 def test_a_decision_ends_where_a_picture_is_edited(index: Index, photos: Path) -> None:
     pair = [photos / "scene02.jpg", photos / "scene02 crop.jpg"]
-    index.decide([str(file) for file in pair], Decision.NOT_DUPLICATE)
+    index.decide([str(file) for file in pair], Decision.NOT_DUPLICATES)
     Image.open(pair[1]).save(pair[1], quality=50)
     index.add(photos)
     assert "scene02" in by_keeper(index.duplicates())
@@ -240,9 +240,9 @@ def test_a_decision_ends_where_a_picture_is_edited(index: Index, photos: Path) -
 def test_a_decision_is_about_two_or_more(index: Index, photos: Path) -> None:
     one = str(photos / "scene02.jpg")
     with pytest.raises(InputError, match="two images or more"):
-        index.decide([one, one], Decision.KEEP_BOTH)
+        index.decide([one, one], Decision.KEEP_ALL)
     with pytest.raises(NotFound, match="nobody"):
-        index.decide([one, "nobody"], Decision.KEEP_BOTH)
+        index.decide([one, "nobody"], Decision.KEEP_ALL)
 
 
 # --- what comes in --------------------------------------------------------------------------

@@ -22,19 +22,19 @@ from lookalike.search import threshold
 from lookalike.types import (
     All,
     AnyOf,
+    AnyOfValues,
+    CandidateQuery,
     FieldType,
     Filter,
     HasId,
-    Match,
     Missing,
-    Near,
-    Nearest,
     Not,
     Point,
     Query,
     Range,
     Scored,
     Vector,
+    WeightedVector,
     point_id,
 )
 from tests.contract.test_engines import ENGINES, SPECS
@@ -144,21 +144,23 @@ def ranges(path: str, bounds: st.SearchStrategy[Any]) -> st.SearchStrategy[Filte
 
 leaf: st.SearchStrategy[Filter] = st.one_of(
     st.builds(
-        Match,
+        AnyOfValues,
         st.sampled_from(["category", "tags", '"odd name"']),
         st.lists(st.sampled_from(WORDS), max_size=3, unique=True).map(tuple),
     ),
     st.builds(
-        Match,
+        AnyOfValues,
         st.just("image.colors[].name"),
         st.lists(st.sampled_from(["blue", "red", "grey"]), max_size=2, unique=True).map(tuple),
     ),
     st.builds(
-        Match,
+        AnyOfValues,
         st.just("n"),
         st.lists(st.sampled_from([-3, 0, 1, 7, 2**40, 5]), max_size=3, unique=True).map(tuple),
     ),
-    st.builds(Match, st.just("in_stock"), st.sampled_from([(), (True,), (False,), (True, False)])),
+    st.builds(
+        AnyOfValues, st.just("in_stock"), st.sampled_from([(), (True,), (False,), (True, False)])
+    ),
     ranges("n", numbers),
     ranges("price", numbers),
     ranges("at", times),
@@ -177,7 +179,7 @@ filters = st.recursive(
     max_leaves=5,
 )
 targets = st.builds(
-    lambda name, seed, weight: Near(name, unit(seed, SIZES[name]), weight),
+    lambda name, seed, weight: WeightedVector(name, unit(seed, SIZES[name]), weight),
     st.sampled_from(list(SIZES)),
     st.integers(20_000, 99_999),
     st.floats(0.05, 1.0),
@@ -227,7 +229,7 @@ def test_filters_let_the_same_points_pass(edge: Engine, server: Engine, filter: 
 def test_one_target_finds_the_same(
     edge: Engine,
     server: Engine,
-    near: Near,
+    near: WeightedVector,
     filter: Filter | None,
     limit: int,
     offset: int,
@@ -236,7 +238,7 @@ def test_one_target_finds_the_same(
     asked = Query((near,), filter, limit, offset, vectors=vectors)
     (ours,), (theirs,) = edge.query([asked]), server.query([asked])
     same_rows(ours, theirs)
-    proposal = Nearest(near, filter, limit)
+    proposal = CandidateQuery(near, filter, limit)
     (ours_,), (theirs_,) = edge.nearest([proposal]), server.nearest([proposal])
     assert [id for id, _ in theirs_] == [id for id, _ in ours_]
     assert [s for _, s in theirs_] == pytest.approx([s for _, s in ours_], abs=1e-4)
@@ -252,7 +254,7 @@ def test_one_target_finds_the_same(
 def test_blends_find_the_same(
     edge: Engine,
     server: Engine,
-    near: tuple[Near, ...],
+    near: tuple[WeightedVector, ...],
     filter: Filter | None,
     limit: int,
     offset: int,
@@ -270,7 +272,7 @@ def test_blends_find_the_same(
     limit=st.integers(1, 50),
 )
 def test_the_same_points_compete(
-    edge: Engine, server: Engine, near: tuple[Near, ...], among: list[int], limit: int
+    edge: Engine, server: Engine, near: tuple[WeightedVector, ...], among: list[int], limit: int
 ) -> None:
     asked = Query(near, None, limit, among=[point_id(f"{i}.jpg") for i in among])
     (ours,), (theirs,) = edge.query([asked]), server.query([asked])
@@ -283,7 +285,7 @@ def test_perceptual_hashes_differ_by_the_same(
     edge: Engine, server: Engine, seed: int, filter: Filter | None
 ) -> None:
     bits = np.random.default_rng(seed).integers(0, 2, 64).astype(np.float32)
-    asked = Query((Near("phash", bits, 1.0),), filter, limit=15)
+    asked = Query((WeightedVector("phash", bits, 1.0),), filter, limit=15)
     (ours,), (theirs,) = edge.query([asked]), server.query([asked])
     assert [row.score for row in theirs] == [row.score for row in ours]
     last = ours[-1].score if ours else 0  # beyond it ties may fall either way

@@ -21,7 +21,16 @@ import pytest
 from lookalike.engines.edge.engine import EdgeEngine
 from lookalike.engines.edge.process import HostedEngine
 from lookalike.errors import DiskFull, EngineError, IndexDamaged, IndexLocked
-from lookalike.types import Distance, FieldType, Match, Near, Point, Query, Vector, VectorSpec
+from lookalike.types import (
+    AnyOfValues,
+    Distance,
+    FieldType,
+    Point,
+    Query,
+    Vector,
+    VectorSpec,
+    WeightedVector,
+)
 from tests.engines.test_edge import small_disk  # noqa: F401  a fixture
 from tests.support.paths import ROOT
 
@@ -134,7 +143,7 @@ def run(code: str, *arguments: str) -> subprocess.Popen[str]:
 
 def test_a_build_makes_a_graph_and_leaves_one_shard(engine: HostedEngine, folder: Path) -> None:
     before = engine.children()
-    query = Query((Near("v", vector(7), 1.0),), Match("kind", ("k2",)), limit=10)
+    query = Query((WeightedVector("v", vector(7), 1.0),), AnyOfValues("kind", ("k2",)), limit=10)
     rows = [row.id for row in engine.query([query])[0]] if before else None
     engine.optimize()
     info = engine.info()
@@ -210,7 +219,7 @@ def test_what_is_written_during_a_build_is_there_after_it(engine: HostedEngine) 
             if turn == 5:
                 engine.create_field_index("n", FieldType.INTEGER)
             turn += 1
-            assert engine.count(Match("kind", ("k1",))) > 0
+            assert engine.count(AnyOfValues("kind", ("k1",))) > 0
         build.result()
     assert turn > 10
     assert state(engine) == expected
@@ -231,7 +240,7 @@ def test_threads_write_and_read_at_once_during_builds(engine: HostedEngine) -> N
             engine.upsert([point(i)])
             mine.add(str(i))
             assert {one.id for one in engine.retrieve([str(i)])} == {str(i)}
-            ((row,),) = engine.query([Query((Near("v", vector(i), 1.0),), limit=1)])
+            ((row,),) = engine.query([Query((WeightedVector("v", vector(i), 1.0),), limit=1)])
             assert row.id == str(i)
             if i % 3 == 0:
                 engine.delete([str(i)])
@@ -252,7 +261,7 @@ def test_threads_write_and_read_at_once_during_builds(engine: HostedEngine) -> N
 def test_each_thread_gets_its_own_answers(engine: HostedEngine) -> None:
     def ask(i: int) -> bool:
         (found,) = engine.retrieve([str(i)])
-        nearest, _ = engine.query([Query((Near("v", vector(i), 1.0),), limit=2)])[0]
+        nearest, _ = engine.query([Query((WeightedVector("v", vector(i), 1.0),), limit=2)])[0]
         return found.id == nearest.id == str(i)
 
     with ThreadPoolExecutor(8) as pool:

@@ -21,7 +21,7 @@ from lookalike.engines.options import ServerOptions
 from lookalike.engines.server.engine import ServerEngine
 from lookalike.errors import DiskFull, EngineError
 from lookalike.search import threshold
-from lookalike.types import FieldType, Nearest, Point, Query
+from lookalike.types import CandidateQuery, FieldType, Point, Query
 from tests.contract.test_engines import COLOR, SPECS, STYLE, point
 from tests.support.qdrant_wire import GrpcServer, RestServer, Store, Trouble
 
@@ -265,7 +265,7 @@ def test_candidates_are_asked_for_as_the_collection_is_quantized(
         engine.create(SPECS)
         engine.upsert([point(1)])
     with closing(open_engine(rest.url, QUICK)) as engine:  # another process, with defaults
-        engine.nearest([Nearest(STYLE, None, 5)])
+        engine.nearest([CandidateQuery(STYLE, None, 5)])
     (asked,) = store.queries[-1]
     assert asked.params is not None
     quantized = asked.params.quantization

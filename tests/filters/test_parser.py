@@ -21,11 +21,11 @@ from lookalike.filters.parser import MAX_DEPTH, parse
 from lookalike.types import (
     All,
     AnyOf,
+    AnyOfValues,
     Distance,
     FieldType,
     Filter,
     HasId,
-    Match,
     Missing,
     Not,
     Point,
@@ -49,7 +49,7 @@ FIELDS = fields_of(
 )
 DAY = datetime(2024, 5, 1, tzinfo=UTC)
 NEXT_DAY = datetime(2024, 5, 2, tzinfo=UTC)
-IN_STOCK = Match("in_stock", (True,))
+IN_STOCK = AnyOfValues("in_stock", (True,))
 
 
 @pytest.mark.parametrize(
@@ -61,26 +61,26 @@ IN_STOCK = Match("in_stock", (True,))
         ("price >= .5", Range("price", gte=0.5)),
         ("price = 9.5", Range("price", gte=9.5, lte=9.5)),
         ("price in (1, 2)", AnyOf((Range("price", gte=1, lte=1), Range("price", gte=2, lte=2)))),
-        ("n = 5", Match("n", (5,))),
-        ("n == 5.0", Match("n", (5,))),
+        ("n = 5", AnyOfValues("n", (5,))),
+        ("n == 5.0", AnyOfValues("n", (5,))),
         ("n = 2.5", AnyOf(())),
         ("n < 2.5", Range("n", lt=2.5)),
-        ("n in (1, 2.5, 3, 1)", Match("n", (1, 3))),
+        ("n in (1, 2.5, 3, 1)", AnyOfValues("n", (1, 3))),
         ("n = 99999999999999999999", AnyOf(())),
-        ("2024 = 5", Match("2024", (5,))),
-        ("`a``b` = 5", Match('"a`b"', (5,))),
+        ("2024 = 5", AnyOfValues("2024", (5,))),
+        ("`a``b` = 5", AnyOfValues('"a`b"', (5,))),
         ("in_stock", IN_STOCK),
-        ("in_stock = FALSE", Match("in_stock", (False,))),
-        ("in_stock in (true, false)", AnyOf((IN_STOCK, Match("in_stock", (False,))))),
-        ("`not`", Match("not", (True,))),
-        ('brand = "Acme"', Match("brand", ("Acme",))),
-        (r"brand = 'it\'s \\ \"'", Match("brand", ("it's \\ \"",))),
-        ('brand <> "Acme"', Not(Match("brand", ("Acme",)))),
-        ('brand not in ("a", "b")', Not(Match("brand", ("a", "b")))),
-        ('`my key` = "x"', Match('"my key"', ("x",))),
-        ('tags has "a"', Match("tags", ("a",))),
-        ('tags = "a"', Match("tags", ("a",))),
-        ('image.colors HAS "blue"', Match("image.colors[].name", ("blue",))),
+        ("in_stock = FALSE", AnyOfValues("in_stock", (False,))),
+        ("in_stock in (true, false)", AnyOf((IN_STOCK, AnyOfValues("in_stock", (False,))))),
+        ("`not`", AnyOfValues("not", (True,))),
+        ('brand = "Acme"', AnyOfValues("brand", ("Acme",))),
+        (r"brand = 'it\'s \\ \"'", AnyOfValues("brand", ("it's \\ \"",))),
+        ('brand <> "Acme"', Not(AnyOfValues("brand", ("Acme",)))),
+        ('brand not in ("a", "b")', Not(AnyOfValues("brand", ("a", "b")))),
+        ('`my key` = "x"', AnyOfValues('"my key"', ("x",))),
+        ('tags has "a"', AnyOfValues("tags", ("a",))),
+        ('tags = "a"', AnyOfValues("tags", ("a",))),
+        ('image.colors HAS "blue"', AnyOfValues("image.colors[].name", ("blue",))),
         ("brand is null", Missing("brand")),
         ("brand IS NOT NULL", Not(Missing("brand"))),
         ('image.id = "x"', HasId(("x",))),
@@ -95,10 +95,13 @@ IN_STOCK = Match("in_stock", (True,))
         ('at = "2024-05-01 00:00"', Range("at", gte=DAY, lte=DAY)),
         ("not not in_stock", IN_STOCK),
         ("((in_stock))", IN_STOCK),
-        ("in_stock and (n = 1 and n = 2)", All((IN_STOCK, Match("n", (1,)), Match("n", (2,))))),
+        (
+            "in_stock and (n = 1 and n = 2)",
+            All((IN_STOCK, AnyOfValues("n", (1,)), AnyOfValues("n", (2,)))),
+        ),
         (
             "n = 1 or not n = 2 and in_stock",
-            AnyOf((Match("n", (1,)), All((Not(Match("n", (2,))), IN_STOCK)))),
+            AnyOf((AnyOfValues("n", (1,)), All((Not(AnyOfValues("n", (2,))), IN_STOCK)))),
         ),
     ],
 )
@@ -168,7 +171,7 @@ def test_long_and_deep_texts() -> None:
     names = ", ".join(f'"{i}"' for i in range(20_000))
     start = time.perf_counter()
     found = parse(f"brand in ({names})", FIELDS)
-    assert isinstance(found, Match)
+    assert isinstance(found, AnyOfValues)
     assert len(found.values) == 20_000
     terms = parse(" or ".join(["in_stock"] * 20_000), FIELDS)
     assert isinstance(terms, AnyOf)
@@ -394,7 +397,7 @@ def _holds(filter: Filter, payload: dict[str, Any]) -> bool:
             return not _holds(part, payload)
         case Missing(path):
             return not _values(payload, path)
-        case Match(path, values):
+        case AnyOfValues(path, values):
             return any(value in values for value in _values(payload, path))
         case Range():
             return any(_within(filter, value) for value in _values(payload, filter.path))

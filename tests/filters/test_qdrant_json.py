@@ -14,7 +14,7 @@ from lookalike.errors import FilterError
 from lookalike.fields import fields_of
 from lookalike.filters.parser import parse
 from lookalike.filters.qdrant_json import where_of
-from lookalike.types import FieldType, HasId, Match, Missing, Not, Range
+from lookalike.types import AnyOfValues, FieldType, HasId, Missing, Not, Range
 
 FIELDS = fields_of(
     {
@@ -37,13 +37,15 @@ def one(condition: dict[str, Any]) -> Any:
 
 
 def test_conditions() -> None:
-    assert one({"key": "brand", "match": {"value": "Acme"}}) == Match("brand", ("Acme",))
-    assert one({"key": "brand", "match": {"any": ["A", 'B"\\']}}) == Match("brand", ("A", 'B"\\'))
+    assert one({"key": "brand", "match": {"value": "Acme"}}) == AnyOfValues("brand", ("Acme",))
+    assert one({"key": "brand", "match": {"any": ["A", 'B"\\']}}) == AnyOfValues(
+        "brand", ("A", 'B"\\')
+    )
     assert one({"key": "price", "range": {"lt": 100, "gt": None}}) == Range("price", lt=100)
-    assert one({"key": '"my key"', "match": {"value": "x"}}) == Match('"my key"', ("x",))
+    assert one({"key": '"my key"', "match": {"value": "x"}}) == AnyOfValues('"my key"', ("x",))
     assert one({"is_empty": {"key": "brand"}}) == Missing("brand")
     assert one({"has_id": ["a/b", "c"]}) == HasId(("a/b", "c"))
-    blue = Match("image.colors[].name", ("blue",))
+    blue = AnyOfValues("image.colors[].name", ("blue",))
     assert one({"key": "image.colors[].name", "match": {"value": "blue"}}) == blue
     assert filter_of({"must_not": {"is_empty": {"key": "brand"}}}) == Not(Missing("brand"))
 

@@ -24,7 +24,7 @@ from PIL.Image import Transpose
 from lookalike.errors import ImageRejected, Reason
 from lookalike.imaging.decode import Postponed, decode
 from lookalike.imaging.thumbnails import encode_thumbnail, thumbnail_of
-from lookalike.types import Image, Limits
+from lookalike.types import DecodeLimits, Image
 from tests.support.paths import DATA
 
 pillow_heif.register_heif_opener()
@@ -518,14 +518,14 @@ def test_limits_can_be_set(format: str) -> None:
     data = encoded(picture(96, 64), format)
     sizes: list[int] = []
     for limits, reason in (
-        (Limits(pixels=96 * 64 - 1), Reason.TOO_LARGE),
-        (Limits(pixels=10), Reason.TOO_LARGE),
-        (Limits(bytes=len(data) - 1), Reason.TOO_LARGE),
-        (Limits(aspect=1.4), Reason.EXTREME_ASPECT),
+        (DecodeLimits(pixels=96 * 64 - 1), Reason.TOO_LARGE),
+        (DecodeLimits(pixels=10), Reason.TOO_LARGE),
+        (DecodeLimits(bytes=len(data) - 1), Reason.TOO_LARGE),
+        (DecodeLimits(aspect=1.4), Reason.EXTREME_ASPECT),
     ):
         assert rejected(data, limits=limits, before_load=sizes.append).reason == reason
     assert not sizes  # nothing was decoded
-    just = Limits(pixels=96 * 64, bytes=len(data), aspect=1.5)
+    just = DecodeLimits(pixels=96 * 64, bytes=len(data), aspect=1.5)
     decode(data, limits=just, before_load=sizes.append)
     assert sizes == [96 * 64]
 
@@ -541,7 +541,10 @@ def test_limit_above_pillows_own() -> None:
         sizes.append(pixels)
         raise MemoryError
 
-    assert rejected(data, limits=Limits(pixels=10**9), before_load=stop).reason == Reason.TOO_LARGE
+    assert (
+        rejected(data, limits=DecodeLimits(pixels=10**9), before_load=stop).reason
+        == Reason.TOO_LARGE
+    )
     assert sizes == [180_000_000]
     assert before == PIL.Image.MAX_IMAGE_PIXELS
 

@@ -23,7 +23,7 @@ from lookalike.index import Index
 from lookalike.ingest import partition
 from lookalike.ingest.report import IngestReport
 from lookalike.sources import open_source
-from lookalike.types import FieldType, Limits
+from lookalike.types import DecodeLimits, FieldType
 from lookalike.workers.pool import DecoderPool
 from tests.cli.test_cli import error
 from tests.support.pictures import folder_of
@@ -342,7 +342,7 @@ def test_an_index_that_another_process_made_meanwhile_keeps_its_fields(
 ) -> None:
     with (
         closing(open_engine(url, SERVER)) as late,
-        closing(DecoderPool(1, limits=Limits())) as pool,
+        closing(DecoderPool(1, limits=DecodeLimits())) as pool,
     ):
         assert late.read_manifest() is None
         with Index.open(url, model="built-in", server=SERVER) as first:

@@ -293,16 +293,14 @@ def test_types_are_inferred_once(index: Index, photos: Path) -> None:
 
 
 def test_types_can_be_declared(index: Index, photos: Path) -> None:
-    index.add(
-        photos, metadata=table(photos / "catalog.csv", rows()), field_types={"price": "keyword"}
-    )
+    index.add(photos, metadata=table(photos / "catalog.csv", rows()), fields={"price": "keyword"})
     assert index.get("sku-3").payload["price"] == "3.50"
     for wrong, message in (
         ("number", "'number' is no type for price"),
         ("float", "price is a keyword in this index and stays one"),
     ):
         with pytest.raises(InputError, match=message):
-            index.add(photos, metadata=photos / "catalog.csv", field_types={"price": wrong})
+            index.add(photos, metadata=photos / "catalog.csv", fields={"price": wrong})
 
 
 def test_progress_ends_at_the_total(index: Index, photos: Path) -> None:

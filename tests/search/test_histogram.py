@@ -17,7 +17,7 @@ from lookalike.engines.edge.engine import EdgeEngine
 from lookalike.errors import EngineError, QueryError
 from lookalike.fields import OWN_FIELDS, Field, fields_of, format_datetime, user_field
 from lookalike.search.histogram import Histogram, histogram
-from lookalike.types import Distance, FieldType, Match, Point, Range, VectorSpec
+from lookalike.types import AnyOfValues, Distance, FieldType, Point, Range, VectorSpec
 
 WHOLE = user_field("n", FieldType.INTEGER)
 NUMBER = user_field("price", FieldType.FLOAT)
@@ -119,9 +119,9 @@ def test_bounds_are_the_least_and_the_greatest_value(
 
 def test_bounds_are_those_of_the_points_that_pass(engine: EdgeEngine, fill: Fill) -> None:
     fill(NUMBER, [1.0, 2.0, 3.0, None, 5.0, 6.0])  # kinds a b a b a b
-    assert engine.bounds(NUMBER.path, Match("kind", ("a",))) == (1, 5)
+    assert engine.bounds(NUMBER.path, AnyOfValues("kind", ("a",))) == (1, 5)
     assert engine.bounds(NUMBER.path, Range(NUMBER.path, gt=1, lt=6)) == (2, 5)
-    assert engine.bounds(NUMBER.path, Match("kind", ("c",))) is None
+    assert engine.bounds(NUMBER.path, AnyOfValues("kind", ("c",))) is None
     assert engine.bounds(WHOLE.path) is None
 
 
@@ -268,11 +268,11 @@ def test_every_moment_is_counted_once(
 def test_a_filter_narrows_the_bins_and_what_is_missing(engine: EdgeEngine, fill: Fill) -> None:
     values = [10.0, 0.5, 14.5, None, None, 99.0, 12.0]  # kinds a b a b a b a
     fill(NUMBER, values)
-    made = histogram(engine, NUMBER, Match("kind", ("a",)), bins=5)
+    made = histogram(engine, NUMBER, AnyOfValues("kind", ("a",)), bins=5)
     assert (made.field, made.low, made.high, made.count, made.missing) == ("price", 10, 14.5, 3, 1)
     assert edges(made) == [10, 11, 12, 13, 14, 15]
     assert counts(made) == [1, 0, 1, 0, 1]
-    nothing = histogram(engine, NUMBER, Match("kind", ("c",)))
+    nothing = histogram(engine, NUMBER, AnyOfValues("kind", ("c",)))
     assert nothing == Histogram("price", None, None, 0, 0, ())
 
 

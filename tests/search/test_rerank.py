@@ -49,21 +49,21 @@ def test_without_diversity_the_order_stays(seed: int, n: int, count: int) -> Non
 
 @given(seeds, st.integers(1, 30), st.floats(0, 1), st.data())
 def test_best_first_none_twice_and_fewer_are_a_prefix(
-    seed: int, n: int, diverse: float, data: st.DataObject
+    seed: int, n: int, diversity: float, data: st.DataObject
 ) -> None:
-    everything = diversify(*ranking(seed, n), diverse, n)
+    everything = diversify(*ranking(seed, n), diversity, n)
     count = data.draw(st.integers(0, n))
     assert everything[0] == 0
     assert sorted(everything) == list(range(n))
-    assert diversify(*ranking(seed, n), diverse, count) == everything[:count]
+    assert diversify(*ranking(seed, n), diversity, count) == everything[:count]
 
 
 @given(seeds, st.floats(0, 1))
-def test_a_narrow_range_of_scores_is_turned_over_no_more(seed: int, diverse: float) -> None:
+def test_a_narrow_range_of_scores_is_turned_over_no_more(seed: int, diversity: float) -> None:
     """Scores for a text have a fraction of the range of those for a picture."""
     scores, similarity = ranking(seed, 20)
-    assert diversify(scores * 0.25, similarity, diverse, 20) == diversify(
-        scores, similarity, diverse, 20
+    assert diversify(scores * 0.25, similarity, diversity, 20) == diversify(
+        scores, similarity, diversity, 20
     )
 
 
@@ -78,11 +78,11 @@ def test_a_copy_of_the_first_goes_last_but_not_without_reason() -> None:
 
 def test_diversity_grows_with_the_dial() -> None:
     within = []
-    for diverse in (0, 0.25, 0.5, 0.75, 1):
+    for diversity in (0, 0.25, 0.5, 0.75, 1):
         total = 0.0
         for seed in range(30):
             scores, similarity = ranking(seed, 60)
-            chosen = diversify(scores, similarity, diverse, 10)
+            chosen = diversify(scores, similarity, diversity, 10)
             total += similarity[np.ix_(chosen, chosen)].mean()
         within.append(total)
     assert within == sorted(within, reverse=True)
@@ -93,10 +93,10 @@ def test_equal_scores_are_no_reason_to_fail() -> None:
     assert diversify(np.ones(3), np.ones((3, 3)), 0.5, 3) == [0, 1, 2]
 
 
-@pytest.mark.parametrize("diverse", [-0.1, 1.1, math.nan, math.inf])
-def test_a_diversity_that_makes_no_sense(diverse: float) -> None:
+@pytest.mark.parametrize("diversity", [-0.1, 1.1, math.nan, math.inf])
+def test_a_diversity_that_makes_no_sense(diversity: float) -> None:
     with pytest.raises(QueryError, match=r"from 0 \(off\) to 1"):
-        diversify(*ranking(0, 3), diverse, 2)
+        diversify(*ranking(0, 3), diversity, 2)
 
 
 # --- variants -------------------------------------------------------------------------------

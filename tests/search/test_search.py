@@ -257,7 +257,7 @@ def test_an_image_and_words_count_alike(words: Shop, calibration: Any) -> None:
 def test_words_taken_away_move_away(words: Shop) -> None:
     wanted, unwanted = text(words, "rhino"), text(words, "watch")
     plain = words.index.search(text="rhino", limit=COUNT)
-    without = words.index.search(text="rhino", minus="watch", limit=COUNT)
+    without = words.index.search(text="rhino", negative_text="watch", limit=COUNT)
     expected = words.scores(
         wanted / spread(words, wanted) - UNWANTED * unwanted / spread(words, unwanted)
     )
@@ -280,13 +280,13 @@ def test_there_must_be_something_to_take_away_from(words: Shop) -> None:
     requests: list[dict[str, Any]] = [{}, {"color": "red"}]
     for request in requests:
         with pytest.raises(QueryError, match="nothing to take away from"):
-            words.index.search(minus="pizza", **request)
+            words.index.search(negative_text="pizza", **request)
 
 
 def test_words_against_a_model_that_knows_none(shop: Shop) -> None:
     asks: list[Callable[[], Hits]] = [
         lambda: shop.index.search(text="red shoes"),
-        lambda: shop.index.search(id="sku-1", minus="shoes"),
+        lambda: shop.index.search(id="sku-1", negative_text="shoes"),
         lambda: shop.index.recommend(["text:shoes"]),
     ]
     for ask in asks:
@@ -486,13 +486,13 @@ def test_best_keeps_to_what_else_is_asked_for(shop: Shop) -> None:
 WAYS: list[dict[str, Any]] = [
     {},
     {"weights": BLEND},
-    {"diverse": 0.4},
-    {"diverse": 1.0, "weights": BLEND},
+    {"diversity": 0.4},
+    {"diversity": 1.0, "weights": BLEND},
     {"collapse": True},
-    {"collapse": True, "diverse": 0.4},
+    {"collapse": True, "diversity": 0.4},
     {"relevant": True},
     {"strategy": "best", "like": ["sku-3", "sku-20"], "unlike": ["sku-8"]},
-    {"strategy": "best", "like": ["sku-3", "sku-20"], "unlike": ["sku-8"], "diverse": 0.3},
+    {"strategy": "best", "like": ["sku-3", "sku-20"], "unlike": ["sku-8"], "diversity": 0.3},
 ]
 
 
@@ -514,7 +514,7 @@ def test_pages_fit_together(shop: Shop, way: dict[str, Any]) -> None:
     assert none == []
 
 
-@pytest.mark.parametrize("way", [{}, {"weights": BLEND}, {"weights": BLEND, "diverse": 0.3}])
+@pytest.mark.parametrize("way", [{}, {"weights": BLEND}, {"weights": BLEND, "diversity": 0.3}])
 def test_pages_fit_together_where_pictures_are_the_same(tmp_path: Path, way: Any) -> None:
     """Products that share a picture have the same score: none may take another's place."""
     rng = np.random.default_rng(0)
@@ -531,7 +531,7 @@ def test_pages_fit_together_where_pictures_are_the_same(tmp_path: Path, way: Any
 def test_later_pages_fit_together_too(many: Shop) -> None:
     for collapse in (False, True):
         pages = [
-            many.index.search(id="0", limit=20, offset=offset, diverse=0.5, collapse=collapse)
+            many.index.search(id="0", limit=20, offset=offset, diversity=0.5, collapse=collapse)
             for offset in range(0, 100, 20)
         ]
         shown = [hit.id for page in pages for hit in page]
@@ -541,14 +541,14 @@ def test_later_pages_fit_together_too(many: Shop) -> None:
 def test_no_diversity_is_the_plain_ranking(shop: Shop) -> None:
     asked: dict[str, Any] = {"weights": BLEND, "where": "n != 1001", "limit": 30}
     plain = shop.index.search(image=shop.file(3), **asked)
-    zero = shop.index.search(image=shop.file(3), diverse=0.0, **asked)
+    zero = shop.index.search(image=shop.file(3), diversity=0.0, **asked)
     assert [asdict(hit) for hit in zero] == [asdict(hit) for hit in plain]
 
 
 def test_diverse_hits_are_less_like_each_other(shop: Shop) -> None:
     within = []
-    for diverse in (0.0, 0.5, 1.0):
-        hits = shop.index.search(image=shop.file(3), diverse=diverse)
+    for diversity in (0.0, 0.5, 1.0):
+        hits = shop.index.search(image=shop.file(3), diversity=diversity)
         assert hits[0].id == "sku-3"
         vectors = np.array([shop.of(hit.id) for hit in hits])
         within.append(float((vectors @ vectors.T).mean()))
@@ -557,10 +557,10 @@ def test_diverse_hits_are_less_like_each_other(shop: Shop) -> None:
     assert within[0] > within[1] > within[2]
 
 
-@pytest.mark.parametrize("diverse", [-0.1, 1.1, math.nan, math.inf])
-def test_diversity_is_from_0_to_1(shop: Shop, diverse: float) -> None:
-    with pytest.raises(QueryError, match=r"diverse is .*: give a number from 0"):
-        shop.index.search(id="sku-1", diverse=diverse)
+@pytest.mark.parametrize("diversity", [-0.1, 1.1, math.nan, math.inf])
+def test_diversity_is_from_0_to_1(shop: Shop, diversity: float) -> None:
+    with pytest.raises(QueryError, match=r"diversity is .*: give a number from 0"):
+        shop.index.search(id="sku-1", diversity=diversity)
 
 
 def test_near_identical_images_show_once(shop: Shop) -> None:
@@ -584,7 +584,7 @@ def test_what_is_no_closer_than_chance_is_dropped(shop: Shop) -> None:
     assert len(shop.index.search(image=file.getvalue(), relevant=True)) == 0
 
 
-@pytest.mark.parametrize("way", [{}, {"diverse": 0.3}, {"collapse": True}, {"weights": BLEND}])
+@pytest.mark.parametrize("way", [{}, {"diversity": 0.3}, {"collapse": True}, {"weights": BLEND}])
 def test_a_copy_is_relevant(shop: Shop, way: dict[str, Any]) -> None:
     hits = shop.index.search(image=shop.file(3), relevant=True, limit=COUNT, **way)
     floor = hits.explanation.relevant_from
@@ -667,7 +667,7 @@ def test_many_are_answered_as_one_by_one(shop: Shop) -> None:
         {
             "id": "sku-9",
             "weights": "balanced",
-            "diverse": 0.3,
+            "diversity": 0.3,
             "collapse": True,
             "where": "n != 1001",
         },
@@ -763,7 +763,7 @@ def test_an_unknown_id_and_an_unknown_field(shop: Shop) -> None:
         shop.index.search(id="sku-1", where="price < 3")
 
 
-WIDE: list[dict[str, Any]] = [{}, {"weights": BLEND}, {"diverse": 0.5}, {"collapse": True}]
+WIDE: list[dict[str, Any]] = [{}, {"weights": BLEND}, {"diversity": 0.5}, {"collapse": True}]
 
 
 @pytest.mark.parametrize("way", WIDE, ids=str)

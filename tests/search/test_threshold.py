@@ -19,16 +19,16 @@ from lookalike.search.threshold import Result
 from lookalike.search.weights import choose_weights
 from lookalike.types import (
     AnyOf,
+    CandidateQuery,
     Candidates,
     Distance,
     Filter,
-    Near,
-    Nearest,
     Point,
     Query,
     Range,
     Scored,
     VectorSpec,
+    WeightedVector,
 )
 
 ALL = ["semantic", "color", "texture"]
@@ -94,7 +94,7 @@ class Counting(EdgeEngine):
 
     asked = answered = compared = 0
 
-    def nearest(self, asked: Sequence[Nearest]) -> list[Candidates]:
+    def nearest(self, asked: Sequence[CandidateQuery]) -> list[Candidates]:
         self.asked += 1
         return super().nearest(asked)
 
@@ -129,7 +129,7 @@ class Filled:
         (result,) = threshold.run(self.engine, [query_], most=most)
         return result
 
-    def sums(self, near: Sequence[Near], least: int = 0) -> Floats:
+    def sums(self, near: Sequence[WeightedVector], least: int = 0) -> Floats:
         """The weighted sum of every point from `least` on, by brute force."""
         parts = [one.weight * (self.vectors[one.name][least:] @ one.vector) for one in near]
         return np.asarray(np.sum(parts, axis=0), np.float32)
@@ -156,7 +156,7 @@ def test_a_complete_answer_is_the_brute_force_answer(
 ) -> None:
     rng = np.random.default_rng(seed)
     near = tuple(
-        Near(name, unit(rng, SIZES[name]), weight / math.fsum(weights))
+        WeightedVector(name, unit(rng, SIZES[name]), weight / math.fsum(weights))
         for name, weight in zip(SIZES, weights, strict=False)
     )
     asked = Query(near, Range("n", gte=least), limit, offset)
@@ -174,11 +174,13 @@ def test_a_complete_answer_is_the_brute_force_answer(
         assert row.payload["n"] >= least
 
 
-def opposite(filled: Filled) -> tuple[Near, Near]:
+def opposite(filled: Filled) -> tuple[WeightedVector, WeightedVector]:
     """What is best for one is worst for the other, so the first round proves nothing."""
     one = filled.vectors["one"]
     other = one[1] - one[0]
-    return Near("one", one[0], 0.5), Near("one", other / np.linalg.norm(other), 0.5)
+    return WeightedVector("one", one[0], 0.5), WeightedVector(
+        "one", other / np.linalg.norm(other), 0.5
+    )
 
 
 def test_candidates_widen_until_the_answer_is_proved(filled: Filled) -> None:
@@ -199,20 +201,20 @@ def test_without_leave_to_widen_it_says_that_nothing_is_proved(filled: Filled) -
 
 def test_targets_that_cancel_out_end_with_all_alike(filled: Filled) -> None:
     one = filled.vectors["one"][0]
-    result = filled.run(Query((Near("one", one, 0.5), Near("one", -one, 0.5))))
+    result = filled.run(Query((WeightedVector("one", one, 0.5), WeightedVector("one", -one, 0.5))))
     assert len(result.rows) == 10
     assert [row.score for row in result.rows] == pytest.approx([0] * 10, abs=1e-6)
 
 
 def test_one_target_takes_one_request(filled: Filled) -> None:
-    near = Near("one", filled.vectors["one"][7], 1.0)
+    near = WeightedVector("one", filled.vectors["one"][7], 1.0)
     result = filled.run(Query((near,), limit=5))
     assert (result.complete, result.rounds) == (True, 1)
     assert ids(result) == [str(i) for i in np.argsort(-filled.sums([near]))[:5]]
 
 
 def test_an_easy_blend_takes_two_requests(filled: Filled) -> None:
-    near = tuple(Near(name, filled.vectors[name][7], 1 / 3) for name in SIZES)
+    near = tuple(WeightedVector(name, filled.vectors[name][7], 1 / 3) for name in SIZES)
     result = filled.run(Query(near, limit=1))
     assert (ids(result), result.complete, result.rounds) == (["7"], True, 2)
     assert result.candidates == threshold.FIRST_CANDIDATES
@@ -221,7 +223,7 @@ def test_an_easy_blend_takes_two_requests(filled: Filled) -> None:
 
 @pytest.mark.parametrize("names", [["one"], ["one", "two"]])
 def test_more_than_there_are_gives_all_of_them(filled: Filled, names: list[str]) -> None:
-    near = tuple(Near(name, filled.vectors[name][0], 1 / len(names)) for name in names)
+    near = tuple(WeightedVector(name, filled.vectors[name][0], 1 / len(names)) for name in names)
     few = filled.run(Query(near, Range("n", lt=30), limit=100))
     assert (len(few.rows), few.complete) == (30, True)
     everything = filled.run(Query(near, limit=2 * COUNT))
@@ -234,7 +236,7 @@ def test_more_than_there_are_gives_all_of_them(filled: Filled, names: list[str])
 
 def test_a_long_answer_says_how_much_it_compared(filled: Filled) -> None:
     rng = np.random.default_rng(0)
-    near = tuple(Near(name, unit(rng, size), 1 / 3) for name, size in SIZES.items())
+    near = tuple(WeightedVector(name, unit(rng, size), 1 / 3) for name, size in SIZES.items())
     for limit in (10, 600):
         result = filled.run(Query(near, limit=limit))
         assert len(set(ids(result))) == limit
@@ -248,7 +250,7 @@ def test_a_long_answer_says_how_much_it_compared(filled: Filled) -> None:
 def test_where_nothing_passes_nothing_is_the_complete_answer(
     filled: Filled, names: list[str], nothing: Filter
 ) -> None:
-    near = tuple(Near(name, filled.vectors[name][0], 1 / len(names)) for name in names)
+    near = tuple(WeightedVector(name, filled.vectors[name][0], 1 / len(names)) for name in names)
     result = filled.run(Query(near, nothing))
     assert (ids(result), result.complete) == ([], True)
 
@@ -257,10 +259,10 @@ def test_several_queries_go_through_the_rounds_together(filled: Filled) -> None:
     rng = np.random.default_rng(1)
     asked = [
         Query(opposite(filled)),
-        Query((Near("two", unit(rng, 4), 1.0),), limit=3, offset=2, vectors=["one"]),
+        Query((WeightedVector("two", unit(rng, 4), 1.0),), limit=3, offset=2, vectors=["one"]),
         Query(opposite(filled), AnyOf(())),
         Query(
-            tuple(Near(name, unit(rng, size), 1 / 3) for name, size in SIZES.items()),
+            tuple(WeightedVector(name, unit(rng, size), 1 / 3) for name, size in SIZES.items()),
             Range("n", lt=2000),
             limit=20,
         ),

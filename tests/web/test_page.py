@@ -611,7 +611,7 @@ def test_words_on_real_photos(browser: Browser, data: Path, tmp_path: Path) -> N
             assert sum("/shoes/" in str(id) for id in near) >= 4
             keep(page, "words", tmp_path)
             page.get_by_role("searchbox", name="Words that it should not be like").fill("hat")
-            page.wait_for_url("**minus=hat*")
+            page.wait_for_url("**negative_text=hat*")
             changed(page, found)
             # All that was typed is one step.
             page.go_back()

@@ -25,7 +25,7 @@ import pytest
 from lookalike.comparison import batch
 from lookalike.errors import ImageRejected, LookalikeError, Reason
 from lookalike.imaging.decode import decode
-from lookalike.types import Described, Image, Limits
+from lookalike.types import DecodeLimits, Described, Image
 from lookalike.workers.pool import DecoderPool
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
@@ -177,7 +177,7 @@ def test_many_are_as_one_after_the_other(pool: DecoderPool) -> None:
 
 
 def test_one_that_hangs_among_many_is_the_only_one_refused() -> None:
-    with DecoderPool(1, limits=Limits(seconds=1)) as pool:
+    with DecoderPool(1, limits=DecodeLimits(seconds=1)) as pool:
         before, late, after = outcomes(pool, [photo(), slow_photo(1400), photo("PNG")])
         assert isinstance(before, Image)
         assert late == Reason.TIMEOUT
@@ -228,7 +228,7 @@ def test_a_descriptor_that_fails_on_one_of_many_has_only_that_one_refused(
 
 
 def test_one_that_is_big_among_many_waits_for_its_turn() -> None:
-    with DecoderPool(2, limits=Limits(seconds=1)) as pool, ThreadPoolExecutor(1) as thread:
+    with DecoderPool(2, limits=DecodeLimits(seconds=1)) as pool, ThreadPoolExecutor(1) as thread:
         with pool._one_big:
             answers = thread.submit(outcomes, pool, [photo(), large_photo(), photo("PNG")])
             time.sleep(1.3)
@@ -244,7 +244,7 @@ def test_one_that_is_big_among_many_waits_for_its_turn() -> None:
 
 
 def test_slow_picture_times_out_and_the_pool_recovers() -> None:
-    with DecoderPool(1, limits=Limits(seconds=1)) as pool:
+    with DecoderPool(1, limits=DecodeLimits(seconds=1)) as pool:
         pool.decode(photo(), side=256)
         [before] = pids(pool)
         started = time.monotonic()
@@ -255,7 +255,7 @@ def test_slow_picture_times_out_and_the_pool_recovers() -> None:
 
 
 def test_tiny_limit_of_time() -> None:
-    with DecoderPool(1, limits=Limits(seconds=0.05)) as pool:
+    with DecoderPool(1, limits=DecodeLimits(seconds=0.05)) as pool:
         for pause in (0, 0.2, 0.2):  # the watchdog falls asleep in between
             time.sleep(pause)
             assert outcome(lambda: pool.decode(slow_photo(), side=256)) == Reason.TIMEOUT
@@ -263,14 +263,14 @@ def test_tiny_limit_of_time() -> None:
 
 def test_each_picture_has_its_own_time() -> None:
     """Longer in all than one picture may take."""
-    with DecoderPool(1, limits=Limits(seconds=1)) as pool:
+    with DecoderPool(1, limits=DecodeLimits(seconds=1)) as pool:
         end = time.monotonic() + 1.5
         while time.monotonic() < end:
             pool.decode(photo(), side=256)
 
 
 def test_stopped_decoder_times_out() -> None:
-    with DecoderPool(1, limits=Limits(seconds=0.5)) as pool:
+    with DecoderPool(1, limits=DecodeLimits(seconds=0.5)) as pool:
         pool.decode(photo(), side=256)
         os.kill(pids(pool)[0], signal.SIGSTOP)
         # More than a pipe takes, so that it hangs while it is being sent.
@@ -313,7 +313,7 @@ def test_compared_as_in_this_process(pool: DecoderPool) -> None:
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
 def test_where_a_decoder_dies_or_hangs_another_compares(how: signal.Signals) -> None:
-    with DecoderPool(1, limits=Limits(seconds=2)) as pool:
+    with DecoderPool(1, limits=DecodeLimits(seconds=2)) as pool:
         expected = pool.compare(pictures(), PAIRS)
         [before] = pids(pool)
         # More than a pipe takes, so that it is read from while it is being sent.
@@ -391,7 +391,7 @@ def test_broken_files_of_every_format() -> None:
             for _ in range(chance.randint(1, 12)):
                 data[chance.randrange(len(data))] = chance.randrange(256)
             files.append(bytes(data[: chance.randint(20, 2 * len(data))]))
-    with DecoderPool(2, limits=Limits(seconds=5)) as pool, ThreadPoolExecutor(2) as threads:
+    with DecoderPool(2, limits=DecodeLimits(seconds=5)) as pool, ThreadPoolExecutor(2) as threads:
         for answer in threads.map(lambda data: outcome(lambda: pool.decode(data, side=64)), files):
             assert answer != Reason.TIMEOUT
         for format in formats:
@@ -402,7 +402,7 @@ def test_broken_files_of_every_format() -> None:
 
 
 def test_big_pictures_take_turns_and_waiting_is_free() -> None:
-    with DecoderPool(2, limits=Limits(seconds=1)) as pool, ThreadPoolExecutor(2) as threads:
+    with DecoderPool(2, limits=DecodeLimits(seconds=1)) as pool, ThreadPoolExecutor(2) as threads:
         with pool._one_big:
             big = threads.submit(pool.decode, large_photo(), side=256)
             time.sleep(1.3)
@@ -421,8 +421,8 @@ def test_memory_of_a_decoder_is_limited(pixels: int, expected: str) -> None:
     import sys
     import numpy as np
     from lookalike import decoder, images
-    from lookalike.types import Limits
-    decoder._confine(Limits(pixels={pixels}))
+    from lookalike.types import DecodeLimits
+    decoder._confine(DecodeLimits(pixels={pixels}))
     try:
         images.decode(sys.stdin.buffer.read(), before_load=lambda pixels: np.empty(2**31, np.uint8))
         print("decoded")

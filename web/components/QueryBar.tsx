@@ -181,7 +181,7 @@ export function Chooser({
 function Words({ search, update, words }: Pick<Props, "search" | "update" | "words">) {
   const text = useDraft(search.text, (next) => update({ text: next }, "text"), 300);
   const touch = useMedia("(pointer: coarse)");
-  const minus = useDraft(search.minus, (next) => update({ minus: next }, "minus"), 300);
+  const negative = useDraft(search.negative_text, (next) => update({ negative_text: next }, "negative_text"), 300);
   if (words === false) {
     return (
       <p className="query-words no-words">
@@ -209,14 +209,14 @@ function Words({ search, update, words }: Pick<Props, "search" | "update" | "wor
         value={text.draft}
         onChange={(event) => text.change(event.target.value)}
       />
-      {(text.draft || search.minus) && (
+      {(text.draft || search.negative_text) && (
         <input
           className="minus"
           type="search"
           aria-label="Words that it should not be like"
           placeholder="less like…"
-          value={minus.draft}
-          onChange={(event) => minus.change(event.target.value)}
+          value={negative.draft}
+          onChange={(event) => negative.change(event.target.value)}
         />
       )}
     </form>

@@ -70,7 +70,7 @@ export function Weights({ search, update, stats, used }: Props) {
 }
 
 export function Options({ search, update }: Pick<Props, "search" | "update">) {
-  const { draft, change } = useDraft(search.diverse, (diverse) => update({ diverse }, "diverse"), 150);
+  const { draft, change } = useDraft(search.diversity, (diverse) => update({ diverse }, "diversity"), 150);
   return (
     <section className="panel" aria-label="Options">
       <h2>Options</h2>

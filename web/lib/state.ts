@@ -6,7 +6,7 @@ export interface Search {
   uploads: string[];
   ids: string[];
   text: string;
-  minus: string;
+  negative_text: string;
   colors: string[];
   crop: string;
   weights: string;
@@ -14,7 +14,7 @@ export interface Search {
   likes: string[];
   dislikes: string[];
   strategy: string;
-  diverse: number;
+  diversity: number;
   collapse: boolean;
   relevant: boolean;
   /** The image whose details are open. */
@@ -22,8 +22,8 @@ export interface Search {
 }
 
 export const EMPTY: Search = {
-  uploads: [], ids: [], text: "", minus: "", colors: [], crop: "", weights: "", where: "",
-  likes: [], dislikes: [], strategy: "", diverse: 0, collapse: false, relevant: false, shown: "",
+  uploads: [], ids: [], text: "", negative_text: "", colors: [], crop: "", weights: "", where: "",
+  likes: [], dislikes: [], strategy: "", diversity: 0, collapse: false, relevant: false, shown: "",
 }; // prettier-ignore
 
 /** The search that an address means. */
@@ -34,7 +34,7 @@ export function read(query: string): Search {
     uploads: given.getAll("upload"),
     ids: given.getAll("id"),
     text: one("text"),
-    minus: one("minus"),
+    negative_text: one("negative_text"),
     colors: given.getAll("color"),
     crop: one("crop"),
     weights: one("weights"),
@@ -42,7 +42,7 @@ export function read(query: string): Search {
     likes: given.getAll("like"),
     dislikes: given.getAll("unlike"),
     strategy: one("strategy"),
-    diverse: Math.min(1, Math.max(0, Number(one("diverse")) || 0)),
+    diversity: Math.min(1, Math.max(0, Number(one("diversity")) || 0)),
     collapse: one("collapse") === "1",
     relevant: one("relevant") === "1",
     shown: one("show"),
@@ -55,7 +55,7 @@ export function write(search: Search): string {
     ...search.uploads.map((token): [string, string] => ["upload", token]),
     ...search.ids.map((id): [string, string] => ["id", id]),
     ["text", search.text],
-    ["minus", search.minus],
+    ["negative_text", search.negative_text],
     ...search.colors.map((color): [string, string] => ["color", color]),
     ["crop", search.crop],
     ...search.likes.map((id): [string, string] => ["like", id]),
@@ -63,7 +63,7 @@ export function write(search: Search): string {
     ["strategy", search.strategy],
     ["weights", search.weights],
     ["where", search.where],
-    ["diverse", search.diverse ? String(search.diverse) : ""],
+    ["diversity", search.diversity ? String(search.diversity) : ""],
     ["collapse", search.collapse ? "1" : ""],
     ["relevant", search.relevant ? "1" : ""],
     ["show", search.shown],
@@ -132,18 +132,18 @@ export function requestOf(search: Search, known: Pick<Stats, "aspects" | "preset
   const where = search.where.trim() || undefined;
   if (!isQuery(search)) return { path: at("/v1/images", { where }), body: null };
   const text = search.text.trim();
-  const minus = search.minus.trim();
+  const negative_text = search.negative_text.trim();
   const shared = {
     weights: weightsOf(search, known),
     where,
-    diverse: search.diverse || undefined,
+    diversity: search.diversity || undefined,
     collapse: search.collapse || undefined,
     relevant: search.relevant || undefined,
   };
   if (isRefined(search)) {
     const asked = [...search.ids, ...search.uploads.map((token) => `upload:${token}`)];
     if (text) asked.push(`text:${text}`);
-    const unlike = [...search.dislikes, ...(minus ? [`text:${minus}`] : [])];
+    const unlike = [...search.dislikes, ...(negative_text ? [`text:${negative_text}`] : [])];
     const strategy = search.strategy || undefined;
     const like = [...new Set([...asked, ...search.likes])];
     return { path: "/v1/recommend", body: { ...shared, like, unlike, strategy } };
@@ -155,7 +155,7 @@ export function requestOf(search: Search, known: Pick<Stats, "aspects" | "preset
       id: search.ids.length ? listed(search.ids) : undefined,
       upload: search.uploads.length ? listed(search.uploads) : undefined,
       text: text || undefined,
-      minus: (text && minus) || undefined,
+      negative_text: (text && negative_text) || undefined,
       color: search.colors.length ? listed(search.colors) : undefined,
       crop: search.crop && pictures(search) === 1 ? search.crop.split(",").map(Number) : undefined,
     },

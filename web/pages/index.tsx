@@ -22,7 +22,7 @@ const NARROW = "(max-width: 899px)";
 
 /** Searching by something else starts anew, under the same filters, weights and options. */
 const ANEW: Partial<Search> = {
-  uploads: [], ids: [], text: "", minus: "", colors: [], crop: "", likes: [], dislikes: [],
+  uploads: [], ids: [], text: "", negative_text: "", colors: [], crop: "", likes: [], dislikes: [],
   strategy: "", shown: "",
 }; // prettier-ignore
 
@@ -48,7 +48,7 @@ export default function SearchPage() {
 
   const uploads = useUploads((tokens) => {
     if (adding) update({ uploads: [...new Set([...search.uploads, ...tokens])].slice(-MOST) });
-    else update({ ...ANEW, text: search.text, minus: search.minus, colors: search.colors, uploads: tokens });
+    else update({ ...ANEW, text: search.text, negative_text: search.negative_text, colors: search.colors, uploads: tokens });
   });
   const send = (files: File[], toThese: boolean) => {
     setAdding(toThese);
@@ -93,7 +93,7 @@ export default function SearchPage() {
     else if (dislikes.length) update({ dislikes: dislikes.slice(0, -1) });
     else update({ likes: likes.slice(0, -1) });
   };
-  const active = [search.where, search.collapse, search.relevant, search.diverse].filter(Boolean).length;
+  const active = [search.where, search.collapse, search.relevant, search.diversity].filter(Boolean).length;
   return (
     <div className="search" data-ready={ready && (stats ?? unknown) != null}>
       <Head>

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from lookalike.errors import IndexDamaged, InputError, SchemaTooNew
+from lookalike.record import record_of
 from lookalike.types import Point, Vector
 
 VERSION = 1
@@ -143,7 +144,7 @@ class Archive:
                     if (part := f"{block:08}/{name}.npy") in parts
                 }
                 points = [
-                    Point(payload["image"]["id"], dict(zip(vectors, row, strict=True)), payload)
+                    Point(record_of(payload)["id"], dict(zip(vectors, row, strict=True)), payload)
                     for payload, *row in zip(payloads, *vectors.values(), strict=True)
                 ]
             yield points

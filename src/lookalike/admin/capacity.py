@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from lookalike.engines.rows import LEAST_RESCORED
 from lookalike.errors import InputError
+from lookalike.protocols import LEAST_RESCORED
 
 __all__ = [
     "Ask",

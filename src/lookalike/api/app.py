@@ -11,13 +11,13 @@ from starlette.middleware.cors import CORSMiddleware
 
 from lookalike.api import errors, openapi
 from lookalike.api.jobs.queue import Jobs
-from lookalike.api.middleware.admission import Limits
+from lookalike.api.middleware.admission import AdmissionMiddleware
 from lookalike.api.middleware.auth import Gatekeeper
 from lookalike.api.middleware.headers import SecurityHeaders
 from lookalike.api.middleware.metrics import Measured, Metrics
-from lookalike.api.middleware.origin import Doorkeeper
+from lookalike.api.middleware.origin import OriginMiddleware
 from lookalike.api.routes import duplicates, images, jobs, operations, search
-from lookalike.api.service import Options, Service, Turns
+from lookalike.api.service import Options, Service, WriteLock
 from lookalike.api.static_pages import Pages
 from lookalike.api.stores.query_images import Queries
 from lookalike.api.stores.uploads import Store
@@ -65,7 +65,7 @@ def create_app(index: Index, options: Options) -> FastAPI:
 
 def _service(index: Index, options: Options) -> Service:
     options.state.mkdir(parents=True, exist_ok=True)
-    turns = Turns(options.turn_seconds)
+    turns = WriteLock(options.turn_seconds)
     return Service(
         index,
         options,
@@ -81,7 +81,7 @@ def _service(index: Index, options: Options) -> Service:
 def _guard(app: FastAPI, service: Service) -> None:
     """What every request passes, the last that is added first."""
     options = service.options
-    app.add_middleware(Limits, options=options, metrics=service.metrics)
+    app.add_middleware(AdmissionMiddleware, options=options, metrics=service.metrics)
     if options.cors:
         app.add_middleware(
             CORSMiddleware,
@@ -91,6 +91,6 @@ def _guard(app: FastAPI, service: Service) -> None:
             expose_headers=["ETag", "Retry-After"],
             max_age=600,
         )
-    app.add_middleware(Doorkeeper, options=options)
+    app.add_middleware(OriginMiddleware, options=options)
     app.add_middleware(SecurityHeaders, options=options)
     app.add_middleware(Measured, metrics=service.metrics)

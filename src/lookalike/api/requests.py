@@ -44,7 +44,7 @@ def keywords(service: Service, asked: Search | Recommend, *images: bytes) -> dic
             "strategy": asked.strategy,
             "files": False,
         }
-    own = asked.model_dump(include={"id", "text", "minus", "color", "crop"})
+    own = asked.model_dump(include={"id", "text", "negative_text", "color", "crop"})
     pictures = [
         *images,
         *map(service.queries.get, _list(asked.upload)),

@@ -39,8 +39,8 @@ class Ranking(Body):
     )
     limit: int = Field(10, ge=1, le=1000)
     offset: int = Field(0, ge=0, le=10_000)
-    diverse: float = Field(0.0, ge=0, le=1, description="How unlike hits should be.")
-    collapse: bool = Field(False, description="Near-identical images once.")
+    diversity: float = Field(0.0, ge=0, le=1, description="How unlike hits should be.")
+    collapse: bool = Field(False, description="WeightedVector-identical images once.")
     relevant: bool = Field(False, description="Without what is no closer than chance.")
     exact: bool = Field(False, description="Search on until the answer is proved.")
 
@@ -52,7 +52,7 @@ class Search(Ranking):
         None, description="Images of the index."
     )
     text: Text | Annotated[list[Text], Field(max_length=MANY)] | None = None
-    minus: Text | Annotated[list[Text], Field(max_length=MANY)] | None = None
+    negative_text: Text | Annotated[list[Text], Field(max_length=MANY)] | None = None
     color: Text | Annotated[list[Text], Field(max_length=MANY)] | dict[Text, float] | None = Field(
         None, examples=["navy", ["navy=0.6", "#ffffff"], {"navy": 0.6}]
     )

@@ -67,7 +67,7 @@ class Options:
         return self.read_key is None and self.write_key is None
 
 
-class Turns:
+class WriteLock:
     """Lets one thread at a time change the index.
 
     A job that goes on for minutes calls `give_way` between its batches, so that an image that is
@@ -130,7 +130,7 @@ class Service:
 
     index: Index
     options: Options
-    turns: Turns
+    turns: WriteLock
     queries: Queries
     store: Store
     fetcher: Fetcher | None

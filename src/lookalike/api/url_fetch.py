@@ -23,7 +23,7 @@ from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from lookalike.errors import InputError
 from lookalike.imaging.decode import check_size
-from lookalike.types import Limits
+from lookalike.types import DecodeLimits
 
 PORTS = (80, 443)
 REDIRECTS = 3
@@ -97,7 +97,7 @@ class Fetcher:
         resolve: finds the addresses of a name.
     """
 
-    limits: Limits = field(default_factory=Limits)
+    limits: DecodeLimits = field(default_factory=DecodeLimits)
     seconds: float = SECONDS
     ports: Collection[int] = PORTS
     allowed: Collection[tuple[str, int]] = ()

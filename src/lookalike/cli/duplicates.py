@@ -93,7 +93,7 @@ def duplicates(
         report = None
         if action is not None:
             folder = None if move_to is None else Path(move_to)
-            report = index.clean(
+            report = index.resolve_duplicates(
                 groups, action, folder=folder, log=_log(action, log), dry_run=not yes
             )
         if as_json:
@@ -117,7 +117,7 @@ def decide(ids: tuple[str, ...], url: str | None, decision: str | None) -> None:
 
     if decision is None:
         raise InputError("Say what they are: --not-duplicates, --keep-all or --forget.")
-    said = {"not": Decision.NOT_DUPLICATE, "keep": Decision.KEEP_BOTH, "forget": None}[decision]
+    said = {"not": Decision.NOT_DUPLICATES, "keep": Decision.KEEP_ALL, "forget": None}[decision]
     with open_index(url) as index:
         index.decide(ids, said)
     click.echo(f"remembered for {len(ids):,} images" if said else "forgotten")

@@ -16,7 +16,7 @@ from lookalike.errors import InputError
 
 if TYPE_CHECKING:
     from lookalike.ray import RayWorkers
-    from lookalike.types import Limits
+    from lookalike.types import DecodeLimits
 
 
 @click.command("index")
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @click.option("--prune", is_flag=True, help="Remove images that the paths no longer hold.")
 @click.option("--partition", metavar="N/M", help="Only the Nth of M parts of the images.")
 @click.option(
-    "--at-ingest",
+    "--copies",
     "copies",
     type=click.Choice(["keep", "skip", "link"]),
     default="keep",
@@ -104,7 +104,7 @@ def index_command(
                 *paths,
                 metadata=metadata,
                 id_field=id_field,
-                field_types=types,
+                fields=types,
                 prune=prune,
                 partition=part,
                 copies=copies,
@@ -186,9 +186,9 @@ def _workers(address: str, url: str | None, threads: int | None) -> RayWorkers:
     return RayWorkers(address, cores=threads or 1)
 
 
-def _limits(pairs: dict[str, str] | None) -> Limits | None:
+def _limits(pairs: dict[str, str] | None) -> DecodeLimits | None:
     """What `--limits` says, as limits."""
-    from lookalike.types import Limits
+    from lookalike.types import DecodeLimits
 
     if pairs is None:
         return None
@@ -201,4 +201,4 @@ def _limits(pairs: dict[str, str] | None) -> Limits | None:
         raise InputError(f"--limits takes numbers, not {pairs}.") from None
     if any(not value > 0 for value in given.values()):
         raise InputError(f"--limits takes numbers above 0, not {pairs}.")
-    return Limits(**given)
+    return DecodeLimits(**given)

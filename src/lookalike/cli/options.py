@@ -101,7 +101,7 @@ def ranking_options(command: F) -> F:
             "--offset", default=0, metavar="N", show_default=True, help="Skip the best N."
         ),
         click.option(
-            "--diverse",
+            "--diversity",
             default=0.0,
             metavar="0…1",
             show_default=True,

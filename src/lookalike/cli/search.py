@@ -34,7 +34,7 @@ SHOWN = 6
 @click.option("--image", "images", multiple=True, metavar="FILE", help="Like this; - is stdin.")
 @click.option("--id", "ids", multiple=True, metavar="ID", help="Like this image of the index.")
 @click.option("--text", "texts", multiple=True, metavar="T", help="What these words say.")
-@click.option("--minus", multiple=True, metavar="T", help="And not what these words say.")
+@click.option("--negative-text", multiple=True, metavar="T", help="And not what these words say.")
 @click.option(
     "--color", "colors", multiple=True, metavar="NAME|#HEX[=SHARE]", help="In this colour."
 )
@@ -44,7 +44,7 @@ def search(
     images: tuple[str, ...],
     ids: tuple[str, ...],
     texts: tuple[str, ...],
-    minus: tuple[str, ...],
+    negative_text: tuple[str, ...],
     colors: tuple[str, ...],
     crop: list[float] | None,
     **options: Any,
@@ -58,12 +58,17 @@ def search(
     parts = [
         *(f"like {name}" for name in [*named, *ids]),
         *(f"“{text}”" for text in texts),
-        *(f"not “{text}”" for text in minus),
+        *(f"not “{text}”" for text in negative_text),
         *([f"in {' and '.join(colors)}"] if colors else []),
     ]
     asked = {
-        "image": pictures, "id": ids, "text": texts, "minus": minus, "color": colors, "crop": crop,
-    }  # fmt: skip
+        "image": pictures,
+        "id": ids,
+        "text": texts,
+        "negative_text": negative_text,
+        "color": colors,
+        "crop": crop,
+    }
     _find("search", asked, ", ".join(parts), pictures, ids, colors, **options)
 
 

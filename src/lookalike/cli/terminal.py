@@ -14,13 +14,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from lookalike import record
 from lookalike.admin.capacity import Capacity
-from lookalike.duplicates.check import Match
+from lookalike.duplicates.check import Duplicate
 from lookalike.duplicates.comparer import Verdict
 from lookalike.duplicates.file_moves import Report
 from lookalike.duplicates.groups import Group
 from lookalike.ingest.report import IngestReport
 from lookalike.output.labels import caption, details
+from lookalike.record import record_of
 from lookalike.search.histogram import Histogram
 from lookalike.types import Hit, Hits, Point
 
@@ -161,8 +163,8 @@ def point_table(point: Point) -> Table:
     table = Table(show_header=False, box=None)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
-    users = {name: value for name, value in point.payload.items() if name != "image"}
-    own = {f"image.{name}": value for name, value in point.payload["image"].items()}
+    users = {name: value for name, value in point.payload.items() if name != record.KEY}
+    own = {f"image.{name}": value for name, value in record_of(point.payload).items()}
     for name, value in {**own, **users}.items():
         table.add_row(Text(printable(name)), Text(printable(_value(value))))
     return table
@@ -274,7 +276,7 @@ def group_lines(number: int, group: Group) -> Iterator[str]:
         yield f"     … and {len(group.copies) - SHOWN:,} more"
 
 
-def match_line(match: Match) -> str:
+def match_line(match: Duplicate) -> str:
     """One copy: its verdict, its id, and why."""
     return printable(f"{match.verdict:<12}  {match.id}  {match.evidence['why']}")
 
@@ -285,7 +287,7 @@ def groups_summary(groups: Sequence[Group]) -> str:
     counts = Counter(str(copy.verdict) for copy in copies)
     kinds = ", ".join(f"{counts[verdict]:,} {verdict}" for verdict in Verdict if counts[verdict])
     spare = sum(
-        copy.payload["image"]["bytes"] for copy in copies if copy.verdict is not Verdict.SIMILAR
+        record_of(copy.payload)["bytes"] for copy in copies if copy.verdict is not Verdict.SIMILAR
     )
     if not groups:
         return "No image is a copy of another."

@@ -57,9 +57,9 @@ def sketch(thumbnail: bytes) -> bytes:
     made = _sketch(Kept(b"", thumbnail))
     if made is None:
         return b""
-    if made.says_something:
+    if made.is_informative:
         _ = made.features  # needed half of the time, and now there is nothing else to do
-    return pack(made, mirrored=made.says_something)
+    return pack(made, mirrored=made.is_informative)
 
 
 def compare(pictures: Sequence[Kept], pairs: Sequence[tuple[int, int]]) -> Compared:

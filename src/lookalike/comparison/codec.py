@@ -52,7 +52,7 @@ def pack(sketch: Sketch, *, mirrored: bool = False) -> bytes:
         features = sketch.features
         rows += [features.at.astype("<c8"), features.spread.astype("<c8"), features.counts]
         counts[-1] = len(features.at)
-    head = _HEAD.pack(FORMAT, sketch.says_something, len(sketch.views), *counts, sketch.flat)
+    head = _HEAD.pack(FORMAT, sketch.is_informative, len(sketch.views), *counts, sketch.flat)
     return head + b"".join(row.tobytes() for row in rows)
 
 
@@ -65,7 +65,7 @@ def unpack(data: bytes, small: Callable[[], Pixels]) -> Sketch | None:
     """
     if data[0] != FORMAT:
         return None
-    _, says_something, views, corners, mirrored, features, flat = _HEAD.unpack_from(data)
+    _, is_informative, views, corners, mirrored, features, flat = _HEAD.unpack_from(data)
     at = _HEAD.size
 
     def take(type: str, *shape: int) -> NDArray[Any]:
@@ -78,7 +78,7 @@ def unpack(data: bytes, small: Callable[[], Pixels]) -> Sketch | None:
         return take("<c8", count).astype(np.complex128)
 
     boxes = tuple((x, y, width, height) for x, y, width, height in take("<u2", views, 4).tolist())
-    sketch = Sketch(small, boxes, take("u1", 2 * views, 1024), bool(says_something))
+    sketch = Sketch(small, boxes, take("u1", 2 * views, 1024), bool(is_informative))
     made = sketch.__dict__  # as if it had been made
     made["flat"] = flat
     for name, count in (("corners", corners), ("mirrored_corners", mirrored)):

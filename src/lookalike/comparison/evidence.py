@@ -250,7 +250,7 @@ def _products(a: Floats, b: Floats) -> Floats:
 
 def _alignments(one: Sketch, other: Sketch) -> Iterator[tuple[Doubles, _Fit]]:
     """(matrix from one's pixels to the other's, how well matches fit), the cheapest first."""
-    if not (one.says_something and other.says_something):
+    if not (one.is_informative and other.is_informative):
         return
     like = _products(one.tiny, _turned(other.tiny))
     like = like.reshape(len(one.views), 2, 8, len(other.views), 2)

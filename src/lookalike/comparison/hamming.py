@@ -201,7 +201,7 @@ def transposed(hashes: Hashes) -> Hashes:
     return hashes
 
 
-def says_something(hashes: Hashes) -> NDArray[np.bool_]:
+def is_informative(hashes: Hashes) -> NDArray[np.bool_]:
     """False for the hashes that unrelated pictures share: plain ones, gradients, stripes.
 
     A photo has as many bits above the median as below, 32. Where a picture does not vary in some

@@ -93,13 +93,13 @@ class Sketch:
         small: gives its pixels, shrunk.
         views: the whole picture, and what a border of one colour encloses where there is one.
         squares: (2 x views, 1024) both shades of each, stretched to squares.
-        says_something: False where it is too small or too plain to be told from others.
+        is_informative: False where it is too small or too plain to be told from others.
     """
 
     small: Callable[[], Pixels]
     views: tuple[Box, ...]
     squares: Bytes
-    says_something: bool
+    is_informative: bool
 
     @_lazy
     def pixels(self) -> Pixels:
@@ -186,8 +186,8 @@ def sketch(pixels: Pixels) -> Sketch:
     views = (whole,) if content == whole else (whole, content)
     squares = np.concatenate([_square(shades, view) for view in views])
     large = min(pixels.shape[:2]) >= _SMALLEST
-    says_something = large and _detail(_centred(squares[-2:])[0]) >= _PLAIN
-    made = Sketch(lambda: small, views, squares, says_something)
+    is_informative = large and _detail(_centred(squares[-2:])[0]) >= _PLAIN
+    made = Sketch(lambda: small, views, squares, is_informative)
     made.__dict__["shades"] = shades
     return made
 

@@ -13,6 +13,7 @@ import platformdirs
 from lookalike.index import Index
 from lookalike.output.contact_sheet import Panel
 from lookalike.output.labels import caption
+from lookalike.record import record_of
 from lookalike.search.colors import swatches
 from lookalike.types import Point
 
@@ -55,7 +56,7 @@ def searches(index: Index) -> list[Panel]:
     else:
         some = list(islice(index.scroll(), 200))
         first, second, third = some[0], some[len(some) // 2], some[-1]
-        where = f'image.format = "{third.payload["image"]["format"]}"'
+        where = f'image.format = "{record_of(third.payload)["format"]}"'
     index.search(color="blue", limit=1)  # loads what is loaded once, so that times are a search's
     return [
         _panel(index, f"Like {_name(first)}", id=first.id),

@@ -8,9 +8,8 @@ from pathlib import Path
 from lookalike import descriptors
 from lookalike.descriptors import ModelChoice
 from lookalike.errors import ModelError
-from lookalike.ingest.describe import Describers
 from lookalike.manifest import Manifest
-from lookalike.protocols import Descriptor
+from lookalike.protocols import Describers, Descriptor
 
 
 class Models:

@@ -13,15 +13,17 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from lookalike import record
 from lookalike.comparison.batch import Found
-from lookalike.comparison.hamming import oriented, says_something
+from lookalike.comparison.hamming import is_informative, oriented
 from lookalike.duplicates.comparer import EQUAL, Comparer, Graded, Verdict
 from lookalike.duplicates.decisions import _decides
 from lookalike.protocols import Engine
+from lookalike.record import record_of
 from lookalike.types import (
+    AnyOfValues,
     Background,
-    Near,
-    Nearest,
+    CandidateQuery,
     Not,
     Payload,
     Point,
@@ -29,9 +31,9 @@ from lookalike.types import (
     Query,
     Scored,
     Vector,
+    WeightedVector,
     point_id,
 )
-from lookalike.types import Match as Equals
 
 PHASH = "phash"
 
@@ -74,7 +76,7 @@ class Floors:
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class Duplicate:
     """An image that is another one's copy, or similar to it.
 
     Attributes:
@@ -97,7 +99,7 @@ class Match:
 def may_be_copies(one: Payload, other: Payload) -> bool:
     """False for two images of one file, which metadata may name twice, and where someone said that
     the two are no duplicates, or shall both be kept."""
-    if one["image"]["uri"] == other["image"]["uri"]:
+    if record_of(one)["uri"] == record_of(other)["uri"]:
         return False
     return not (_decides(one, other) or _decides(other, one))
 
@@ -129,7 +131,7 @@ class Checker:
         meaning: Callable[[], Vector] | None = None,
         similar: bool = False,
         limit: int = 100,
-    ) -> list[Match]:
+    ) -> list[Duplicate]:
         """The copies of an image, the surest first.
 
         Args:
@@ -139,9 +141,8 @@ class Checker:
             similar: whether to add what is similar and no copy.
             limit: how many at most.
         """
-        own = point.payload
         if thumbnail is not None:
-            self.comparer.keep(own["image"]["sha256"], thumbnail)
+            self.comparer.keep(record_of(point.payload)["sha256"], thumbnail)
         equal, proposed = self._by_bits(point, limit)
         running = self._begin(point, proposed, {})  # while the model runs
         vector = meaning() if meaning else point.vectors[self.semantic]
@@ -150,7 +151,7 @@ class Checker:
         matches = [match_of(row, Verdict.IDENTICAL, EQUAL) for row in equal if _may(point, row)]
         for id, comparing in running.items():
             row, clues = proposed[id]
-            graded = self.comparer.grade(own, row.payload, comparing.result())
+            graded = self.comparer.grade(point.payload, row.payload, comparing.result())
             if graded is None and similar:
                 graded = self._similar(clues)
             if graded is not None:
@@ -175,14 +176,14 @@ class Checker:
 
     def _by_bits(self, point: Point, limit: int) -> tuple[list[Point], Proposed]:
         """Images of the same bytes, and what the hash proposes, the likeliest first."""
-        own = point.payload["image"]
+        own = record_of(point.payload)
         equal = next(self.engine.scroll(_same(point), batch=limit + 1), [])
         # A filter takes time: it is there only where something must make room for others.
         others = Not(_same(point)) if equal else None
-        near = [Near(PHASH, bits, 1.0) for bits in oriented_bits(int(own["phash"], 16))]
+        near = [WeightedVector(PHASH, bits, 1.0) for bits in oriented_bits(int(own["phash"], 16))]
         bits: dict[PointId, int] = {}
         for candidates in self.engine.nearest(
-            [Nearest(one, others, BY_HASH, EXPLORED) for one in near]
+            [CandidateQuery(one, others, BY_HASH, EXPLORED) for one in near]
         ):
             for id, distance in candidates:
                 if distance <= RADIUS:
@@ -197,7 +198,7 @@ class Checker:
     def _by_meaning(self, vector: Vector, equal: Sequence[Point], found: Proposed) -> None:
         """Adds what the semantic vector proposes, the likeliest first."""
         others = Not(_same(equal[0])) if equal else None
-        query = Query((Near(self.semantic, vector, 1.0),), others, BY_MEANING)
+        query = Query((WeightedVector(self.semantic, vector, 1.0),), others, BY_MEANING)
         for row in self.engine.query([query])[0]:
             found.setdefault(row.id, (row, {}))[1]["similarity"] = row.score
 
@@ -208,8 +209,8 @@ class Checker:
         return {row.id: comparing for row, comparing in zip(rows, begun, strict=True)}
 
 
-def _same(point: Point) -> Equals:
-    return Equals("image.sha256", (point.payload["image"]["sha256"],))
+def _same(point: Point) -> AnyOfValues:
+    return AnyOfValues(record.SHA256, (record_of(point.payload)["sha256"],))
 
 
 def _may(point: Point, row: Point | Scored) -> bool:
@@ -219,11 +220,11 @@ def _may(point: Point, row: Point | Scored) -> bool:
 def oriented_bits(hash: int) -> list[Vector]:
     """The hash's bits in the eight orientations; nothing of a hash that says nothing."""
     hashes = np.array([hash], np.uint64)
-    if not says_something(hashes)[0]:
+    if not is_informative(hashes)[0]:
         return []
     rows = oriented(hashes)[0].astype(">u8")
     return [np.unpackbits(row.view(np.uint8)).astype(np.float32) for row in rows[:, None]]
 
 
-def match_of(row: Point | Scored, verdict: Verdict, evidence: Mapping[str, Any]) -> Match:
-    return Match(row.id, row.payload["image"]["uri"], verdict, evidence, row.payload)
+def match_of(row: Point | Scored, verdict: Verdict, evidence: Mapping[str, Any]) -> Duplicate:
+    return Duplicate(row.id, record_of(row.payload)["uri"], verdict, evidence, row.payload)

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from lookalike.duplicates import file_moves
-from lookalike.duplicates.check import Match
+from lookalike.duplicates.check import Duplicate
 from lookalike.duplicates.comparer import Verdict
 from lookalike.duplicates.file_moves import Done, File, Report
 from lookalike.duplicates.groups import Group
 from lookalike.errors import InputError
+from lookalike.record import record_of
 
 Action: TypeAlias = Literal["remove", "move", "delete"]
 """Of the copies: take them out of the index alone; move their files aside, too; or delete them."""
@@ -67,5 +68,5 @@ def clean(
     return report
 
 
-def _file(match: Match) -> File:
-    return File(match.uri, match.payload["image"]["sha256"])
+def _file(match: Duplicate) -> File:
+    return File(match.uri, record_of(match.payload)["sha256"])

@@ -19,6 +19,7 @@ from lookalike.comparison.batch import Compared, Found, Kept
 from lookalike.comparison.evidence import THUMBNAIL_SIDE, Evidence
 from lookalike.errors import LookalikeError
 from lookalike.imaging.thumbnails import decode_thumbnail, encode_thumbnail
+from lookalike.record import record_of
 from lookalike.types import Image, Payload, Pixels
 
 TRIMMED = 0.03
@@ -148,13 +149,13 @@ class Comparer:
         return None if shown is None else encode_thumbnail(shown, THUMBNAIL_SIDE)
 
     def _pixels(self, payload: Payload) -> Pixels | None:
-        key, uri = payload["image"]["sha256"], payload["image"]["uri"]
+        key, uri = record_of(payload)["sha256"], record_of(payload)["uri"]
         jpeg = self.thumbnails.get_many([key]).get(key) or self._thumbnail(uri)
         return None if jpeg is None else decode_thumbnail(jpeg)
 
     def _load(self, payloads: Sequence[Payload]) -> None:
         """Gets ready what is kept of several images."""
-        wanted = {_key(payload): payload["image"]["uri"] for payload in payloads}
+        wanted = {_key(payload): record_of(payload)["uri"] for payload in payloads}
         wanted = {key: uri for key, uri in wanted.items() if key not in self._held}
         found = self.thumbnails.get_many(list(wanted))
         sketches = self.thumbnails.sketches_many(list(found))
@@ -206,8 +207,8 @@ class Comparer:
 
     def _same_pixels(self, one: Payload, other: Payload) -> bool:
         side = max(_size(one))  # nothing is shrunk
-        first = self._read(one["image"]["uri"], side)
-        second = None if first is None else self._read(other["image"]["uri"], side)
+        first = self._read(record_of(one)["uri"], side)
+        second = None if first is None else self._read(record_of(other)["uri"], side)
         if first is None or second is None:
             return False
         opaque = first.alpha is None and second.alpha is None
@@ -230,7 +231,7 @@ def _done(kept: Kept) -> Future[Kept]:
 
 
 def _key(payload: Payload) -> str:
-    key: str = payload["image"]["sha256"]
+    key: str = record_of(payload)["sha256"]
     return key
 
 
@@ -239,7 +240,7 @@ def _equal(one: Payload, other: Payload) -> bool:
 
 
 def _size(payload: Payload) -> tuple[int, int]:
-    return payload["image"]["width"], payload["image"]["height"]
+    return record_of(payload)["width"], record_of(payload)["height"]
 
 
 def _alpha(image: Image) -> NDArray[np.uint8]:
@@ -276,7 +277,7 @@ def _why(one: Payload, other: Payload, found: Evidence) -> str:
         words.append(f"{1 - filled:.0%} of this is not in it")
     if _size(one) not in (_size(other), _size(other)[::-1]):
         words.append(f"{_dimensions(other)} for {_dimensions(one)}")
-    formats = one["image"]["format"], other["image"]["format"]
+    formats = record_of(one)["format"], record_of(other)["format"]
     if formats[0] != formats[1]:
         words.append(f"{formats[1]} for {formats[0]}")
     return ", ".join(words) or "encoded anew or edited"

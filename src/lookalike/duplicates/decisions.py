@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from lookalike import record
 from lookalike.errors import InputError
 from lookalike.protocols import Engine
+from lookalike.record import decided_about, record_of
 from lookalike.types import (
     Decision,
     Payload,
@@ -18,8 +20,8 @@ MOST_DECIDED = 1_000
 
 
 def _decides(one: Payload, other: Payload) -> bool:
-    own, sha256 = one["image"], other["image"]["sha256"]
-    return any(sha256 in own.get(decision, ()) for decision in Decision)
+    sha256 = record_of(other)["sha256"]
+    return any(sha256 in decided_about(one, decision) for decision in Decision)
 
 
 # --- what was decided -------------------------------------------------------------------------
@@ -31,7 +33,7 @@ def decide(engine: Engine, points: Sequence[Point], decision: Decision | None) -
     Raises:
         InputError: fewer than two images, or more than `MOST_DECIDED` different ones.
     """
-    contents = {point.payload["image"]["sha256"] for point in points}
+    contents = {record_of(point.payload)["sha256"] for point in points}
     if len({point.id for point in points}) < 2:
         raise InputError("A decision is about two images or more: name the others, too.")
     if len(contents) > MOST_DECIDED:
@@ -39,14 +41,14 @@ def decide(engine: Engine, points: Sequence[Point], decision: Decision | None) -
             f"A decision is about {MOST_DECIDED:,} different images at most, and these are "
             f"{len(contents):,}: decide on fewer at a time."
         )
-    equal = Counter(point.payload["image"]["sha256"] for point in points)
+    equal = Counter(record_of(point.payload)["sha256"] for point in points)
     for point in points:
-        own = point.payload["image"]
+        own = record_of(point.payload)
         others = {sha256 for sha256 in contents if sha256 != own["sha256"]}
         if equal[own["sha256"]] > 1:
             others.add(own["sha256"])
         for kind in Decision:
-            said = set(own.get(kind, ()))
+            said = set(decided_about(point.payload, kind))
             now = said | others if kind is decision else said - others
             if now != said:
-                engine.set_payload(point.id, {"image": {kind.value: sorted(now)}})
+                engine.set_payload(point.id, {record.KEY: {kind.value: sorted(now)}})

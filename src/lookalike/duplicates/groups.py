@@ -15,11 +15,12 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.comparison.hamming import oriented, pairs, says_something
-from lookalike.duplicates.check import Checker, Match, match_of, may_be_copies
+from lookalike.comparison.hamming import is_informative, oriented, pairs
+from lookalike.duplicates.check import Checker, Duplicate, match_of, may_be_copies
 from lookalike.duplicates.comparer import Verdict
 from lookalike.duplicates.keepers import Policy
-from lookalike.types import Candidates, Filter, Near, Nearest, Point, point_id
+from lookalike.record import record_of
+from lookalike.types import CandidateQuery, Candidates, Filter, Point, WeightedVector, point_id
 
 RADIUS = 8
 """Bits of 64 up to which two hashes propose a pair. Of unrelated photos some 5 in a million are
@@ -52,7 +53,7 @@ class Group:
 
     keeper: str
     reason: str
-    members: tuple[Match, ...]
+    members: tuple[Duplicate, ...]
 
     @property
     def verdict(self) -> Verdict:
@@ -60,7 +61,7 @@ class Group:
         return max((member.verdict for member in self.members), key=order.index)
 
     @property
-    def copies(self) -> tuple[Match, ...]:
+    def copies(self) -> tuple[Duplicate, ...]:
         """The members without the keeper."""
         return self.members[1:]
 
@@ -140,7 +141,7 @@ def _contents(
     total = checker.engine.count(where)
     for points in checker.engine.scroll(where):
         for point in points:
-            image = point.payload["image"]
+            image = record_of(point.payload)
             keys.append((policy.key(point.payload), point.id))
             digests.append(bytes.fromhex(image["sha256"]))
             hashes.append(int(image["phash"], 16))
@@ -165,7 +166,7 @@ def _contents(
 
 def _by_hash(hashes: NDArray[np.uint64], proposals: _Proposals, progress: Progress) -> None:
     """Proposes contents with equal hashes, and with hashes that are near in some orientation."""
-    telling = np.flatnonzero(says_something(hashes))
+    telling = np.flatnonzero(is_informative(hashes))
     unique, first, inverse = np.unique(hashes[telling], return_index=True, return_inverse=True)
     # Of contents with the same hash each is proposed with the first, through which it is found.
     same = np.flatnonzero(first[inverse] != np.arange(len(telling)))
@@ -199,7 +200,9 @@ def _by_meaning(
         asked = [point for point in points if point_id(point.id) in place_of]
         answers = checker.engine.nearest(
             [
-                Nearest(Near(name, point.vectors[name], 1.0), where, NEIGHBOURS + 1)
+                CandidateQuery(
+                    WeightedVector(name, point.vectors[name], 1.0), where, NEIGHBOURS + 1
+                )
                 for point in asked
             ]
         )
@@ -327,7 +330,7 @@ def _grouped(
 
 def _graded(
     checker: Checker, keeper: Point, others: Sequence[Point], similar: bool
-) -> Iterator[Match]:
+) -> Iterator[Duplicate]:
     others = [other for other in others if may_be_copies(keeper.payload, other.payload)]
     begun = checker.comparer.begin([(keeper.payload, other.payload) for other in others])
     for other, comparing in zip(others, begun, strict=True):

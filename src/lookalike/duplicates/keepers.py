@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from lookalike.errors import InputError
+from lookalike.record import record_of
 from lookalike.types import Payload
 
 LOSSLESS = frozenset({"PNG", "BMP", "TIFF", "GIF"})
@@ -49,13 +50,13 @@ def policy_of(keep: Keep) -> Policy:
 
 
 def _pixels(payload: Payload) -> int:
-    width, height = payload["image"]["width"], payload["image"]["height"]
+    width, height = record_of(payload)["width"], record_of(payload)["height"]
     return int(width) * int(height)
 
 
 def _detail(payload: Payload) -> float:
     """Pixels that the file has the bytes for."""
-    image = payload["image"]
+    image = record_of(payload)
     if image["format"] in LOSSLESS:
         return float(_pixels(payload))
     return float(min(_pixels(payload), 8 * image["bytes"] / FULL_DETAIL))
@@ -63,12 +64,12 @@ def _detail(payload: Payload) -> float:
 
 def _time(payload: Payload) -> str:
     """When the picture came to be, as far as is known: RFC 3339 texts sort by time."""
-    image = payload["image"]
+    image = record_of(payload)
     return str(image.get("taken_at") or image.get("modified_at") or image["indexed_at"])
 
 
 def _size(payload: Payload) -> str:
-    image = payload["image"]
+    image = record_of(payload)
     return f"{image['width']:,} × {image['height']:,}"
 
 
@@ -87,12 +88,12 @@ class _Earlier(str):
 def _largest(payload: Payload) -> tuple[Any, ...]:
     """Of equally many pixels an original is more likely to have a camera's date, has not lost
     detail, and is the elder: a copy with a logo on it often has the most bytes."""
-    dated = "taken_at" in payload["image"]
+    dated = "taken_at" in record_of(payload)
     return _pixels(payload), dated, _detail(payload), _Earlier(_time(payload))
 
 
 def _best(payload: Payload) -> str:
-    image = payload["image"]
+    image = record_of(payload)
     bits = 8 * image["bytes"] / _pixels(payload)
     stored = "without loss" if image["format"] in LOSSLESS else f"at {bits:.1f} bits a pixel"
     return f"most detail: {_size(payload)} {stored}"
@@ -110,7 +111,7 @@ POLICIES: Mapping[str, Policy] = MappingProxyType(
         ),
         "best": Policy(lambda payload: (_detail(payload), *_largest(payload)), _best),
         "first": Policy(
-            lambda payload: _Earlier(payload["image"]["uri"]),
+            lambda payload: _Earlier(record_of(payload)["uri"]),
             lambda payload: "first in the order of the addresses",
         ),
     }

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lookalike import record
 from lookalike.engines.options import ServerOptions
 from lookalike.errors import EngineError
 from lookalike.protocols import Engine
@@ -14,12 +15,12 @@ from lookalike.types import Point
 
 UNIQUE_FIELDS = frozenset(
     {
-        "image.uri",
-        "image.sha256",
-        "image.phash",
-        "image.copy_of",
-        "image.not_duplicate_of",
-        "image.kept_beside",
+        record.URI,
+        record.SHA256,
+        record.PHASH,
+        record.COPY_OF,
+        record.NOT_DUPLICATES,
+        record.KEEP_ALL,
     }
 )
 """Indexed fields whose values differ from point to point: a value links no two points, so a search
@@ -54,7 +55,7 @@ def open_engine(url: str, server: ServerOptions | None = None, *, hosted: bool =
     Args:
         url: the address.
         server: how to speak to a server; a folder has no use for it.
-        hosted: whether a folder's engine gets a process of its own; see `edge.process.HostedEngine`.
+        hosted: whether a folder's engine gets a process of its own; see `HostedEngine`.
 
     Raises:
         EngineError: the server cannot be used, or what it takes is not installed.

@@ -7,18 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from lookalike.record import record_of
 from lookalike.types import Point, Query, Scored, Vector
-
-OVERSAMPLING = 2.0
-LEAST_RESCORED = 100
-"""Of a single target's nearest by the quantized vectors, twice as many as are wanted and at least
-so many are compared again by the originals: where likeness is dense, as with colours, the error
-of int8 moves a point by dozens of ranks."""
-
-
-def oversampling(query: Query) -> float:
-    """How many times the wanted rows of a single target are compared by the originals."""
-    return max(OVERSAMPLING, LEAST_RESCORED / (query.offset + query.limit))
 
 
 def vectors_wanted(query: Query) -> list[str]:
@@ -34,7 +24,7 @@ def vectors_wanted(query: Query) -> list[str]:
 def scored(row: Any, query: Query) -> Scored:
     """One row of an engine's answer."""
     payload = row.payload or {}
-    id: str = payload["image"]["id"]
+    id: str = record_of(payload)["id"]
     vectors = _arrays(row.vector)
     if query.among is None:
         (near,) = query.near
@@ -45,7 +35,7 @@ def scored(row: Any, query: Query) -> Scored:
 def stored(record: Any) -> Point:
     """One point as an engine keeps it."""
     payload = record.payload or {}
-    return Point(payload["image"]["id"], _arrays(record.vector), payload)
+    return Point(record_of(payload)["id"], _arrays(record.vector), payload)
 
 
 def _arrays(vectors: Any) -> dict[str, Vector]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
+from lookalike import record
 from lookalike.errors import FilterError, InputError
 from lookalike.fields import (
     INT64,
@@ -25,7 +26,7 @@ from lookalike.fields import (
     parse_datetime,
     parse_value,
 )
-from lookalike.types import All, AnyOf, FieldType, Filter, HasId, Match, Missing, Not, Range
+from lookalike.types import All, AnyOf, AnyOfValues, FieldType, Filter, HasId, Missing, Not, Range
 
 __all__ = ["parse", "unknown_field"]
 
@@ -334,13 +335,13 @@ def _equals(field: Field, values: list[Any]) -> Filter:
     values = list(dict.fromkeys(values))
     match field.type:
         case FieldType.KEYWORD | FieldType.KEYWORDS:
-            is_id = field.path == OWN_FIELDS["image.id"].path
-            return HasId(tuple(values)) if is_id else Match(field.path, tuple(values))
+            is_id = field.path == OWN_FIELDS[record.ID].path
+            return HasId(tuple(values)) if is_id else AnyOfValues(field.path, tuple(values))
         case FieldType.INTEGER:
             whole = tuple(int(value) for value in values if value == int(value) in INT64)
-            return Match(field.path, whole) if whole else NEVER
+            return AnyOfValues(field.path, whole) if whole else NEVER
         case FieldType.BOOLEAN:  # one at a time: engines match no list of booleans
-            return _any_of(Match(field.path, (value,)) for value in values)
+            return _any_of(AnyOfValues(field.path, (value,)) for value in values)
         case FieldType.FLOAT:
             return _any_of(Range(field.path, gte=value, lte=value) for value in values)
         case FieldType.DATETIME:
@@ -354,7 +355,7 @@ def _during(path: str, span: _Span) -> Range:
 
 
 def _missing(field: Field) -> Filter:
-    return NEVER if field.path == OWN_FIELDS["image.id"].path else Missing(field.path)
+    return NEVER if field.path == OWN_FIELDS[record.ID].path else Missing(field.path)
 
 
 def _any_of(parts: Iterable[Filter]) -> Filter:

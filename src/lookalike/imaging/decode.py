@@ -24,7 +24,7 @@ from PIL.ExifTags import IFD, Base
 from PIL.Image import Transpose
 
 from lookalike.errors import ImageRejected, Reason
-from lookalike.types import Image, Limits, Pixels
+from lookalike.types import DecodeLimits, Image, Pixels
 
 if TYPE_CHECKING:
     from PIL.ImageCms import ImageCmsTransform
@@ -67,7 +67,7 @@ def decode(
     data: bytes,
     *,
     side: int = 256,
-    limits: Limits = Limits(),  # noqa: B008  frozen
+    limits: DecodeLimits = DecodeLimits(),  # noqa: B008  frozen
     before_load: Callable[[int], object] = lambda pixels: None,
 ) -> Image:
     """Decodes one picture in this process, one at a time: `DecoderPool` is for many.
@@ -122,7 +122,7 @@ def decode(
     )
 
 
-def check_size(size: int, limits: Limits) -> None:
+def check_size(size: int, limits: DecodeLimits) -> None:
     """Refuses what needs no look inside, by the number of bytes.
 
     Raises:
@@ -166,8 +166,8 @@ def _pillow(pixels: int) -> Iterator[None]:
 
 
 @contextmanager
-def _refusals(format: str, limits: Limits) -> Iterator[None]:
-    """Turns whatever a codec throws into an `ImageRejected`."""
+def _refusals(format: str, limits: DecodeLimits) -> Iterator[None]:
+    """WriteLock whatever a codec throws into an `ImageRejected`."""
     try:
         yield
     except (ImageRejected, Postponed):

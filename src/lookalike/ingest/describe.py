@@ -3,49 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
+from lookalike import record
 from lookalike.errors import ImageRejected
 from lookalike.imaging.decode import check_size
-from lookalike.protocols import Descriptor, Source
-from lookalike.types import Described, Image, ImageRef, Limits, Payload, Point, Vector, VectorSpec
+from lookalike.protocols import Describers, ImageDecoder, Source
+from lookalike.record import record_of
+from lookalike.types import (
+    DecodeLimits,
+    Described,
+    Image,
+    ImageRef,
+    Payload,
+    Point,
+    Vector,
+)
 
 TOGETHER = 2**20
 """Bytes that files have together to be decoded in one go: more is not faster, and all are held."""
-
-
-class Decoder(Protocol):
-    """What `decoders.DecoderPool` does for ingest."""
-
-    def describe_many(
-        self,
-        files: Sequence[bytes],
-        *,
-        side: int,
-        names: Sequence[str] = (),
-        pixels: bool = True,
-        thumbnail: int = 0,
-    ) -> Sequence[Described | ImageRejected]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Describers:
-    """What makes the vectors of a point.
-
-    Attributes:
-        names: descriptors that need no weights, by name; they run where the picture is decoded.
-        models: descriptors that have weights; they run here, on several pictures at a time.
-        side: pixels that the shorter side should have for all of them.
-        thumbnail: pixels that the longer side of a thumbnail has; 0 makes none.
-    """
-
-    names: Mapping[str, VectorSpec]
-    models: Sequence[Descriptor]
-    side: int
-    thumbnail: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +103,7 @@ class Worker:
     """Reads, decodes and describes; safe to use from several threads."""
 
     def __init__(
-        self, decoder: Decoder, describers: Describers, limits: Limits, *, gated: bool
+        self, decoder: ImageDecoder, describers: Describers, limits: DecodeLimits, *, gated: bool
     ) -> None:
         self._decoder = decoder
         self._describers = describers
@@ -185,9 +164,9 @@ class Worker:
         """The file was touched or moved, and is the same."""
         assert entry.old is not None  # noqa: S101 -- for the type checker
         fields = changed_fields(entry)
-        moved = entry.old.payload["image"]["uri"] != entry.ref.uri
+        moved = record_of(entry.old.payload)["uri"] != entry.ref.uri
         own = _place(entry.ref)
-        batch.changes.append((entry.id, {**fields, "image": own}))
+        batch.changes.append((entry.id, {**fields, record.KEY: own}))
         if fields or moved:
             batch.updated += 1
         else:
@@ -212,7 +191,7 @@ class Worker:
                 vectors[name] = description.vectors[0].astype(spec.datatype)
                 own.update(description.payload[0])
             kept = {} if entry.old is None else entry.old.payload
-            payload = {**kept, **(entry.fields or {}), "image": own}
+            payload = {**kept, **(entry.fields or {}), record.KEY: own}
             point = Point(entry.id, vectors, payload)
             is_new = entry.old is None and entry.stale is None
             if described.thumbnail:
@@ -233,7 +212,7 @@ def _is_the_same(entry: Entry, data: bytes) -> bool:
     """Whether the index has described these very bytes."""
     if entry.old is None:
         return False
-    digest: str = entry.old.payload["image"]["sha256"]
+    digest: str = record_of(entry.old.payload)["sha256"]
     return hashlib.sha256(data).hexdigest() == digest
 
 

@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 
-from lookalike.errors import SourceError
 from lookalike.ingest.partition import Partition, holds
 from lookalike.metadata.table import MatchSummary, MetadataTable, Problem
 from lookalike.protocols import Source
-from lookalike.sources import open_source
 from lookalike.types import ImageRef
-
-
-def open_sources(named: Sequence[str | os.PathLike[str]]) -> list[Source]:
-    """The sources of these names, which must hold something.
-
-    Raises:
-        SourceError: one does not exist, or there is nothing in any.
-    """
-    opened = [open_source(os.fspath(source)) for source in named]
-    if next(refs(opened), None) is None:
-        names = ", ".join(os.fspath(source) for source in named)
-        raise SourceError(f"There is nothing to index in {names}.")
-    return opened
 
 
 def refs(sources: Sequence[Source]) -> Iterator[tuple[Source, ImageRef]]:

@@ -17,29 +17,21 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any, Protocol
 
+from lookalike import record
 from lookalike.cache.store import Cache
 from lookalike.errors import Reason
-from lookalike.ingest.describe import (
-    Arrival,
-    Batch,
-    Copied,
-    Decoder,
-    Describers,
-    Entry,
-    Reject,
-    Worker,
-    changed_fields,
-)
+from lookalike.ingest.describe import Arrival, Batch, Copied, Entry, Reject, Worker, changed_fields
 from lookalike.ingest.report import IngestReport, Stop
 from lookalike.metadata.table import Row
-from lookalike.protocols import Engine, Source
+from lookalike.protocols import Describers, Engine, ImageDecoder, Source
+from lookalike.record import decided_about, record_of
 from lookalike.types import (
     AnyOf,
+    AnyOfValues,
     Decision,
+    DecodeLimits,
     HasId,
     ImageRef,
-    Limits,
-    Match,
     Missing,
     Not,
     Payload,
@@ -78,11 +70,11 @@ class Gate(Protocol):
 
 def ingest(
     engine: Engine,
-    decoder: Decoder,
+    decoder: ImageDecoder,
     describers: Describers,
     listing: Listing,
     *,
-    limits: Limits,
+    limits: DecodeLimits,
     threads: int,
     report: IngestReport,
     progress: Callable[[], None],
@@ -184,15 +176,19 @@ class _Decided:
             if self._known is None:
                 self._known = self._read()
         for point in coming:
-            own: dict[str, Any] = point.payload["image"]
+            own: dict[str, Any] = point.payload[record.KEY]
             own.update(self._known.get(own["sha256"], {}))
 
     def _read(self) -> dict[str, dict[str, Any]]:
         known: dict[str, dict[str, Any]] = {}
         for points in self._engine.scroll(self._ANY):
             for point in points:
-                own = point.payload["image"]
-                said = {name.value: own[name] for name in Decision if own.get(name)}
+                own = record_of(point.payload)
+                said = {
+                    kind.value: about
+                    for kind in Decision
+                    if (about := decided_about(point.payload, kind))
+                }
                 known.setdefault(own["sha256"], {}).update(said)
         return known
 
@@ -205,10 +201,10 @@ def _admit(engine: Engine, gate: Gate, arrival: Arrival, batch: Batch) -> None:
         batch.copies.append(copied)
         if not gate.links:
             batch.skipped += 1
-            batch.thumbnails.pop(point.payload["image"]["sha256"], None)
+            batch.thumbnails.pop(record_of(point.payload)["sha256"], None)
             return
-        own = {**point.payload["image"], "copy_of": copied.of}
-        point = replace(point, payload={**point.payload, "image": own})
+        own = {**record_of(point.payload), "copy_of": copied.of}
+        point = replace(point, payload={**point.payload, record.KEY: own})
     engine.upsert([point])
     batch.added += 1
 
@@ -261,11 +257,11 @@ def _entries(
     by_uri: dict[str, list[Point]] = {}
     if not part:
         return
-    wanted = AnyOf((Match("image.uri", uris), HasId(ids)))
+    wanted = AnyOf((AnyOfValues(record.URI, uris), HasId(ids)))
     for points in engine.scroll(wanted):
         for point in points:
             by_id[point.id] = point
-            by_uri.setdefault(point.payload["image"]["uri"], []).append(point)
+            by_uri.setdefault(record_of(point.payload)["uri"], []).append(point)
     for source, ref, rows in part:
         known = by_uri.get(ref.uri, [])
         named = [row for row in rows if row.id is not None]
@@ -284,9 +280,9 @@ def _entries(
 
 def _without_reading(entry: Entry) -> Payload | None:
     """What to change in the payload where the bytes are known to be the same; None: read them."""
-    if entry.old is None or entry.old.payload["image"]["etag"] != entry.ref.etag:
+    if entry.old is None or record_of(entry.old.payload)["etag"] != entry.ref.etag:
         return None
-    if entry.old.payload["image"]["uri"] != entry.ref.uri:
+    if record_of(entry.old.payload)["uri"] != entry.ref.uri:
         return None
     return changed_fields(entry)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
+from lookalike import record
 from lookalike.cache.store import Cache
 from lookalike.ingest.report import IngestReport
 from lookalike.protocols import Engine, Source
+from lookalike.record import record_of
 from lookalike.types import (
-    Match,
+    AnyOfValues,
     Point,
 )
 
@@ -28,7 +30,7 @@ def prune(
     for points in engine.scroll():
         gone = []
         for point in points:
-            uri = point.payload["image"]["uri"]
+            uri = record_of(point.payload)["uri"]
             covering = [source for source in sources if source.covers(uri)]
             if covering and not any(source.has(uri) for source in covering):
                 gone.append(point)
@@ -43,9 +45,9 @@ def remove(engine: Engine, points: Sequence[Point], thumbnails: Cache) -> None:
     if not points:
         return
     engine.delete([point.id for point in points])
-    keys = {point.payload["image"]["sha256"] for point in points}
-    for others in engine.scroll(Match("image.sha256", tuple(keys))):
-        keys -= {other.payload["image"]["sha256"] for other in others}
+    keys = {record_of(point.payload)["sha256"] for point in points}
+    for others in engine.scroll(AnyOfValues(record.SHA256, tuple(keys))):
+        keys -= {record_of(other.payload)["sha256"] for other in others}
         if not keys:
             break
     thumbnails.forget(keys)

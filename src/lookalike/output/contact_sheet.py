@@ -9,6 +9,7 @@ from html import escape
 from lookalike.errors import LookalikeError
 from lookalike.output.html import inline, page, text
 from lookalike.output.labels import _how, caption, details
+from lookalike.record import record_of
 from lookalike.types import Hit, Hits
 
 Thumbnail = Callable[[str], bytes]
@@ -67,7 +68,7 @@ def _card(rank: int, hit: Hit, thumbnail: Thumbnail) -> str:
     )
     colors = "".join(
         f'<i style="background:{escape(str(color["hex"]))};flex:{color["share"]}"></i>'
-        for color in hit.payload["image"].get("colors", ())
+        for color in record_of(hit.payload).get("colors", ())
     )
     name, score = text(caption(hit.id, hit.payload)), f"{hit.score:.3f}"
     variants = f"<mark>+{len(hit.variants)}</mark>" if hit.variants else ""

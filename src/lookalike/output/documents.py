@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import asdict, fields
 from typing import Any
 
-from lookalike.duplicates.check import Match
+from lookalike.duplicates.check import Duplicate
 from lookalike.duplicates.groups import Group
 from lookalike.fields import format_datetime
 from lookalike.ingest.report import IngestReport
+from lookalike.record import record_of
 from lookalike.search.histogram import Histogram
 from lookalike.types import Hits
 
@@ -63,7 +64,7 @@ def _edge(value: Any) -> Any:
     return format_datetime(value) if hasattr(value, "isoformat") else value
 
 
-def of_match(match: Match) -> dict[str, Any]:
+def of_match(match: Duplicate) -> dict[str, Any]:
     return {
         "id": match.id,
         "uri": match.uri,
@@ -90,7 +91,7 @@ CSV_COLUMNS = (
 def csv_rows(number: int, group: Group) -> Iterator[dict[str, Any]]:
     """A row for each member of a group."""
     for member in group.members:
-        image = member.payload["image"]
+        image = record_of(member.payload)
         is_keeper = member.id == group.keeper
         known = {**image, **member.evidence}
         yield {

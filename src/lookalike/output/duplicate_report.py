@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from lookalike.duplicates.check import Match
+from lookalike.duplicates.check import Duplicate
 from lookalike.duplicates.comparer import Verdict
 from lookalike.duplicates.groups import Group
 from lookalike.errors import LookalikeError
 from lookalike.output.html import inline, page, text
+from lookalike.record import record_of
 
 GROUPS = 200
 """Groups that a report shows: their pictures are inside it."""
 COPIES = 8
 """Copies of one group that it shows."""
 
-Picture = Callable[[Match], bytes]
+Picture = Callable[[Duplicate], bytes]
 """JPEG of an image; may raise LookalikeError."""
 
-Difference = Callable[[Match, Match], bytes | None]
+Difference = Callable[[Duplicate, Duplicate], bytes | None]
 """JPEG of what differs between a keeper and a copy laid over it; None where nothing is known."""
 
 _MEANING = {
@@ -76,7 +77,7 @@ def _group(number: int, group: Group, picture: Picture, difference: Difference) 
 <div class=copies>{copies}{more}</div></section>"""
 
 
-def _copy(group: Group, copy: Match, picture: Picture, difference: Difference) -> str:
+def _copy(group: Group, copy: Duplicate, picture: Picture, difference: Difference) -> str:
     try:
         differing = difference(group.members[0], copy)
     except LookalikeError:
@@ -92,7 +93,7 @@ def _copy(group: Group, copy: Match, picture: Picture, difference: Difference) -
 {_facts(copy)}</figure>"""
 
 
-def _shown(match: Match, picture: Picture, beside: str = "") -> str:
+def _shown(match: Duplicate, picture: Picture, beside: str = "") -> str:
     try:
         shown = f'<img src="{inline(picture(match))}" alt="{text(match.id)}">'
     except LookalikeError as error:
@@ -104,8 +105,8 @@ def _boxed(beside: str) -> str:
     return f"<div class=picture>{beside}</div>" if beside else ""
 
 
-def _facts(match: Match) -> str:
-    image = match.payload["image"]
+def _facts(match: Duplicate) -> str:
+    image = record_of(match.payload)
     size = f"{image['width']:,} × {image['height']:,}"
     folder, _, name = match.uri.rpartition("/")
     return f"""<p><span>{size}</span><span>{text(image["format"])}</span>
@@ -113,8 +114,8 @@ def _facts(match: Match) -> str:
 {text(folder)}</p>"""
 
 
-def _bytes(match: Match) -> int:
-    return int(match.payload["image"].get("bytes", 0))
+def _bytes(match: Duplicate) -> int:
+    return int(record_of(match.payload).get("bytes", 0))
 
 
 def _size(count: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from lookalike import record
 from lookalike.output.html import text
 from lookalike.types import Hits, Payload
 
@@ -48,7 +49,7 @@ def details(payload: Payload) -> str:
     shown = [
         _detail(name, value)
         for name, value in sorted(payload.items())
-        if name not in ("image", "name", "title") and value not in (None, "", [])
+        if name not in (record.KEY, "name", "title") and value not in (None, "", [])
     ]
     return " · ".join(sorted(shown, key=len))
 

@@ -8,20 +8,19 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lookalike.descriptors.loader import Models
+from lookalike import record
 from lookalike.errors import NotFound, QueryError
 from lookalike.fields import fields_of
 from lookalike.filters import parser
 from lookalike.filters.qdrant_json import where_of
 from lookalike.manifest import Manifest
-from lookalike.protocols import Engine
+from lookalike.protocols import Descriptors, Engine, ImageLoader
+from lookalike.record import record_of
 from lookalike.search.calibration import Calibrator
 from lookalike.search.request import Request, Where
 from lookalike.search.targets import Similarity, Target, Targets
 from lookalike.search.weights import choose_weights
-from lookalike.sources.inputs import ImageInput
-from lookalike.types import Filter, HasId, Match, Near, Not, Point, join
-from lookalike.workers.pool import DecoderPool
+from lookalike.types import AnyOfValues, Filter, HasId, ImageInput, Not, Point, WeightedVector, join
 
 MOST_EXAMPLES = 100
 """Examples that the strategy "best" compares with, each by itself."""
@@ -31,7 +30,7 @@ TEXT = "text:"
 
 
 @dataclass(frozen=True, slots=True)
-class Goal:
+class BlendTarget:
     """One thing to be near to, over one or more aspects.
 
     Attributes:
@@ -42,7 +41,7 @@ class Goal:
 
     weights: Mapping[str, float]
     targets: Mapping[str, Target]
-    near: tuple[Near, ...]
+    near: tuple[WeightedVector, ...]
 
     def brought(self, similarities: Sequence[Similarity]) -> dict[str, Similarity]:
         """By aspect, how far above random images it lifts an image with these similarities, in
@@ -67,8 +66,8 @@ class Plan:
 
     request: Request
     weights: Mapping[str, float]
-    goals: Sequence[Goal]
-    against: Sequence[Goal]
+    goals: Sequence[BlendTarget]
+    against: Sequence[BlendTarget]
     filter: Filter | None
     milliseconds: float
 
@@ -79,8 +78,8 @@ class Planner:
 
     engine: Engine
     manifest: Manifest
-    models: Models
-    decoder: DecoderPool
+    models: Descriptors
+    loader: ImageLoader
     calibrator: Calibrator
 
     def plan(self, request: Request) -> Plan:
@@ -102,7 +101,7 @@ class Planner:
         passing = join(self.parse(request.where), *left_out, *more)
         goals, against = [targets], list[Targets]()
         if request.strategy == "best" and request.like:
-            if request.image or request.id or request.text or request.minus:
+            if request.image or request.id or request.text or request.negative_text:
                 raise QueryError("The strategy best takes likes alone: give all of it as likes.")
             goals = [example for example, wanted in examples if wanted]
             against = [example for example, wanted in examples if not wanted]
@@ -118,7 +117,7 @@ class Planner:
             (time.perf_counter() - started) * 1e3,
         )
 
-    def _goal(self, request: Request, asked: Mapping[str, float], targets: Targets) -> Goal:
+    def _goal(self, request: Request, asked: Mapping[str, float], targets: Targets) -> BlendTarget:
         """Targets for those aspects that have a weight and something to be near to."""
         calibrator = self.calibrator if request.calibration == "spread" else None
         chosen = {
@@ -139,10 +138,10 @@ class Planner:
             }
         )
         near = tuple(
-            Near(self.manifest.aspects[aspect], target.vector, effective[aspect])
+            WeightedVector(self.manifest.aspects[aspect], target.vector, effective[aspect])
             for aspect, target in chosen.items()
         )
-        return Goal(weights, chosen, near)
+        return BlendTarget(weights, chosen, near)
 
     def parse(self, where: Where | None) -> Filter | None:
         """The filter in words or in Qdrant's JSON as a filter; None for none.
@@ -167,18 +166,20 @@ class Planner:
             if request.crop is None:
                 targets.add_stored(id, points[id].vectors)
             else:
-                uri = points[id].payload["image"]["uri"]
-                targets.add_image(uri, self.decoder, box=request.crop)
+                uri = record_of(points[id].payload)["uri"]
+                targets.add_image(uri, self.loader, box=request.crop)
         for image in images:
-            targets.add_image(image, self.decoder, box=request.crop)
+            targets.add_image(image, self.loader, box=request.crop)
         for text in _texts(request.text):
             targets.add_text(text)
-        if request.minus and not any(part.wanted for part in targets.parts.get("semantic", ())):
+        if request.negative_text and not any(
+            part.wanted for part in targets.parts.get("semantic", ())
+        ):
             raise QueryError(
                 "There is nothing to take away from: say what to look for too, or use recommend "
                 "with what you do not want."
             )
-        for text in _texts(request.minus):
+        for text in _texts(request.negative_text):
             targets.add_text(text, wanted=False)
         return [Not(HasId(tuple(ids)))] if ids else []
 
@@ -203,11 +204,11 @@ class Planner:
                 targets.add_text(one.removeprefix(TEXT).strip())
             else:
                 _require_file(one, allowed=request.files)
-                hashes.append(targets.add_image(one, self.decoder).sha256)
+                hashes.append(targets.add_image(one, self.loader).sha256)
             examples.append((targets, wanted))
         left_out: list[Filter] = [Not(HasId(tuple(points)))] if points else []
         if hashes:
-            left_out.append(Not(Match("image.sha256", tuple(hashes))))
+            left_out.append(Not(AnyOfValues(record.SHA256, tuple(hashes))))
         return examples, left_out
 
     def _points(self, ids: Sequence[str]) -> dict[str, Point]:

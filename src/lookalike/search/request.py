@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from lookalike.errors import QueryError
 from lookalike.search.colors import ColorInput
 from lookalike.search.targets import Box
-from lookalike.sources.inputs import ImageInput
+from lookalike.types import ImageInput
 
 Strategy: TypeAlias = Literal["average", "best", "sum"]
 
@@ -26,7 +26,7 @@ class Request:
     image: ImageInput | Sequence[ImageInput] | None = None
     id: str | Sequence[str] | None = None
     text: str | Sequence[str] | None = None
-    minus: str | Sequence[str] | None = None
+    negative_text: str | Sequence[str] | None = None
     color: ColorInput | None = None
     crop: Box | None = None
     like: ImageInput | Sequence[ImageInput] = ()
@@ -38,7 +38,7 @@ class Request:
     where: Where | None = None
     limit: int = 10
     offset: int = 0
-    diverse: float = 0.0
+    diversity: float = 0.0
     collapse: bool = False
     relevant: bool = False
     exact: bool = False
@@ -54,8 +54,8 @@ class Request:
                 f"limit is {self.limit} and offset {self.offset}: ask for at least 1 image, "
                 "from 0 on."
             )
-        if not 0 <= self.diverse <= 1:
-            raise QueryError(f"diverse is {self.diverse}: give a number from 0 (off) to 1.")
+        if not 0 <= self.diversity <= 1:
+            raise QueryError(f"diversity is {self.diversity}: give a number from 0 (off) to 1.")
         if self.calibration not in ("spread", "none"):
             raise QueryError(f"There is no calibration {self.calibration!r}: it is spread or none.")
         if self.strategy not in get_args(Strategy):
@@ -110,7 +110,7 @@ _FITS: Mapping[str, Callable[[Any], bool]] = {
     "image": _either(_is_image, _list_of(_is_image)),
     "id": _either(_is_text, _list_of(_is_text)),
     "text": _either(_is_text, _list_of(_is_text)),
-    "minus": _either(_is_text, _list_of(_is_text)),
+    "negative_text": _either(_is_text, _list_of(_is_text)),
     "color": _either(_is_text, _list_of(_is_text), _numbers_by_name),
     "crop": _list_of(_is_number),
     "like": _either(_is_image, _list_of(_is_image)),
@@ -122,7 +122,7 @@ _FITS: Mapping[str, Callable[[Any], bool]] = {
     "where": _either(_is_text, lambda value: isinstance(value, Mapping)),
     "limit": _is_whole,
     "offset": _is_whole,
-    "diverse": _is_number,
+    "diversity": _is_number,
     "collapse": lambda value: isinstance(value, bool),
     "relevant": lambda value: isinstance(value, bool),
     "exact": lambda value: isinstance(value, bool),

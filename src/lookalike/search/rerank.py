@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.errors import QueryError
+from lookalike.record import record_of
 from lookalike.types import Payload
 
 __all__ = ["collapse", "diversify", "relevance_floor"]
@@ -34,39 +35,39 @@ _NEARLY_PERFECT = 0.9
 def diversify(
     scores: NDArray[np.floating],
     similarity: NDArray[np.floating],
-    diverse: float,
+    diversity: float,
     count: int,
 ) -> list[int]:
     """Picks hits that are good and unlike each other: greedy maximal marginal relevance.
 
-    First comes the best hit, then always the one with the largest `(1 - diverse) x score -
-    diverse x similarity to the nearest chosen one` (Carbonell and Goldstein, "The use of MMR,
+    First comes the best hit, then always the one with the largest `(1 - diversity) x score -
+    diversity x similarity to the nearest chosen one` (Carbonell and Goldstein, "The use of MMR,
     diversity-based reranking", 1998, https://doi.org/10.1145/290941.291025).
 
     Both are divided by their own range among the candidates first. Texts lie much further from
     pictures than pictures from each other, so the plain sum would turn a search by text over at
-    once: at `diverse=0.5` it keeps 33 % of the first ten for an image and 17 % for a text (played
+    once: at `diversity=0.5` it keeps 33 % of the first ten for an image and 17 % for a text (played
     by the mean of a class, moved as far away as texts are); divided by range, 81 % and 79 %.
 
     Args:
         scores: (n,) of the candidates, best first. Asking for fewer gives the beginning of the
             same list as long as the candidates are the same.
         similarity: (n, n), the same blend between the candidates, the diagonal included.
-        diverse: 0 keeps the order, 1 looks at nothing but difference.
+        diversity: 0 keeps the order, 1 looks at nothing but difference.
         count: how many to pick; all where there are fewer.
 
     Returns:
         Indexes of the picked, in the order to show them.
 
     Raises:
-        QueryError: `diverse` is no number from 0 to 1.
+        QueryError: `diversity` is no number from 0 to 1.
     """
-    if not 0 <= diverse <= 1:
-        raise QueryError(f"diverse is {diverse}: give a number from 0 (off) to 1.")
+    if not 0 <= diversity <= 1:
+        raise QueryError(f"diversity is {diversity}: give a number from 0 (off) to 1.")
     if len(scores) == 0:
         return []
-    gain = (1 - diverse) * scores / (np.ptp(scores) or 1)
-    price = diverse * similarity / (np.ptp(similarity) or 1)
+    gain = (1 - diversity) * scores / (np.ptp(scores) or 1)
+    price = diversity * similarity / (np.ptp(similarity) or 1)
     nearest = np.full(len(scores), -math.inf)
     chosen: list[int] = []
     while len(chosen) < min(count, len(scores)):
@@ -102,8 +103,8 @@ def collapse(
     Returns:
         For each hit to show its index and those of its variants, best first.
     """
-    sha256 = np.array([payload["image"]["sha256"] for payload in payloads])
-    bits = np.array([_bits(payload["image"]["phash"]) for payload in payloads], bool)
+    sha256 = np.array([record_of(payload)["sha256"] for payload in payloads])
+    bits = np.array([_bits(record_of(payload)["phash"]) for payload in payloads], bool)
     left = np.arange(len(payloads))
     groups = []
     while len(left):

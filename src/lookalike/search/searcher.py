@@ -12,17 +12,15 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.descriptors.loader import Models
 from lookalike.errors import LookalikeError
 from lookalike.manifest import Manifest
-from lookalike.protocols import Engine
+from lookalike.protocols import Descriptors, Engine, ImageLoader
 from lookalike.search import rerank, threshold
 from lookalike.search.calibration import LEAST, Calibrator, Sample
-from lookalike.search.planner import Goal, Plan, Planner
+from lookalike.search.planner import BlendTarget, Plan, Planner
 from lookalike.search.request import Request
 from lookalike.search.threshold import Result
 from lookalike.types import AspectPlan, Explanation, Hit, Hits, Query, Scored
-from lookalike.workers.pool import DecoderPool
 
 Floats: TypeAlias = NDArray[np.float32]
 Matrices: TypeAlias = Mapping[str, Floats]
@@ -48,8 +46,8 @@ class Searcher:
 
     engine: Engine
     manifest: Manifest
-    models: Models
-    decoder: DecoderPool
+    models: Descriptors
+    loader: ImageLoader
     planner: Planner = field(init=False)
 
     def __post_init__(self) -> None:
@@ -59,7 +57,7 @@ class Searcher:
         """Takes note that the index has changed."""
         self.manifest = manifest
         calibrator = Calibrator(Sample(self.engine), manifest.calibration)
-        self.planner = Planner(self.engine, manifest, self.models, self.decoder, calibrator)
+        self.planner = Planner(self.engine, manifest, self.models, self.loader, calibrator)
 
     def search(self, request: Request) -> Hits:
         """The answer to one request; raises what `Index.search` says."""
@@ -72,7 +70,7 @@ class Searcher:
             queries: the fields of a `Request` each.
         """
         answered: list[Hits | LookalikeError] = []
-        with ThreadPoolExecutor(self.decoder.size) as pool:
+        with ThreadPoolExecutor(self.loader.size) as pool:
             for start in range(0, len(queries), TOGETHER):
                 planned = list(pool.map(self._try_plan, queries[start : start + TOGETHER]))
                 answers = iter(self._answer([one for one in planned if isinstance(one, Plan)]))
@@ -157,7 +155,7 @@ class Searcher:
             pool *= 4
             wider = threshold.run(self.engine, self._queries(plan, pool), most=_most(plan))
             ranking = _merge(plan, wider)
-        if request.diverse:
+        if request.diversity:
             groups = _diversified(plan, ranking, groups)
         exhausted = not enough and ranking.found >= pool
         return groups[request.offset : request.offset + request.limit], ranking, exhausted
@@ -188,7 +186,7 @@ class Ranked:
     """A row, the goal that it is nearest to, and how far it stands above random images there."""
 
     row: Scored
-    goal: Goal
+    goal: BlendTarget
     calibrated: float
 
 
@@ -218,13 +216,13 @@ def _most(plan: Plan) -> int:
 def _chooses(plan: Plan) -> bool:
     """Whether what is shown is chosen from more than is shown."""
     several = len(plan.goals) > 1 or plan.against
-    return bool(plan.request.diverse or plan.request.collapse or several)
+    return bool(plan.request.diversity or plan.request.collapse or several)
 
 
 def _needed(request: Request) -> int:
     """How many of the best have to be known to show what is asked for."""
     last = request.offset + request.limit
-    return math.ceil(last / CHUNK) * CHUNK if request.diverse else last
+    return math.ceil(last / CHUNK) * CHUNK if request.diversity else last
 
 
 def _diversified(plan: Plan, ranking: Ranking, groups: Sequence[Group]) -> list[Group]:
@@ -238,7 +236,7 @@ def _diversified(plan: Plan, ranking: Ranking, groups: Sequence[Group]) -> list[
         order = rerank.diversify(
             np.array([one.calibrated for one in shown]),
             np.asarray(sum(goal.brought(_each(goal, vectors)).values())),
-            plan.request.diverse,
+            plan.request.diversity,
             len(chunk),
         )
         spread += [chunk[i] for i in order]
@@ -269,13 +267,13 @@ def _merge(plan: Plan, results: Sequence[Result]) -> Ranking:
     return Ranking(ranked, results, most)
 
 
-def _stand(goal: Goal, vectors: Matrices) -> Floats:
+def _stand(goal: BlendTarget, vectors: Matrices) -> Floats:
     """(n,): how far n images stand above random ones."""
     similarities = [vectors[near.name] @ near.vector for near in goal.near]
     return np.asarray(sum(goal.brought(similarities).values()), np.float32)
 
 
-def _each(goal: Goal, vectors: Matrices) -> list[Floats]:
+def _each(goal: BlendTarget, vectors: Matrices) -> list[Floats]:
     """(n, n) by aspect: similarities between n images."""
     return [vectors[near.name] @ vectors[near.name].T for near in goal.near]
 
@@ -308,7 +306,7 @@ def _shares(brought: Mapping[str, float]) -> dict[str, float]:
     return {aspect: value / total if total else 0.0 for aspect, value in above.items()}
 
 
-def _aspects(goal: Goal) -> dict[str, AspectPlan]:
+def _aspects(goal: BlendTarget) -> dict[str, AspectPlan]:
     return {
         aspect: AspectPlan(
             vector=near.name,

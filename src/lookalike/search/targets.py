@@ -12,16 +12,13 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.descriptors.loader import Models
 from lookalike.errors import QueryError
 from lookalike.manifest import Manifest
-from lookalike.protocols import DescribesColor, DescribesText
+from lookalike.protocols import DescribesColor, DescribesText, Descriptors, ImageLoader
 from lookalike.search import colors
 from lookalike.search.calibration import Calibrator
 from lookalike.search.colors import ColorInput
-from lookalike.sources.inputs import ImageInput, read
-from lookalike.types import Background, Image, Vector
-from lookalike.workers.pool import DecoderPool
+from lookalike.types import Background, Image, ImageInput, Vector
 
 Floats: TypeAlias = NDArray[np.floating]
 
@@ -82,11 +79,6 @@ class Target:
         return (similarity - self.background.mean) / self.background.spread
 
 
-def decode(image: ImageInput, decoder: DecoderPool, side: int) -> Image:
-    """The picture in a file, or in a file's bytes; raises what `read` does."""
-    return decoder.decode(read(image), side=side)
-
-
 def crop(image: Image, box: Box) -> Image:
     """The part of a picture that `box` names; it must be `checked_box`."""
     x, y, width, height = box
@@ -136,14 +128,14 @@ class Targets:
     """
 
     manifest: Manifest
-    models: Models
+    models: Descriptors
     parts: dict[str, list[Part]] = field(default_factory=dict)
     meant: list[str] = field(default_factory=list)
 
     def add_image(
         self,
         image: ImageInput,
-        decoder: DecoderPool,
+        loader: ImageLoader,
         *,
         box: Box | None = None,
     ) -> Image:
@@ -152,7 +144,7 @@ class Targets:
         side = max(self.models.descriptor(name).side for name in names)
         if box is not None:
             side = round(side / max(min(checked_box(box)[2:]), 1e-6))
-        decoded = decode(image, decoder, side)
+        decoded = loader.load(image, side)
         shown = decoded if box is None else crop(decoded, box)
         label = "image" if isinstance(image, bytes) else Path(image).name
         if box is not None:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.protocols import Engine
-from lookalike.types import Candidates, Nearest, PointId, Query, Scored
+from lookalike.types import CandidateQuery, Candidates, PointId, Query, Scored
 
 FIRST_CANDIDATES = 400
 MOST_CANDIDATES = 1_000
@@ -130,9 +130,12 @@ class _Search:
         """What a point has to exceed to belong to the answer."""
         return self.rows[-1].score if len(self.rows) == self.query.limit else -math.inf
 
-    def asks(self) -> list[Nearest]:
+    def asks(self) -> list[CandidateQuery]:
         self.rounds += 1
-        return [Nearest(self.query.near[i], self.query.filter, self.depths[i]) for i in self.widen]
+        return [
+            CandidateQuery(self.query.near[i], self.query.filter, self.depths[i])
+            for i in self.widen
+        ]
 
     def take_candidates(self, lists: Sequence[Candidates]) -> None:
         for i, found in zip(self.widen, lists, strict=True):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 import re
+from collections.abc import Sequence
 from importlib.metadata import entry_points
 
 from lookalike.errors import SourceError
@@ -36,3 +38,16 @@ def open_source(uri: str) -> Source:
     raise SourceError(
         f"{uri}: nothing here reads {scheme}:// addresses; give a folder, a file or a glob."
     )
+
+
+def open_sources(named: Sequence[str | os.PathLike[str]]) -> list[Source]:
+    """The sources of these names, which must hold something.
+
+    Raises:
+        SourceError: one does not exist, or there is nothing in any.
+    """
+    opened = [open_source(os.fspath(source)) for source in named]
+    if not any(next(source.refs(), None) for source in opened):
+        names = ", ".join(os.fspath(source) for source in named)
+        raise SourceError(f"There is nothing to index in {names}.")
+    return opened

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TypeAlias
 
 from lookalike.errors import QueryError
+from lookalike.protocols import ImageDecoder
 from lookalike.sources import open_source
-
-ImageInput: TypeAlias = str | os.PathLike[str] | bytes
-"""A query image: the path of a file, or a file's bytes."""
+from lookalike.types import Image, ImageInput
 
 
 def read(image: ImageInput) -> bytes:
@@ -28,3 +26,19 @@ def read(image: ImageInput) -> bytes:
     if len(refs) != 1:
         raise QueryError(f"{path} is not one image: give a file.")
     return source.read(refs[0])
+
+
+class Loader:
+    """Loads images that a caller passed: reads files, decodes bytes.
+
+    Args:
+        decoder: decodes them, safe from what they hold.
+    """
+
+    def __init__(self, decoder: ImageDecoder) -> None:
+        self._decoder = decoder
+        self.size = decoder.size
+
+    def load(self, image: ImageInput, side: int) -> Image:
+        """The decoded image; raises what `read` raises."""
+        return self._decoder.decode(read(image), side=side)

@@ -16,7 +16,7 @@ from lookalike.comparison.evidence import Evidence
 from lookalike.errors import ImageRejected, LookalikeError, Reason
 from lookalike.system import subprocesses
 from lookalike.system.framing import receive, send
-from lookalike.types import Described, Description, Image, Limits
+from lookalike.types import DecodeLimits, Described, Description, Image
 from lookalike.workers.main import OWN
 from lookalike.workers.watchdog import Watchdog
 
@@ -37,7 +37,7 @@ Answer: TypeAlias = Described | ImageRejected | None
 class Child:
     """One child process, used by one thread at a time."""
 
-    def __init__(self, limits: Limits, watchdog: Watchdog, names: Sequence[str]) -> None:
+    def __init__(self, limits: DecodeLimits, watchdog: Watchdog, names: Sequence[str]) -> None:
         self._ready = False
         self._limits = limits
         self._watchdog = watchdog

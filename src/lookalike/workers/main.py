@@ -41,7 +41,7 @@ from lookalike.imaging.decode import Postponed, decode
 from lookalike.imaging.thumbnails import thumbnail_of
 from lookalike.protocols import Descriptor
 from lookalike.system.framing import receive, send
-from lookalike.types import Description, Image, Limits
+from lookalike.types import DecodeLimits, Description, Image
 
 OWN = -1
 """Bytes of a thumbnail that is the file itself."""
@@ -55,7 +55,7 @@ _Outcome: TypeAlias = Image | ImageRejected | None
 def main() -> None:
     """Decodes what comes in until the parent hangs up."""
     settings = json.loads(sys.argv[1])
-    limits = Limits(**settings["limits"])
+    limits = DecodeLimits(**settings["limits"])
     requests, replies = _take(0, "rb"), _take(1, "wb")
     _confine(limits)
     for name in settings["names"]:
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def _answer(
-    replies: IO[bytes], request: Mapping[str, Any], files: Sequence[bytes], limits: Limits
+    replies: IO[bytes], request: Mapping[str, Any], files: Sequence[bytes], limits: DecodeLimits
 ) -> None:
     outcomes = [_decode(data, request, limits) for data in files]
     outcomes, described = _describe(outcomes, request["describe"])
@@ -107,7 +107,7 @@ def _answer(
     send(replies, {"answers": answers, "vectors": vectors}, *bodies)
 
 
-def _decode(data: bytes, request: Mapping[str, Any], limits: Limits) -> _Outcome:
+def _decode(data: bytes, request: Mapping[str, Any], limits: DecodeLimits) -> _Outcome:
     def check(pixels: int) -> None:
         if pixels > request["most"]:
             raise Postponed
@@ -203,7 +203,7 @@ def _take(number: int, mode: str) -> IO[bytes]:
     return stream
 
 
-def _confine(limits: Limits) -> None:
+def _confine(limits: DecodeLimits) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform != "win32":
         import resource

@@ -17,7 +17,7 @@ from typing import Any, Self, TypeVar
 from lookalike.comparison.batch import Compared, Kept
 from lookalike.errors import ImageRejected, LookalikeError, Reason
 from lookalike.imaging.decode import check_size
-from lookalike.types import Described, Image, Limits
+from lookalike.types import DecodeLimits, Described, Image
 from lookalike.workers.child import Answer, Child
 from lookalike.workers.watchdog import Watchdog
 
@@ -40,7 +40,7 @@ class DecoderPool:
         limits: what they refuse.
     """
 
-    def __init__(self, size: int, *, limits: Limits = Limits()) -> None:  # noqa: B008  frozen
+    def __init__(self, size: int, *, limits: DecodeLimits = DecodeLimits()) -> None:  # noqa: B008  frozen
         self.size = size
         self.limits = limits
         self._closed = False

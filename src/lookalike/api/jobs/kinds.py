@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, Protocol, TypeAlias
 
 from lookalike.api.allowed_folders import Roots
-from lookalike.api.service import Turns
+from lookalike.api.service import WriteLock
 from lookalike.api.stores.groups import Found
 from lookalike.index import Index
 from lookalike.ingest.report import IngestReport, Stop
@@ -41,7 +41,7 @@ class Work:
     """
 
     index: Index
-    turns: Turns
+    turns: WriteLock
     roots: Roots
     found: Found
     tell: Tell

@@ -24,7 +24,7 @@ from typing import Any
 from lookalike.api.allowed_folders import Roots
 from lookalike.api.errors import TooBusy, problem_of
 from lookalike.api.jobs.kinds import BUILDING, KINDS, Work
-from lookalike.api.service import Turns
+from lookalike.api.service import WriteLock
 from lookalike.api.stores.groups import Found
 from lookalike.errors import EngineError, LookalikeError, NotFound
 from lookalike.index import Index
@@ -126,7 +126,7 @@ class Jobs:
     """
 
     index: Index
-    turns: Turns
+    turns: WriteLock
     roots: Sequence[Path]
     file: Path
     found: Found = field(init=False)

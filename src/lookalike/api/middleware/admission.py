@@ -29,8 +29,8 @@ LINGER = 2.0
 is cut off while it sends does not read why."""
 
 
-class Limits:
-    """Turns away what would be too much, before its body is read.
+class AdmissionMiddleware:
+    """WriteLock away what would be too much, before its body is read.
 
     A request counts from its head until its answer begins: a stream of events that goes on for
     hours keeps nobody out.

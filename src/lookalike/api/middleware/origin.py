@@ -16,8 +16,8 @@ from lookalike.api.service import Options
 # --- where a request comes from -------------------------------------------------------------
 
 
-class Doorkeeper:
-    """Turns away what a foreign web page makes a browser send.
+class OriginMiddleware:
+    """WriteLock away what a foreign web page makes a browser send.
 
     Without keys the service trusts everyone who reaches it, which a page from elsewhere does
     where its name is made to point here (DNS rebinding): so only names of this machine are taken.

@@ -18,9 +18,10 @@ from lookalike.duplicates.comparer import Verdict
 from lookalike.duplicates.decisions import MOST_DECIDED
 from lookalike.errors import NotFound, QueryError
 from lookalike.output import documents
+from lookalike.record import record_of
 from lookalike.types import Decision
 
-DECISIONS = {"not_duplicate": Decision.NOT_DUPLICATE, "keep_both": Decision.KEEP_BOTH}
+DECISIONS = {"not_duplicate": Decision.NOT_DUPLICATES, "keep_both": Decision.KEEP_ALL}
 
 reading = router("duplicates")
 writing = router("duplicates", write=True)
@@ -143,5 +144,5 @@ def difference(
             )
         return shown
 
-    digests = (match.payload["image"]["sha256"] for match in (one, other))
+    digests = (record_of(match.payload)["sha256"] for match in (one, other))
     return jpeg(request, "-".join(digests), make)

@@ -31,6 +31,7 @@ from lookalike.errors import ImageRejected, InputError, NotFound, Reason, Source
 from lookalike.ingest.describe import Reject
 from lookalike.ingest.report import IngestReport
 from lookalike.output import documents
+from lookalike.record import record_of
 from lookalike.sources.uploads import Upload
 from lookalike.types import Point
 
@@ -173,11 +174,11 @@ def _delete(service: Service, ids: Sequence[str]) -> int:
 
 def _uris(service: Service, ids: Sequence[str]) -> list[str]:
     """Where the files of those images are that are in the index."""
-    return [point.payload["image"]["uri"] for point in service.index.engine.retrieve(ids)]
+    return [record_of(point.payload)["uri"] for point in service.index.engine.retrieve(ids)]
 
 
 def _picture(request: Request, service: Service, id: str, side: int) -> Any:
-    sha256 = service.index.get(id).payload["image"]["sha256"]
+    sha256 = record_of(service.index.get(id).payload)["sha256"]
     try:
         return jpeg(request, f"{sha256}-{side}", lambda: service.index.thumbnail(id, side))
     except (SourceError, ImageRejected):

@@ -35,7 +35,7 @@ def stats(request: Request, service: Serving) -> Document:
         | {
             "aspects": list(service.index.manifest.aspects),
             "presets": {name: dict(weights) for name, weights in PRESETS.items()},
-            "text": _knows_words(service),
+            "text": _supports_text(service),
             "memory": resident_bytes(),
             "building": service.jobs.building,
             "roots": bool(service.options.roots),
@@ -45,9 +45,9 @@ def stats(request: Request, service: Serving) -> Document:
     )
 
 
-def _knows_words(service: Service) -> bool:
+def _supports_text(service: Service) -> bool:
     try:
-        return service.index.knows_words
+        return service.index.supports_text
     except ModelError:  # then nothing can be searched by, but looking at the index still works
         return False
 

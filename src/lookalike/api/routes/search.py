@@ -70,7 +70,7 @@ def batch(service: Serving, queries: Batch) -> Document:
 def upload(service: Serving, image: Annotated[UploadFile, File()]) -> Document:
     """Keeps a query image for a while, to search by it again."""
     (data,) = requests.bytes_of([image])
-    shown = service.index.look(data)
+    shown = service.index.decode(data)
     token = service.queries.put(data)
     about = {"width": shown.width, "height": shown.height, "format": shown.format}
     return Document({"upload": token, **about}, 201)

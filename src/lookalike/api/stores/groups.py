@@ -17,11 +17,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from lookalike.duplicates.check import Match, may_be_copies
+from lookalike.duplicates.check import Duplicate, may_be_copies
 from lookalike.duplicates.comparer import Verdict
 from lookalike.duplicates.groups import Group
 from lookalike.index import Index
 from lookalike.output import documents
+from lookalike.record import record_of
 from lookalike.types import Point
 
 TOGETHER = 50
@@ -130,7 +131,7 @@ class Found:
         points = {
             point.id: point
             for point in index.engine.retrieve(list(digests))
-            if point.payload["image"]["sha256"] == digests[point.id]
+            if record_of(point.payload)["sha256"] == digests[point.id]
         }
         for number, record in zip(numbers, records, strict=True):
             yield number, record, points
@@ -180,15 +181,15 @@ def _record(group: Group) -> Record:
     return {"keeper": group.keeper, "reason": group.reason, "members": members}
 
 
-def _member(match: Match) -> Record:
+def _member(match: Duplicate) -> Record:
     known = documents.of_match(match)
-    return {**known, "sha256": match.payload["image"]["sha256"]}
+    return {**known, "sha256": record_of(match.payload)["sha256"]}
 
 
 def _shown(member: Record, point: Point) -> dict[str, Any]:
     return {
         "id": member["id"],
-        "uri": point.payload["image"]["uri"],
+        "uri": record_of(point.payload)["uri"],
         "verdict": member["verdict"],
         "evidence": member["evidence"],
         "payload": point.payload,

@@ -17,23 +17,25 @@ from typing import Any, TypeVar
 
 import qdrant_edge as qe
 
+from lookalike import record
 from lookalike.engines import UNIQUE_FIELDS, check_vectors
 from lookalike.engines.edge import generations
 from lookalike.engines.edge.filters import to_edge
-from lookalike.engines.rows import oversampling, scored, stored, vectors_wanted
+from lookalike.engines.rows import scored, stored, vectors_wanted
 from lookalike.errors import DiskFull, EngineError, IndexDamaged, IndexLocked
+from lookalike.protocols import oversampling
 from lookalike.types import (
+    CandidateQuery,
     Candidates,
     Distance,
     FieldType,
     Filter,
-    Near,
-    Nearest,
     Payload,
     Point,
     Query,
     Scored,
     VectorSpec,
+    WeightedVector,
     point_id,
 )
 
@@ -55,7 +57,7 @@ _INDEXES: Mapping[FieldType, Callable[..., Any]] = {
     FieldType.KEYWORDS: qe.KeywordIndexParams,
 }
 
-_ID_ALONE = qe.PayloadSelector.Include(["image.id"])
+_ID_ALONE = qe.PayloadSelector.Include([record.ID])
 # Every point that competes is compared: the graph, where there are many, could miss one.
 _ORIGINALS = qe.SearchParams(exact=True, quantization=qe.QuantizationSearchParams(ignore=True))
 
@@ -177,15 +179,15 @@ class EdgeEngine:
 
     def set_payload(self, id: str, fields: Payload) -> None:
         self.require_space(0)
-        own = fields.get("image", {})
-        users = {name: value for name, value in fields.items() if name != "image"}
+        own = fields.get(record.KEY, {})
+        users = {name: value for name, value in fields.items() if name != record.KEY}
         point: list[qe.PointId] = [point_id(id)]
         kept = {name: value for name, value in users.items() if value is not None}
         gone = [_quoted(name) for name, value in users.items() if value is None]
         if kept:
             self._update(qe.UpdateOperation.set_payload(point, kept))
         if own:
-            self._update(qe.UpdateOperation.set_payload(point, dict(own), key="image"))
+            self._update(qe.UpdateOperation.set_payload(point, dict(own), key=record.KEY))
         if gone:
             self._update(qe.UpdateOperation.delete_payload(point, gone))
 
@@ -200,7 +202,7 @@ class EdgeEngine:
             )
         return [stored(record) for record in records]
 
-    def nearest(self, asked: Sequence[Nearest]) -> list[Candidates]:
+    def nearest(self, asked: Sequence[CandidateQuery]) -> list[Candidates]:
         requests = [
             qe.QueryRequest(
                 query=_nearest(ask.near),
@@ -395,7 +397,7 @@ class EdgeEngine:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        """Turns the engine's bare exceptions into ours."""
+        """WriteLock the engine's bare exceptions into ours."""
         try:
             yield
         except EngineError:
@@ -442,13 +444,13 @@ def _params(spec: VectorSpec) -> qe.EdgeVectorParams:
     )
 
 
-def _quantized(ask: Nearest) -> qe.SearchParams:
+def _quantized(ask: CandidateQuery) -> qe.SearchParams:
     return qe.SearchParams(
         hnsw_ef=ask.limit + ask.explored, quantization=qe.QuantizationSearchParams(rescore=False)
     )
 
 
-def _nearest(near: Near) -> qe.Query:
+def _nearest(near: WeightedVector) -> qe.Query:
     return qe.Query.Nearest(near.vector.tolist(), using=near.name)
 
 

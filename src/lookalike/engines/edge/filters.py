@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import qdrant_edge as qe
 
-from lookalike.types import All, AnyOf, Filter, HasId, Match, Missing, Not, Range, point_id
+from lookalike.types import All, AnyOf, AnyOfValues, Filter, HasId, Missing, Not, Range, point_id
 
 _NEVER = qe.HasIdCondition(set())
 
@@ -23,7 +23,7 @@ def to_edge(filter: Filter | None) -> qe.Filter | None:
 
 def _condition(filter: Filter) -> Any:
     match filter:
-        case Match(path, values):
+        case AnyOfValues(path, values):
             return _match(path, values)
         case Range(path):
             return _range(filter, path)

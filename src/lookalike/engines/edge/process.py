@@ -24,10 +24,10 @@ from lookalike.engines.edge.process_main import pack, receive, send, unpack
 from lookalike.errors import EngineError
 from lookalike.system import subprocesses
 from lookalike.types import (
+    CandidateQuery,
     Candidates,
     FieldType,
     Filter,
-    Nearest,
     Payload,
     Point,
     Query,
@@ -111,7 +111,7 @@ class HostedEngine:
             list[Point], self._read("retrieve", list(ids), payload=payload, vectors=list(vectors))
         )
 
-    def nearest(self, asked: Sequence[Nearest]) -> list[Candidates]:
+    def nearest(self, asked: Sequence[CandidateQuery]) -> list[Candidates]:
         return cast(list[Candidates], self._read("nearest", list(asked)))
 
     def query(self, queries: Sequence[Query]) -> list[list[Scored]]:

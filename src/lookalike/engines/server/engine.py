@@ -16,6 +16,7 @@ from uuid import UUID
 
 from qdrant_client import QdrantClient, models
 
+from lookalike import record
 from lookalike.engines import check_vectors
 from lookalike.engines.options import ServerOptions
 from lookalike.engines.rows import scored, stored
@@ -27,10 +28,10 @@ from lookalike.engines.server.points import to_grpc, to_rest
 from lookalike.engines.server.requests import ID_ALONE, nearest_request, query_request
 from lookalike.errors import EngineError
 from lookalike.types import (
+    CandidateQuery,
     Candidates,
     FieldType,
     Filter,
-    Nearest,
     Payload,
     Point,
     Query,
@@ -194,8 +195,8 @@ class ServerEngine:
             self._call(self.client.delete, self.collection, selector, wait=True)
 
     def set_payload(self, id: str, fields: Payload) -> None:
-        own = fields.get("image", {})
-        users = {name: value for name, value in fields.items() if name != "image"}
+        own = fields.get(record.KEY, {})
+        users = {name: value for name, value in fields.items() if name != record.KEY}
         point: list[models.ExtendedPointId] = [str(point_id(id))]
         kept = {name: value for name, value in users.items() if value is not None}
         gone = [f'"{name}"' for name, value in users.items() if value is None]
@@ -204,7 +205,7 @@ class ServerEngine:
             merge = models.SetPayload(payload=kept, points=point)
             operations.append(models.SetPayloadOperation(set_payload=merge))
         if own:
-            merge = models.SetPayload(payload=dict(own), points=point, key="image")
+            merge = models.SetPayload(payload=dict(own), points=point, key=record.KEY)
             operations.append(models.SetPayloadOperation(set_payload=merge))
         if gone:
             remove = models.DeletePayload(keys=gone, points=point)
@@ -228,7 +229,7 @@ class ServerEngine:
         )
         return [stored(record) for record in records]
 
-    def nearest(self, asked: Sequence[Nearest]) -> list[Candidates]:
+    def nearest(self, asked: Sequence[CandidateQuery]) -> list[Candidates]:
         if self._layout is None:
             self._info()
         requests = [nearest_request(ask, self._layout or {}) for ask in asked]

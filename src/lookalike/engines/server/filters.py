@@ -6,7 +6,7 @@ from datetime import datetime
 
 from qdrant_client import models
 
-from lookalike.types import All, AnyOf, Filter, HasId, Match, Missing, Not, Range, point_id
+from lookalike.types import All, AnyOf, AnyOfValues, Filter, HasId, Missing, Not, Range, point_id
 
 _NEVER = models.HasIdCondition(has_id=[])
 
@@ -21,7 +21,7 @@ def to_server(filter: Filter | None) -> models.Filter | None:
 
 def _condition(filter: Filter) -> models.Condition:
     match filter:
-        case Match(path, values):
+        case AnyOfValues(path, values):
             return _match(path, values)
         case Range(path):
             return _range(filter, path)

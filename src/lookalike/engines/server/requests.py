@@ -7,17 +7,21 @@ from typing import Any
 
 from qdrant_client import models
 
-from lookalike.engines.rows import OVERSAMPLING, oversampling, vectors_wanted
+from lookalike import record
+from lookalike.engines.rows import vectors_wanted
 from lookalike.engines.server.filters import to_server
-from lookalike.types import Near, Nearest, Query
+from lookalike.protocols import OVERSAMPLING, oversampling
+from lookalike.types import CandidateQuery, Query, WeightedVector
 
-ID_ALONE = models.PayloadSelectorInclude(include=["image.id"])
+ID_ALONE = models.PayloadSelectorInclude(include=[record.ID])
 _ORIGINALS = models.SearchParams(
     exact=True, quantization=models.QuantizationSearchParams(ignore=True)
 )
 
 
-def nearest_request(ask: Nearest, layout: Mapping[str, models.VectorParams]) -> models.QueryRequest:
+def nearest_request(
+    ask: CandidateQuery, layout: Mapping[str, models.VectorParams]
+) -> models.QueryRequest:
     """Asks for candidates, in the way that suits how the vector is quantized in `layout`."""
     quantized = layout[ask.near.name].quantization_config if ask.near.name in layout else None
     # What codes coarser than int8 say of similarity is too far off to bound a sum by.
@@ -76,7 +80,7 @@ def query_request(query: Query) -> models.QueryRequest:
     )
 
 
-def _weighted_sum(near: Sequence[Near]) -> models.Expression:
+def _weighted_sum(near: Sequence[WeightedVector]) -> models.Expression:
     return models.SumExpression(
         sum=[models.MultExpression(mult=[one.weight, f"$score[{i}]"]) for i, one in enumerate(near)]
     )

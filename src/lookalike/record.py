@@ -1,0 +1,72 @@
+"""The record of an image: what lookalike itself stores in a payload, beside the user's fields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NotRequired, TypedDict, cast
+
+from lookalike.types import Decision, Payload
+
+KEY = "image"
+"""Payload key of the record. User fields sit beside it, at the top level."""
+
+ID = "image.id"
+URI = "image.uri"
+SHA256 = "image.sha256"
+FORMAT = "image.format"
+WIDTH = "image.width"
+HEIGHT = "image.height"
+BYTES = "image.bytes"
+TAKEN_AT = "image.taken_at"
+INDEXED_AT = "image.indexed_at"
+PHASH = "image.phash"
+COPY_OF = "image.copy_of"
+NOT_DUPLICATES = "image.not_duplicates"
+KEEP_ALL = "image.keep_all"
+COLORS = "image.colors"
+"""Paths of the record's fields, as filters name them."""
+
+
+class Color(TypedDict):
+    """One dominant color: its basic term, a typical shade as `#rrggbb`, its share from 0 to 1."""
+
+    name: str
+    hex: str
+    share: float
+
+
+class ImageRecord(TypedDict):
+    """What is known of an image.
+
+    Times are RFC 3339 in UTC; `width` and `height` are pixels, upright; `phash` is 16 hexadecimal
+    digits. `not_duplicates` and `keep_all` list the SHA-256 of the images a decision was made
+    about; see `types.Decision`.
+    """
+
+    id: str
+    uri: str
+    etag: str
+    sha256: str
+    format: str
+    width: int
+    height: int
+    bytes: int
+    phash: str
+    colors: list[Color]
+    indexed_at: str
+    modified_at: NotRequired[str]
+    taken_at: NotRequired[str]
+    copy_of: NotRequired[str]
+    not_duplicates: NotRequired[list[str]]
+    keep_all: NotRequired[list[str]]
+
+
+def record_of(payload: Payload) -> ImageRecord:
+    """The record in a payload."""
+    return cast(ImageRecord, payload[KEY])
+
+
+def decided_about(payload: Payload, decision: Decision) -> Sequence[str]:
+    """SHA-256 of the images that this one was decided about."""
+    record: Mapping[str, Sequence[str]] = payload[KEY]
+    return record.get(decision.value, ())

@@ -1,8 +1,8 @@
 """Points as an index of many images has them, drawn from a fixed seed.
 
 What matters of real vectors is kept, as measured on real photos: semantic vectors lie in clusters
-of very different size and vary in some sixty directions; colours are histograms of one to three
-colours a thing, vary in eight, and thousands of things share them; textures vary in as few. The
+of very different size and vary in some sixty directions; colors are histograms of one to three
+colors a thing, vary in eight, and thousands of things share them; textures vary in as few. The
 three know nothing of each other, which is the hardest case for a blend: its best are the best of
 neither.
 """
@@ -89,21 +89,21 @@ def _point(points: Points, i: int) -> Point:
 def _clustered(count: int, size: int, rank: int, rng: np.random.Generator) -> Vectors:
     spectrum = 1 / np.sqrt(1 + np.arange(rank) / 12)
     basis = np.linalg.qr(rng.standard_normal((size, rank)))[0].T
-    centres = rng.standard_normal((3000, rank)) * spectrum
+    centers = rng.standard_normal((3000, rank)) * spectrum
     cluster = rng.choice(3000, count, p=rng.dirichlet(np.full(3000, 0.5)))
     common = rng.standard_normal(size)
     common *= 2 / np.linalg.norm(common)
     made = np.empty((count, size), np.float32)
     for first in range(0, count, _ROWS):
         own = cluster[first : first + _ROWS]
-        latent = centres[own] + 0.75 * rng.standard_normal((len(own), rank)) * spectrum
+        latent = centers[own] + 0.75 * rng.standard_normal((len(own), rank)) * spectrum
         noise = 0.04 * rng.standard_normal((len(own), size))
         made[first : first + _ROWS] = _unit(latent @ basis + common + noise)
     return made
 
 
 def _palettes(count: int, rng: np.random.Generator) -> Vectors:
-    """Square-rooted histograms over 5 x 5 x 5 colours, as the `color` descriptor makes them."""
+    """Square-rooted histograms over 5 x 5 x 5 colors, as the `color` descriptor makes them."""
     knots = ((16, 72, 128, 184, 240), (64, 108, 128, 148, 192), (64, 108, 128, 148, 192))
     spread = (45, 16, 16)
     anchors = np.column_stack(

@@ -164,7 +164,7 @@ def tilted(*, inside: bool) -> Change:
 
 
 def _within(turned: Picture, angle: float) -> Picture:
-    """The largest centred rectangle of the old proportions that holds none of the ground."""
+    """The largest centered rectangle of the old proportions that holds none of the ground."""
     width, height = turned.size
     long, short = max(width, height), min(width, height)
     factor = short / (long * np.sin(angle) + short * np.cos(angle))
@@ -173,10 +173,10 @@ def _within(turned: Picture, angle: float) -> Picture:
 
 
 def framed(picture: Picture, rng: Generator) -> Picture:
-    """A frame of one colour, 3-10 % of the shorter side wide."""
+    """A frame of one color, 3-10 % of the shorter side wide."""
     width = round(min(picture.size) * rng.uniform(0.03, 0.10))
-    colour = tuple(int(c) for c in rng.integers(0, 256, 3))
-    return PIL.ImageOps.expand(picture, width, colour)
+    color = tuple(int(c) for c in rng.integers(0, 256, 3))
+    return PIL.ImageOps.expand(picture, width, color)
 
 
 def squared(picture: Picture, rng: Generator) -> Picture:
@@ -185,7 +185,7 @@ def squared(picture: Picture, rng: Generator) -> Picture:
     return PIL.ImageOps.pad(picture, (side, side), color=("white", "black")[rng.integers(2)])
 
 
-# --- colour and light -------------------------------------------------------------------------
+# --- color and light -------------------------------------------------------------------------
 
 
 def _either(rng: Generator, low: tuple[float, float], high: tuple[float, float]) -> float:
@@ -218,7 +218,7 @@ def hue_shifted(picture: Picture, rng: Generator) -> Picture:
 
 
 def retouched(picture: Picture, rng: Generator) -> Picture:
-    """A photo app's filter: a warm or cold tint, more colour, dark corners."""
+    """A photo app's filter: a warm or cold tint, more color, dark corners."""
     picture = PIL.ImageEnhance.Color(picture).enhance(float(rng.uniform(1.1, 1.5)))
     warm = float(_either(rng, (-0.15, -0.05), (0.05, 0.15)))
     y, x = np.mgrid[-1 : 1 : picture.height * 1j, -1 : 1 : picture.width * 1j]
@@ -284,8 +284,8 @@ def logo_added(picture: Picture, rng: Generator) -> Picture:
     side = round(min(picture.size) * rng.uniform(0.2, 0.25))
     badge = PIL.Image.new("RGBA", (side, side))
     draw = PIL.ImageDraw.Draw(badge)
-    colour = tuple(int(c) for c in rng.integers(0, 256, 3))
-    draw.ellipse((0, 0, side - 1, side - 1), (*colour, 255), "white", max(1, side // 20))
+    color = tuple(int(c) for c in rng.integers(0, 256, 3))
+    draw.ellipse((0, 0, side - 1, side - 1), (*color, 255), "white", max(1, side // 20))
     draw.text((side / 2, side / 2), "AB", "white", _font(side * 0.45), anchor="mm")
     margin = side // 5
     left = margin if rng.random() < 0.5 else picture.width - side - margin

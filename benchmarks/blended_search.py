@@ -2,7 +2,7 @@
 
 300,000 points of three aspects, int8 with rescoring, in the embedded engine. Queries are made as
 the points are; for every second one each aspect is that of another image ("like this, in the
-colours of that"). Brute force over the same vectors is the truth. Beside it:
+colors of that"). Brute force over the same vectors is the truth. Beside it:
 
 - flat: a formula over one prefetch an aspect, 200 candidates each;
 - rank fusion: the same prefetches, joined by weighted reciprocal ranks;

@@ -1,6 +1,6 @@
 """How near `lookalike plan` comes to the size of real indexes.
 
-An index is built as an ingest builds it: CLIP-sized, colour and texture vectors that lie as those
+An index is built as an ingest builds it: CLIP-sized, color and texture vectors that lie as those
 of real photos do, hashes, all of lookalike's own fields and six of a shop's, and an index over each
 field. What it then takes on disk is compared with what was planned, part by part. It runs at two
 sizes, because a formula that fits one can be wrong in how it grows.

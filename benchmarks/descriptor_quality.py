@@ -7,10 +7,10 @@ model    The built-in model: precision@10, the share of the ten nearest other ph
          query's category (catalog) or label (photos), the mean over all photos. Also pictures a
          second of the network alone, from two threads, and the time of one query picture.
 color    A garment in new surroundings. GrabCut (OpenCV, not our own foreground) cuts the garment
-         out of a catalogue photo; it is scaled to 80-100 %, pasted elsewhere on the stretched
-         left margin of another photo or on one plain colour, made 15 % lighter or darker at most,
-         and saved as JPEG at quality 60. The query finds its original among all catalogue photos.
-texture  A piece of the surface in another colour. The middle of a photo gives two squares side by
+         out of a catalog photo; it is scaled to 80-100 %, pasted elsewhere on the stretched
+         left margin of another photo or on one plain color, made 15 % lighter or darker at most,
+         and saved as JPEG at quality 60. The query finds its original among all catalog photos.
+texture  A piece of the surface in another color. The middle of a photo gives two squares side by
          side without a common pixel. The right one is turned in hue by a random angle, its
          lightness changed by up to 15 %, and saved as JPEG at quality 75. It finds the left one
          among the left ones of all photos.
@@ -156,7 +156,7 @@ def moved_garments(photos: Sequence[Pixels]) -> tuple[list[Pixels], list[int]]:
 
 
 def surfaces(photos: Sequence[Pixels]) -> tuple[list[Pixels], list[Pixels]]:
-    """Squares from the left of the middle, and those right of them in another colour."""
+    """Squares from the left of the middle, and those right of them in another color."""
     rng = np.random.default_rng(0)
     left, right = [], []
     for pixels in photos:
@@ -233,7 +233,7 @@ def main() -> int:
     lefts, rights = surfaces(catalog)
     sides: tuple[tuple[str, Descriptor, list[Pixels], list[Pixels], Sequence[int]], ...] = (
         ("color: moved garment", Color(), queries, catalog, wanted),
-        ("texture: recoloured", Texture(), rights, lefts, range(len(lefts))),
+        ("texture: recolored", Texture(), rights, lefts, range(len(lefts))),
     )
     for what, descriptor, asked, others, wants in sides:
         (recall, mrr), (plain_recall, plain_mrr) = (

@@ -52,7 +52,7 @@ POINTS = 300_000
 COPIES = STRANGERS = 30
 ROUNDS = 3
 TOGETHER = 500
-NEIGHBOURS = 10
+NEIGHBORS = 10
 """Of a photo's nearest, one of which a synthetic point lies beside."""
 CHANGED = 0.48
 """Share of a hash's bits that are drawn and not the photo's."""
@@ -186,7 +186,7 @@ def synthetic(
         for name in photos[0].vectors
     }
     like = vectors[semantic] @ vectors[semantic].T
-    nearest = np.argpartition(-like, NEIGHBOURS + 1, axis=1)[:, : NEIGHBOURS + 1]
+    nearest = np.argpartition(-like, NEIGHBORS + 1, axis=1)[:, : NEIGHBORS + 1]
     for number, hash in enumerate(hashes.tolist()):
         one = int(rng.integers(len(photos)))
         beside, far = int(rng.choice(nearest[one])), int(rng.integers(len(photos)))

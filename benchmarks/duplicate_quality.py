@@ -54,7 +54,7 @@ METHODS = (OURS, *HASHES, COSINE)
 BITS_APART, LEAST_COSINE = 10, 0.9
 SAME_PIXELS = ("metadata", "png")  # transforms that change no pixel
 
-# Photos that show one picture: cropped, recoloured or lettered copies of one original, and frames
+# Photos that show one picture: cropped, recolored or lettered copies of one original, and frames
 # of one animation. No two files are equal, nor two decoded pictures. All pairs with phashes within
 # 12 bits of one another under any of the eight orientations, or with a cosine from 0.66, were
 # aligned by SIFT and RANSAC; the 179 with 8 inliers and a correlation from 0.7 where they overlap

@@ -44,7 +44,7 @@ PICTURES = 40
 """Different ones that writers draw from, so that several ids have the same file."""
 Contents: TypeAlias = dict[str, tuple[str, float]]
 """SHA-256 and price by id."""
-FINAL = ("done", "failed", "cancelled")
+FINAL = ("done", "failed", "canceled")
 
 
 @dataclass(slots=True)
@@ -110,7 +110,7 @@ class Run:
 
 
 def search(run: Run, client: httpx.Client, rng: random.Random) -> None:
-    """Searches by an image of the folder, a colour, or an upload."""
+    """Searches by an image of the folder, a color, or an upload."""
     kind = rng.random()
     if kind < 0.4:
         listed = run.ask(client, "list", "GET", "/v1/images", params={"limit": 20})["images"]
@@ -119,7 +119,7 @@ def search(run: Run, client: httpx.Client, rng: random.Random) -> None:
         run.ask(client, "search by id", "POST", "/v1/search", fine=404, json=body)
     elif kind < 0.7:
         body = {"color": rng.choice(["navy", "red", "green"]), "where": "price < 50"}
-        run.ask(client, "search by colour", "POST", "/v1/search", json=body)
+        run.ask(client, "search by color", "POST", "/v1/search", json=body)
     else:
         files = {"image": ("query.jpg", rng.choice(run.pictures))}
         run.ask(client, "search by upload", "POST", "/v1/search/upload", files=files)

@@ -18,7 +18,7 @@ from benchmarks._figures import bound, finish, need_data
 from lookalike import Index
 
 SMALL, LARGE = 1, 5
-"""How often the catalogue is copied."""
+"""How often the catalog is copied."""
 
 ALLOWANCE = 48
 """MiB that may come and go: allocator and thread caches."""

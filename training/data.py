@@ -31,7 +31,7 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Photos:
-    """Decoded RGB pictures, their labels as `source/label` ('' where unlabelled), and the split."""
+    """Decoded RGB pictures, their labels as `source/label` ('' where unlabeled), and the split."""
 
     pixels: list[Pixels]
     labels: list[str]

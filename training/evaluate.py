@@ -9,7 +9,7 @@ itself         of 500 held-out pictures: how often the nearest of all is the ori
                cropped (5 % off each side) or shrunk and grown copy.
 agreement      --exact: share of the ten nearest that this model and another have in common.
 speed          pictures a second with one thread and with two callers of one thread each.
---others       the teacher and a colour histogram beside it (HSV, 8 x 4 x 4 bins).
+--others       the teacher and a color histogram beside it (HSV, 8 x 4 x 4 bins).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def embedder(session: onnxruntime.InferenceSession) -> Embed:
 
 
 def teacher(folder: Path, mean: Rows) -> Embed:
-    """The teacher on squashed pictures, centred on its mean over the training views."""
+    """The teacher on squashed pictures, centered on its mean over the training views."""
     session = views.open_teacher(folder)
 
     def embed(pictures: list[Pixels]) -> Rows:
@@ -111,11 +111,11 @@ def found_themselves(embed: Embed, pictures: list[Pixels]) -> dict[str, float]:
 
 
 def odd_pictures() -> list[Pixels]:
-    """Single colours, one pixel grown large, strips, noise."""
+    """Single colors, one pixel grown large, strips, noise."""
     rng = np.random.default_rng(data.SEED)
-    colours = [np.full((40, 30, 3), c, np.uint8) for c in (0, 128, 255, (255, 0, 0), (0, 0, 255))]
+    colors = [np.full((40, 30, 3), c, np.uint8) for c in (0, 128, 255, (255, 0, 0), (0, 0, 255))]
     sizes = ((1, 1), (1, 600), (600, 1), (2, 3), (128, 128))
-    return colours + [rng.integers(0, 256, (*size, 3), np.uint8) for size in sizes]
+    return colors + [rng.integers(0, 256, (*size, 3), np.uint8) for size in sizes]
 
 
 def rate(sessions: list[onnxruntime.InferenceSession], seconds: float = 4) -> float:

@@ -1,4 +1,4 @@
-"""A checkpoint as ONNX: batch norms folded, scaling and normalisation inside, in 8 bits.
+"""A checkpoint as ONNX: batch norms folded, scaling and normalization inside, in 8 bits.
 
 pixels      uint8, n x side x side x 3, RGB
 embedding   float32, n x 512, length 1
@@ -64,7 +64,7 @@ class Graph:
         self.keep("grey", np.array(GREY, np.float32))
         x = self.add("Transpose", ["pixels"], "planes", perm=[0, 3, 1, 2])
         x = self.add("Cast", [x], "floats", to=TensorProto.FLOAT)
-        return self.add("Sub", [x, "grey"], "centred")
+        return self.add("Sub", [x, "grey"], "centered")
 
     def seen(self, x: str, name: str) -> str:
         """What a block is given of a sum."""
@@ -72,7 +72,7 @@ class Graph:
 
     def conv(self, layer: net.ConvNorm, x: str, name: str, side: int) -> str:
         weight, bias = (part.detach().float().cpu().numpy() for part in layer.folded())
-        if x == "centred":
+        if x == "centered":
             weight = weight / GREY
         inputs = [x, self.weight(f"{name}_w", weight), self.keep(f"{name}_b", bias)]
         x = self.convolve(layer, inputs, name, side)
@@ -108,7 +108,7 @@ class WholeGraph(Graph):
     def pixels(self) -> str:
         """As they are: with 128, not 127.5, for zero, which the first bias makes up for."""
         x = self.add("Transpose", ["pixels"], "planes", perm=[0, 3, 1, 2])
-        return self.read(x, "centred", Grid(1 / GREY, 128))
+        return self.read(x, "centered", Grid(1 / GREY, 128))
 
     def read(self, whole: str, name: str, grid: Grid) -> str:
         self.keep(f"{name}_scale", np.array(grid.scale, np.float32))
@@ -134,7 +134,7 @@ class WholeGraph(Graph):
     def inputs(self, x: str, name: str) -> list[str]:
         layer = self.made.layers[name]
         bias = layer.bias
-        if x == "centred":
+        if x == "centered":
             each = layer.weight.sum((1, 2, 3), dtype=np.int64) * layer.scale
             bias = bias + np.float32(0.5 / GREY) * each
         scale = (layer.scale * np.float32(self.scales[x])).astype(np.float32)
@@ -229,7 +229,7 @@ def main() -> None:
     metadata = {
         "name": NAME,
         "version": VERSION,
-        "licence": "Apache-2.0",
+        "license": "Apache-2.0",
         "settings": settings_hash(settings),
         "weights": options.store,
     }

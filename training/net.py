@@ -127,7 +127,7 @@ class Block(nn.Module):
 
 
 class Net(nn.Module):
-    """(n, 3, side, side) in 0..255 -> features (n, 1280) and embedding (n, 512), not normalised."""
+    """(n, 3, side, side) in 0..255 -> features (n, 1280) and embedding (n, 512), not normalized."""
 
     def __init__(self) -> None:
         super().__init__()

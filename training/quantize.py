@@ -3,7 +3,7 @@
 Rounding each weight for itself is not enough here: the depthwise layers add up numbers that are all
 positive, so that a small error in their weights shifts every result. In order:
 
-1. `equalise`: the channels of each stream that blocks add to get the same range, and hidden
+1. `equalize`: the channels of each stream that blocks add to get the same range, and hidden
    channels that stay far below ReLU6's ceiling are stretched: one scale then suits all channels of
    a layer. The network computes as before. After Nagel et al., "Data-Free Quantization Through
    Weight Equalization and Bias Correction", ICCV 2019.
@@ -105,7 +105,7 @@ def quantize(net: Net, pixels: Tensor) -> Quantized:
     torch.manual_seed(0)
     named = layer_names(net)
     weights = {name: layer.folded() for name, layer in named.items()}
-    equalise(net, weights, pixels[: len(pixels) // 2])
+    equalize(net, weights, pixels[: len(pixels) // 2])
     layers: dict[str, Whole] = {}
     grids: dict[str, Grid] = {}
 
@@ -170,7 +170,7 @@ def streams() -> list[tuple[list[str], list[str]]]:
     return found
 
 
-def equalise(net: Net, weights: dict[str, tuple[Tensor, Tensor]], pixels: Tensor) -> None:
+def equalize(net: Net, weights: dict[str, tuple[Tensor, Tensor]], pixels: Tensor) -> None:
     """Scales channels where they are written, and back where they are read, in `weights`."""
     named = layer_names(net)
     highest = {name: torch.zeros(layer.conv.in_channels) for name, layer in named.items()}
@@ -230,14 +230,14 @@ def fitted(
     depthwise = layer.conv.groups > 1
     inputs = [patches(layer, x) for x in (exact, rounded)]  # (groups, rows, inputs of a channel)
     rows = torch.randperm(inputs[0].shape[1])[: DEPTH_ROWS if depthwise else ROWS]
-    (a, mean_a), (b, mean_b) = (_centred(x[:, rows].double()) for x in inputs)
+    (a, mean_a), (b, mean_b) = (_centerd(x[:, rows].double()) for x in inputs)
     own = weight.flatten(1).double()
     own = own[:, None] if depthwise else own[None]  # (groups, channels of a group, inputs)
     shared = b.transpose(1, 2) @ b / len(rows)
     wanted = own @ (a.transpose(1, 2) @ b / len(rows))
     mean = (own @ mean_a[..., None])[..., 0]
     if owed is not None:
-        more, mean_more = _centred(
+        more, mean_more = _centerd(
             owed.permute(0, 2, 3, 1).reshape(1, -1, len(weight))[:, rows].double()
         )
         wanted += more.transpose(1, 2) @ b / len(rows)
@@ -257,7 +257,7 @@ def fitted(
 
 def fitted_head(net: Net, exact: Tensor, rounded: Tensor) -> Whole:
     weight, bias = net.head.weight.double(), net.head.bias.double()
-    (_, mean_a), (b, mean_b) = _centred(exact[None].double()), _centred(rounded[None].double())
+    (_, mean_a), (b, mean_b) = _centerd(exact[None].double()), _centerd(rounded[None].double())
     shared = b.transpose(1, 2) @ b / b.shape[1]
     shared += HEAD_DAMPING * shared.diagonal(dim1=1, dim2=2).mean() * torch.eye(shared.shape[-1])
     scale = weight.abs().amax(1)[None] / TOP
@@ -270,7 +270,7 @@ def fitted_head(net: Net, exact: Tensor, rounded: Tensor) -> Whole:
     )
 
 
-def _centred(rows: Tensor) -> tuple[Tensor, Tensor]:
+def _centerd(rows: Tensor) -> tuple[Tensor, Tensor]:
     mean = rows.mean(1)
     return rows - mean[:, None], mean
 

@@ -66,7 +66,7 @@ def nudged(rng: np.random.Generator, box: NDArray[np.float32]) -> NDArray[np.flo
 
 
 def tint(rng: np.random.Generator) -> NDArray[np.float32]:
-    """(3, 4) colour matrix: brightness, contrast, saturation, hue and a cast of light."""
+    """(3, 4) color matrix: brightness, contrast, saturation, hue and a cast of light."""
     grey = np.full((3, 3), [0.299, 0.587, 0.114])
     saturation = rng.uniform(0.7, 1.3)
     matrix = saturation * np.eye(3) + (1 - saturation) * grey

@@ -85,7 +85,7 @@ OWN_FIELDS: Mapping[str, Field] = MappingProxyType(
             # What was decided of copies: see `types.Decision`.
             _own(record.NOT_DUPLICATES, FieldType.KEYWORDS),
             _own(record.KEEP_ALL, FieldType.KEYWORDS),
-            # Each colour is an object {name, hex, share}; its name is what one filters by.
+            # Each color is an object {name, hex, share}; its name is what one filters by.
             _own(record.COLORS, FieldType.KEYWORDS, "image.colors[].name"),
         )
     )

@@ -449,7 +449,7 @@ class Index:
             text: words, where the index's model knows words.
             negative_text: words for what it should not be.
             color: names ("navy") or "#rrggbb", with shares ("navy=0.6", or a mapping) or without;
-                takes the place of the image's own colours.
+                takes the place of the image's own colors.
             crop: x, y, width, height of the part of the picture that counts, as shares of it.
             weights: by aspect ("semantic", "color", "texture"), or the name of a preset.
             calibration: "spread" divides weights by the spread of each aspect's similarities, so

@@ -91,7 +91,7 @@ class DescribesText(Protocol):
 
 @runtime_checkable
 class DescribesColor(Protocol):
-    """A descriptor whose vectors can also be had from colours."""
+    """A descriptor whose vectors can also be had from colors."""
 
     def describe_color(self, colors: Sequence[tuple[tuple[int, int, int], float]]) -> Vector:
         """The vector of a picture made of these ((red, green, blue), share) alone."""
@@ -275,7 +275,7 @@ class Engine(Protocol):
 OVERSAMPLING = 2.0
 LEAST_RESCORED = 100
 """Of a single target's nearest by the quantized vectors, twice as many as are wanted and at least
-so many are compared again by the originals: where likeness is dense, as with colours, the error
+so many are compared again by the originals: where likeness is dense, as with colors, the error
 of int8 moves a point by dozens of ranks."""
 
 

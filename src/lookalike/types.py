@@ -1,4 +1,4 @@
-"""The values that flow through everything: frozen, and without behaviour of their own."""
+"""The values that flow through everything: frozen, and without behavior of their own."""
 
 from __future__ import annotations
 

@@ -420,7 +420,7 @@ def test_any_difference_is_named(what: str, small: Path, tmp_path: Path, place: 
 
 def test_the_last_bit_of_a_number_is_no_difference(tmp_path: Path, place: At) -> None:
     source, target = place(fill(tmp_path / "index", 30)), place(tmp_path / "copy")
-    edge = 1.000000000005  # where rounding to 12 digits goes up, and for its neighbour down
+    edge = 1.000000000005  # where rounding to 12 digits goes up, and for its neighbor down
     below = math.nextafter(edge, 0)
     assert f"{edge:.12g}" != f"{below:.12g}"
     source.engine.set_payload(point(3).id, {"price": edge})

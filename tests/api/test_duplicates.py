@@ -151,7 +151,7 @@ def test_a_filter_and_a_policy_hold(client: httpx.Client) -> None:
     job = start(client, kind="duplicates", where=where, keep="first", similar=True)
     assert finished(client, job)["state"] == "done"
     assert groups(client) == {}
-    failed = finished(client, start(client, kind="duplicates", where="colour = 3"))
+    failed = finished(client, start(client, kind="duplicates", where="color = 3"))
     assert failed["state"] == "failed"
     assert failed["problem"]["error"] == "FilterError"
 

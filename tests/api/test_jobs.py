@@ -21,7 +21,7 @@ from lookalike.index import Index
 from tests.support.api_server import options, picture, serving
 from tests.support.pictures import folder_of
 
-FINAL = {"done", "failed", "cancelled"}
+FINAL = {"done", "failed", "canceled"}
 MANY = 500
 """Images that take a while, so that there is time to stop in the middle."""
 
@@ -168,8 +168,8 @@ def test_jobs_wait_for_one_another(client: httpx.Client, many: Path) -> None:
     listed = client.get("/v1/jobs").json()["jobs"]
     assert [job["job"] for job in listed] == [third, second, first]
     assert [job["state"] for job in listed] == ["queued", "queued", "running"]
-    cancelled = client.delete("/v1/jobs/one", params={"job": third}).json()
-    assert cancelled["state"] == "cancelled"
+    canceled = client.delete("/v1/jobs/one", params={"job": third}).json()
+    assert canceled["state"] == "canceled"
     client.delete("/v1/jobs/one", params={"job": first})
     after = finished(client, second)
     assert after["state"] == "done"
@@ -184,7 +184,7 @@ def test_an_image_that_is_added_meanwhile_does_not_wait(client: httpx.Client, ma
     assert one(client, job)["state"] == "running"
     assert client.get("/v1/image", params={"id": added["ids"][0]}).status_code == 200
     client.delete("/v1/jobs/one", params={"job": job})
-    assert finished(client, job)["state"] == "cancelled"
+    assert finished(client, job)["state"] == "canceled"
 
 
 # --- watching and stopping --------------------------------------------------------------------
@@ -211,13 +211,13 @@ def test_events_tell_how_a_job_goes_on(client: httpx.Client, many: Path) -> None
         shown = [document for _, document in found]
         assert [document["state"] for document in shown[:-1]].count("running") == len(shown) - 1
         assert shown[-1] == one(client, job)
-        assert shown[-1]["state"] == "cancelled"
+        assert shown[-1]["state"] == "canceled"
         done = [document["done"] for document in shown]
         assert done == sorted(done)
         assert len(set(done)) >= 3, "it went on between"
         assert len(times) <= 4 * (times[-1] - times[0]) + 2, "more than four a second"
     again = events(client, job)
-    assert [document["state"] for _, document in again] == ["cancelled"]
+    assert [document["state"] for _, document in again] == ["canceled"]
 
 
 def test_a_job_is_stopped_in_the_middle_and_keeps_what_it_did(
@@ -228,10 +228,10 @@ def test_a_job_is_stopped_in_the_middle_and_keeps_what_it_did(
     asked = time.monotonic()
     answer = client.delete("/v1/jobs/one", params={"job": job}).json()
     assert answer["state"] == "running"
-    assert answer["stage"] == "cancelling"
+    assert answer["stage"] == "canceling"
     document = finished(client, job)
     assert time.monotonic() - asked < 3
-    assert document["state"] == "cancelled"
+    assert document["state"] == "canceled"
     added = document["report"]["added"]
     assert 0 < added < MANY
     assert client.get("/v1/stats").json()["images"] == added
@@ -301,7 +301,7 @@ def test_a_hundred_wait_and_a_hundred_are_remembered(index: Index, tmp_path: Pat
     with pytest.raises(TooBusy):
         jobs.add("optimize", {})
     for id in ids:
-        assert jobs.cancel(id)["state"] == "cancelled"
+        assert jobs.cancel(id)["state"] == "canceled"
     more = [jobs.add("optimize", {})["job"] for _ in range(3)]
     for id in more:
         jobs.cancel(id)

@@ -217,7 +217,7 @@ def test_search_writes_a_sheet_that_needs_nothing_else(shop: Path, tmp_path: Pat
         (["--id", "nobody"], "no image with the id 'nobody'"),
         (["--id", os.fsdecode(b"\xff")], "no image with the id"),
         (["--image", "nowhere.jpg"], "nowhere.jpg does not exist"),
-        (["--color", "reddd"], "no colour 'reddd'; did you mean"),
+        (["--color", "reddd"], "no color 'reddd'; did you mean"),
         (["--id", "sku-1", "--weights", "shape=1"], "no aspect 'shape'"),
         (["--id", "sku-1", "--weights", "color"], "'color' is not NAME=VALUE"),
         (["--id", "sku-1", "--weights", "color=much"], "A weight is a number"),

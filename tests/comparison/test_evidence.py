@@ -364,7 +364,7 @@ GROUND = (245, 244, 240)
 
 
 def drawing(shape: str, color: str, box: tuple[int, int, int, int] = (60, 50, 250, 330)) -> Picture:
-    """A logo, an icon: one shape in one colour on a light ground."""
+    """A logo, an icon: one shape in one color on a light ground."""
     picture = PIL.Image.new("RGB", (320, 400), GROUND)
     pen = PIL.ImageDraw.Draw(picture)
     left, top, right, bottom = box
@@ -387,7 +387,7 @@ DRAWN = ("ellipse", "triangle", "cup", "bars")
 
 @pytest.mark.parametrize("shape", DRAWN)
 @pytest.mark.parametrize("color", ["green", "black", "orange"])
-def test_one_shape_in_two_colours_is_two_pictures(shape: str, color: str) -> None:
+def test_one_shape_in_two_colors_is_two_pictures(shape: str, color: str) -> None:
     red = drawing(shape, "red")
     assert not is_copy(red, drawing(shape, color))
     assert not is_copy(red.transpose(Transpose.FLIP_LEFT_RIGHT), drawing(shape, color))

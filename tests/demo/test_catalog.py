@@ -1,4 +1,4 @@
-"""The drawn catalogue: the same everywhere, resumable, and true to its own table."""
+"""The drawn catalog: the same everywhere, resumable, and true to its own table."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_another_seed_draws_other_products() -> None:
     assert ours.tobytes() != others.tobytes()
 
 
-def test_a_whole_catalogue_is_left_as_it_is(tmp_path: Path) -> None:
+def test_a_whole_catalog_is_left_as_it_is(tmp_path: Path) -> None:
     calls: list[tuple[int, int]] = []
     table = draw_catalog(tmp_path, count=5, progress=lambda *step: calls.append(step))
     assert calls == [(done, 5) for done in range(1, 6)]
@@ -86,7 +86,7 @@ def test_a_missing_picture_is_drawn_again(tmp_path: Path) -> None:
     assert contents(tmp_path) == before
 
 
-def test_a_smaller_catalogue_leaves_no_old_pictures_and_other_files_alone(tmp_path: Path) -> None:
+def test_a_smaller_catalog_leaves_no_old_pictures_and_other_files_alone(tmp_path: Path) -> None:
     draw_catalog(tmp_path, count=6)
     own = tmp_path / "images" / "mine.txt"
     own.write_text("mine")
@@ -131,7 +131,7 @@ def test_table_and_pictures(drawn: Path) -> None:
             assert row["id"].endswith("-copy") or 400 <= max(picture.size) <= 480
 
 
-def test_the_usual_catalogue_is_mixed(usual: list[Design | Copy]) -> None:
+def test_the_usual_catalog_is_mixed(usual: list[Design | Copy]) -> None:
     items = [item.row for item in usual]
     copies = [row for row in items if row.id.endswith("-copy")]
     assert (len(items), len(copies)) == (640, 24)
@@ -143,7 +143,7 @@ def test_the_usual_catalogue_is_mixed(usual: list[Design | Copy]) -> None:
 
 
 def term(color: Field) -> str:
-    """The basic term of a colour by hue, saturation and value: a rule of the test's own."""
+    """The basic term of a color by hue, saturation and value: a rule of the test's own."""
     hue, saturation, value = colorsys.rgb_to_hsv(*map(float, color))
     degrees = hue * 360
     if value < 0.2:
@@ -158,7 +158,7 @@ def term(color: Field) -> str:
     return next(name for bound, name in bounds.items() if degrees < bound)
 
 
-def test_most_of_each_product_is_of_the_colour_in_the_table(usual: list[Design | Copy]) -> None:
+def test_most_of_each_product_is_of_the_color_in_the_table(usual: list[Design | Copy]) -> None:
     wrong = []
     for item in usual[5:616:7]:
         assert isinstance(item, Design)

@@ -72,7 +72,7 @@ def shirt(color: Rgb, background: Rgb) -> Pixels:
 
 
 def scene(seed: int) -> Pixels:
-    """Smooth blobs of colour with a fine pattern: no two seeds alike."""
+    """Smooth blobs of color with a fine pattern: no two seeds alike."""
     rng = np.random.default_rng(seed)
     blobs = cv2.resize(rng.integers(0, 256, (5, 4, 3), dtype=np.uint8), (160, 200))
     weave = (np.indices((200, 160)).sum(axis=0) // int(rng.integers(2, 6)) % 2 * 40)[..., None]
@@ -180,7 +180,7 @@ def sample(data: Path, count: int) -> list[Pixels]:
     return [np.asarray(PIL.Image.open(file).convert("RGB")) for file in files[::step][:count]]
 
 
-# --- colour ---------------------------------------------------------------------------------
+# --- color ---------------------------------------------------------------------------------
 
 
 def test_background_does_not_count() -> None:
@@ -213,7 +213,7 @@ def test_shares_are_of_the_foreground_and_largest_first() -> None:
     assert found["yellow"] == pytest.approx(2700 / 8950, abs=0.03)
 
 
-def test_dominant_hex_is_the_colour_itself() -> None:
+def test_dominant_hex_is_the_color_itself() -> None:
     payload = Color().describe([image(flat(RED))]).payload[0]
     (red,) = payload["colors"]
     off = np.subtract(PIL.ImageColor.getrgb(red["hex"])[:3], RED)
@@ -221,7 +221,7 @@ def test_dominant_hex_is_the_colour_itself() -> None:
 
 
 @pytest.mark.parametrize("wanted", ["red", "navy", "forestgreen", "gold", "hotpink", "purple"])
-def test_a_named_colour_finds_what_has_it(wanted: str) -> None:
+def test_a_named_color_finds_what_has_it(wanted: str) -> None:
     others = ["red", "navy", "forestgreen", "gold", "hotpink", "purple", "black", "white", "gray"]
     shirts = [shirt(rgb(other), WOOD) for other in others]
     target = Color().describe_color([(rgb(wanted), 1.0)])
@@ -245,7 +245,7 @@ def test_a_palette_without_shares_is_refused() -> None:
         Color().describe_color([(RED, 0.0)])
 
 
-def test_color_is_found_as_describing_colours() -> None:
+def test_color_is_found_as_describing_colors() -> None:
     assert isinstance(Color(), DescribesColor)
 
 
@@ -272,12 +272,12 @@ NAMES = {
 @pytest.mark.parametrize(
     ("color", "term"), [(color, term) for term, names in NAMES.items() for color in names.split()]
 )
-def test_colours_have_the_names_people_give_them(color: str, term: str) -> None:
+def test_colors_have_the_names_people_give_them(color: str, term: str) -> None:
     assert palette.name(rgb(color)) == term
 
 
 @pytest.mark.parametrize("term", palette.TERMS)
-def test_the_typical_colour_of_a_term_has_that_name_in_a_picture_too(term: str) -> None:
+def test_the_typical_color_of_a_term_has_that_name_in_a_picture_too(term: str) -> None:
     assert palette.name(palette.SHADES[term][0]) == term
     assert colors(flat(palette.SHADES[term][0])) == {term: 1.0}
 
@@ -290,7 +290,7 @@ def stripes(period: int, dark: Rgb, light: Rgb) -> Pixels:
     return np.where(on[..., None] > 0, np.array(light), np.array(dark)).astype(np.uint8)
 
 
-def test_texture_does_not_see_colour_but_the_pattern() -> None:
+def test_texture_does_not_see_color_but_the_pattern() -> None:
     blue, red, wide = (
         vector(Texture(), stripes(*pattern))
         for pattern in ((4, NAVY, WHITE), (4, (60, 0, 0), (240, 120, 90)), (16, NAVY, WHITE))

@@ -156,7 +156,7 @@ def picture(width: int = 96, height: int = 64) -> PIL.Image.Image:
 
 
 def photo(width: int, height: int) -> PIL.Image.Image:
-    """Smooth colours, different everywhere."""
+    """Smooth colors, different everywhere."""
     y, x = np.mgrid[0:height, 0:width]
     waves = [127 + 120 * np.sin(x / 37 + k) * np.cos(y / 23 - k) for k in range(3)]
     return PIL.Image.fromarray(np.stack(waves, axis=-1).astype(np.uint8))
@@ -273,7 +273,7 @@ def test_garbage_in_exif_is_no_reason_to_refuse() -> None:
     assert image.taken_at is None
 
 
-# --- colour -----------------------------------------------------------------------------------
+# --- color -----------------------------------------------------------------------------------
 
 
 def srgb_profile() -> bytes:
@@ -313,10 +313,10 @@ def nearly_srgb_profile() -> bytes:
     "profile", [srgb_profile(), nearly_srgb_profile(), b"nonsense" * 40, swapped_profile()[:300]]
 )
 def test_srgb_and_broken_profiles_change_nothing(profile: bytes) -> None:
-    colours = np.stack(np.meshgrid(*[np.arange(0, 256, 15)] * 3), axis=-1).reshape(18, -1, 3)
-    im = PIL.Image.fromarray(colours.astype(np.uint8))
+    colors = np.stack(np.meshgrid(*[np.arange(0, 256, 15)] * 3), axis=-1).reshape(18, -1, 3)
+    im = PIL.Image.fromarray(colors.astype(np.uint8))
     tagged = decode(encoded(im, "PNG", icc_profile=profile))
-    assert np.array_equal(tagged.pixels, colours)
+    assert np.array_equal(tagged.pixels, colors)
 
 
 def test_grey_with_an_rgb_profile_stays_grey() -> None:
@@ -399,7 +399,7 @@ def test_12_bits_and_white_is_zero() -> None:
 
 
 @pytest.mark.parametrize("format", ["PNG", "WEBP", "TIFF", "AVIF", "HEIF"])
-def test_hidden_colour_is_white(format: str) -> None:
+def test_hidden_color_is_white(format: str) -> None:
     pixels = np.full((64, 64, 4), (255, 0, 0, 0), np.uint8)
     pixels[:32] = (0, 0, 255, 255)
     image = decode(encoded(PIL.Image.fromarray(pixels), format, **FORMATS[format]))
@@ -433,7 +433,7 @@ def test_transparent_palette_entry(format: str) -> None:
 
 
 @pytest.mark.parametrize(("mode", "key"), [("1", 1), ("L", 10), ("RGB", (9, 8, 7))])
-def test_transparent_colour_key(mode: str, key: Any) -> None:
+def test_transparent_color_key(mode: str, key: Any) -> None:
     im = PIL.Image.new(mode, (2, 1), key)
     im.putpixel((1, 0), 0 if mode != "RGB" else (0, 0, 0))
     image = decode(encoded(im, "PNG", transparency=key))
@@ -448,7 +448,7 @@ def test_opaque_alpha_is_none() -> None:
     assert np.array_equal(image.pixels, np.asarray(picture()))
 
 
-def test_shrinking_does_not_mix_in_hidden_colour() -> None:
+def test_shrinking_does_not_mix_in_hidden_color() -> None:
     pixels = np.full((1024, 1024, 4), (255, 0, 0, 0), np.uint8)
     pixels[::2, ::2] = pixels[1::2, 1::2] = (0, 0, 255, 255)
     image = decode(encoded(PIL.Image.fromarray(pixels), "PNG"))

@@ -420,7 +420,7 @@ def test_another_thread_may_read_on(tmp_path: Path) -> None:
     assert found == [{"n": 1}]
 
 
-def test_real_catalogue(data: Path) -> None:
+def test_real_catalog(data: Path) -> None:
     folder = data / "catalog"
     with read_metadata(folder / "catalog.csv") as table:
         assert table.fields == {

@@ -228,7 +228,7 @@ def measured(index: Index, name: str, target: Any) -> tuple[float, float]:
     return float(similarities.mean()), float(similarities.std())
 
 
-def test_colours_have_a_background_of_their_own(tmp_path: Path) -> None:
+def test_colors_have_a_background_of_their_own(tmp_path: Path) -> None:
     photos = folder_of(tmp_path / "photos", 40)
     with Index.open(tmp_path / "index", model="built-in") as index:
         index.add(photos)

@@ -1,4 +1,4 @@
-"""Colours in words: single ones, shades of a term, and palettes with shares."""
+"""Colors in words: single ones, shades of a term, and palettes with shares."""
 
 from __future__ import annotations
 
@@ -62,18 +62,18 @@ def test_shares_always_add_up_to_one_in_proportion(shares: list[float]) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("nvay", "no colour 'nvay'; did you mean navy"),
-        ("#12", "no colour '#12'; try red"),
-        ("=0.5", "no colour ''"),
-        ("navy=x", "'navy=x' is no colour with a share: write it as in navy=0.6"),
-        ("navy=", "'navy=' is no colour with a share"),
+        ("nvay", "no color 'nvay'; did you mean navy"),
+        ("#12", "no color '#12'; try red"),
+        ("=0.5", "no color ''"),
+        ("navy=x", "'navy=x' is no color with a share: write it as in navy=0.6"),
+        ("navy=", "'navy=' is no color with a share"),
         ("navy=0", "The share of navy is 0: give a number above 0"),
         (["lime", "navy=-0.2"], r"The share of navy is -0\.2"),
         ("navy=nan", "The share of navy is nan"),
         ({"navy": math.inf}, "The share of navy is inf"),
         (["navy=0.7", "lime=0.3", "teal"], "add up to 1 and leave nothing for teal"),
         (["navy=60", "teal"], "add up to 60 and leave nothing for teal"),
-        ("rgb(300,0,0)", r"no colour 'rgb\(300,0,0\)'"),
+        ("rgb(300,0,0)", r"no color 'rgb\(300,0,0\)'"),
     ],
 )
 def test_what_is_no_palette(given: ColorInput, message: str) -> None:
@@ -81,7 +81,7 @@ def test_what_is_no_palette(given: ColorInput, message: str) -> None:
         parse_palette(given)
 
 
-def test_a_palette_is_nearest_to_its_larger_colour() -> None:
+def test_a_palette_is_nearest_to_its_larger_color() -> None:
     describe = Color().describe_color
     mixed = describe(parse_palette(["navy=0.8", "white=0.2"]))
     navy, white = describe([(NAVY, 1)]), describe(parse_palette("white"))

@@ -157,7 +157,7 @@ def test_real_copies_fold_and_recolored_pictures_never_do(data: Path) -> None:
     whole = [groups.get(i) == [i + n, i + 2 * n] for i in range(n)]
     assert np.mean(whole) >= 0.9
     assert set(range(3 * n, 4 * n)) <= groups.keys()  # each on its own
-    # Without the colours many of them would be variants: the hash knows no colour.
+    # Without the colors many of them would be variants: the hash knows no color.
     gray = dict(collapse(payloads, np.ones((4 * n, 1))))
     assert len(gray.keys() & set(range(3 * n, 4 * n))) < n / 4
 
@@ -169,7 +169,7 @@ def jpeg(picture: PIL.Image.Image, quality: int) -> bytes:
 
 
 def recolored(picture: PIL.Image.Image) -> PIL.Image.Image:
-    """The same in another colour: 40 units of CIELAB away, equally light, on the same ground."""
+    """The same in another color: 40 units of CIELAB away, equally light, on the same ground."""
     lab = cv2.cvtColor(np.asarray(picture, np.float32) / 255, cv2.COLOR_RGB2LAB)
     frame = np.concatenate([lab[:3].reshape(-1, 3), lab[-3:].reshape(-1, 3)])
     thing = np.linalg.norm(lab - np.median(frame, axis=0), axis=2) > 12
@@ -218,7 +218,7 @@ def test_it_parts_the_relevant_from_the_rest(share: float, images: int) -> None:
 
 
 def test_a_copy_passes_whatever_the_background() -> None:
-    wide = np.random.default_rng(0).uniform(0, 0.95, 700)  # such as colour scores are
+    wide = np.random.default_rng(0).uniform(0, 0.95, 700)  # such as color scores are
     assert relevance_floor(wide, 10**8) > 1
     assert relevance_floor(wide, 10**8, perfect=1.0) < 0.98
 

@@ -126,7 +126,7 @@ def test_several_images_are_their_mean_direction(shop: Shop) -> None:
     check_scores(one_of_each, {id: expected[id] for id in expected if id != "sku-12"})
 
 
-def test_a_colour_takes_the_place_of_the_image_s_own(shop: Shop) -> None:
+def test_a_color_takes_the_place_of_the_image_s_own(shop: Shop) -> None:
     hits = shop.index.search(id="sku-0", color="blue", weights={"semantic": 0.1, "color": 0.9})
     target = Color().describe_color(parse_palette("blue"))
     expected = shop.scores(target, "color")
@@ -138,7 +138,7 @@ def test_a_colour_takes_the_place_of_the_image_s_own(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("color", [["red=0.75", "#000=0.25"], {"red": 3.0, "#000": 1.0}])
-def test_a_palette_alone_ranks_by_colour(shop: Shop, color: Any) -> None:
+def test_a_palette_alone_ranks_by_color(shop: Shop, color: Any) -> None:
     hits = shop.index.search(color=color, limit=COUNT)
     assert hits.weights == {"color": 1.0}
     palette = [*((rgb, share * 0.75) for rgb, share in parse_palette("red")), ((0, 0, 0), 0.25)]
@@ -421,7 +421,7 @@ def test_recommendations_that_make_no_sense(
 
 
 def test_best_of_words_and_pictures_over_two_aspects(words: Shop) -> None:
-    """Words have no colour: they rank by what they say."""
+    """Words have no color: they rank by what they say."""
     photo = next(id for id in words.ids if "pizza" in id)
     for like in ([photo, "text:watch"], ["text:watch", photo]):
         hits = words.index.recommend(
@@ -471,7 +471,7 @@ def test_best_gives_words_and_pictures_the_same_chance(words: Shop) -> None:
 
 
 def test_best_keeps_to_what_else_is_asked_for(shop: Shop) -> None:
-    """Or says that it cannot: a colour must not be dropped without a word."""
+    """Or says that it cannot: a color must not be dropped without a word."""
     asked = {"like": ["sku-0", "sku-1"], "color": "blue", "strategy": "best"}
     (answer,) = shop.index.search_many([asked])
     if isinstance(answer, Hits):
@@ -742,7 +742,7 @@ def test_an_error_stands_in_its_place(shop: Shop, wrong: Any, message: str) -> N
         ({"id": "sku-1", "weights": {"sound": 1}}, "no aspect 'sound'; this index has semantic"),
         ({"id": "sku-1", "weights": "fancy"}, "no preset 'fancy'"),
         ({"color": "red", "weights": {"semantic": 1}}, "semantic has a weight and nothing"),
-        ({"color": "rainbow"}, "no colour 'rainbow'"),
+        ({"color": "rainbow"}, "no color 'rainbow'"),
         ({"color": ["red=0.9", "blue=0.1", "navy"]}, "leave nothing for navy"),
         ({"id": "sku-1", "limit": 0}, "limit is 0"),
         ({"id": "sku-1", "limit": -5}, "limit is -5"),

@@ -59,7 +59,7 @@ def test_weights_add_up_to_one() -> None:
         (None, [], "Nothing to search by"),
         ("styl", ALL, "no preset 'styl'"),
         ("style", ["texture"], "weighs none of"),
-        ({"colour": 1}, ALL, "no aspect 'colour'; this index has semantic, color, texture"),
+        ({"color": 1}, ALL, "no aspect 'color'; this index has semantic, color, texture"),
         ({"color": -1}, ALL, "weight of color is -1"),
         ({"color": math.nan}, ALL, "weight of color is nan"),
         ({"color": math.inf}, ALL, "weight of color is inf"),

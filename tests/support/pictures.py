@@ -12,7 +12,7 @@ SHAPES = ("ellipse", "rectangle", "triangle", "bars")
 
 
 def draw(seed: int, *, size: tuple[int, int] = (120, 160)) -> Image.Image:
-    """A coloured shape on a light ground: another one for each seed."""
+    """A colored shape on a light ground: another one for each seed."""
     rng = np.random.default_rng(seed)
     image = Image.new("RGB", size, (245, 244, 240))
     pen = ImageDraw.Draw(image)

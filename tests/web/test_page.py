@@ -34,7 +34,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The drawn catalogue, and beside it a few scenes with copies."""
+    """The drawn catalog, and beside it a few scenes with copies."""
     folder = tmp_path_factory.mktemp("page")
     draw_catalog(folder / "catalog", count=200)
     copies = folder / "copies"
@@ -195,10 +195,10 @@ def test_words_are_explained_where_the_model_knows_none(opened: Open) -> None:
         assert page.get_by_role("searchbox", name="Words", exact=True).count() == 0
 
 
-def test_colours_are_picked_with_shares(opened: Open, tmp_path: Path) -> None:
+def test_colors_are_picked_with_shares(opened: Open, tmp_path: Path) -> None:
     with opened() as seen:
         page = start(seen)
-        page.get_by_role("button", name="Colours", exact=True).click()
+        page.get_by_role("button", name="Colors", exact=True).click()
         page.get_by_role("button", name="blue", exact=True).click()
         page.wait_for_url("**/?color=blue")
         blue = settled(page)
@@ -211,9 +211,9 @@ def test_colours_are_picked_with_shares(opened: Open, tmp_path: Path) -> None:
         page.keyboard.press("Home")
         page.wait_for_url("**color=white%3D0.05*")
         assert violations(page) == []
-        keep(page, "colours", tmp_path)
+        keep(page, "colors", tmp_path)
         page.keyboard.press("Escape")
-        expect(page.get_by_role("button", name="Colours", exact=True)).to_be_focused()
+        expect(page.get_by_role("button", name="Colors", exact=True)).to_be_focused()
 
 
 def test_weights_and_presets_change_the_order(opened: Open, tmp_path: Path) -> None:
@@ -221,14 +221,14 @@ def test_weights_and_presets_change_the_order(opened: Open, tmp_path: Path) -> N
         page = start(seen, "/?id=shirt-005")
         meaning = settled(page)
         assert "shirt-005" not in meaning
-        page.get_by_role("button", name="Colour", exact=True).click()
+        page.get_by_role("button", name="Color", exact=True).click()
         page.wait_for_url("**weights=color*")
-        colour = changed(page, meaning)
+        color = changed(page, meaning)
         slider = page.get_by_role("slider", name="Texture")
         slider.focus()
         page.keyboard.press("End")
         page.wait_for_url("**texture%3D1*")
-        changed(page, colour)
+        changed(page, color)
         keep(page, "weights", tmp_path)
 
 
@@ -346,7 +346,7 @@ def test_why_and_details(opened: Open, tmp_path: Path) -> None:
         card = cards(page).nth(2)
         card.hover()
         card.get_by_role("button", name="Why it was found").click()
-        for name in ("Meaning", "Colour", "Texture"):
+        for name in ("Meaning", "Color", "Texture"):
             expect(card.locator(".why", has_text=name)).to_be_visible()
         assert violations(page) == []
         keep(page, "why", tmp_path)
@@ -534,12 +534,12 @@ def test_the_theme_is_chosen_and_stays(opened: Open) -> None:
     with opened() as seen:
         page = start(seen)
         light = page.evaluate(ground)
-        page.get_by_role("button", name="Dark colours").click()
+        page.get_by_role("button", name="Dark colors").click()
         dark = page.evaluate(ground)
         assert dark != light
         page.reload()
         assert page.evaluate(ground) == dark
-        page.get_by_role("button", name="Light colours").click()
+        page.get_by_role("button", name="Light colors").click()
         assert page.evaluate(ground) == light
 
 

@@ -1,4 +1,4 @@
-/** Picks the colours to search by, and how much of each. */
+/** Picks the colors to search by, and how much of each. */
 
 import { useEffect, useId, useRef, useState } from "react";
 import { Icon } from "@/components/Icon";
@@ -41,10 +41,10 @@ export function ColorPicker({ colors, change }: { colors: string[]; change: (col
         onClick={() => setOpen(!open)}
       >
         <Icon name="palette" />
-        Colours
+        Colors
       </button>
       {open && (
-        <div className="picker-panel" id={panel} role="group" aria-label="Colours to search by">
+        <div className="picker-panel" id={panel} role="group" aria-label="Colors to search by">
           <Choice colors={colors} change={change} />
         </div>
       )}

@@ -124,7 +124,7 @@ function Facts({ item, color }: { item: Item; color: (hex: string) => void }) {
     <>
       {image.colors && image.colors.length > 0 && (
         <section>
-          <h3>Colours</h3>
+          <h3>Colors</h3>
           <ul className="found-colors">
             {image.colors.map(({ hex, name, share }) => (
               <li key={hex}>

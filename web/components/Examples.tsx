@@ -29,7 +29,7 @@ export function Examples({ search, update, undo }: Props) {
         ids={dislikes}
         remove={(id) => update({ dislikes: dislikes.filter((one) => one !== id) })}
       />
-      {ignored && <p className="soft">Colours and a selected part rest while examples refine.</p>}
+      {ignored && <p className="soft">Colors and a selected part rest while examples refine.</p>}
       <span className="spring" />
       <button type="button" className="button small" onClick={undo}>
         <Icon name="undo" />

@@ -70,7 +70,7 @@ function Field({ field, parsed, set, open }: FieldProps & { open: boolean }) {
   );
 }
 
-const titleOf = (name: string) => (name === "image.colors" ? "Colours in it" : sentence(name));
+const titleOf = (name: string) => (name === "image.colors" ? "Colors in it" : sentence(name));
 
 function Control({ field: { name, type, all, now }, parsed, set }: FieldProps) {
   const filter = parsed.fields[name];

@@ -1,4 +1,4 @@
-/** Line icons on a grid of 24, drawn in the colour of the text. */
+/** Line icons on a grid of 24, drawn in the color of the text. */
 
 const PATHS = {
   search: "M11 4a7 7 0 1 0 0 14 7 7 0 0 0 0-14Zm5 12 5 5",

@@ -1,4 +1,4 @@
-/** What is searched by: pictures, words, colours, and any mix of them. */
+/** What is searched by: pictures, words, colors, and any mix of them. */
 
 import { useRef, useState } from "react";
 import { ColorPicker } from "@/components/ColorPicker";
@@ -65,7 +65,7 @@ export function QueryBar({ search, update, words, waiting, send }: Props) {
         <ColorPicker colors={search.colors} change={(colors) => update({ colors }, "colors")} />
       </div>
       {search.colors.length > 0 && (
-        <ul className="query-colors" aria-label="Colours">
+        <ul className="query-colors" aria-label="Colors">
           {search.colors.map((one) => (
             <li key={one}>
               <button

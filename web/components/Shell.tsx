@@ -137,7 +137,7 @@ function ThemeButton() {
     }
     setChosen(next);
   };
-  const label = dark ? "Light colours" : "Dark colours";
+  const label = dark ? "Light colors" : "Dark colors";
   return (
     <button type="button" className="icon-button" aria-label={label} title={label} onClick={toggle}>
       <Icon name={dark ? "sun" : "moon"} />

@@ -6,7 +6,7 @@ import { type Update, useDraft } from "@/lib/hooks";
 import { isQuery, readWeights, type Search, targets, writeWeights } from "@/lib/state";
 import { aspect, percent, sentence } from "@/lib/words";
 
-const PRESETS: Record<string, string> = { color: "Colour" };
+const PRESETS: Record<string, string> = { color: "Color" };
 
 interface Props {
   search: Search;

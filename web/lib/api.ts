@@ -136,7 +136,7 @@ export interface Group {
 export interface Job {
   job: string;
   kind: "ingest" | "duplicates" | "optimize";
-  state: "queued" | "running" | "done" | "failed" | "cancelled";
+  state: "queued" | "running" | "done" | "failed" | "canceled";
   stage: string;
   done: number;
   total: number | null;

@@ -1,4 +1,4 @@
-/** Colours of a query: eleven basic terms, CSS names or #rrggbb, each with a share or without. */
+/** Colors of a query: eleven basic terms, CSS names or #rrggbb, each with a share or without. */
 
 /** The eleven basic terms with the shade that stands for each on a swatch. */
 export const BASIC: Record<string, string> = {

@@ -30,7 +30,7 @@ export interface FilterField {
 const isRange = (type: FieldType, values: number | null) =>
   type === "float" || type === "datetime" || (type === "integer" && (values ?? LISTED + 1) > LISTED);
 
-/** What can be filtered by: the user's fields but those that tell every image apart, and colours. */
+/** What can be filtered by: the user's fields but those that tell every image apart, and colors. */
 export function filterFields(stats: Stats): FilterField[] {
   const own = Object.entries(stats.fields)
     .filter(([, { type, values }]) => isRange(type, values) || (values ?? 0) <= Math.max(50, stats.images / 2))

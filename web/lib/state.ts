@@ -107,7 +107,7 @@ export interface Request {
   body: Record<string, unknown> | null;
 }
 
-/** The aspects that have something to be near to: of a picture all, of words and colours one. */
+/** The aspects that have something to be near to: of a picture all, of words and colors one. */
 export function targets(search: Search, aspects: string[]): string[] {
   if (pictures(search) || isRefined(search)) return aspects;
   return aspects.filter(

@@ -22,7 +22,7 @@ export function day(value: string): string {
 export const plural = (count: number, one: string, many = `${one}s`) =>
   `${number(count)} ${count === 1 ? one : many}`;
 
-const ASPECTS: Record<string, string> = { semantic: "Meaning", color: "Colour", texture: "Texture" };
+const ASPECTS: Record<string, string> = { semantic: "Meaning", color: "Color", texture: "Texture" };
 
 export const aspect = (name: string) => ASPECTS[name] ?? sentence(name);
 

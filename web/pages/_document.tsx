@@ -8,7 +8,7 @@ export default function Document() {
         <meta name="theme-color" content="#f6f5f2" media="(prefers-color-scheme: light)" />
         <meta name="theme-color" content="#161618" media="(prefers-color-scheme: dark)" />
         <link rel="icon" href="/icon.svg" type="image/svg+xml" />
-        {/* Before anything is drawn: the colours that were chosen. A file, as the page's policy
+        {/* Before anything is drawn: the colors that were chosen. A file, as the page's policy
             allows no scripts inside it. */}
         <script src="/theme.js" />
       </Head>

@@ -313,7 +313,7 @@ function JobLine({ job, total, images }: { job: Job; total: number; images: numb
         ? `${plural(total, "group")} among ${plural(images, "image")}, looked for ${ago(job.finished_at ?? job.created_at)}`
         : job.state === "failed"
           ? (job.problem?.detail ?? "The last search failed.")
-          : "The last search was cancelled; these are the groups from before.";
+          : "The last search was canceled; these are the groups from before.";
     return (
       <p className={`job-line ${job.state === "failed" ? "bad" : "soft"}`} role="status">
         {words}

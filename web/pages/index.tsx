@@ -1,4 +1,4 @@
-/** Search: by pictures, words and colours; before any of them, everything there is. */
+/** Search: by pictures, words and colors; before any of them, everything there is. */
 
 import Head from "next/head";
 import { useCallback, useMemo, useState } from "react";

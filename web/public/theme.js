@@ -1,4 +1,4 @@
-// Before anything is drawn: the colours that were chosen last time.
+// Before anything is drawn: the colors that were chosen last time.
 try {
   const theme = localStorage.getItem("theme");
   if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;

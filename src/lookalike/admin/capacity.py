@@ -45,7 +45,7 @@ COLOR, TEXTURE, PHASH = 125, 198, 64
 
 # Main graph with m = 16 at 10,000 points, bytes a point; 10 k index.
 _GRAPH = {"semantic": 46.7, "color": 26.2, "texture": 41.8, "phash": 51.2}
-# What it gains with each doubling, as neighbours' numbers get longer; 10 k to 170 k.
+# What it gains with each doubling, as neighbors' numbers get longer; 10 k to 170 k.
 _GRAPH_GROWTH = 0.083
 # What one filterable number adds to a graph, as a share of the main one, by how many times the
 # bytes below which a filter is scanned fit into the vectors; 30 k, 50 k, 100 k, 300 k.

@@ -313,7 +313,7 @@ def _unlike(origin: _Origin, tally: _Tally, engine: Engine) -> str | None:
     for points in engine.scroll(batch=BATCH):
         found.add(points)
     if found.checksum != tally.checksum:
-        # Rounding may part two numbers that are neighbours, so a look at each image decides.
+        # Rounding may part two numbers that are neighbors, so a look at each image decides.
         for points in origin.batches():
             for _, what in _differences(points, engine):
                 return what

@@ -46,7 +46,7 @@ class Ranking(Body):
 
 
 class Search(Ranking):
-    """A search by images, words, colours, or any blend of them."""
+    """A search by images, words, colors, or any blend of them."""
 
     id: Id | Annotated[list[Id], Field(max_length=MANY)] | None = Field(
         None, description="Images of the index."

@@ -149,7 +149,7 @@ def _listen(host: str, port: int) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         # Of a socket that does not say that it is TCP's, asyncio does not turn off Nagle's
-        # algorithm: each answer would wait 40 ms for an acknowledgement.
+        # algorithm: each answer would wait 40 ms for an acknowledgment.
         listening = socket.socket(family, kind, socket.IPPROTO_TCP)
         try:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -15,7 +15,7 @@ from lookalike.errors import InputError, LookalikeError
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="lookalike", message="lookalike %(version)s")
 def cli() -> None:
-    """Finds images that look alike: by picture, words, colour, texture, or any mix of them.
+    """Finds images that look alike: by picture, words, color, texture, or any mix of them.
 
     \b
       lookalike index photos/ --metadata catalog.csv

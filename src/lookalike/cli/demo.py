@@ -28,13 +28,13 @@ def demo(
     model: str | None,
     model_dir: str | None,
 ) -> None:
-    """Indexes FOLDER, or a catalogue that it draws, shows searches on it, and offers the page."""
+    """Indexes FOLDER, or a catalog that it draws, shows searches on it, and offers the page."""
     from lookalike import demo as show_demo
     from lookalike.cli import terminal
     from lookalike.output.contact_sheet import contact_sheet
 
     workspace = show_demo.workspace()
-    with terminal.count_bar(console(stderr=True), "drawing a catalogue") as drawn:
+    with terminal.count_bar(console(stderr=True), "drawing a catalog") as drawn:
         images, metadata = show_demo.catalog(folder, workspace, drawn)
     place = url or str(show_demo.index_path(images, workspace))
     with open_index(place, create=True, model=model, model_dir=model_dir) as index:

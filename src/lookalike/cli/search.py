@@ -36,7 +36,7 @@ SHOWN = 6
 @click.option("--text", "texts", multiple=True, metavar="T", help="What these words say.")
 @click.option("--negative-text", multiple=True, metavar="T", help="And not what these words say.")
 @click.option(
-    "--color", "colors", multiple=True, metavar="NAME|#HEX[=SHARE]", help="In this colour."
+    "--color", "colors", multiple=True, metavar="NAME|#HEX[=SHARE]", help="In this color."
 )
 @click.option("--crop", type=Numbers(), metavar="X,Y,W,H", help="The part that counts: 0 to 1.")
 @ranking_options
@@ -49,7 +49,7 @@ def search(
     crop: list[float] | None,
     **options: Any,
 ) -> None:
-    """Finds the images nearest to pictures, images of the index, words, or colours.
+    """Finds the images nearest to pictures, images of the index, words, or colors.
 
     The options up to --color can be repeated and mixed.
     """

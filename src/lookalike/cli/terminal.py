@@ -31,7 +31,7 @@ SHOWN = 10
 
 
 def printable(text: str) -> str:
-    """The text without what would steer a terminal: control, colour and direction characters."""
+    """The text without what would steer a terminal: control, color and direction characters."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 

@@ -19,7 +19,7 @@ _CELL = 6  # pixels along the sides of a cell
 _PART = 4  # the same in a square
 _NOISE = 1.5  # grey levels that mean nothing
 _STRONG = 12.0  # grey levels: more contrast in a cell than this does not count more
-_GREY = 4.0  # mean difference of red, green and blue in what has no colours
+_GREY = 4.0  # mean difference of red, green and blue in what has no colors
 _UNLIKE = 150.0  # grey levels: a mean difference of luma that is no agreement at all
 _WINDOW = 5  # cells along the sides of a part that may not differ
 _FINE = 3  # pixels along the sides of a cell whose tones are compared
@@ -113,7 +113,7 @@ def _as_sharp(own: Floats, pixels: NDArray[np.uint8], matrix: Doubles) -> Floats
 def colors(one: Sketch, other: Sketch, matrix: Doubles) -> float:
     """`Evidence.colors`: the correlation of all red, green and blue with the other's.
 
-    More or less light and contrast change all three alike, and that is no other colour.
+    More or less light and contrast change all three alike, and that is no other color.
     """
     known = _laid(other.inside, one, matrix) * one.inside > 0.99
     if not known.any():

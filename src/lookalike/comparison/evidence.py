@@ -30,12 +30,12 @@ which it was chosen; at 0.45, 24 other photos lost none of 886 copies:
 
 It does not tell what differs in little (two hands of a metronome, the heads on two bank notes, a
 sign and its drawing), nor things put on one ground by a computer, where all matches are exact. It
-also refuses one pair of a drawing in other colours, whose hands are others too.
+also refuses one pair of a drawing in other colors, whose hands are others too.
 
 What is flat in most places, such as a logo, an icon, a chart or a product drawn on one template,
 correlates with others of its outline. More is asked of such pictures: that they correlate better,
-that neither is stretched, and that their colours agree, so that two colours of one shape are two
-pictures. It costs some of their copies: recoloured ones, and those with much written on them.
+that neither is stretched, and that their colors agree, so that two colors of one shape are two
+pictures. It costs some of their copies: recolored ones, and those with much written on them.
 Without this, 513 of the 4,560 pairs of 96 flat drawings were called copies, and 17 are with it;
 of pairs of drawn products of one kind, 8 % and 0.8 %.
 
@@ -126,7 +126,7 @@ class Evidence:
         shown: share of the one picture that the other shows, and of the other that the one shows.
         flat: share of a picture in which there is nothing to see, of the one that has less of it,
             for around the other may be a screen.
-        colors: how well the colours agree once both are lit alike, or the luma as it is where one
+        colors: how well the colors agree once both are lit alike, or the luma as it is where one
             of them is grey; 0 to 1, and 1 where it was not asked, of what is not flat.
         differing: share of what both show that has other tones in the one than in the other, though
             its details agree: another thing on the same ground; 0 where the rest says no copy.

@@ -87,7 +87,7 @@ def _masks(count: int, radius: int) -> list[np.uint64]:
     """Bits to sort by: hashes up to `radius` bits apart agree in all bits of at least one mask."""
     if radius == 0 or count < 2:
         return [np.uint64(2**_BITS - 1)] if count > 1 else []
-    # Neighbouring frequencies go together: shuffled, correlated bits fall in different pieces.
+    # Neighboring frequencies go together: shuffled, correlated bits fall in different pieces.
     bits = [1 << int(bit) for bit in np.random.default_rng(0).permutation(_BITS)]
     masks = []
     for half, errors in ((bits[::2], (radius - 1) // 2), (bits[1::2], radius // 2)):

@@ -21,8 +21,8 @@ TINY = 32
 
 _SMALLEST = 24  # pixels: a picture with a shorter side than this says nothing
 _PLAIN = 3.0  # grey levels that a picture differs from a smooth slope, below which it says nothing
-_BORDER = 3.0, 40.0  # how far a border's pixels are from one colour: on average, and at most
-_LEVEL = 2  # grey levels that neighbours differ by at most where there is nothing to see
+_BORDER = 3.0, 40.0  # how far a border's pixels are from one color: on average, and at most
+_LEVEL = 2  # grey levels that neighbors differ by at most where there is nothing to see
 _FEATURES = 200
 _CORNERS = 150
 _BLUR = 0.8  # pixels: what a copy may lose in sharpness
@@ -91,7 +91,7 @@ class Sketch:
 
     Attributes:
         small: gives its pixels, shrunk.
-        views: the whole picture, and what a border of one colour encloses where there is one.
+        views: the whole picture, and what a border of one color encloses where there is one.
         squares: (2 x views, 1024) both shades of each, stretched to squares.
         is_informative: False where it is too small or too plain to be told from others.
     """
@@ -115,7 +115,7 @@ class Sketch:
     @_lazy
     def tiny(self) -> Floats:
         """(2 x views, 1024): the squares, of mean 0 and length 1."""
-        squares = _centred(self.squares)
+        squares = _centerd(self.squares)
         lengths = np.linalg.norm(squares, axis=1, keepdims=True)
         return np.asarray(squares / np.maximum(lengths, 1e-6), np.float32)
 
@@ -148,7 +148,7 @@ class Sketch:
 
     @_lazy
     def flat(self) -> float:
-        """Share of pixels that look like their neighbours: little of photos, most of drawings."""
+        """Share of pixels that look like their neighbors: little of photos, most of drawings."""
         luma = self.shades[..., 0].astype(np.int16)
         across = abs(np.diff(luma, axis=1))[:-1]
         down = abs(np.diff(luma, axis=0))[:, :-1]
@@ -186,7 +186,7 @@ def sketch(pixels: Pixels) -> Sketch:
     views = (whole,) if content == whole else (whole, content)
     squares = np.concatenate([_square(shades, view) for view in views])
     large = min(pixels.shape[:2]) >= _SMALLEST
-    is_informative = large and _detail(_centred(squares[-2:])[0]) >= _PLAIN
+    is_informative = large and _detail(_centerd(squares[-2:])[0]) >= _PLAIN
     made = Sketch(lambda: small, views, squares, is_informative)
     made.__dict__["shades"] = shades
     return made
@@ -208,7 +208,7 @@ def _shades(small: Pixels) -> Bytes:
 
 
 def _content(small: Pixels) -> Box:
-    """What a border of one colour encloses; everything where that would leave little."""
+    """What a border of one color encloses; everything where that would leave little."""
     height, width = small.shape[:2]
     lines = small.astype(np.int16)
     top, bottom = _plain(lines), height - _plain(lines[::-1])
@@ -222,12 +222,12 @@ def _content(small: Pixels) -> Box:
 
 
 def _plain(lines: NDArray[np.int16]) -> int:
-    """How many lines at the beginning have the colour of the first."""
-    colour = np.median(lines[0], axis=0)
+    """How many lines at the beginning have the color of the first."""
+    color = np.median(lines[0], axis=0)
     mean, most = _BORDER
     count = 0
     for line in lines:
-        far = abs(line - colour)
+        far = abs(line - color)
         if far.mean() >= mean or far.max() >= most:
             break
         count += 1
@@ -245,7 +245,7 @@ def _square(shades: Bytes, view: Box) -> Bytes:
     return np.asarray(square, np.uint8).reshape(-1, 2).T
 
 
-def _centred(squares: Bytes) -> Floats:
+def _centerd(squares: Bytes) -> Floats:
     rows = squares.astype(np.float32)
     return np.asarray(rows - rows.mean(axis=1, keepdims=True), np.float32)
 

@@ -1,4 +1,4 @@
-"""The demonstration: a catalogue, an index of it, three searches that show what it can do."""
+"""The demonstration: a catalog, an index of it, three searches that show what it can do."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from lookalike.search.colors import swatches
 from lookalike.types import Point
 
 _EXAMPLES = ("sneaker-004", "shirt-012", "dress-007")
-"""Images of our own catalogue that show well what a search does."""
+"""Images of our own catalog that show well what a search does."""
 
 
 def workspace() -> Path:
-    """The folder that keeps the drawn catalogue, the demo's indexes and the contact sheet."""
+    """The folder that keeps the drawn catalog, the demo's indexes and the contact sheet."""
     folder = platformdirs.user_data_path("lookalike") / "demo"
     folder.mkdir(parents=True, exist_ok=True)
     return folder

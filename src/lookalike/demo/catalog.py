@@ -1,7 +1,7 @@
-"""A catalogue of drawn products: pictures, and a table that says what is true of each.
+"""A catalog of drawn products: pictures, and a table that says what is true of each.
 
 What it is for: trying the whole of lookalike without a photo of one's own, and measuring it, for
-of a drawn product the colour and the pattern are known.
+of a drawn product the color and the pattern are known.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from lookalike.demo.patterns import CREAM, INK, PALETTE, Cloth, Field, luma, mix
 from lookalike.errors import InputError
 
 VERSION = 1
-"""Of the drawings: raise it whenever a picture changes, so that old catalogues are drawn anew."""
+"""Of the drawings: raise it whenever a picture changes, so that old catalogs are drawn anew."""
 
 COPIES = 24 / 640
 """Share of near-copies among all pictures."""
@@ -133,7 +133,7 @@ MATERIAL = {
 """Patterns that are themselves what a product is made of."""
 
 ONLY_IN = {"denim": "blue black grey", "leather": "black brown red grey blue green"}
-"""Colours in which a material is to be had."""
+"""Colors in which a material is to be had."""
 
 SOLID = {
     "metal": "#c3c1bc",
@@ -167,7 +167,7 @@ ACCENTS = {
     "orange": (CREAM, NAVY, INK),
     "grey": (CREAM, INK, WINE),
 }
-"""What goes with each colour; only those that stand out from the very shade are used."""
+"""What goes with each color; only those that stand out from the very shade are used."""
 
 STUDIO = ("#f2efe9", "#efece8", "#f3f1ee", "#ecebe8", "#f0eae2", "#e9ecec")
 TINTED = ("#e6dccf", "#dde3df", "#e8dcd8", "#d9e0e6", "#e3dfea", "#ebe3cc")
@@ -283,7 +283,7 @@ def _stamp(moment: datetime) -> str:
 
 
 def _paints(r: Random, color: str, base: Field, pattern: str, kind: Category) -> dict[str, Paint]:
-    """What each paint of a sketch is for a product of this colour and pattern."""
+    """What each paint of a sketch is for a product of this color and pattern."""
     clear = [c for c in map(rgb, ACCENTS[color]) if abs(luma(c) - luma(base)) > 0.25]
     accent = mix(r.choice(clear), base, 0.1)
     body = Cloth(pattern, base, accent, r.uniform(0.85, 1.2), r.randrange(12), r.randrange(2**31))
@@ -373,11 +373,11 @@ def _copy(original: Design, edit: int) -> Copy:
     return Copy(row, original, edit)
 
 
-# --- the catalogue --------------------------------------------------------------------------
+# --- the catalog --------------------------------------------------------------------------
 
 
 def plan(count: int, seed: int) -> list[Design | Copy]:
-    """What a catalogue of `count` pictures holds, near-copies last."""
+    """What a catalog of `count` pictures holds, near-copies last."""
     copies = round(count * COPIES)
     designs = [design(number, seed) for number in range(count - copies)]
     whole = [item for item in designs if not item.cut]
@@ -403,19 +403,19 @@ def draw_catalog(
         progress: called with the pictures done and their number.
 
     Returns:
-        The path of catalog.csv. `color` is the basic colour term of most of the product and
+        The path of catalog.csv. `color` is the basic color term of most of the product and
         `pattern` what covers it; `file` is relative to the table.
 
     Raises:
         InputError: `count` is not positive, or the folder has another catalog.csv.
     """
     if count < 1:
-        raise InputError(f"A catalogue of {count} pictures cannot be drawn; ask for at least 1.")
+        raise InputError(f"A catalog of {count} pictures cannot be drawn; ask for at least 1.")
     table, mark = folder / "catalog.csv", folder / MARK
     wanted = {"version": VERSION, "count": count, "seed": seed, "complete": True}
     if table.exists():
         if not mark.exists():
-            raise InputError(f"{table} is not a drawn catalogue; choose another folder.")
+            raise InputError(f"{table} is not a drawn catalog; choose another folder.")
         if json.loads(mark.read_text()) == wanted and all(map(Path.exists, _files(table))):
             return table
     items = plan(count, seed)

@@ -186,7 +186,7 @@ class Pose:
         angle: float,
         stand: bool,
     ) -> Pose:
-        """The pose that centres a product in `frame` (x0, y0, x1, y1 in pixels), or stands it on
+        """The pose that centers a product in `frame` (x0, y0, x1, y1 in pixels), or stands it on
         the frame's lower side."""
         whole = cls(1.0, angle, 0.0, 0.0).place(np.vstack([o for p in parts for o in p.outlines]))
         (left, top), (right, bottom) = whole.min(axis=0), whole.max(axis=0)
@@ -211,7 +211,7 @@ class Pose:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """Colours (3, h, w) multiplied by their cover, and the cover (h, w) between 0 and 1."""
+    """Colors (3, h, w) multiplied by their cover, and the cover (h, w) between 0 and 1."""
 
     color: Field
     cover: Field
@@ -323,8 +323,8 @@ class Backdrop:
     """What is behind a product.
 
     Attributes:
-        wall: colour of the wall, or of the whole studio.
-        floor: colour of what the product stands on, or None where wall and floor are one.
+        wall: color of the wall, or of the whole studio.
+        floor: color of what the product stands on, or None where wall and floor are one.
         wood: whether the floor, or else the whole ground, is of boards.
         horizon: where the floor begins, as a share of the height.
     """

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 Field: TypeAlias = NDArray[np.floating[Any]]
-"""(height, width); or for colours between 0 and 1, (3, height, width), of which one colour is
+"""(height, width); or for colors between 0 and 1, (3, height, width), of which one color is
 (3, 1, 1), so that all of them mix by broadcasting."""
 
 PALETTE: dict[str, dict[str, str]] = {
@@ -31,7 +31,7 @@ PALETTE: dict[str, dict[str, str]] = {
     "orange": {"tangerine": "#ea8a35", "pumpkin": "#d9702a", "apricot": "#f2a45c"},
     "grey": {"slate": "#6b6e73", "silver": "#a9abae", "ash": "#8b8d8f", "graphite": "#56595e"},
 }
-"""Shades by basic colour term: each one anybody would call by that term."""
+"""Shades by basic color term: each one anybody would call by that term."""
 
 CREAM, INK = "#f4eee1", "#2a2d38"
 
@@ -48,7 +48,7 @@ def luma(color: Field) -> float:
 
 
 def mix(base: Field, other: Field, cover: Field | float) -> Field:
-    """`base` where `cover` is 0, `other` where it is 1; either may be one colour or a field."""
+    """`base` where `cover` is 0, `other` where it is 1; either may be one color or a field."""
     return base + (other - base) * (np.float32(cover) if isinstance(cover, float) else cover)
 
 
@@ -58,8 +58,8 @@ class Cloth:
 
     Attributes:
         pattern: a key of `PATTERNS`.
-        base: the colour that most of it has; (3, 1, 1).
-        accent: the other colour, clearly lighter or darker; (3, 1, 1).
+        base: the color that most of it has; (3, 1, 1).
+        accent: the other color, clearly lighter or darker; (3, 1, 1).
         scale: size of the repeat, 1 as usual.
         style: which of a pattern's variants.
         seed: of everything irregular in it.
@@ -74,7 +74,7 @@ class Cloth:
 
     @property
     def tonal(self) -> Field:
-        """A clear step from the base within its own hue, so that weaves stay one colour."""
+        """A clear step from the base within its own hue, so that weaves stay one color."""
         light = luma(self.base)
         if light > 0.6:
             return self.base * np.float32(0.86 if light > 0.9 else 0.77)
@@ -89,7 +89,7 @@ class Cloth:
         return self.base * np.float32(0.88 if light > 0.9 else 0.72)
 
     def color(self, u: Field, v: Field, pixel: float) -> Field:
-        """Colours (3, h, w) at the places (u, v); all lengths in product units.
+        """Colors (3, h, w) at the places (u, v); all lengths in product units.
 
         Args:
             u, v: (h, w), across and along the cloth.

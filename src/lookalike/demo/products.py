@@ -1,8 +1,8 @@
 """The shapes of the products: one function each, which draws lots for its proportions.
 
 A function returns what a shop would call the thing, and its parts from back to front. Symmetric
-things have x = 0 in their middle. Paints: "body" carries the pattern, "plain" the same colour
-without it, "trim" a second colour, "inside" and "deep" the body in shadow; the others are
+things have x = 0 in their middle. Paints: "body" carries the pattern, "plain" the same color
+without it, "trim" a second color, "inside" and "deep" the body in shadow; the others are
 materials.
 """
 

@@ -1,4 +1,4 @@
-"""What several descriptors need of a picture: a small copy, its colours in bins, its foreground."""
+"""What several descriptors need of a picture: a small copy, its colors in bins, its foreground."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from lookalike.types import Image, Pixels, Vector
 
 COLOR_BINS = (32, 32, 16)
-"""How many steps of a*, b* and L* (CIELAB in OpenCV's 8-bit scale) the colour bins have."""
+"""How many steps of a*, b* and L* (CIELAB in OpenCV's 8-bit scale) the color bins have."""
 
 _BORDER = 0.08  # width of the frame that shows the background, as a share of each side
 _MIDDLE = 0.2  # spread of the middle, as a share of each side
 _LEAST = 0.03  # a foreground smaller than this share of the picture is not believed
 
 Bins = NDArray[np.intp]
-"""(height, width): each pixel's colour bin, an index into a flat array of `COLOR_BINS`."""
+"""(height, width): each pixel's color bin, an index into a flat array of `COLOR_BINS`."""
 
 Weights = NDArray[np.float32]
 """(height, width), 0 to 1: how much a pixel counts."""
@@ -43,7 +43,7 @@ def shrink(image: Image, side: int) -> tuple[Pixels, Weights]:
 
 
 def color_bins(lab: Pixels) -> Bins:
-    """The colour bin of each pixel of an 8-bit CIELAB picture."""
+    """The color bin of each pixel of an 8-bit CIELAB picture."""
     light, a, b = (np.asarray(channel, np.uint8) for channel in cv2.split(lab))
     bins = (a & np.uint8(0xF8)).astype(np.uint16) << np.uint16(6)  # a* >> 3 << 9
     bins |= (b & np.uint8(0xF8)).astype(np.uint16) << np.uint16(1)  # b* >> 3 << 4
@@ -53,9 +53,9 @@ def color_bins(lab: Pixels) -> Bins:
 
 
 def foreground(bins: Bins, opacity: Weights) -> Weights:
-    """How likely each pixel is to belong to the thing shown, by its colour alone.
+    """How likely each pixel is to belong to the thing shown, by its color alone.
 
-    A colour more frequent along the border than around the middle is background: the ratio
+    A color more frequent along the border than around the middle is background: the ratio
     histogram of Swain and Ballard, "Color Indexing", IJCV 7 (1991), with the border in place of
     their other objects. Lightness counts in four steps only, so that a shadow on the floor stays
     floor. Transparent pixels are background, and where most of the border is transparent
@@ -75,7 +75,7 @@ def foreground(bins: Bins, opacity: Weights) -> Weights:
 def foreground_or_middle(bins: Bins, opacity: Weights) -> Weights:
     """The opacity in the foreground, 0 outside; mostly the middle where no foreground stands out.
 
-    A background-coloured patch that the background does not reach, such as a white print on a
+    A background-colored patch that the background does not reach, such as a white print on a
     shirt before a white wall, is foreground.
     """
     behind = (foreground(bins, opacity) < 0.5).astype(np.uint8)
@@ -106,8 +106,8 @@ def _halve(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _off_centre(shape: tuple[int, ...]) -> tuple[Weights, Weights]:
-    """Distance of each pixel from the centre, down and across, as a share of each side."""
+def _off_center(shape: tuple[int, ...]) -> tuple[Weights, Weights]:
+    """Distance of each pixel from the center, down and across, as a share of each side."""
     height, width = shape
     down = abs((np.arange(height, dtype=np.float32) + 0.5) / height - 0.5)
     across = abs((np.arange(width, dtype=np.float32) + 0.5) / width - 0.5)
@@ -118,7 +118,7 @@ def _off_centre(shape: tuple[int, ...]) -> tuple[Weights, Weights]:
 def _frame(shape: tuple[int, ...]) -> NDArray[np.intp]:
     """Where the border is in a flat array: at least the outermost pixels, which is all that a tiny
     picture has."""
-    frame = np.maximum(*_off_centre(shape)) > 0.5 - _BORDER
+    frame = np.maximum(*_off_center(shape)) > 0.5 - _BORDER
     frame[[0, -1]] = frame[:, [0, -1]] = True
     places = np.flatnonzero(frame)
     places.flags.writeable = False
@@ -127,15 +127,15 @@ def _frame(shape: tuple[int, ...]) -> NDArray[np.intp]:
 
 @lru_cache(maxsize=64)
 def _middle(shape: tuple[int, ...]) -> Weights:
-    """1 in the centre, falling off as a Gaussian."""
-    down, across = (np.exp(-(far**2) / (2 * _MIDDLE**2)) for far in _off_centre(shape))
+    """1 in the center, falling off as a Gaussian."""
+    down, across = (np.exp(-(far**2) / (2 * _MIDDLE**2)) for far in _off_center(shape))
     middle: Weights = down * across
     middle.flags.writeable = False
     return middle
 
 
 def _shares(bins: Bins, weights: Weights) -> NDArray[np.float32]:
-    """Share of each colour (a*, b*, lightness in four steps), blurred over neighbouring hues."""
+    """Share of each color (a*, b*, lightness in four steps), blurred over neighboring hues."""
     counts = np.bincount(bins.ravel(), weights.ravel(), 32 * 32 * 4).astype(np.float32)
     smooth = np.asarray(cv2.GaussianBlur(counts.reshape(32, 32, 4), (3, 3), 0), np.float32).ravel()
     shares: NDArray[np.float32] = smooth / np.float32(max(float(smooth.sum()), 1e-9))

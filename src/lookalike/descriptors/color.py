@@ -1,4 +1,4 @@
-"""Which colours a thing has: a histogram of its foreground."""
+"""Which colors a thing has: a histogram of its foreground."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from lookalike.types import Description, Distance, Image, Vector, VectorSpec
 # people wear and own is.
 _HUES = (64, 108, 128, 148, 192)
 _LIGHTS = (16, 72, 128, 184, 240)
-# How far the light on a thing spreads one colour, along a*, b* and L*.
+# How far the light on a thing spreads one color, along a*, b* and L*.
 _SPREAD = (5, 5, 20)
 
 
 class Color:
-    """Joint histogram of the foreground's colours in CIELAB, square-rooted.
+    """Joint histogram of the foreground's colors in CIELAB, square-rooted.
 
-    The dot product of two vectors is the Bhattacharyya coefficient of their histograms. A colour
+    The dot product of two vectors is the Bhattacharyya coefficient of their histograms. A color
     is shared between the eight nearest dimensions by its distance, so that a little more light
     changes the vector a little. Background and transparent pixels do not count.
     """
@@ -49,7 +49,7 @@ class Color:
         """(n, 125) float32, each row of length 1.
 
         The payload holds `{"colors": [{"name": basic term, "hex": "#rrggbb", "share": 0..1}]}`,
-        the dominant colours of the foreground with the largest first; see `palette.dominant`.
+        the dominant colors of the foreground with the largest first; see `palette.dominant`.
         """
         vectors, payload = [], []
         for image in images:
@@ -64,18 +64,18 @@ class Color:
         """The vector of a thing of these ((red, green, blue), share), shaded as things are.
 
         Raises:
-            ValueError: no colour has a share above zero.
+            ValueError: no color has a share above zero.
         """
         if not any(share > 0 for _, share in colors):
-            raise ValueError("no colour has a share above zero: give at least one that has")
+            raise ValueError("no color has a share above zero: give at least one that has")
         histogram = np.zeros(COLOR_BINS)
         for rgb, share in colors:
             light, a, b = cv2.cvtColor(np.array([[rgb]], np.uint8), cv2.COLOR_RGB2LAB)[
                 0, 0
             ].tolist()
             along = (
-                _bell(centre, spread, bins)
-                for centre, spread, bins in zip((a, b, light), _SPREAD, COLOR_BINS, strict=True)
+                _bell(center, spread, bins)
+                for center, spread, bins in zip((a, b, light), _SPREAD, COLOR_BINS, strict=True)
             )
             histogram += max(share, 0) * np.einsum("a,b,l->abl", *along)
         return self._vector(histogram.astype(np.float32))
@@ -99,19 +99,19 @@ class Color:
         return unit(np.sqrt(a))
 
 
-def _centres(bins: int) -> NDArray[np.float64]:
+def _centers(bins: int) -> NDArray[np.float64]:
     """Middle of each bin in the 8-bit scale."""
     return (np.arange(bins) + 0.5) * 256 / bins
 
 
 def _shares(knots: Sequence[int], bins: int) -> NDArray[np.float32]:
     """(bins, knots): how a bin is shared between the two nearest knots."""
-    hats = [np.interp(_centres(bins), knots, hat) for hat in np.eye(len(knots))]
+    hats = [np.interp(_centers(bins), knots, hat) for hat in np.eye(len(knots))]
     return np.stack(hats, axis=1).astype(np.float32)
 
 
-def _bell(centre: float, spread: float, bins: int) -> NDArray[np.float64]:
-    """Shares of the bins in a bell curve around `centre`, 1 in all."""
-    bell = np.exp(-((_centres(bins) - centre) ** 2) / (2 * spread**2))
+def _bell(center: float, spread: float, bins: int) -> NDArray[np.float64]:
+    """Shares of the bins in a bell curve around `center`, 1 in all."""
+    bell = np.exp(-((_centers(bins) - center) ** 2) / (2 * spread**2))
     shares: NDArray[np.float64] = bell / bell.sum()
     return shares

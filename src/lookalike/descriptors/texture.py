@@ -16,7 +16,7 @@ _FLAT = 0.3  # weight of the class of flat patches, which every picture is full 
 _DIRECTIONS = 6  # over half a turn
 _AROUND = 2 * _DIRECTIONS + 1  # over a whole one, and where it ends
 _STRENGTHS = (0.25, 0.5, 1.0, 2.0)  # bounds between the five steps, in shares of the mean
-_NOISE = 5  # a neighbour must be lighter by this much to count: less is the camera's or the JPEG's
+_NOISE = 5  # a neighbor must be lighter by this much to count: less is the camera's or the JPEG's
 _ROUND = ((-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1))
 
 
@@ -46,11 +46,11 @@ class Texture:
     """Local binary patterns and gradients at three scales.
 
     Ojala, Pietikäinen and Mäenpää, "Multiresolution Gray-Scale and Rotation Invariant Texture
-    Classification with Local Binary Patterns", PAMI 24 (2002): which of its eight neighbours are
+    Classification with Local Binary Patterns", PAMI 24 (2002): which of its eight neighbors are
     lighter than a pixel, up to rotation, 36 classes. Beside them how strong the gradients are and
     where they point, strength measured against the picture's mean and left and right
     averaged. All shares are square-rooted, and most of what is common to all pictures is taken
-    off, so that cosines reach from 1 to below 0. Only lightness counts, so that colour does not.
+    off, so that cosines reach from 1 to below 0. Only lightness counts, so that color does not.
     """
 
     side = 128
@@ -85,10 +85,10 @@ class Texture:
 
 
 def _patterns(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(256,) how many pixels have each pattern of lighter neighbours, a bit a neighbour."""
+    """(256,) how many pixels have each pattern of lighter neighbors, a bit a neighbor."""
     height, width = grey.shape
     wide = np.asarray(cv2.copyMakeBorder(grey, 1, 1, 1, 1, cv2.BORDER_REPLICATE), np.uint8)
-    # Row after row in one, border included: a neighbour is equally far from each pixel, and one
+    # Row after row in one, border included: a neighbor is equally far from each pixel, and one
     # long row is done in half the time of many short ones.
     row, flat = width + 2, wide.ravel()
     first, pixels = row + 1, flat.size - 2 * (row + 1)

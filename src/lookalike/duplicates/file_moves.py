@@ -11,7 +11,7 @@ The log is JSON Lines, one object for each thing done, in that order:
     from     absolute path of the file as it was
     to       absolute path that it got; null where it was deleted
     sha256   of its bytes
-    keeper   absolute path of the file it was deleted in favour of; null where it was moved
+    keeper   absolute path of the file it was deleted in favor of; null where it was moved
     token    a random name: a copy across file systems is `.lookalike-TOKEN.part` until it is whole
 
 A line lies on the disk before its file is touched. So a kill at any moment can be undone, and a

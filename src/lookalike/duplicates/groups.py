@@ -25,13 +25,13 @@ from lookalike.types import CandidateQuery, Candidates, Filter, Point, WeightedV
 RADIUS = 8
 """Bits of 64 up to which two hashes propose a pair. Of unrelated photos some 5 in a million are
 that near each other, and 34 within 10 bits, where the semantic vector proposes the same."""
-NEIGHBOURS = 10
+NEIGHBORS = 10
 """Nearest images by the semantic vector that are proposed for each."""
 MOST_PROPOSED = 64
 """Pairs that hashes propose for one image: more only where very many are near one another, and then
 a copy is found through another copy."""
 TOGETHER = 64
-"""Images whose neighbours are asked for in one request."""
+"""Images whose neighbors are asked for in one request."""
 PAIRS = 512
 """Pairs that are compared together."""
 
@@ -90,7 +90,7 @@ class _Proposals:
         self.one.append(one.astype(np.int32))
         self.other.append(other.astype(np.int32))
 
-    def neighbours(self, count: int) -> Callable[[int], Rows]:
+    def neighbors(self, count: int) -> Callable[[int], Rows]:
         """For each content those that are proposed with it, in order."""
         empty = np.zeros(0, np.int32)
         one = np.concatenate([empty, *self.one, *self.other])
@@ -200,9 +200,7 @@ def _by_meaning(
         asked = [point for point in points if point_id(point.id) in place_of]
         answers = checker.engine.nearest(
             [
-                CandidateQuery(
-                    WeightedVector(name, point.vectors[name], 1.0), where, NEIGHBOURS + 1
-                )
+                CandidateQuery(WeightedVector(name, point.vectors[name], 1.0), where, NEIGHBORS + 1)
                 for point in asked
             ]
         )
@@ -211,7 +209,7 @@ def _by_meaning(
             others = _places(candidates, checker.floors.proposed, place_of, alike)
             proposals.add(np.full(len(others), own), others)
         done += len(asked)
-        progress("finding neighbours", done, len(contents.ids))
+        progress("finding neighbors", done, len(contents.ids))
 
 
 def _places(candidates: Candidates, floor: float, *known: Mapping[Any, int]) -> Rows:
@@ -228,16 +226,16 @@ def _places(candidates: Candidates, floor: float, *known: Mapping[Any, int]) -> 
 def _screened(
     checker: Checker, contents: _Contents, proposals: _Proposals, progress: Progress
 ) -> _Proposals:
-    """Those of the proposals that are copies. They are gone through from neighbour to neighbour, so
+    """Those of the proposals that are copies. They are gone through from neighbor to neighbor, so
     that what is needed of a picture is made once, and not each time it comes up."""
     count = len(contents.ids)
-    neighbours = proposals.neighbours(count)
+    neighbors = proposals.neighbors(count)
     place_in = np.full(count, -1, np.int64)  # in the order they are gone through
     copies = _Proposals()
     waiting: list[tuple[int, int]] = []
-    for done, place in enumerate(_from_neighbour_to_neighbour(neighbours, count)):
+    for done, place in enumerate(_from_neighbor_to_neighbor(neighbors, count)):
         place_in[place] = done
-        earlier = neighbours(place)
+        earlier = neighbors(place)
         waiting += [(int(other), place) for other in earlier[place_in[earlier] >= 0]]
         if len(waiting) >= PAIRS or done + 1 == count:
             _screen(checker, contents, waiting, copies)
@@ -260,7 +258,7 @@ def _screen(
     copies.add(found[:, 0], found[:, 1])
 
 
-def _from_neighbour_to_neighbour(neighbours: Callable[[int], Rows], count: int) -> Iterator[int]:
+def _from_neighbor_to_neighbor(neighbors: Callable[[int], Rows], count: int) -> Iterator[int]:
     """All places, breadth first."""
     seen = np.zeros(count, bool)
     for start in range(count):
@@ -271,7 +269,7 @@ def _from_neighbour_to_neighbour(neighbours: Callable[[int], Rows], count: int) 
         while waiting:
             place = waiting.popleft()
             yield place
-            others = neighbours(place)
+            others = neighbors(place)
             fresh = others[~seen[others]]
             seen[fresh] = True
             waiting.extend(fresh.tolist())
@@ -289,13 +287,13 @@ def _grouped(
     progress: Progress,
 ) -> Iterator[Group]:
     count = len(contents.ids)
-    neighbours = proposals.neighbours(count)
+    neighbors = proposals.neighbors(count)
     taken = np.zeros(count, bool)
 
     def open_to(place: int, keeper: int) -> list[int]:
         """What is proposed with `place` and may still join the keeper. What was kept before it has
         been compared with all that is proposed with it."""
-        others = neighbours(place)
+        others = neighbors(place)
         return [int(other) for other in others[(others > keeper) & ~taken[others]]]
 
     for place in range(count):

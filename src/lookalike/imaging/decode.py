@@ -229,7 +229,7 @@ def _rfc3339(exif: dict[int, object]) -> str | None:
 
 
 def _plain(im: PIL.Image.Image) -> PIL.Image.Image:
-    """The same picture in a mode that can be averaged: 8 bits, no palette, no colour key."""
+    """The same picture in a mode that can be averaged: 8 bits, no palette, no color key."""
     if im.mode[0] in "IF":
         return _scaled(im)
     if im.mode in ("P", "PA"):
@@ -298,16 +298,16 @@ def _composited(
     if im.mode not in ("LA", "RGBA"):
         return np.asarray(_srgb(im, profile)), None
     alpha = im.getchannel("A")
-    colours = _srgb(im.convert(im.mode[:-1]), profile)
+    colors = _srgb(im.convert(im.mode[:-1]), profile)
     if alpha.getextrema() == (255, 255):
-        return np.asarray(colours), None
+        return np.asarray(colors), None
     page = PIL.Image.new("RGB", im.size, "white")
-    page.paste(colours, mask=alpha)
+    page.paste(colors, mask=alpha)
     return np.asarray(page), np.asarray(alpha)
 
 
 def _srgb(im: PIL.Image.Image, profile: bytes | None) -> PIL.Image.Image:
-    """Converts colours by the file's profile if it has a sound one that fits, else plainly."""
+    """Converts colors by the file's profile if it has a sound one that fits, else plainly."""
     if profile and (found := _to_srgb(profile)):
         space, transform = found
         if space == im.mode or (space, im.mode) in (("RGB", "L"), ("RGB", "YCbCr")):
@@ -332,7 +332,7 @@ def _to_srgb(profile: bytes) -> tuple[str, ImageCmsTransform] | None:
         transform = ImageCms.ImageCmsTransform(
             source, ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")), space, "RGB"
         )
-    except Exception:  # any failure of the colour engine: the picture does without
+    except Exception:  # any failure of the color engine: the picture does without
         return None
     if space == "RGB":
         levels = np.arange(0, 256, 15).astype(np.uint8)

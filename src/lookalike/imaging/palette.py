@@ -1,4 +1,4 @@
-"""Names of colours: the eleven basic terms, and which of them a picture shows."""
+"""Names of colors: the eleven basic terms, and which of them a picture shows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 TERMS = (
     "black", "white", "red", "green", "yellow", "blue", "brown", "purple", "pink", "orange", "grey",
 )  # fmt: skip
-"""The basic colour terms of Berlin and Kay, "Basic Color Terms", 1969."""
+"""The basic color terms of Berlin and Kay, "Basic Color Terms", 1969."""
 
 
 def _rgb(text: str) -> tuple[int, int, int]:
@@ -20,7 +20,7 @@ def _rgb(text: str) -> tuple[int, int, int]:
     return red, green, blue
 
 
-# What people call by each term or by a shade of it. The saturated ones follow the colour survey
+# What people call by each term or by a shade of it. The saturated ones follow the color survey
 # of 2010 (https://xkcd.com/color/rgb/, public domain): navy, maroon, olive, teal and
 # so on stand under the term they are a shade of; the muted ones are fabric in room light.
 _PROTOTYPES = {
@@ -51,12 +51,12 @@ SHADES = {term: tuple(map(_rgb, text.split())) for term, text in _PROTOTYPES.ite
 """The shades of each term, in sRGB, the most typical one first. To search by "blue" is to search
 by all of them: CSS's pure blue is what hardly a thing is made in, and its brown is a red."""
 
-_MOST = 5  # colours to report
-_LEAST = 0.05  # share of a colour worth reporting
+_MOST = 5  # colors to report
+_LEAST = 0.05  # share of a color worth reporting
 
 
 def name(rgb: tuple[int, int, int]) -> str:
-    """The basic term for a colour in sRGB, 0 to 255: that of the nearest prototype in CIELAB."""
+    """The basic term for a color in sRGB, 0 to 255: that of the nearest prototype in CIELAB."""
     return TERMS[int(_nearest(_lab(np.array([rgb])))[0])]
 
 
@@ -66,14 +66,14 @@ def dominant(
     weights: NDArray[np.float32],
     counts: NDArray[np.float32],
 ) -> list[dict[str, Any]]:
-    """Up to five colours with a share of at least 0.05, the largest first; always at least one.
+    """Up to five colors with a share of at least 0.05, the largest first; always at least one.
 
     One entry a basic term: its share is that of all its pixels, its hex their mean weighted by
     how frequent each one's bin is, which lies where the most alike pixels are.
 
     Args:
         lab: (height, width, 3), CIELAB in OpenCV's 8-bit scale.
-        bins: (height, width), colour bins as `color_bins` in the descriptors gives them.
+        bins: (height, width), color bins as `color_bins` in the descriptors gives them.
         weights: (height, width), how much each pixel counts; not all zero.
         counts: (16384,), sum of the weights by bin.
     """
@@ -99,7 +99,7 @@ def dominant(
 
 @cache
 def _term_of_bin() -> NDArray[np.intp]:
-    """(16384,) index into `TERMS` for the middle of each colour bin."""
+    """(16384,) index into `TERMS` for the middle of each color bin."""
     a, b, light = np.meshgrid(*(np.arange(n) for n in (32, 32, 16)), indexing="ij")
     lab = np.stack((light * 16 + 8, a * 8 + 4, b * 8 + 4), axis=-1).reshape(-1, 3)
     return _nearest(_cielab(lab))
@@ -116,7 +116,7 @@ def _prototypes() -> tuple[NDArray[np.float32], NDArray[np.intp]]:
 def _nearest(lab: NDArray[np.float32]) -> NDArray[np.intp]:
     """(n,) index into `TERMS` of the prototype nearest to each of (n, 3)."""
     prototypes, terms = _prototypes()
-    far = lab @ prototypes.T  # in place from here: all colour bins at once are 13 MB
+    far = lab @ prototypes.T  # in place from here: all color bins at once are 13 MB
     far *= -2
     far += (prototypes**2).sum(axis=1)
     nearest: NDArray[np.intp] = terms[far.argmin(axis=1)]

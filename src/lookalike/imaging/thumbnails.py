@@ -40,7 +40,7 @@ def thumbnail_of(image: Image, data: bytes, side: int) -> bytes:
 
 
 def _holds_only_the_picture(jpeg: bytes) -> bool:
-    """Whether there is nothing in a JPEG but one baseline picture, grey or in colour: no metadata,
+    """Whether there is nothing in a JPEG but one baseline picture, grey or in color: no metadata,
     and nothing after it. Its segments are those of ITU-T T.81, annex B."""
     at = 2
     while jpeg[at : at + 1] == b"\xff" and at + 4 <= len(jpeg):

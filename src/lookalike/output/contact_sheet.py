@@ -24,7 +24,7 @@ class Panel:
         title: what was asked, in words.
         hits: the answer.
         queries: JPEGs of the query images.
-        swatches: colours that were asked for, as "#rrggbb".
+        swatches: colors that were asked for, as "#rrggbb".
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""What all self-contained HTML pages share: their frame and colours, pictures inside, safe text."""
+"""What all self-contained HTML pages share: their frame and colors, pictures inside, safe text."""
 
 from __future__ import annotations
 

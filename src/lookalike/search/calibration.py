@@ -76,7 +76,7 @@ def is_due(calibration: Calibration | None, images: int) -> bool:
 class Calibrator:
     """Backgrounds for the targets of searches in one index.
 
-    That of an image is the index's own; to words, colours and mixtures similarities lie in other
+    That of an image is the index's own; to words, colors and mixtures similarities lie in other
     bands, and a sample of the index is compared with them.
 
     Args:

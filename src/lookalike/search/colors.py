@@ -1,4 +1,4 @@
-"""Colours in words: "navy", "#1a2b3c", "navy=0.6", "blue", and palettes of them."""
+"""Colors in words: "navy", "#1a2b3c", "navy=0.6", "blue", and palettes of them."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ RGB: TypeAlias = tuple[int, int, int]
 """sRGB, 0 to 255."""
 
 ColorInput: TypeAlias = str | Sequence[str] | Mapping[str, float]
-"""One colour; several, each with a share ("navy=0.6") or without; or shares by name."""
+"""One color; several, each with a share ("navy=0.6") or without; or shares by name."""
 
 
 def parse_palette(colors: ColorInput) -> list[tuple[RGB, float]]:
-    """The colours with their shares, which add up to 1: what a colour descriptor takes.
+    """The colors with their shares, which add up to 1: what a color descriptor takes.
 
-    Shares count in proportion to each other. Colours without one divide what the others leave of
+    Shares count in proportion to each other. Colors without one divide what the others leave of
     1 equally; a basic term ("blue") divides its share among its shades.
 
     Raises:
-        QueryError: one of them is no colour, a share is not above 0, or the shares leave nothing
-            for the colours without.
+        QueryError: one of them is no color, a share is not above 0, or the shares leave nothing
+            for the colors without.
     """
     given = _shares(colors)
     without = [name for name, share in given if share is None]
     total = math.fsum(share for _, share in given if share is not None)
     if without and total >= 1:
         raise QueryError(
-            f"The colours' shares add up to {total:g} and leave nothing for {without[0]}: give it "
+            f"The colors' shares add up to {total:g} and leave nothing for {without[0]}: give it "
             "a share too, or the others less."
         )
     rest = (1 - total) / len(without) if without else 0.0
@@ -59,11 +59,11 @@ def _pair(text: str) -> tuple[str, float | None]:
     try:
         return name.strip(), float(share) if equals else None
     except ValueError:
-        raise QueryError(f"{text!r} is no colour with a share: write it as in navy=0.6.") from None
+        raise QueryError(f"{text!r} is no color with a share: write it as in navy=0.6.") from None
 
 
 def shades(text: str) -> tuple[RGB, ...]:
-    """What a colour means, the most typical shade first.
+    """What a color means, the most typical shade first.
 
     One of the eleven basic terms ("blue") means all of its shades, any other CSS name ("navy")
     or "#rrggbb" just that one.
@@ -81,14 +81,14 @@ def shades(text: str) -> tuple[RGB, ...]:
     except ValueError:
         near = get_close_matches(name, ImageColor.colormap, n=3)
         hint = f"did you mean {' or '.join(near)}?" if near else "try red, navy or #1a2b3c."
-        raise QueryError(f"There is no colour {text!r}; {hint}") from None
+        raise QueryError(f"There is no color {text!r}; {hint}") from None
 
 
 def swatches(colors: ColorInput) -> list[str]:
-    """Each colour as "#rrggbb", to show what was asked for.
+    """Each color as "#rrggbb", to show what was asked for.
 
     Raises:
-        QueryError: one of them is no colour.
+        QueryError: one of them is no color.
     """
     return ["#{:02x}{:02x}{:02x}".format(*shades(name)[0]) for name, _ in _shares(colors)]
 

@@ -1,6 +1,6 @@
 """What may happen to a ranking after the engine answered: spread out, folded, cut off. Pure.
 
-Each rule was chosen by a measurement on 1,959 catalogue and 1,920 general photos. The semantic
+Each rule was chosen by a measurement on 1,959 catalog and 1,920 general photos. The semantic
 model there was a stand-in, so the figures compare rules and do not say how good a real CLIP is.
 """
 
@@ -22,7 +22,7 @@ __all__ = ["collapse", "diversify", "relevance_floor"]
 _SAME_BITS = 8
 """Of the 64 bits of a perceptual hash, how many may differ between two files of one picture."""
 _SAME_COLOR = 0.93
-"""Cosine of two colour vectors from which on two pictures have the same colours."""
+"""Cosine of two color vectors from which on two pictures have the same colors."""
 
 _EXPECTED = 0.1
 """How many unrelated images may be expected above the floor, in the whole index."""
@@ -84,21 +84,21 @@ def collapse(
     """Folds near-identical variants into the first of them, so that each picture shows once.
 
     A variant is the same file (`sha256`), or differs in at most 8 of 64 bits of the perceptual
-    hash and has the same colours (cosine of at least 0.93): the hash knows the picture and no
-    colour, the colours tell a red shirt from the same shirt in blue. The semantic vector has no
+    hash and has the same colors (cosine of at least 0.93): the hash knows the picture and no
+    color, the colors tell a red shirt from the same shirt in blue. The semantic vector has no
     say, its scale is the model's. A variant is compared with the hit that is shown, never with
     another variant, so no chain leads from one picture to a different one.
 
     Measured: of copies saved at JPEG quality 25 to 90, halved, doubled, cropped by 2 % or with a
     text on them 96 to 100 % are found, cropped by 5 % 88 %, made 10 % lighter or darker 87 to
-    93 %. Of 10,000 pairs of close but different photos 1.4 to 1.9 fold. Of catalogue photos whose
-    colours were moved by 35 CIELAB units and more, none of 400; by 20 units, 1 %; by 12, 9 %;
-    made 20 to 30 units lighter or darker, 4 %. A colour that covers little of a busy photo is
+    93 %. Of 10,000 pairs of close but different photos 1.4 to 1.9 fold. Of catalog photos whose
+    colors were moved by 35 CIELAB units and more, none of 400; by 20 units, 1 %; by 12, 9 %;
+    made 20 to 30 units lighter or darker, 4 %. A color that covers little of a busy photo is
     seen less: 0.5 to 5.5 % from 20 units up.
 
     Args:
         payloads: of the hits, best first; each has `image.sha256` and `image.phash`.
-        color: (n, size), their colour vectors, of length 1.
+        color: (n, size), their color vectors, of length 1.
 
     Returns:
         For each hit to show its index and those of its variants, best first.
@@ -134,13 +134,13 @@ def relevance_floor(
     1990, https://doi.org/10.1073/pnas.87.6.2264): the best of more images lies further out.
 
     It holds back rather than lets through. By meaning, on the photos: 55 % of a query's class
-    pass and 99.2 % of the rest do not, most of those that do being its neighbours (milk for
+    pass and 99.2 % of the rest do not, most of those that do being its neighbors (milk for
     juice). A query of a kind that the index does not hold finds nothing in 20 to 33 % of cases
     and at most ten images in 95 %: real tails are longer than normal ones. Among nothing but
     clothes 5 % of a class pass, and 82 % of what passes is of the class. Expecting 1 instead of
     0.1 keeps 67 % and lets three times as many foreign ones through; the sample's 99 % quantile
     never returns nothing; extreme-value fits keep 6 to 16 %. At 100 million images the same
-    photos would keep 26 %. Colour alone cannot tell: every index is full of the same colour.
+    photos would keep 26 %. Color alone cannot tell: every index is full of the same color.
 
     Args:
         background: (m,) the query's scores against random images of the index, m from 30 up;

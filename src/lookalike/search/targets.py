@@ -1,4 +1,4 @@
-"""What a search is about: pictures, images of the index, words, colours, as targets by aspect."""
+"""What a search is about: pictures, images of the index, words, colors, as targets by aspect."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Box: TypeAlias = Sequence[float]
 
 UNWANTED = 0.25
 """How much what is not wanted counts beside what is (Rocchio's gamma over beta). Measured on
-labelled photos: misleading dislikes lie close to the likes, and a larger factor, such as the 0.5
+labeled photos: misleading dislikes lie close to the likes, and a larger factor, such as the 0.5
 of Qdrant's average vector, pushes away what is wanted; from 0.15 to 0.3 it hardly matters."""
 
 
@@ -123,7 +123,7 @@ class Targets:
     """What is asked for, by aspect.
 
     Attributes:
-        meant: the aspects that count when no weights are given: an image has a colour and a
+        meant: the aspects that count when no weights are given: an image has a color and a
             texture too, and is meant for what it shows.
     """
 
@@ -168,7 +168,7 @@ class Targets:
         if not isinstance(descriptor, DescribesText):
             raise QueryError(
                 f"This index was made with {spec.model}, which knows no words: search by image "
-                "or colour, or index into a new folder with `--model clip`."
+                "or color, or index into a new folder with `--model clip`."
             )
         label = f"“{text}”"
         self._add(
@@ -177,7 +177,7 @@ class Targets:
         self._mean("semantic")
 
     def set_colors(self, given: ColorInput) -> None:
-        """Colours in the place of what an image brought: "like this, but red"."""
+        """Colors in the place of what an image brought: "like this, but red"."""
         palette = colors.parse_palette(given)
         descriptor = self.models.descriptor(self.manifest.aspects["color"])
         assert isinstance(descriptor, DescribesColor)  # noqa: S101 -- ours always does

@@ -29,7 +29,7 @@ def choose_weights(
             a preset only the aspects with a target count; weights that are given must each have
             a target.
         targets: aspects that the query has a target for.
-        meant: those of them that count when nothing else is said: an image has a colour and a
+        meant: those of them that count when nothing else is said: an image has a color and a
             texture too, and is meant for what it shows.
         aspects: aspects that the index has.
 
@@ -38,9 +38,7 @@ def choose_weights(
             is negative or no number, or all zero.
     """
     if not targets:
-        raise QueryError(
-            "Nothing to search by: give an image, an id, a text, a colour or examples."
-        )
+        raise QueryError("Nothing to search by: give an image, an id, a text, a color or examples.")
     if weights is None:
         chosen = dict.fromkeys(meant, 1.0)
     elif isinstance(weights, str):

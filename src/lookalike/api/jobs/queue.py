@@ -54,10 +54,10 @@ class State(StrEnum):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
-    CANCELLED = "cancelled"
+    CANCELED = "canceled"
 
 
-FINAL = frozenset({State.DONE, State.FAILED, State.CANCELLED})
+FINAL = frozenset({State.DONE, State.FAILED, State.CANCELED})
 
 
 @dataclass(slots=True)
@@ -73,7 +73,7 @@ class Job:
         problem: why it failed, as a problem document.
         created_at, started_at, finished_at: RFC 3339.
         starts: how often it was started since the service was last stopped in good order.
-        cancelling: whether it shall stop.
+        canceling: whether it shall stop.
     """
 
     id: str
@@ -89,7 +89,7 @@ class Job:
     started_at: str | None = None
     finished_at: str | None = None
     starts: int = 0
-    cancelling: bool = False
+    canceling: bool = False
 
     def document(self, shown: int = SHOWN) -> dict[str, Any]:
         """As clients see it, with as many rejects, copies and warnings."""
@@ -97,7 +97,7 @@ class Job:
             "job": self.id,
             "kind": self.kind,
             "state": self.state.value,
-            "stage": "cancelling" if self.cancelling and self.state not in FINAL else self.stage,
+            "stage": "canceling" if self.canceling and self.state not in FINAL else self.stage,
             "done": self.done,
             "total": self.total,
             "problem": self.problem,
@@ -223,9 +223,9 @@ class Jobs:
         with self._changed:
             job = self._require(id)
             if job.state is State.QUEUED:
-                self._finish(job, State.CANCELLED)
+                self._finish(job, State.CANCELED)
             elif job.state is State.RUNNING and job.kind != "optimize":
-                job.cancelling = True
+                job.canceling = True
             document = job.document()
         self._try_to_save()
         return document
@@ -251,14 +251,14 @@ class Jobs:
             try:
                 KINDS[job.kind](work, dict(job.request))
             except Stop:
-                state = State.CANCELLED
+                state = State.CANCELED
             except Exception as error:
                 state, problem = State.FAILED, problem_of(error)
                 if not isinstance(error, LookalikeError):
                     _log.exception("The job %s failed.", job.id)
             with self._changed:
                 job.report = work.report and _short(work.report, SHOWN)
-                if state is not State.DONE and self._closing and not job.cancelling:
+                if state is not State.DONE and self._closing and not job.canceling:
                     self._requeue(job)
                 else:
                     self._finish(job, state, problem)
@@ -288,7 +288,7 @@ class Jobs:
         """
         with self._changed:
             job.stage, job.done, job.total = stage, done, total
-            if job.cancelling or self._closing:
+            if job.canceling or self._closing:
                 raise Stop
 
     def _finish(self, job: Job, state: State, problem: dict[str, Any] | None = None) -> None:
@@ -320,9 +320,9 @@ class Jobs:
             _log.error("%s cannot be read (%s): what ran before is forgotten.", self.file, error)
             return []
         for job in jobs:
-            if job.state is State.RUNNING and (job.cancelling or job.starts >= TRIES):
-                job.state, job.finished_at = State.CANCELLED, _now()
-                if not job.cancelling:
+            if job.state is State.RUNNING and (job.canceling or job.starts >= TRIES):
+                job.state, job.finished_at = State.CANCELED, _now()
+                if not job.canceling:
                     job.state = State.FAILED
                     job.problem = problem_of(EngineError(
                         f"The service died {TRIES} times while it was at this: see its log, and "

@@ -66,7 +66,7 @@ Start: TypeAlias = Annotated[Ingest | Duplicates | Optimize, BodyOf(discriminato
 class JobAnswer(BaseModel):
     job: str
     kind: Literal["ingest", "duplicates", "optimize"]
-    state: Literal["queued", "running", "done", "failed", "cancelled"]
+    state: Literal["queued", "running", "done", "failed", "canceled"]
     stage: str = Field(description="What is being done, in a word or two.")
     done: int
     total: int | None = Field(description="Null where nobody knows yet.")

@@ -34,7 +34,7 @@ ROUTERS = [reading]
 
 @reading.post("/search", response_model=HitsAnswer)
 def search(service: Serving, query: Search) -> Document:
-    """Images like images of the index, kept query images, words, colours, or any blend."""
+    """Images like images of the index, kept query images, words, colors, or any blend."""
     return _hits(service, service.index.search(**requests.keywords(service, query)))
 
 

@@ -33,7 +33,7 @@ with Index.open(sys.argv[2], model="built-in") as index:
 ENGINE = """
 import json, sys
 import numpy as np
-from lookalike.engines.edge import EdgeEngine
+from lookalike.engines.edge.engine import EdgeEngine
 from lookalike.fields import fields_of
 from lookalike.manifest import Manifest
 from lookalike.types import Point

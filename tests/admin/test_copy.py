@@ -263,8 +263,8 @@ def run(command: str, *paths: Path) -> subprocess.Popen[str]:
     """Another process that does `command` with the paths, and prints how far it is."""
     script = f"""
 import sys
-from lookalike.engines.edge import EdgeEngine
-from lookalike.transfer import Place, backup, copy, restore
+from lookalike.engines.edge.engine import EdgeEngine
+from lookalike.admin.copy import Place, backup, copy, restore
 def place(path):
     return Place(path, EdgeEngine(path))
 def progress(done, total):

@@ -322,7 +322,7 @@ def test_the_index_s_own_room_is_left_free(file: Path) -> None:
 FULL = """
 import resource, signal, sys
 from pathlib import Path
-from lookalike.thumbnails import Cache
+from lookalike.cache.store import Cache
 from tests.cache.test_store import batch
 cache = Cache(Path(sys.argv[1]), 10**9, reserve=0)
 cache.put_many(batch(0))
@@ -370,7 +370,7 @@ def test_many_threads(file: Path) -> None:
 FILL = """
 import sys
 from pathlib import Path
-from lookalike.thumbnails import Cache
+from lookalike.cache.store import Cache
 from tests.cache.test_store import batch
 cache = Cache(Path(sys.argv[1]), 10**9, reserve=0)
 print("ready", flush=True)

@@ -280,7 +280,7 @@ def test_undo_finishes_what_was_cut_off(photos: Path, tmp_path: Path) -> None:
 CHILD = """
 import json, sys
 from pathlib import Path
-from lookalike.moves import File, move_aside, undo
+from lookalike.duplicates.file_moves import File, move_aside, undo
 what, log, *rest = sys.argv[1:]
 print("ready", flush=True)
 if what == "undo":

@@ -24,7 +24,7 @@ def run(code: str, *arguments: str) -> subprocess.Popen[str]:
     """Another process that runs `code` on the engine at argv[1]."""
     setup = """
         import sys
-        from lookalike.engines.edge import EdgeEngine
+        from lookalike.engines.edge.engine import EdgeEngine
         from tests.contract.test_engines import point
         engine = EdgeEngine(sys.argv[1])
     """

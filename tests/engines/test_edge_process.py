@@ -125,8 +125,8 @@ def run(code: str, *arguments: str) -> subprocess.Popen[str]:
     """Another process that runs `code`; no `if __name__ == "__main__"` about it."""
     setup = """
         import sys, threading, time
-        from lookalike.engines.edge import EdgeEngine
-        from lookalike.engines.hosted import HostedEngine
+        from lookalike.engines.edge.engine import EdgeEngine
+        from lookalike.engines.edge.process import HostedEngine
         from tests.engines.test_edge_process import point
     """
     return subprocess.Popen(

@@ -115,7 +115,7 @@ def test_evil_files_take_little_memory(data: Path) -> None:
 import resource, sys
 from pathlib import Path
 from lookalike.errors import ImageRejected
-from lookalike.images import decode
+from lookalike.imaging.decode import decode
 for file in sorted(Path(sys.argv[1]).iterdir()):
     try:
         decode(file.read_bytes())

@@ -283,7 +283,7 @@ def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path) -> None:
 import sys
 sys.modules["pyarrow"] = None  # what an environment without it looks like to an import
 from pathlib import Path
-from lookalike.metadata import read_metadata
+from lookalike.metadata.table import read_metadata
 read_metadata(Path({str(tmp_path / "m.parquet")!r}))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

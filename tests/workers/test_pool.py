@@ -420,13 +420,15 @@ def test_memory_of_a_decoder_is_limited(pixels: int, expected: str) -> None:
     script = f"""
     import sys
     import numpy as np
-    from lookalike import decoder, images
+    from lookalike.errors import ImageRejected
+    from lookalike.imaging.decode import decode
+    from lookalike.workers import main
     from lookalike.types import DecodeLimits
-    decoder._confine(DecodeLimits(pixels={pixels}))
+    main._confine(DecodeLimits(pixels={pixels}))
     try:
-        images.decode(sys.stdin.buffer.read(), before_load=lambda pixels: np.empty(2**31, np.uint8))
+        decode(sys.stdin.buffer.read(), before_load=lambda pixels: np.empty(2**31, np.uint8))
         print("decoded")
-    except images.ImageRejected as rejected:
+    except ImageRejected as rejected:
         print(rejected.reason)
     """
     done = subprocess.run(

@@ -20,6 +20,7 @@ from lookalike.descriptors.loader import Models
 from lookalike.engines.edge.engine import EdgeEngine
 from lookalike.index import Index
 from lookalike.manifest import Manifest
+from lookalike.opening import Parts
 from lookalike.types import DecodeLimits, Distance, FieldType, Point, VectorSpec
 from lookalike.workers.pool import DecoderPool
 
@@ -73,7 +74,15 @@ def open_index(engine: EdgeEngine, points: Points) -> Index:
     stored = Manifest.from_json(engine.read_manifest() or {}, str(engine.path))
     choice = ModelChoice("made", None, engine.path, None)
     decoder, cache = DecoderPool(1, limits=DecodeLimits()), Cache(cache_file(str(engine.path)))
-    index = Index(engine, stored, Models(stored, choice), decoder, cache)
+    index = Index(
+        Parts(
+            engine=engine,
+            manifest=stored,
+            models=Models(stored, choice),
+            decoder=decoder,
+            cache=cache,
+        )
+    )
     if stored.calibration is None:
         index.calibrate()
     return index

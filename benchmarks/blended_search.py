@@ -64,7 +64,7 @@ def recall(index: Index, points: Points) -> None:
             for q in range(QUERIES):
                 asked = make(index, points, weights, q, passing)
                 sums = truth(points, asked, passing)
-                result = threshold.run(index.engine, [asked])[0]
+                result = threshold.run(index._engine, [asked])[0]
                 ours.append(share([row.id for row in result.rows], sums))
                 complete.append(result.complete)
                 for name, recipe in RECIPES.items():
@@ -88,7 +88,7 @@ def speed(index: Index, points: Points) -> None:
             asked = make(index, points, weights, q % QUERIES, None)
             first = np.asarray(asked.near[0].vector).tolist()
             single.append(milliseconds(shard(index).query, bare(first)))
-            own.append(milliseconds(threshold.run, index.engine, [asked]))
+            own.append(milliseconds(threshold.run, index._engine, [asked]))
             other.append(milliseconds(lambda one: shard(index).query(nested(one)), asked))
         name = "/".join(map(str, weights))
         print(f"  {name}: {percentiles(own)}; nested in one request {percentiles(other)}")
@@ -103,7 +103,7 @@ def speed(index: Index, points: Points) -> None:
 
 def overhead(index: Index) -> None:
     """What `Index.search` adds to the time that it waits for the engine."""
-    engine = index.engine
+    engine = index._engine
     assert isinstance(engine, TimedEngine)
     added = []
     for i in range(2 * QUERIES):
@@ -120,7 +120,7 @@ def make(
     index: Index, points: Points, weights: Sequence[float], q: int, passing: float | None
 ) -> Query:
     """The q-th query: targets from beyond the stored points, weights calibrated as in a search."""
-    calibration = index.manifest.calibration
+    calibration = index._manifest.calibration
     assert calibration is not None
     rows = [POINTS + (q + (7 * i if q % 2 else 0)) % QUERIES for i in range(len(weights))]
     aspects = list(points.vectors)[: len(weights)]
@@ -245,15 +245,15 @@ class TimedEngine(EdgeEngine):
 
 def warm(index: Index, points: Points) -> None:
     """Brings the files into memory: what is timed is the search, not the disk."""
-    for _ in index.engine.scroll(vectors=list(index.manifest.vectors), batch=5000):
+    for _ in index._engine.scroll(vectors=list(index._manifest.vectors), batch=5000):
         pass
     for q in range(QUERIES):
-        threshold.run(index.engine, [make(index, points, (0.5, 0.5), q, None)])
+        threshold.run(index._engine, [make(index, points, (0.5, 0.5), q, None)])
 
 
 def shard(index: Index) -> qe.EdgeShard:
-    assert isinstance(index.engine, EdgeEngine)
-    return index.engine.shard
+    assert isinstance(index._engine, EdgeEngine)
+    return index._engine.shard
 
 
 def milliseconds(action: Callable[..., object], *given: object) -> float:

@@ -160,12 +160,12 @@ def add_points(real: Path, place: Path, count: int, asked: Sequence[str]) -> Non
         hashes = draw(str(latent), wanted, seed=2)
         latent.unlink()
         thumbnails = cache.get_many([photo.payload["image"]["sha256"] for photo in photos])
-        made = synthetic(photos, index.manifest.semantic.name, hashes)
+        made = synthetic(photos, index._manifest.semantic.name, hashes)
         for first in range(0, wanted, TOGETHER):
             points, near = zip(
                 *(next(made) for _ in range(min(TOGETHER, wanted - first))), strict=True
             )
-            index.engine.upsert(points)
+            index._engine.upsert(points)
             cache.put_many(
                 {
                     point.payload["image"]["sha256"]: thumbnails[photo.payload["image"]["sha256"]]
@@ -260,7 +260,7 @@ def measure(place: Path, asked: Sequence[Asked]) -> int:
         print(f"  median {median:.1f} ms, 90th percentile {late:.1f} ms")
         if len(index) >= POINTS:
             bound(
-                f"one picture against {len(index):,} ({index.manifest.semantic.model}), median ms",
+                f"one picture against {len(index):,} ({index._manifest.semantic.model}), median ms",
                 median,
                 most=30,
             )
@@ -280,11 +280,11 @@ def asked_all(index: Index, asked: Sequence[Asked]) -> tuple[list[list[Duplicate
 def stages(index: Index, asked: Sequence[Asked]) -> None:
     """Where the time goes. Watched apart from what is reported: watching takes time, too."""
     watched = Stages()
-    semantic = index._models.descriptor(index.manifest.semantic.name)
+    semantic = index._models.descriptor(index._manifest.semantic.name)
     watched.watch(index._decoder, "describe", "decoding and describing, in the child")
     watched.watch(semantic, "describe", "semantic model")
     watched.watch(descriptors, "names", "listing descriptors")
-    watched.watch(index.engine, "query", "engine")
+    watched.watch(index._engine, "query", "engine")
     watched.watch(index._cache, "get_many", "reading thumbnails")
     watched.watch(index._cache, "sketches_many", "reading sketches")
     watched.watch(index._decoder, "sketch", "sketching, in a child")

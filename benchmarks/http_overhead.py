@@ -73,7 +73,7 @@ def by_upload(folder: Path, model_dir: Path) -> float:
     folder.mkdir()
     with Index.open(folder / "index", model_dir=model_dir, hosted=True) as index:
         index.add(*map(str, photos[UPLOADS:]))
-        model = index._models.descriptor(index.manifest.semantic.name)
+        model = index._models.descriptor(index._manifest.semantic.name)
         with client(index, folder) as ask:
             whole, described = [], []
             for photo in photos[:UPLOADS]:

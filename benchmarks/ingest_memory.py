@@ -84,7 +84,7 @@ def main() -> None:
 def write_points(index: Path, file: Path) -> None:
     """The manifest and every point as JSON lines: all that the bare engine needs."""
     with Index.open(index) as opened, file.open("w") as out:
-        out.write(json.dumps(opened.manifest.to_json()) + "\n")
+        out.write(json.dumps(opened._manifest.to_json()) + "\n")
         for point in opened.scroll(vectors=True):
             vectors = {name: vector.tolist() for name, vector in point.vectors.items()}
             out.write(json.dumps([point.id, vectors, point.payload]) + "\n")

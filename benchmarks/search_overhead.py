@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def query(index: Index, vector: list[float]) -> object:
-    return index.engine.shard.query(  # type: ignore[attr-defined]
+    return index._engine.shard.query(  # type: ignore[attr-defined]
         qe.QueryRequest(
             query=qe.Query.Nearest(vector, using="lookalike-small-1"),
             limit=10,
@@ -53,13 +53,13 @@ def query(index: Index, vector: list[float]) -> object:
 def fill(index: Index) -> None:
     rng = np.random.default_rng(0)
     for first in range(0, POINTS, 500):
-        index.engine.upsert([point(index, rng, first + i) for i in range(500)])
-    index.engine.optimize()
+        index._engine.upsert([point(index, rng, first + i) for i in range(500)])
+    index._engine.optimize()
 
 
 def point(index: Index, rng: np.random.Generator, i: int) -> Point:
     vectors = {}
-    for name, spec in index.manifest.vectors.items():
+    for name, spec in index._manifest.vectors.items():
         made = rng.standard_normal(spec.size).astype(np.float32)
         vectors[name] = (made > 0).astype(np.uint8) if spec.datatype == "uint8" else made
     return Point(str(i), vectors, {"category": "dress", "image": {"id": str(i), "uri": str(i)}})

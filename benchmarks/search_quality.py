@@ -33,7 +33,7 @@ def compare(folder: Path, table: str, label: str, model: Path, where: Path) -> N
         labels = {row["id"]: row[label] for row in csv.DictReader(file)}
     with Index.open(where, model_dir=model) as index:
         index.add(folder, metadata=folder / table)
-        name = index.manifest.semantic.name
+        name = index._manifest.semantic.name
         points = [(p.id, p.vectors[name]) for p in index.scroll(vectors=True)]
         found = np.mean([
             np.mean([labels[hit.id] == labels[id] for hit in index.search(id=id, limit=10)])

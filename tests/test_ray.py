@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -188,13 +189,14 @@ def test_what_an_actor_cannot_do_is_said_as_it_would_be_here(
 
 
 def test_ray_is_started_where_there_is_none_and_ended_again(index: Index, photos: Path) -> None:
-    assert index.reopen is not None
+    opener = index.opener()
+    assert isinstance(opener, partial)
     program = f"""
 import os, ray
 from lookalike.engines import ServerOptions
 from lookalike.index import Index
 from lookalike.ray import RayWorkers
-with Index.open({index.reopen.args[0]!r}, server=ServerOptions(grpc=False)) as index:
+with Index.open({opener.args[0]!r}, server=ServerOptions(grpc=False)) as index:
     print(index.add({os.fspath(photos)!r}, workers=RayWorkers("local")).added)
 print(ray.is_initialized(), os.environ["RAY_USAGE_STATS_ENABLED"])
 """

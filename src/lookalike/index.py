@@ -14,12 +14,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self, TypeAlias
 
-from lookalike import descriptors, record
-from lookalike.cache.store import Cache, cache_file
+from lookalike import record
 from lookalike.comparison import batch
 from lookalike.comparison.evidence import THUMBNAIL_SIDE
-from lookalike.descriptors import HUB, ModelChoice
-from lookalike.descriptors.loader import Models
+from lookalike.descriptors import HUB
 from lookalike.duplicates import groups
 from lookalike.duplicates.check import PHASH, Checker, Duplicate, Floors
 from lookalike.duplicates.cleanup import Action, clean
@@ -29,10 +27,10 @@ from lookalike.duplicates.file_moves import Report
 from lookalike.duplicates.gate import Arrivals
 from lookalike.duplicates.groups import Group
 from lookalike.duplicates.keepers import Keep, policy_of
-from lookalike.engines import is_server, open_engine
+from lookalike.engines import is_server
 from lookalike.engines.options import ServerOptions
 from lookalike.errors import InputError, LookalikeError, NotFound, QueryError
-from lookalike.fields import Field, fields_of, indexed_fields, kind_of, parse_value, user_field
+from lookalike.fields import Field, fields_of, kind_of, parse_value, user_field
 from lookalike.filters import parser
 from lookalike.imaging.thumbnails import decode_thumbnail, encode_thumbnail
 from lookalike.ingest import listing, pipeline, schema
@@ -43,7 +41,8 @@ from lookalike.ingest.pipeline import Gate, Listing
 from lookalike.ingest.report import IngestReport
 from lookalike.manifest import Manifest
 from lookalike.metadata.table import Row, read_metadata
-from lookalike.protocols import DescribesText, Engine
+from lookalike.opening import Parts, model_choice, open_parts
+from lookalike.protocols import DescribesText
 from lookalike.record import record_of
 from lookalike.search.calibration import calibrate, is_due
 from lookalike.search.colors import ColorInput
@@ -65,7 +64,6 @@ from lookalike.types import (
     Point,
     Vector,
 )
-from lookalike.workers.pool import DecoderPool
 
 _GIVEN = "the image that was given"
 """Stands for the address of an image that comes from outside the index."""
@@ -101,25 +99,16 @@ class Index:
     safe; adding is for one thread at a time.
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        manifest: Manifest,
-        models: Models,
-        decoder: DecoderPool,
-        cache: Cache,
-    ) -> None:
-        self.engine = engine
-        self.manifest = manifest
-        self.notice: str | None = None
-        """What the user should know of how it was opened, in one line; None mostly."""
-        self.reopen: partial[Index] | None = None
-        """Opens it in another process as well; None where only one process may have it open."""
-        self._models = models
-        self._decoder = decoder
-        self._cache = cache
-        self._loader = Loader(decoder)
-        self._searcher = Searcher(engine, manifest, models, self._loader)
+    def __init__(self, parts: Parts, opener: partial[Index] | None = None) -> None:
+        self._parts = parts
+        self._opener = opener
+        self._engine = parts.engine
+        self._manifest = parts.manifest
+        self._models = parts.models
+        self._decoder = parts.decoder
+        self._cache = parts.cache
+        self._loader = Loader(parts.decoder)
+        self._searcher = Searcher(parts.engine, parts.manifest, parts.models, self._loader)
 
     # --- opening and closing ----------------------------------------------------------------
 
@@ -163,72 +152,43 @@ class Index:
             ModelError: the model cannot be had, or is not the index's own.
             IndexLocked, IndexDamaged, SchemaTooNew, DiskFull: as their names say.
         """
-        engine = open_engine(os.fspath(url), server, hosted=hosted)
-        folder = None if model_dir is None else Path(model_dir).expanduser().resolve()
-        cache = descriptors.default_cache_dir() if cache_dir is None else Path(cache_dir)
-        choice = ModelChoice(model, folder, cache, hub)
-        stored = engine.read_manifest()
-        if stored is None and not create:
-            raise NotFound(
-                f"There is no index at {os.fspath(url)}: make one with "
-                f"`lookalike index PATH --index {os.fspath(url)}`."
-            )
-        with ExitStack() as undo:
-            decoder = DecoderPool(threads or _cores(), limits=limits or DecodeLimits())
-            undo.callback(decoder.close)
-            undo.callback(engine.close)
-            kept = Cache(cache_file(os.fspath(url)), thumbnails)
-            undo.callback(kept.close)
-            if stored is None:
-                index = cls._create(engine, choice, decoder, kept)
-            else:
-                manifest = Manifest.from_json(stored, os.fspath(url))
-                index = cls(engine, manifest, Models(manifest, choice), decoder, kept)
-                engine.retrieve([])  # takes the index, or says who has it
-            undo.pop_all()
-        if is_server(os.fspath(url)):
-            index.reopen = partial(
-                cls.open,
-                os.fspath(url),
-                create=False,
-                model_dir=folder,
-                cache_dir=cache,
-                hub=hub,
-                limits=limits,
-                server=server,
-            )
-        return index
+        address = os.fspath(url)
+        choice = model_choice(model, model_dir, cache_dir, hub)
+        parts = open_parts(
+            address,
+            choice,
+            create=create,
+            limits=limits or DecodeLimits(),
+            threads=threads,
+            server=server,
+            thumbnails=thumbnails,
+            hosted=hosted,
+        )
+        opener = partial(
+            cls.open,
+            address,
+            create=False,
+            model_dir=choice.model_dir,
+            cache_dir=choice.cache_dir,
+            hub=hub,
+            limits=limits,
+            server=server,
+        )
+        return cls(parts, opener if is_server(address) else None)
 
-    @classmethod
-    def _create(
-        cls, engine: Engine, choice: ModelChoice, decoder: DecoderPool, cache: Cache
-    ) -> Index:
-        asked = {descriptors.full_name(choice.model)} if choice.model else set()
-        # While the model loads.
-        decoder.start((*descriptors.ALWAYS, *asked & {descriptors.BUILT_IN}))
-        semantic, notice = descriptors.choose_semantic(choice)
-        own = (semantic, *map(descriptors.load, descriptors.ALWAYS))
-        folder = None if choice.model_dir is None else str(choice.model_dir)
-        manifest = Manifest.of([descriptor.spec for descriptor in own], folder)
-        engine.create(list(manifest.vectors.values()))
-        for field in indexed_fields({}):
-            engine.create_field_index(field.path, field.type)
-        stored = engine.read_manifest()
-        if stored is None:
-            engine.write_manifest(manifest.to_json())
-        else:  # another process made it while the model was loaded here
-            manifest = Manifest.from_json(stored, "that is open")
-            for descriptor in own:
-                manifest.require(descriptor.spec)
-        index = cls(engine, manifest, Models(manifest, choice, own), decoder, cache)
-        index.notice = notice
-        return index
+    @property
+    def notice(self) -> str | None:
+        """One line for the user about how the index was made; None when all went as asked."""
+        return self._parts.notice
+
+    def opener(self) -> Callable[..., Index] | None:
+        """A function that opens this index in another process, given the arguments of `open` to
+        change; None for a folder, which belongs to one process."""
+        return self._opener
 
     def close(self) -> None:
-        """Lets go of the index. Doing it again is harmless."""
-        self._decoder.close()
-        self._cache.close()
-        self.engine.close()
+        """Releases the index. Closing twice is harmless."""
+        self._parts.close()
 
     def __enter__(self) -> Self:
         return self
@@ -292,7 +252,7 @@ class Index:
             )
         opened = open_sources(sources)
         own = share(opened, part)
-        report = IngestReport(model=self.manifest.semantic.model)
+        report = IngestReport(model=self._manifest.semantic.model)
         moving: Callable[[Sequence[str]], Collection[str]] | None = None
         with ExitStack() as stack:
             work = (
@@ -323,10 +283,10 @@ class Index:
             work(images, report, lambda: progress(report, total()) if progress else None)
             if not report.interrupted:
                 if prune:
-                    pruning.prune(self.engine, own, report, self._cache, moving)
+                    pruning.prune(self._engine, own, report, self._cache, moving)
                 others_write = partition is not None and partition[1] > 1
                 if optimize and not others_write:
-                    self.engine.optimize()  # also what a run that was killed left undone
+                    self._engine.optimize()  # also what a run that was killed left undone
                 self.calibrate()
         report.seconds = time.monotonic() - started
         return report
@@ -356,9 +316,9 @@ class Index:
             Row(id, {name: _fitting(name, kinds[name], value) for name, value in given.items()})
             for id, given in zip(ids, (image.fields or {} for image in images), strict=True)
         ]
-        if kinds.keys() - self.manifest.fields.keys():
+        if kinds.keys() - self._manifest.fields.keys():
             self._learn(kinds)
-        report = IngestReport(model=self.manifest.semantic.model)
+        report = IngestReport(model=self._manifest.semantic.model)
         sources = [Given(image) for image in images]
         listed = [(one, one.ref, [row]) for one, row in zip(sources, rows, strict=True)]
         self.ingest(listed, report, lambda: None)
@@ -376,7 +336,7 @@ class Index:
         """The part of `add` that can be shared out: brings the index up to date with `images`."""
         side = THUMBNAIL_SIDE if self._cache.limit or gate else 0
         pipeline.ingest(
-            self.engine,
+            self._engine,
             self._decoder,
             replace(self._models.describers(), thumbnail=side),
             images,
@@ -396,7 +356,7 @@ class Index:
             InputError: a field that no metadata brought, one of ours, or a value of another type.
         """
         self._require(id)
-        own = self.manifest.fields
+        own = self._manifest.fields
         for name in fields:
             if name not in own:
                 raise InputError(
@@ -407,18 +367,18 @@ class Index:
             name: None if value is None else _fitting(name, own[name], value)
             for name, value in fields.items()
         }
-        self.engine.set_payload(id, values)
+        self._engine.set_payload(id, values)
 
     def delete(self, ids: Sequence[str]) -> int:
         """Removes images from the index, never from disk; returns how many there were."""
-        there = self.engine.retrieve(ids)
-        pruning.remove(self.engine, there, self._cache)
+        there = self._engine.retrieve(ids)
+        pruning.remove(self._engine, there, self._cache)
         return len(there)
 
     def optimize(self) -> None:
         """Builds the search graph now. The process does nothing else meanwhile; a minute for
         100,000 images is usual. Searches are right without it, only slower."""
-        self.engine.optimize()
+        self._engine.optimize()
 
     # --- searching --------------------------------------------------------------------------
 
@@ -568,7 +528,7 @@ class Index:
                 f"{field} is a {known.type} and has ranges instead of values: ask for its "
                 "histogram."
             )
-        return self.engine.facet(known.path, self._filter(where), limit)
+        return self._engine.facet(known.path, self._filter(where), limit)
 
     def histogram(self, field: str, *, where: Where | None = None, bins: int = 10) -> Histogram:
         """How many images lie in each range of a field of numbers or dates.
@@ -581,7 +541,7 @@ class Index:
         Raises:
             QueryError: there is no such field, or it holds neither numbers nor dates.
         """
-        return histogram(self.engine, self._field(field), self._filter(where), bins=bins)
+        return histogram(self._engine, self._field(field), self._filter(where), bins=bins)
 
     # --- duplicates -------------------------------------------------------------------------
 
@@ -642,7 +602,7 @@ class Index:
             raise QueryError("Give an image or an id to find the copies of, one of the two.")
         if image is None:
             assert id is not None  # noqa: S101 -- for the type checker
-            point = self._require(id, vectors=[self.manifest.semantic.name])
+            point = self._require(id, vectors=[self._manifest.semantic.name])
             return self._checker(problems).check(point, similar=similar, limit=limit)
         checker = self._checker(problems, given=(data := read(image)))
         point, thumbnail, seen = self._described(data)
@@ -694,7 +654,7 @@ class Index:
             NotFound: no image has one of these ids.
             InputError: fewer than two, or more different ones than can be remembered.
         """
-        decide(self.engine, [self._require(id) for id in ids], decision)
+        decide(self._engine, [self._require(id) for id in ids], decision)
 
     @property
     def thumbnails_problem(self) -> str | None:
@@ -709,11 +669,16 @@ class Index:
         Raises:
             NotFound: no image has this id.
         """
-        return self._require(id, vectors=list(self.manifest.vectors) if vectors else ())
+        return self._require(id, vectors=list(self._manifest.vectors) if vectors else ())
+
+    def get_many(self, ids: Sequence[str], *, vectors: bool = False) -> list[Point]:
+        """Those of some images that are in the index, in no particular order."""
+        names = list(self._manifest.vectors) if vectors else ()
+        return self._engine.retrieve(ids, vectors=names)
 
     def count(self, where: Where | None = None) -> int:
         """How many images pass, exactly."""
-        return self.engine.count(self._filter(where))
+        return self._engine.count(self._filter(where))
 
     def __len__(self) -> int:
         return self.count()
@@ -721,33 +686,43 @@ class Index:
     @property
     def fields(self) -> Mapping[str, Field]:
         """What `where` and `facets` can name, by name."""
-        return fields_of(self.manifest.fields)
+        return fields_of(self._manifest.fields)
+
+    @property
+    def aspects(self) -> Sequence[str]:
+        """The aspects that a search can weigh."""
+        return list(self._manifest.aspects)
+
+    @property
+    def is_calibrated(self) -> bool:
+        """True once the index holds enough images for its weights to mean influence."""
+        return self._manifest.calibration is not None
 
     def stats(self) -> dict[str, Any]:
         """What the index holds: images, bytes on disk and of thumbnails, vectors, fields, engine,
         schema."""
-        info = self.engine.info()
+        info = self._engine.info()
         return {
             "images": info["points"],
             "bytes_on_disk": info["bytes_on_disk"],
             "indexed_vectors": info["indexed_vectors"],
             "vectors": {
                 name: {"size": spec.size, "model": spec.model, "aspect": spec.aspect}
-                for name, spec in self.manifest.vectors.items()
+                for name, spec in self._manifest.vectors.items()
             },
             "fields": {
                 name: {"type": str(type), "values": self._values(name, type)}
-                for name, type in self.manifest.fields.items()
+                for name, type in self._manifest.fields.items()
             },
             "engine": info["engine"],
-            "schema": self.manifest.to_json()["schema"],
+            "schema": self._manifest.to_json()["schema"],
             "thumbnails": self._cache.bytes_on_disk,
         }
 
     @property
     def supports_text(self) -> bool:
         """Whether the index's model can be searched by words. Loads the model."""
-        return isinstance(self._models.descriptor(self.manifest.semantic.name), DescribesText)
+        return isinstance(self._models.descriptor(self._manifest.semantic.name), DescribesText)
 
     def decode(self, image: ImageInput) -> Image:
         """Any image as the index sees it: decoded, upright, its shorter side from 320 pixels on
@@ -761,8 +736,8 @@ class Index:
 
     def scroll(self, where: Where | None = None, *, vectors: bool = False) -> Iterator[Point]:
         """Every image that passes, in an order that does not change while nothing is written."""
-        names = list(self.manifest.vectors) if vectors else ()
-        for points in self.engine.scroll(self._filter(where), vectors=names):
+        names = list(self._manifest.vectors) if vectors else ()
+        for points in self._engine.scroll(self._filter(where), vectors=names):
             yield from points
 
     def thumbnail(self, id: str, side: int = 256) -> bytes:
@@ -796,7 +771,7 @@ class Index:
     def _described(self, data: bytes) -> tuple[Point, bytes, Image]:
         """An image from outside as a point with the vectors that need no weights, its thumbnail,
         and its pixels."""
-        names = [PHASH, self.manifest.semantic.name]
+        names = [PHASH, self._manifest.semantic.name]
         described = self._decoder.describe(
             data,
             side=max(self._models.descriptor(name).side for name in names),
@@ -810,7 +785,7 @@ class Index:
 
     def _meaning(self, point: Point, image: Image) -> Vector:
         """The semantic vector of an image from outside."""
-        name = self.manifest.semantic.name
+        name = self._manifest.semantic.name
         if name in point.vectors:
             return point.vectors[name]
         vector: Vector = self._models.descriptor(name).describe([image]).vectors[0]
@@ -834,9 +809,9 @@ class Index:
             self._decoder.size,
             {} if problems is None else problems,
         )
-        name, calibration = self.manifest.semantic.name, self.manifest.calibration
+        name, calibration = self._manifest.semantic.name, self._manifest.calibration
         floors = Floors.above(calibration.backgrounds[name]) if calibration else Floors()
-        return Checker(self.engine, name, floors, comparer)
+        return Checker(self._engine, name, floors, comparer)
 
     def _filter(self, where: Where | None) -> Filter | None:
         return self._searcher.planner.parse(where)
@@ -850,15 +825,15 @@ class Index:
         """Samples the index anew where it has grown so much that the last sample may be off."""
         images, stored = len(self), self._stored()
         if is_due(stored.calibration, images):
-            found = calibrate(self.engine, list(stored.aspects.values()), images)
+            found = calibrate(self._engine, list(stored.aspects.values()), images)
             self._write(lambda manifest: replace(manifest, calibration=found))
         else:
             self._write()
 
     def _stored(self) -> Manifest:
         """The manifest as it is by now: of an index on a server there are several writers."""
-        stored = self.engine.read_manifest()
-        return self.manifest if stored is None else Manifest.from_json(stored, "that is open")
+        stored = self._engine.read_manifest()
+        return self._manifest if stored is None else Manifest.from_json(stored, "that is open")
 
     def _write(self, change: Callable[[Manifest], Manifest] = lambda manifest: manifest) -> None:
         """Changes the manifest as it is by now.
@@ -867,14 +842,14 @@ class Index:
         writes all fields that it knows of, and once more when it is done adding.
         """
         stored = self._stored()
-        manifest = change(stored.with_fields(self.manifest.fields))
+        manifest = change(stored.with_fields(self._manifest.fields))
         if manifest != stored:
-            self.engine.write_manifest(manifest.to_json())
-        self.manifest = manifest
+            self._engine.write_manifest(manifest.to_json())
+        self._manifest = manifest
         self._searcher.refresh(manifest)
 
     def _require(self, id: str, vectors: Sequence[str] = ()) -> Point:
-        for point in self.engine.retrieve([id], vectors=vectors):
+        for point in self._engine.retrieve([id], vectors=vectors):
             return point
         raise NotFound(f"There is no image with the id {id!r} in this index.")
 
@@ -883,14 +858,14 @@ class Index:
         schema.declared_types(types, self._stored().fields)  # another process may have been first
         fields = fields_of(types)
         for name in types:
-            self.engine.create_field_index(fields[name].path, fields[name].type)
+            self._engine.create_field_index(fields[name].path, fields[name].type)
         self._write(lambda manifest: manifest.with_fields(types))
 
     def _kinds(self, given: Sequence[Mapping[str, Any]]) -> dict[str, FieldType]:
         """The types of the fields that are given, those that are new by their first value."""
         kinds: dict[str, FieldType] = {}
         for name, value in ((name, fields[name]) for fields in given for name in fields):
-            kind = kinds.get(name) or self.manifest.fields.get(name) or kind_of(value)
+            kind = kinds.get(name) or self._manifest.fields.get(name) or kind_of(value)
             if kind is None:
                 raise InputError(
                     f"{name} cannot be {value!r:.60}: give a number, a text, true or false, or a "
@@ -903,7 +878,7 @@ class Index:
         """How many different values a field has, up to 1,000; None for numbers and dates."""
         if type in (FieldType.FLOAT, FieldType.DATETIME):
             return None
-        return len(self.engine.facet(self.fields[name].path, limit=1000))
+        return len(self._engine.facet(self.fields[name].path, limit=1000))
 
 
 def _fitting(name: str, type: FieldType, value: Any) -> Any:
@@ -911,11 +886,3 @@ def _fitting(name: str, type: FieldType, value: Any) -> Any:
         return parse_value(type, value)
     except InputError as error:
         raise InputError(f"{name} is a {type} in this index, and {error}.") from error
-
-
-def _cores() -> int:
-    """How many this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
-        return os.cpu_count() or 1

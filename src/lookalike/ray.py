@@ -57,7 +57,8 @@ class RayWorkers:
             InputError: the index is in a folder, or Ray is not installed.
             LookalikeError: there is no cluster at the address.
         """
-        if index.reopen is None:
+        opener = index.opener()
+        if opener is None:
             raise InputError(
                 "An index in a folder belongs to one process, so Ray cannot fill it: give the "
                 "address of one on a server, such as http://host:6333/name."
@@ -86,7 +87,7 @@ class RayWorkers:
                     "`ray status` on a machine of the cluster."
                 ) from error
         try:
-            yield _Pipeline(index.reopen, self.most, self.cores)
+            yield _Pipeline(opener, self.most, self.cores)
         finally:
             if own:
                 ray.shutdown()

@@ -180,7 +180,7 @@ def test_the_restore_drill(tmp_path: Path, place: At) -> None:
     with Index.open(tmp_path / "shop", model="built-in") as index:
         index.add(photos, metadata=tmp_path / "rows.csv")
         before, stats = [index.search(**one) for one in asked], index.stats()
-        backup(Place("shop", index.engine), tmp_path / "shop.backup")
+        backup(Place("shop", index._engine), tmp_path / "shop.backup")
     restored = place(tmp_path / "restored")
     restore(tmp_path / "shop.backup", restored)
     restored.engine.close()
@@ -230,7 +230,7 @@ def test_images_without_one_of_the_vectors(tmp_path: Path, place: At) -> None:
 
 def test_an_index_without_images(tmp_path: Path, place: At) -> None:
     with Index.open(tmp_path / "index", model="built-in") as index:
-        assert backup(Place("shop", index.engine), tmp_path / "shop.backup").images == 0
+        assert backup(Place("shop", index._engine), tmp_path / "shop.backup").images == 0
     target = place(tmp_path / "restored")
     assert restore(tmp_path / "shop.backup", target).images == 0
     target.engine.close()

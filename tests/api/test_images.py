@@ -230,6 +230,6 @@ def test_after_many_uploads_the_index_is_looked_after_by_itself(
     assert client.post("/v1/images", files=files).json()["added"] == 35
     assert "optimize" in {job["kind"] for job in client.get("/v1/jobs").json()["jobs"]}
     ends = time.monotonic() + 20
-    while index.manifest.calibration is None and time.monotonic() < ends:
+    while index._manifest.calibration is None and time.monotonic() < ends:
         time.sleep(0.05)
-    assert index.manifest.calibration is not None
+    assert index._manifest.calibration is not None

@@ -357,7 +357,7 @@ def test_sketches_of_another_version_are_made_anew(
 
 
 def test_an_image_that_was_deleted_meanwhile_is_similar_to_none(index: Index) -> None:
-    one, other, *_ = next(iter(index.engine.scroll()))
+    one, other, *_ = next(iter(index._engine.scroll()))
     checker = index._checker()
     assert checker.similar(one, one) is None  # one id, one point
     index.delete([other.id])

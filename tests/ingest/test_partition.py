@@ -22,6 +22,7 @@ from lookalike.errors import InputError, SourceError
 from lookalike.index import Index
 from lookalike.ingest import partition
 from lookalike.ingest.report import IngestReport
+from lookalike.opening import Parts, create_index
 from lookalike.sources import open_source
 from lookalike.types import DecodeLimits, FieldType
 from lookalike.workers.pool import DecoderPool
@@ -285,7 +286,7 @@ def test_processes_side_by_side_fill_one_index(url: str, photos: Path) -> None:
     with Index.open(url, create=False, server=SERVER) as index:
         assert uris(index) == {str(file) for file in photos.iterdir()}
         assert index.count("price < 10") == 10
-        assert dict(index.manifest.fields) == {"price": FieldType.INTEGER}
+        assert dict(index._manifest.fields) == {"price": FieldType.INTEGER}
 
 
 def test_fields_learnt_side_by_side_are_all_kept(url: str, photos: Path) -> None:
@@ -295,20 +296,20 @@ def test_fields_learnt_side_by_side_are_all_kept(url: str, photos: Path) -> None
     ):
         one.add(photos, metadata=catalog(photos, "price"), partition=(1, PARTS))
         two.add(photos, metadata=catalog(photos, "stock"), partition=(2, PARTS))
-        assert set(two.manifest.fields) == {"price", "stock"}
+        assert set(two._manifest.fields) == {"price", "stock"}
         one.add(photos, metadata=catalog(photos, "size"), partition=(1, PARTS))
         with Index.open(url, create=False, server=SERVER) as third:
-            assert set(third.manifest.fields) == {"price", "stock", "size"}
+            assert set(third._manifest.fields) == {"price", "stock", "size"}
 
 
 def test_fields_that_another_process_overwrote_come_back(url: str, photos: Path) -> None:
     with Index.open(url, model="built-in", server=SERVER) as index:
-        bare = index.manifest.to_json()
+        bare = index._manifest.to_json()
         index.add(photos, metadata=catalog(photos), partition=(1, PARTS))
-        index.engine.write_manifest(bare)  # read before, written after: the race that is left
+        index._engine.write_manifest(bare)  # read before, written after: the race that is left
         index.add(photos, partition=(2, PARTS))
     with Index.open(url, create=False, server=SERVER) as again:
-        assert set(again.manifest.fields) == {"price"}
+        assert set(again._manifest.fields) == {"price"}
 
 
 def test_a_field_that_another_process_made_keeps_its_type(url: str, photos: Path) -> None:
@@ -321,7 +322,7 @@ def test_a_field_that_another_process_made_keeps_its_type(url: str, photos: Path
         one.add(photos, metadata=catalog(photos), partition=(1, PARTS))
         report = two.add(photos, metadata=words, partition=(2, PARTS))
         assert 'price: "low" is not' in str(report.warnings[0])
-        assert two.manifest.fields["price"] == FieldType.INTEGER
+        assert two._manifest.fields["price"] == FieldType.INTEGER
 
 
 def test_a_calibration_by_another_process_is_kept(url: str, photos: Path) -> None:
@@ -331,10 +332,10 @@ def test_a_calibration_by_another_process_is_kept(url: str, photos: Path) -> Non
         Index.open(url, server=SERVER) as two,
     ):
         one.add(many)
-        made = one.manifest.calibration
+        made = one._manifest.calibration
         assert made is not None
         two.add(many, metadata=catalog(photos), partition=(2, PARTS))
-        assert two.manifest.calibration == made
+        assert two._manifest.calibration == made
 
 
 def test_an_index_that_another_process_made_meanwhile_keeps_its_fields(
@@ -347,7 +348,11 @@ def test_an_index_that_another_process_made_meanwhile_keeps_its_fields(
         assert late.read_manifest() is None
         with Index.open(url, model="built-in", server=SERVER) as first:
             first.add(photos, metadata=catalog(photos))
+        choice = ModelChoice("built-in", None, tmp_path, None)
+        manifest, models, _ = create_index(late, choice, pool)
+        assert set(manifest.fields) == {"price"}
         cache = Cache(tmp_path / "thumbnails.sqlite")
-        index = Index._create(late, ModelChoice("built-in", None, tmp_path, None), pool, cache)
-        assert set(index.manifest.fields) == {"price"}
+        index = Index(
+            Parts(engine=late, manifest=manifest, models=models, decoder=pool, cache=cache)
+        )
         assert index.count("price < 10") == 10

@@ -267,7 +267,7 @@ def test_metadata_that_matches_nothing_writes_nothing(index: Index, photos: Path
     with pytest.raises(MetadataError, match=r"x\.jpg"):
         index.add(photos, metadata=strangers)
     assert len(index) == 0
-    assert index.manifest.fields == {}
+    assert index._manifest.fields == {}
 
 
 def test_a_duplicate_id_writes_nothing(index: Index, photos: Path) -> None:

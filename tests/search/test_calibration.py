@@ -38,12 +38,12 @@ def made(
     index = Index.open(folder / "index", model="built-in")
     own = {"semantic": semantic, "color": color, "texture": 1.0}
     vectors = {}
-    for aspect, name in index.manifest.aspects.items():
-        rows = np.zeros((count, index.manifest.vectors[name].size))
+    for aspect, name in index._manifest.aspects.items():
+        rows = np.zeros((count, index._manifest.vectors[name].size))
         rows[:, :4] = own[aspect] * unit(rng.standard_normal((count, 4)))
         rows[:, 4] = 1
         vectors[name] = unit(rows)
-    index.engine.upsert(
+    index._engine.upsert(
         [
             Point(
                 str(i),
@@ -63,10 +63,10 @@ def made(
 def test_the_background_is_that_of_all_pairs(tmp_path: Path) -> None:
     index, vectors = made(tmp_path)
     with index:
-        known = index.manifest.calibration
+        known = index._manifest.calibration
         assert known is not None
         assert known.images == 400
-        assert set(known.backgrounds) == set(index.manifest.aspects.values())
+        assert set(known.backgrounds) == set(index._manifest.aspects.values())
         for name, rows in vectors.items():
             pairs = (rows @ rows.T)[np.triu_indices(len(rows), 1)]
             assert known.backgrounds[name].mean == pytest.approx(pairs.mean(), abs=1e-4)
@@ -76,7 +76,7 @@ def test_the_background_is_that_of_all_pairs(tmp_path: Path) -> None:
 def test_a_sample_of_many_tells_the_same(tmp_path: Path) -> None:
     index, vectors = made(tmp_path, 3000)
     with index:
-        known = index.manifest.calibration
+        known = index._manifest.calibration
         assert known is not None
         for name, rows in vectors.items():
             spread = float((rows @ rows.T)[np.triu_indices(len(rows), 1)].std())
@@ -97,7 +97,7 @@ def test_it_is_kept_and_made_again_when_the_index_has_doubled(tmp_path: Path) ->
             index.add(photos)
             manifest = json.loads((tmp_path / "index" / "manifest.json").read_text())
         with Index.open(tmp_path / "index", create=False) as index:
-            kept = index.manifest.calibration
+            kept = index._manifest.calibration
         assert (manifest["calibration"] is None) == (kept is None)
         return kept
 
@@ -120,9 +120,9 @@ def test_an_index_that_has_shrunk_to_nothing_has_none(tmp_path: Path) -> None:
     index, _ = made(tmp_path, 40)
     with index:
         index.delete([str(i) for i in range(20)])
-        assert calibrate(index.engine, list(index.manifest.aspects.values()), len(index)) is None
+        assert calibrate(index._engine, list(index._manifest.aspects.values()), len(index)) is None
         index.calibrate()
-        assert index.manifest.calibration is None
+        assert index._manifest.calibration is None
         assert index.search(id="30", weights=HALF).explanation.aspects["color"].spread is None
 
 
@@ -164,7 +164,7 @@ def test_weights_still_count(tmp_path: Path) -> None:
 def test_where_all_look_alike_the_other_aspect_decides(tmp_path: Path) -> None:
     index, vectors = made(tmp_path, semantic=0.0)
     with index:
-        known = index.manifest.calibration
+        known = index._manifest.calibration
         assert known is not None
         assert known.backgrounds["lookalike-small-1"].spread == 0.005
         hits = index.search(id="3", weights=HALF)
@@ -184,7 +184,7 @@ def test_noise_in_an_aspect_is_not_blown_up(tmp_path: Path) -> None:
 def test_few_images_are_summed_as_they_are(tmp_path: Path) -> None:
     index, _ = made(tmp_path, LEAST - 1)
     with index:
-        assert index.manifest.calibration is None
+        assert index._manifest.calibration is None
         plain = index.search(id="3", weights=HALF, limit=LEAST)
         assert [hit.id for hit in plain] == [
             hit.id for hit in index.search(id="3", weights=HALF, calibration="none", limit=LEAST)
@@ -202,18 +202,18 @@ def test_an_index_from_before_calibration_opens_and_gains_it(tmp_path: Path) -> 
     photos = folder_of(tmp_path / "photos", 40)
     with Index.open(tmp_path / "index", model="built-in") as index:
         index.add(photos)
-        expected = index.manifest.calibration
+        expected = index._manifest.calibration
     file = tmp_path / "index" / "manifest.json"
     manifest = json.loads(file.read_text())
     del manifest["calibration"]
     file.write_text(json.dumps(manifest))
     with Index.open(tmp_path / "index", create=False) as index:
-        assert index.manifest.calibration is None
+        assert index._manifest.calibration is None
         hits = index.search(image=photos / "003.jpg", weights=HALF)
         assert hits[0].id.endswith("003.jpg")
         assert hits.explanation.aspects["color"].spread is None
         index.add(photos)
-        assert index.manifest.calibration == expected
+        assert index._manifest.calibration == expected
         hits = index.search(image=photos / "003.jpg", weights=HALF)
         assert hits.explanation.aspects["color"].spread is not None
 
@@ -232,7 +232,7 @@ def test_colors_have_a_background_of_their_own(tmp_path: Path) -> None:
     photos = folder_of(tmp_path / "photos", 40)
     with Index.open(tmp_path / "index", model="built-in") as index:
         index.add(photos)
-        known = index.manifest.calibration
+        known = index._manifest.calibration
         assert known is not None
         plan = index.search(id=str(photos / "003.jpg"), color="red", weights=HALF).explanation
         target = Color().describe_color(parse_palette("red"))
@@ -246,8 +246,8 @@ def test_words_and_mixtures_have_backgrounds_of_their_own(data: Path, tmp_path: 
     photos = sorted((data / "photos").rglob("*.jpg"))[::40][:40]
     with Index.open(tmp_path / "index", model_dir=data / "standin-clip") as index:
         index.add(*photos)
-        name = index.manifest.semantic.name
-        known = index.manifest.calibration
+        name = index._manifest.semantic.name
+        known = index._manifest.calibration
         assert known is not None
         descriptor: Any = index._models.descriptor(name)
         (words,) = descriptor.describe_text(["pizza"])

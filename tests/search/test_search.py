@@ -45,7 +45,7 @@ class Shop:
         self.ids = [point.id for point in points]
         self.vectors = {
             aspect: np.array([point.vectors[name] for point in points])
-            for aspect, name in index.manifest.aspects.items()
+            for aspect, name in index._manifest.aspects.items()
         }
 
     def file(self, i: int) -> Path:
@@ -216,7 +216,7 @@ def test_a_crop_is_of_one_picture(shop: Shop, request_: dict[str, Any]) -> None:
 
 
 def text(shop: Shop, words: str) -> Floats:
-    descriptor: Any = shop.index._models.descriptor(shop.index.manifest.semantic.name)
+    descriptor: Any = shop.index._models.descriptor(shop.index._manifest.semantic.name)
     return np.asarray(descriptor.describe_text([words])[0])
 
 
@@ -241,7 +241,7 @@ def test_an_image_and_words_count_alike(words: Shop, calibration: Any) -> None:
     picture, said = words.of(photo), text(words, "watch")
     narrow, wide = 1.0, 1.0
     if calibration == "spread":
-        backgrounds = words.index.manifest.calibration
+        backgrounds = words.index._manifest.calibration
         assert backgrounds is not None
         wide = backgrounds.backgrounds["clip-vit-b-32"].spread
         narrow = max(spread(words, said), 0.005)
@@ -451,7 +451,7 @@ def test_best_gives_words_and_pictures_the_same_chance(words: Shop) -> None:
     hit stands above chance."""
     photo = next(id for id in words.ids if "pizza" in id)
     said = text(words, "watch")
-    known = words.index.manifest.calibration
+    known = words.index._manifest.calibration
     assert known is not None
     background = known.backgrounds["clip-vit-b-32"]
     by_picture, by_words = words.scores(words.of(photo)), words.scores(said)
@@ -519,7 +519,9 @@ def test_pages_fit_together_where_pictures_are_the_same(tmp_path: Path, way: Any
     """Products that share a picture have the same score: none may take another's place."""
     rng = np.random.default_rng(0)
     with Index.open(tmp_path / "index", model="built-in") as index:
-        sizes = {a: index.manifest.vectors[name].size for a, name in index.manifest.aspects.items()}
+        sizes = {
+            a: index._manifest.vectors[name].size for a, name in index._manifest.aspects.items()
+        }
         pictures = [{a: rng.standard_normal(n) for a, n in sizes.items()} for _ in range(20)]
         fill(index, lambda i: pictures[i // 3], 60)
         pages = [index.search(id="0", limit=4, offset=offset, **way) for offset in range(0, 60, 4)]
@@ -603,7 +605,7 @@ def test_a_copy_is_relevant(shop: Shop, way: dict[str, Any]) -> None:
 @pytest.mark.parametrize("calibration", ["spread", "none"])
 def test_scores_add_up_as_the_plan_says(shop: Shop, calibration: Any) -> None:
     hits = shop.index.search(image=shop.file(7), weights=BLEND, calibration=calibration, limit=40)
-    known = shop.index.manifest.calibration
+    known = shop.index._manifest.calibration
     assert known is not None
     plan = hits.explanation.aspects
     assert list(plan) == list(BLEND) == list(hits.weights)
@@ -801,8 +803,8 @@ def test_an_empty_index_has_no_hits(tmp_path: Path) -> None:
 def fill(index: Index, vectors: Callable[[int], Mapping[str, Floats]], count: int) -> None:
     """Points without files: what `vectors` makes for each number, by aspect."""
     rng = np.random.default_rng(0)
-    aspects = index.manifest.aspects
-    index.engine.upsert(
+    aspects = index._manifest.aspects
+    index._engine.upsert(
         [
             Point(
                 str(i),
@@ -825,7 +827,9 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     rng = np.random.default_rng(3)
     folder = tmp_path_factory.mktemp("many")
     with Index.open(folder / "index", model="built-in") as index:
-        sizes = {a: index.manifest.vectors[name].size for a, name in index.manifest.aspects.items()}
+        sizes = {
+            a: index._manifest.vectors[name].size for a, name in index._manifest.aspects.items()
+        }
 
         def vectors(i: int) -> dict[str, Floats]:
             made: dict[str, Floats] = {a: rng.standard_normal(n) for a, n in sizes.items()}
@@ -843,11 +847,11 @@ def test_best_goes_on_behind_a_crowd_of_what_is_disliked(many: Shop) -> None:
     like = np.zeros_like(crowd)
     like[0] = 1
     assert like @ crowd > like @ others > crowd @ others
-    names = many.index.manifest.aspects
+    names = many.index._manifest.aspects
     stored = {name: many.of("0", aspect) for aspect, name in names.items()}
     stored[names["semantic"]] = like
     image = {"id": "like", "sha256": "f" * 64, "phash": "f" * 16}
-    many.index.engine.upsert([Point("like", stored, {"image": image})])
+    many.index._engine.upsert([Point("like", stored, {"image": image})])
     hits = many.index.recommend(["like"], ["5"], strategy="best")
     many.index.delete(["like"])
     assert all(int(hit.id) >= 2000 for hit in hits)
@@ -858,8 +862,8 @@ def test_collapse_goes_on_behind_a_crowd_of_one_picture(tmp_path: Path) -> None:
     """One picture 2,000 times, and some others further away."""
     rng = np.random.default_rng(4)
     with Index.open(tmp_path / "index", model="built-in") as index:
-        aspects = index.manifest.aspects
-        sizes = {aspect: index.manifest.vectors[name].size for aspect, name in aspects.items()}
+        aspects = index._manifest.aspects
+        sizes = {aspect: index._manifest.vectors[name].size for aspect, name in aspects.items()}
 
         def point(i: int) -> Point:
             vectors = {}
@@ -870,6 +874,6 @@ def test_collapse_goes_on_behind_a_crowd_of_one_picture(tmp_path: Path) -> None:
             image = {"id": str(i), "sha256": sha256, "phash": rng.bytes(8).hex()}
             return Point(str(i), vectors, {"image": image})
 
-        index.engine.upsert([point(i) for i in range(2010)])
+        index._engine.upsert([point(i) for i in range(2010)])
         hits = index.search(id="0", collapse=True)
         assert len(hits) == 10 or not hits.complete

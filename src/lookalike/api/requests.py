@@ -66,7 +66,7 @@ def examples(service: Service, given: Sequence[str]) -> list[str | bytes]:
     Raises:
         NotFound: one is neither an image of the index, nor words, nor a kept query image.
     """
-    ids = {point.id for point in service.index.engine.retrieve(given)} if given else set()
+    ids = {point.id for point in service.index.get_many(given)} if given else set()
     return [_example(service, one, ids) for one in given]
 
 

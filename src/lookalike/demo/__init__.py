@@ -49,7 +49,7 @@ def index_path(images: str, workspace: Path) -> Path:
 
 def searches(index: Index) -> list[Panel]:
     """Three searches: like one image, like one but in blue, and in the style of one, filtered."""
-    ours = [point for id in _EXAMPLES for point in index.engine.retrieve([id])]
+    ours = [point for id in _EXAMPLES for point in index.get_many([id])]
     if len(ours) == len(_EXAMPLES):
         first, second, third = ours
         where = 'price < 100 and category in ("dress", "skirt") and in_stock'

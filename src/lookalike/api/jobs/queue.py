@@ -189,7 +189,7 @@ class Jobs:
         """Counts images that came in by upload; now and then the index is tidied for them."""
         with self._changed:
             self._added += count
-            uncalibrated = self.index.manifest.calibration is None
+            uncalibrated = not self.index.is_calibrated
             if self._added < (LEAST if uncalibrated else UPKEEP):
                 return
             self._added = 0

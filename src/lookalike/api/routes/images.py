@@ -174,7 +174,7 @@ def _delete(service: Service, ids: Sequence[str]) -> int:
 
 def _uris(service: Service, ids: Sequence[str]) -> list[str]:
     """Where the files of those images are that are in the index."""
-    return [record_of(point.payload)["uri"] for point in service.index.engine.retrieve(ids)]
+    return [record_of(point.payload)["uri"] for point in service.index.get_many(ids)]
 
 
 def _picture(request: Request, service: Service, id: str, side: int) -> Any:

@@ -33,7 +33,7 @@ def stats(request: Request, service: Serving) -> Document:
     return Document(
         service.index.stats()
         | {
-            "aspects": list(service.index.manifest.aspects),
+            "aspects": list(service.index.aspects),
             "presets": {name: dict(weights) for name, weights in PRESETS.items()},
             "text": _supports_text(service),
             "memory": resident_bytes(),
@@ -87,7 +87,7 @@ async def healthz() -> Document:
 def readyz(service: Serving) -> Document:
     """Whether it can search."""
     try:
-        service.index.engine.retrieve([])
+        service.index.get_many([])
     except LookalikeError as error:
         return Document({"status": str(error)}, 503)
     return Document({"status": "ok"})

@@ -130,7 +130,7 @@ class Found:
         digests = {one["id"]: one["sha256"] for record in records for one in record["members"]}
         points = {
             point.id: point
-            for point in index.engine.retrieve(list(digests))
+            for point in index.get_many(list(digests))
             if record_of(point.payload)["sha256"] == digests[point.id]
         }
         for number, record in zip(numbers, records, strict=True):

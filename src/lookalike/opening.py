@@ -1,0 +1,134 @@
+"""Opening an index: the parts it is made of, found where it exists, made where it does not."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from lookalike import descriptors
+from lookalike.cache.store import Cache, cache_file
+from lookalike.descriptors import ModelChoice
+from lookalike.descriptors.loader import Models
+from lookalike.engines import open_engine
+from lookalike.engines.options import ServerOptions
+from lookalike.errors import NotFound
+from lookalike.fields import indexed_fields
+from lookalike.manifest import Manifest
+from lookalike.protocols import Engine
+from lookalike.types import DecodeLimits
+from lookalike.workers.pool import DecoderPool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The parts of an open index.
+
+    Attributes:
+        engine: stores and finds the points.
+        manifest: what the index was made with, as read when it was opened.
+        models: its descriptors, each loaded when first needed.
+        decoder: decodes images in child processes.
+        cache: thumbnails, sketches, and copies left out.
+        notice: one line for the user about how the index was made; None when all went as asked.
+    """
+
+    engine: Engine
+    manifest: Manifest
+    models: Models
+    decoder: DecoderPool
+    cache: Cache
+    notice: str | None = None
+
+    def close(self) -> None:
+        """Releases everything. Closing twice is harmless."""
+        self.decoder.close()
+        self.cache.close()
+        self.engine.close()
+
+
+def open_parts(
+    url: str,
+    choice: ModelChoice,
+    *,
+    create: bool,
+    limits: DecodeLimits,
+    threads: int | None,
+    server: ServerOptions | None,
+    thumbnails: int | None,
+    hosted: bool,
+) -> Parts:
+    """Opens the parts of an index; see `Index.open` for the arguments and errors."""
+    with ExitStack() as undo:
+        engine = open_engine(url, server, hosted=hosted)
+        stored = engine.read_manifest()
+        if stored is None and not create:
+            raise NotFound(
+                f"There is no index at {url}: make one with `lookalike index PATH --index {url}`."
+            )
+        decoder = DecoderPool(threads or _cores(), limits=limits)
+        undo.callback(decoder.close)
+        undo.callback(engine.close)
+        cache = Cache(cache_file(url), thumbnails)
+        undo.callback(cache.close)
+        notice = None
+        if stored is None:
+            manifest, models, notice = create_index(engine, choice, decoder)
+        else:
+            manifest = Manifest.from_json(stored, url)
+            models = Models(manifest, choice)
+            engine.retrieve([])  # takes the lock, or names its owner
+        undo.pop_all()
+    return Parts(
+        engine=engine,
+        manifest=manifest,
+        models=models,
+        decoder=decoder,
+        cache=cache,
+        notice=notice,
+    )
+
+
+def model_choice(
+    model: str | None,
+    model_dir: str | os.PathLike[str] | None,
+    cache_dir: str | os.PathLike[str] | None,
+    hub: str | None,
+) -> ModelChoice:
+    """The choice of model that a caller's arguments mean, with absolute folders."""
+    folder = None if model_dir is None else Path(model_dir).expanduser().resolve()
+    cache = descriptors.default_cache_dir() if cache_dir is None else Path(cache_dir)
+    return ModelChoice(model, folder, cache, hub)
+
+
+def create_index(
+    engine: Engine, choice: ModelChoice, decoder: DecoderPool
+) -> tuple[Manifest, Models, str | None]:
+    """Makes an empty index; returns its manifest, its models, and a notice for the user."""
+    requested = {descriptors.full_name(choice.model)} if choice.model else set()
+    # The decoders start while the model loads.
+    decoder.start((*descriptors.ALWAYS, *requested & {descriptors.BUILT_IN}))
+    semantic, notice = descriptors.choose_semantic(choice)
+    loaded = (semantic, *map(descriptors.load, descriptors.ALWAYS))
+    folder = None if choice.model_dir is None else str(choice.model_dir)
+    manifest = Manifest.of([descriptor.spec for descriptor in loaded], folder)
+    engine.create(list(manifest.vectors.values()))
+    for field in indexed_fields({}):
+        engine.create_field_index(field.path, field.type)
+    stored = engine.read_manifest()
+    if stored is None:
+        engine.write_manifest(manifest.to_json())
+    else:  # another process made the index while the model was loading here
+        manifest = Manifest.from_json(stored, "that is open")
+        for descriptor in loaded:
+            manifest.require(descriptor.spec)
+    return manifest, Models(manifest, choice, loaded), notice
+
+
+def _cores() -> int:
+    """Number of cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not available on every system
+        return os.cpu_count() or 1

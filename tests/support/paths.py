@@ -9,3 +9,6 @@ ROOT = Path(__file__).parents[2]
 
 DATA = ROOT.parent / "shared" / "data"
 """Real photos, hostile files and the stand-in model; see its README. May be absent."""
+
+PICTURES = ROOT / "tests" / "data"
+"""Small pictures that every clone has."""

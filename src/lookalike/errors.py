@@ -1,18 +1,18 @@
-"""Every error that lookalike raises on purpose.
+"""The errors that lookalike raises on purpose.
 
     LookalikeError
-    ├── InputError               the caller can mend it: a path, a name, a value (exit code 2)
+    ├── InputError               the caller can fix it: a path, a name, a value (exit code 2)
     │   ├── SourceError          a folder, file or glob that cannot be listed
     │   ├── MetadataError        a metadata file that cannot be used as it is
-    │   ├── FilterError          a `where` text that does not parse or does not fit the fields
-    │   ├── QueryError           a search that asks for what the index does not have
-    │   ├── ImageRejected        one image that cannot be read; carries a reason code
+    │   ├── FilterError          a `where` expression that does not parse or fit the fields
+    │   ├── QueryError           a search for something the index does not have
+    │   ├── ImageRejected        an image that cannot be read; carries a reason code
     │   └── NotFound             an id or an index that does not exist
     ├── ModelError               a model that cannot be loaded, or is not the index's own
-    └── EngineError              the vector engine refused or failed
+    └── EngineError              a refusal or failure of the vector engine
         ├── IndexLocked          another process has the index open
         ├── IndexDamaged         a manifest or shard that cannot be read
-        ├── SchemaTooNew         written by a newer lookalike
+        ├── SchemaTooNew         an index written by a newer lookalike
         └── DiskFull             too little free space to write safely
 
 A message is one sentence that names the thing and says what to do.
@@ -42,11 +42,11 @@ __all__ = [
 
 
 class LookalikeError(Exception):
-    """The root: catch this one to catch them all."""
+    """Base class: catch it to catch them all."""
 
 
 class InputError(LookalikeError):
-    """The caller can mend it: a path, a name, a value."""
+    """A mistake the caller can fix: a path, a name, a value."""
 
 
 class SourceError(InputError):
@@ -58,11 +58,11 @@ class MetadataError(InputError):
 
 
 class FilterError(InputError):
-    """A `where` text that does not parse or does not fit the index's fields."""
+    """A `where` expression that does not parse, or does not fit the index's fields."""
 
 
 class QueryError(InputError):
-    """A search that asks for what the index does not have."""
+    """A search for something the index does not have."""
 
 
 class NotFound(InputError):
@@ -70,7 +70,7 @@ class NotFound(InputError):
 
 
 class Reason(StrEnum):
-    """Why an image was refused."""
+    """Reason codes of rejected images."""
 
     UNSUPPORTED_FORMAT = "unsupported_format"
     TOO_LARGE = "too_large"
@@ -83,11 +83,11 @@ class Reason(StrEnum):
 
 
 class ImageRejected(InputError):
-    """One image that cannot be read.
+    """An image that cannot be read.
 
     Attributes:
         reason: the reason code.
-        detail: what exactly was wrong, in a few words.
+        detail: the exact problem, in a few words.
     """
 
     def __init__(self, reason: Reason, detail: str) -> None:
@@ -101,7 +101,7 @@ class ModelError(LookalikeError):
 
 
 class EngineError(LookalikeError):
-    """The vector engine refused or failed."""
+    """A refusal or failure of the vector engine."""
 
 
 class IndexLocked(EngineError):
@@ -113,8 +113,8 @@ class IndexDamaged(EngineError):
 
 
 class SchemaTooNew(EngineError):
-    """The index was written by a newer lookalike."""
+    """An index written by a newer lookalike."""
 
 
 class DiskFull(EngineError):
-    """Too little free space to write safely; the index is sound."""
+    """Too little free space to write safely. The index itself is intact."""

@@ -1,7 +1,8 @@
-"""The three seams: an engine stores and finds, a descriptor describes, a source lists and reads.
+"""Protocols: the three plug-in seams, and the services that operations take.
 
-An implementation is one file in `engines/`, `descriptors/` or `sources/`; nothing else needs to
-know it.
+A source lists and reads images, a descriptor turns them into vectors, an engine stores and finds
+points. An implementation is one file in `sources/`, `descriptors/` or `engines/`; nothing else
+needs to know it. Operations (ingest, search, duplicates, admin) see protocols only.
 """
 
 from __future__ import annotations
@@ -29,18 +30,20 @@ from lookalike.types import (
     VectorSpec,
 )
 
+# --- plug-ins: sources ----------------------------------------------------------------------
+
 
 class Source(Protocol):
-    """Where images come from: a folder, a file, a glob.
+    """A place with images: a folder, a file, a glob.
 
     Attributes:
-        root: what a metadata row's relative path may be relative to.
+        root: base of relative paths in metadata rows.
     """
 
     root: str
 
     def refs(self) -> Iterator[ImageRef]:
-        """Every image once, in an order that does not change between runs, in bounded memory.
+        """Lists every image once, in a stable order and in bounded memory.
 
         Raises:
             SourceError: the source cannot be listed.
@@ -48,7 +51,7 @@ class Source(Protocol):
         ...
 
     def read(self, ref: ImageRef) -> bytes:
-        """The image's bytes.
+        """Reads an image's bytes.
 
         Raises:
             ImageRejected: with reason `unreadable`.
@@ -56,57 +59,185 @@ class Source(Protocol):
         ...
 
     def covers(self, uri: str) -> bool:
-        """Whether an image at `uri` would belong to this source, were it there."""
+        """Tells if an image at `uri` would belong to this source, were it there."""
         ...
 
     def has(self, uri: str) -> bool:
-        """Whether `refs` would list `uri` now."""
+        """Tells if `refs` would list `uri` now."""
         ...
 
 
+# --- plug-ins: descriptors ------------------------------------------------------------------
+
+
 class Descriptor(Protocol):
-    """WriteLock pixels into one named vector.
+    """Turns images into one named vector.
 
     Attributes:
         spec: the vector it makes.
-        side: pixels that the shorter side should have at least, where the picture has them.
+        side: pixels it wants on the image's shorter side, where the image has them.
     """
 
     spec: VectorSpec
     side: int
 
     def describe(self, images: Sequence[Image]) -> Description:
-        """One row an image: finite, and not zero under the cosine distance. Thread-safe."""
+        """Describes images, one row each: finite, and nonzero for cosine. Thread-safe."""
         ...
 
 
 @runtime_checkable
 class DescribesText(Protocol):
-    """A descriptor whose vectors can also be had from words."""
+    """A descriptor that can also describe text."""
 
     def describe_text(self, texts: Sequence[str]) -> list[Vector]:
-        """One vector a text, comparable with those of images."""
+        """Returns one vector per text, comparable with those of images."""
         ...
 
 
 @runtime_checkable
 class DescribesColor(Protocol):
-    """A descriptor whose vectors can also be had from colors."""
+    """A descriptor that can also describe a palette."""
 
     def describe_color(self, colors: Sequence[tuple[tuple[int, int, int], float]]) -> Vector:
-        """The vector of a picture made of these ((red, green, blue), share) alone."""
+        """Returns the vector of an image made of these ((red, green, blue), share) alone."""
+        ...
+
+
+# --- plug-ins: engines ----------------------------------------------------------------------
+
+
+class Engine(Protocol):
+    """Stores points and finds the nearest: the operations common to all engines.
+
+    Ids are strings throughout; an engine derives its own with `point_id`. Methods raise
+    `EngineError` or a subclass, never an error of the underlying library.
+    """
+
+    def read_manifest(self) -> Mapping[str, Any] | None:
+        """Returns the index's manifest, or None where there is no index yet."""
+        ...
+
+    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
+        """Replaces the manifest atomically."""
+        ...
+
+    def create(self, vectors: Sequence[VectorSpec]) -> None:
+        """Creates an empty store for these vectors."""
+        ...
+
+    def create_field_index(self, path: str, type: FieldType) -> None:
+        """Creates a payload index that makes filters on `path` fast. Idempotent."""
+        ...
+
+    def upsert(self, points: Sequence[Point]) -> None:
+        """Adds or replaces points; on return they survive a kill and can be found.
+
+        Raises:
+            EngineError: a vector of the wrong size, with NaN or infinity, or zero under cosine.
+            DiskFull: refused before anything was written.
+        """
+        ...
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Removes points; unknown ids are ignored."""
+        ...
+
+    def set_payload(self, id: str, fields: Payload) -> None:
+        """Merges `fields` into the payload; `image` is merged one level deeper, None removes."""
+        ...
+
+    def retrieve(
+        self, ids: Sequence[str], *, payload: bool = True, vectors: Sequence[str] = ()
+    ) -> list[Point]:
+        """Returns the points that exist among `ids`, in no particular order."""
+        ...
+
+    def nearest(self, asked: Sequence[CandidateQuery]) -> list[Candidates]:
+        """Returns the candidates of each target, in one request."""
+        ...
+
+    def query(self, queries: Sequence[Query]) -> list[list[Scored]]:
+        """Returns the best points of each query, best first, in one request."""
+        ...
+
+    def scroll(
+        self,
+        filter: Filter | None = None,
+        *,
+        payload: bool = True,
+        vectors: Sequence[str] = (),
+        batch: int = 1000,
+    ) -> Iterator[list[Point]]:
+        """Yields all matching points in batches, in the order of their point ids."""
+        ...
+
+    def count(self, filter: Filter | None = None) -> int:
+        """Counts the matching points exactly."""
+        ...
+
+    def facet(
+        self, path: str, filter: Filter | None = None, limit: int = 100
+    ) -> list[tuple[str | int | bool, int]]:
+        """Returns an indexed field's most frequent values with their counts, highest first."""
+        ...
+
+    def bounds(
+        self, path: str, filter: Filter | None = None
+    ) -> tuple[float | str, float | str] | None:
+        """Returns the least and the greatest value of an indexed number or datetime field among
+        the matching points: ints, floats, or RFC 3339 strings; None if no point has a value."""
+        ...
+
+    def optimize(self) -> None:
+        """Builds the search graph now. Without it, searches are correct but slower."""
+        ...
+
+    def info(self) -> Mapping[str, Any]:
+        """Returns at least `points`, `bytes_on_disk` and `engine`."""
+        ...
+
+    def close(self) -> None:
+        """Flushes and releases the store. Idempotent."""
+        ...
+
+
+OVERSAMPLING = 2.0
+LEAST_RESCORED = 100
+"""Every engine rescores a single target's nearest neighbors: it takes twice as many as wanted by
+their quantized vectors, at least this many, and compares them again by their original vectors.
+Where similarities are dense, as with colors, the error of int8 moves a point by dozens of ranks."""
+
+
+def oversampling(query: Query) -> float:
+    """Ratio of rescored points to wanted points in a single-target query."""
+    return max(OVERSAMPLING, LEAST_RESCORED / (query.offset + query.limit))
+
+
+# --- services -------------------------------------------------------------------------------
+
+
+class Descriptors(Protocol):
+    """The descriptors of one index; see `descriptors.loader.Models`."""
+
+    def descriptor(self, name: str) -> Descriptor:
+        """Returns the descriptor of a named vector.
+
+        Raises:
+            ModelError: its weights are missing, or not those of the index.
+        """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Describers:
-    """What makes the vectors of a point.
+    """The descriptors of an ingest run.
 
     Attributes:
-        names: descriptors that need no weights, by name; they run where the picture is decoded.
-        models: descriptors that have weights; they run here, on several pictures at a time.
-        side: pixels that the shorter side should have for all of them.
-        thumbnail: pixels that the longer side of a thumbnail has; 0 makes none.
+        names: vectors whose descriptors need no weights; they run where the image is decoded.
+        models: descriptors with weights; they run in this process, on batches.
+        side: pixels that all of them want on the image's shorter side.
+        thumbnail: longer side of the thumbnail in pixels; 0 makes none.
     """
 
     names: Mapping[str, VectorSpec]
@@ -125,7 +256,7 @@ class ImageDecoder(Protocol):
     size: int
 
     def decode(self, data: bytes, *, side: int) -> Image:
-        """The image in `data`, its shorter side at least `side` pixels where it has them.
+        """Decodes an image, its shorter side at least `side` pixels where it has them.
 
         Raises:
             ImageRejected: it cannot be decoded.
@@ -141,7 +272,7 @@ class ImageDecoder(Protocol):
         pixels: bool = True,
         thumbnail: int = 0,
     ) -> Sequence[Described | ImageRejected]:
-        """Each file decoded and described, or its rejection."""
+        """Decodes and describes files; returns a rejection in place of what cannot be read."""
         ...
 
 
@@ -155,130 +286,11 @@ class ImageLoader(Protocol):
     size: int
 
     def load(self, image: ImageInput, side: int) -> Image:
-        """The decoded image, its shorter side at least `side` pixels where it has them.
+        """Decodes an image, its shorter side at least `side` pixels where it has them.
 
         Raises:
-            SourceError: no such file.
+            SourceError: there is no such file.
             QueryError: the path names more than one file.
             ImageRejected: the image cannot be decoded.
         """
         ...
-
-
-class Descriptors(Protocol):
-    """The descriptors of one index; see `descriptors.loader.Models`."""
-
-    def descriptor(self, name: str) -> Descriptor:
-        """The descriptor that makes the vectors of this name.
-
-        Raises:
-            ModelError: its weights are missing, or not those of the index.
-        """
-        ...
-
-
-class Engine(Protocol):
-    """Stores points and finds the nearest: what the embedded shard and the server both can do.
-
-    String ids throughout; an engine turns them into its own with `point_id`. Methods raise
-    `EngineError` or one of its children, never an error of the library below.
-    """
-
-    def read_manifest(self) -> Mapping[str, Any] | None:
-        """The index's manifest, or None where there is no index yet."""
-        ...
-
-    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
-        """Replaces the manifest, all or nothing."""
-        ...
-
-    def create(self, vectors: Sequence[VectorSpec]) -> None:
-        """Makes an empty store for these vectors."""
-        ...
-
-    def create_field_index(self, path: str, type: FieldType) -> None:
-        """Makes filters on `path` fast. Doing it again is harmless."""
-        ...
-
-    def upsert(self, points: Sequence[Point]) -> None:
-        """Adds or replaces points; when it returns they survive a kill and are found.
-
-        Raises:
-            EngineError: a vector of the wrong size, with NaN or infinity, or zero under cosine.
-            DiskFull: refused before anything was written.
-        """
-        ...
-
-    def delete(self, ids: Sequence[str]) -> None:
-        """Removes points; unknown ids are no error."""
-        ...
-
-    def set_payload(self, id: str, fields: Payload) -> None:
-        """Merges `fields` into the payload; `image` is merged one level deeper, None removes."""
-        ...
-
-    def retrieve(
-        self, ids: Sequence[str], *, payload: bool = True, vectors: Sequence[str] = ()
-    ) -> list[Point]:
-        """The points that exist among `ids`, in no particular order."""
-        ...
-
-    def nearest(self, asked: Sequence[CandidateQuery]) -> list[Candidates]:
-        """Candidates for each target, in one request."""
-        ...
-
-    def query(self, queries: Sequence[Query]) -> list[list[Scored]]:
-        """The best points of each query, best first, in one request."""
-        ...
-
-    def scroll(
-        self,
-        filter: Filter | None = None,
-        *,
-        payload: bool = True,
-        vectors: Sequence[str] = (),
-        batch: int = 1000,
-    ) -> Iterator[list[Point]]:
-        """All points that pass, in batches, in the order of their point ids."""
-        ...
-
-    def count(self, filter: Filter | None = None) -> int:
-        """How many points pass, exactly."""
-        ...
-
-    def facet(
-        self, path: str, filter: Filter | None = None, limit: int = 100
-    ) -> list[tuple[str | int | bool, int]]:
-        """The most frequent values of an indexed field with their counts, most frequent first."""
-        ...
-
-    def bounds(
-        self, path: str, filter: Filter | None = None
-    ) -> tuple[float | str, float | str] | None:
-        """The least and the greatest value of an indexed number or date-time among the points
-        that pass: ints, floats, or RFC 3339 texts; None where no point has a value."""
-        ...
-
-    def optimize(self) -> None:
-        """Builds the search graph now. Searches are right without it, only slower."""
-        ...
-
-    def info(self) -> Mapping[str, Any]:
-        """At least `points`, `bytes_on_disk` and `engine`."""
-        ...
-
-    def close(self) -> None:
-        """Flushes and lets go. Doing it again is harmless."""
-        ...
-
-
-OVERSAMPLING = 2.0
-LEAST_RESCORED = 100
-"""Of a single target's nearest by the quantized vectors, twice as many as are wanted and at least
-so many are compared again by the originals: where likeness is dense, as with colors, the error
-of int8 moves a point by dozens of ranks."""
-
-
-def oversampling(query: Query) -> float:
-    """How many times the wanted rows of a single target are compared by the originals."""
-    return max(OVERSAMPLING, LEAST_RESCORED / (query.offset + query.limit))

@@ -1,4 +1,4 @@
-"""The values that flow through everything: frozen, and without behavior of their own."""
+"""Value types shared by all parts: frozen, without behavior."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 Pixels: TypeAlias = NDArray[np.uint8]
-"""(height, width, 3), sRGB, upright."""
+"""Shape (height, width, 3), sRGB, upright."""
 
 Vector: TypeAlias = NDArray[np.float32] | NDArray[np.uint8]
-"""(size,), of the datatype of its `VectorSpec`."""
+"""Shape (size,), in the datatype of its `VectorSpec`."""
 
 Payload: TypeAlias = Mapping[str, Any]
-"""JSON values: the user's own fields at the top level, ours under `image`."""
+"""JSON values: the user's fields at the top level, lookalike's under `image`; see `record`."""
 
 
 # --- images ---------------------------------------------------------------------------------
@@ -32,13 +32,13 @@ ImageInput: TypeAlias = str | os.PathLike[str] | bytes
 
 @dataclass(frozen=True, slots=True)
 class ImageRef:
-    """Where an image lies, and a cheap mark that changes when it does.
+    """An image's address, and a cheap tag that changes with its bytes.
 
     Attributes:
-        uri: absolute path of a local file, or the address in its store.
+        uri: absolute path of a local file, or address in an object store.
         etag: changes whenever the bytes may have changed.
         size: bytes.
-        modified_at: when the bytes last changed, RFC 3339; empty where nobody knows.
+        modified_at: time of the last change, RFC 3339; empty if unknown.
     """
 
     uri: str
@@ -49,11 +49,11 @@ class ImageRef:
 
 @dataclass(frozen=True, slots=True)
 class DecodeLimits:
-    """What the decoder refuses to touch.
+    """Limits of the decoder; an image beyond one of them is rejected.
 
     Attributes:
-        pixels: width x height of the stored picture.
-        bytes: size of the file.
+        pixels: width x height as stored.
+        bytes: file size.
         aspect: longer side divided by the shorter.
         seconds: time to decode one image.
     """
@@ -66,18 +66,18 @@ class DecodeLimits:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A decoded picture and what is known of its file.
+    """A decoded image and the facts of its file.
 
     Attributes:
-        pixels: (h, w, 3) uint8, sRGB, upright, transparent parts composited on white; possibly
-            shrunk by a whole factor, never below the side that was asked for.
-        alpha: (h, w) uint8, 255 where the picture is opaque; None where it is everywhere.
-        width, height: pixels of the whole picture, upright.
+        pixels: (h, w, 3) uint8, sRGB, upright, transparency composited on white; possibly shrunk
+            by a whole factor, never below the requested side.
+        alpha: (h, w) uint8, 255 where the image is opaque; None if it is opaque everywhere.
+        width, height: full size in pixels, upright.
         format: "JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF" or "HEIF".
-        sha256: of the file's bytes, hexadecimal.
-        bytes: size of the file.
-        taken_at: when the camera took it, RFC 3339, where the file says so.
-        halved: pixels and alpha halved so many times, as far as descriptors wanted them so far.
+        sha256: digest of the file's bytes, hexadecimal.
+        bytes: file size.
+        taken_at: capture time from the file, RFC 3339; None if it has none.
+        halved: cache of pixels and alpha, by the number of times they were halved.
     """
 
     pixels: Pixels
@@ -103,16 +103,16 @@ class Distance(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class VectorSpec:
-    """A named vector: what the manifest keeps of a descriptor.
+    """A named vector, as the manifest records it.
 
     Attributes:
-        name: of the vector in the engine, such as "clip-vit-b-32".
-        aspect: the kind of likeness it serves, or None where queries cannot weigh it.
+        name: its name in the engine, such as "clip-vit-b-32".
+        aspect: the kind of likeness it serves; None if queries cannot weigh it.
         size: number of dimensions.
-        distance: how two of them compare.
-        datatype: how the engine stores them.
-        model: what made it, such as "Qdrant/clip-ViT-B-32-vision".
-        revision: changes whenever the same pixels may give another vector.
+        distance: the metric that compares two of them.
+        datatype: the storage type in the engine.
+        model: the model that made it, such as "Qdrant/clip-ViT-B-32-vision".
+        revision: changes whenever the same pixels may yield another vector.
     """
 
     name: str
@@ -126,11 +126,11 @@ class VectorSpec:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What a descriptor says of a batch of images.
+    """A descriptor's output for a batch of images.
 
     Attributes:
-        vectors: (n, size) float32, one row an image.
-        payload: one mapping an image, merged into its payload under `image`; or empty.
+        vectors: (n, size) float32, one row per image.
+        payload: one mapping per image, merged into its record; or empty.
     """
 
     vectors: NDArray[np.float32]
@@ -139,12 +139,12 @@ class Description:
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """A picture, and what was made of it.
+    """An image with its descriptions.
 
     Attributes:
-        image: the picture.
-        descriptions: what descriptors said of it, by their names; one row each.
-        thumbnail: a small JPEG of it; empty where none was asked for.
+        image: the decoded image.
+        descriptions: one-row descriptions by descriptor name.
+        thumbnail: a small JPEG; empty if none was requested.
     """
 
     image: Image
@@ -154,7 +154,7 @@ class Described:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What the engine stores for an image: its string id, its vectors by name, its payload."""
+    """An image in the engine: its string id, its vectors by name, its payload."""
 
     id: str
     vectors: Mapping[str, Vector]
@@ -162,10 +162,10 @@ class Point:
 
 
 class Decision(StrEnum):
-    """What someone said of images that look like copies: names of fields under `image`.
+    """A person's decision about images that look like copies; also its field in the record.
 
-    Each image keeps the contents (sha256) of the others that it was said of, so a decision holds
-    wherever the files lie, and ends where one is edited.
+    Each image stores the SHA-256 of the others, so a decision survives moves and copies of the
+    files, and ends when one is edited.
     """
 
     NOT_DUPLICATES = "not_duplicates"
@@ -188,7 +188,7 @@ class FieldType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AnyOfValues:
-    """The field at `path` equals one of `values`; a list matches by any of its elements."""
+    """Matches if the field at `path` equals one of `values`, or its list holds one of them."""
 
     path: str
     values: tuple[str | int | bool, ...]
@@ -196,7 +196,7 @@ class AnyOfValues:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """The number or the point in time at `path` lies within the bounds given."""
+    """Matches if the number or time at `path` lies within the given bounds."""
 
     path: str
     gt: float | datetime | None = None
@@ -207,35 +207,35 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """The field at `path` is absent, null or an empty list."""
+    """Matches if the field at `path` is absent, null or an empty list."""
 
     path: str
 
 
 @dataclass(frozen=True, slots=True)
 class HasId:
-    """The point has one of these string ids."""
+    """Matches points with one of these string ids."""
 
     ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class All:
-    """Every part holds. Without parts it holds for all points."""
+    """Matches if every part does; without parts, always."""
 
     parts: tuple[Filter, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class AnyOf:
-    """At least one part holds."""
+    """Matches if at least one part does; without parts, never."""
 
     parts: tuple[Filter, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """The part does not hold."""
+    """Matches if the part does not."""
 
     part: Filter
 
@@ -244,7 +244,7 @@ Filter: TypeAlias = AnyOfValues | Range | Missing | HasId | All | AnyOf | Not
 
 
 def join(*filters: Filter | None) -> Filter | None:
-    """The filter that holds where all of these do; None holds everywhere."""
+    """Joins filters with "and"; None matches everything."""
     parts = tuple(filter for filter in filters if filter is not None)
     return All(parts) if len(parts) > 1 else parts[0] if parts else None
 
@@ -254,7 +254,7 @@ def join(*filters: Filter | None) -> Filter | None:
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """How similar images are that have nothing to do with each other.
+    """Similarity of unrelated images.
 
     Attributes:
         mean, spread: mean and standard deviation of the similarity of random pairs.
@@ -274,21 +274,21 @@ class WeightedVector:
 
 
 PointId: TypeAlias = UUID
-"""What an engine calls a point by; made from the image's string id."""
+"""A point's id in the engine, derived from the image's string id."""
 
 _NAMESPACE = UUID("6f6b1f5e-0f9c-5c1b-8f0e-6c6f6f6b616c")
 
 
 def point_id(id: str) -> PointId:
-    """The engine's id of an image: UUIDv5 of its string id, the same in every engine.
+    """Returns the engine's id of an image: UUIDv5 of its string id, the same in every engine.
 
-    A shell may hand over bytes that are no UTF-8; no image has such an id, and asking is no error.
+    Ids that are not valid UTF-8, as a shell may pass them, belong to no image and are no error.
     """
     return uuid5(_NAMESPACE, id.encode("utf-8", "backslashreplace").decode())
 
 
 Candidates: TypeAlias = Sequence[tuple[PointId, float]]
-"""Points with their similarity to one target, nearest first."""
+"""Points with their similarities to one target, nearest first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,19 @@
-"""What an index says of itself, and whom it refuses."""
+"""The manifest: reading, writing, and refusing what does not belong to the index."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from lookalike.engines import open_engine
 from lookalike.errors import IndexDamaged, ModelError, SchemaTooNew
-from lookalike.manifest import SCHEMA, Calibration, Manifest
+from lookalike.manifest import SCHEMA, Calibration, Manifest, ManifestStore
+from lookalike.protocols import Engine
 from lookalike.types import Background, Distance, FieldType, VectorSpec
 
 SPECS = [
@@ -83,3 +88,34 @@ def test_another_revision_is_another_model() -> None:
     other = VectorSpec("clip-vit-b-32", "semantic", 512, Distance.COSINE, "float32", "clip", "xyz")
     with pytest.raises(ModelError, match=r"revision abc.*revision xyz"):
         manifest.require(other)
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    with closing(open_engine(str(tmp_path / "index"))) as engine:
+        engine.create(SPECS)
+        engine.write_manifest(Manifest.of(SPECS).to_json())
+        yield engine
+
+
+def test_two_writers_keep_each_others_changes(engine: Engine) -> None:
+    seen: list[Manifest] = []
+    one = ManifestStore(engine, Manifest.of(SPECS), seen.append)
+    two = ManifestStore(engine, Manifest.of(SPECS), seen.append)
+    one.update(lambda manifest: manifest.with_fields({"price": FieldType.FLOAT}))
+    two.update(lambda manifest: replace(manifest, calibration=CALIBRATION))
+    assert one.current.calibration is None
+    one.update()
+    assert one.current == one.read() == two.current == seen[-1]
+    assert one.current.fields == {"price": FieldType.FLOAT}
+    assert one.current.calibration == CALIBRATION
+    assert len(seen) == 3
+
+
+def test_an_update_restores_fields_that_another_writer_dropped(engine: Engine) -> None:
+    store = ManifestStore(engine, Manifest.of(SPECS), lambda manifest: None)
+    store.update(lambda manifest: manifest.with_fields({"price": FieldType.FLOAT}))
+    engine.write_manifest(Manifest.of(SPECS).to_json())
+    assert store.read().fields == {}
+    store.update()
+    assert store.read().fields == {"price": FieldType.FLOAT}

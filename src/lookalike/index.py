@@ -39,7 +39,7 @@ from lookalike.ingest.describe import facts
 from lookalike.ingest.partition import Partition, check_partition, holds, share
 from lookalike.ingest.pipeline import Gate, Listing
 from lookalike.ingest.report import IngestReport
-from lookalike.manifest import Manifest
+from lookalike.manifest import Manifest, ManifestStore
 from lookalike.metadata.table import Row, read_metadata
 from lookalike.opening import Parts, model_choice, open_parts
 from lookalike.protocols import DescribesText
@@ -103,12 +103,16 @@ class Index:
         self._parts = parts
         self._opener = opener
         self._engine = parts.engine
-        self._manifest = parts.manifest
         self._models = parts.models
         self._decoder = parts.decoder
         self._cache = parts.cache
         self._loader = Loader(parts.decoder)
         self._searcher = Searcher(parts.engine, parts.manifest, parts.models, self._loader)
+        self._manifests = ManifestStore(parts.engine, parts.manifest, self._searcher.refresh)
+
+    @property
+    def _manifest(self) -> Manifest:
+        return self._manifests.current
 
     # --- opening and closing ----------------------------------------------------------------
 
@@ -264,7 +268,7 @@ class Index:
                 images: Listing = ((source, ref, ()) for source, ref in listing.refs(own))
                 total = pipeline.count_in_background(own) if progress else lambda: None
             else:
-                known = self._stored().fields
+                known = self._manifests.read().fields
                 declared = schema.declared_types(fields or {}, known)
                 table = stack.enter_context(
                     read_metadata(Path(metadata), id_field=id_field, known=known, declared=declared)
@@ -823,30 +827,12 @@ class Index:
 
     def calibrate(self) -> None:
         """Samples the index anew where it has grown so much that the last sample may be off."""
-        images, stored = len(self), self._stored()
+        images, stored = len(self), self._manifests.read()
         if is_due(stored.calibration, images):
             found = calibrate(self._engine, list(stored.aspects.values()), images)
-            self._write(lambda manifest: replace(manifest, calibration=found))
+            self._manifests.update(lambda manifest: replace(manifest, calibration=found))
         else:
-            self._write()
-
-    def _stored(self) -> Manifest:
-        """The manifest as it is by now: of an index on a server there are several writers."""
-        stored = self._engine.read_manifest()
-        return self._manifest if stored is None else Manifest.from_json(stored, "that is open")
-
-    def _write(self, change: Callable[[Manifest], Manifest] = lambda manifest: manifest) -> None:
-        """Changes the manifest as it is by now.
-
-        Of two processes that do so at the same moment one may undo what the other wrote. So each
-        writes all fields that it knows of, and once more when it is done adding.
-        """
-        stored = self._stored()
-        manifest = change(stored.with_fields(self._manifest.fields))
-        if manifest != stored:
-            self._engine.write_manifest(manifest.to_json())
-        self._manifest = manifest
-        self._searcher.refresh(manifest)
+            self._manifests.update()
 
     def _require(self, id: str, vectors: Sequence[str] = ()) -> Point:
         for point in self._engine.retrieve([id], vectors=vectors):
@@ -855,11 +841,11 @@ class Index:
 
     def _learn(self, types: Mapping[str, FieldType]) -> None:
         """Makes fields known and fast to filter by, before any point has them."""
-        schema.declared_types(types, self._stored().fields)  # another process may have been first
+        schema.declared_types(types, self._manifests.read().fields)  # another may have been first
         fields = fields_of(types)
         for name in types:
             self._engine.create_field_index(fields[name].path, fields[name].type)
-        self._write(lambda manifest: manifest.with_fields(types))
+        self._manifests.update(lambda manifest: manifest.with_fields(types))
 
     def _kinds(self, given: Sequence[Mapping[str, Any]]) -> dict[str, FieldType]:
         """The types of the fields that are given, those that are new by their first value."""

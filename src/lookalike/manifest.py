@@ -1,16 +1,17 @@
-"""What an index holds: its vectors, the aspects they serve, the types of its fields, calibration.
+"""The manifest of an index: its vectors, the aspects they serve, field types, calibration.
 
-The manifest is JSON, kept by the engine beside the points. Two rules live here: an index never
-mixes models, and an older lookalike never touches a newer index.
+The manifest is JSON that the engine stores beside the points. This module enforces two rules: an
+index never mixes models, and an older lookalike never touches a newer index.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from lookalike.errors import IndexDamaged, ModelError, SchemaTooNew
+from lookalike.protocols import Engine
 from lookalike.types import Background, Distance, FieldType, VectorSpec
 
 SCHEMA = 1
@@ -136,3 +137,45 @@ def _calibration(data: Mapping[str, Any] | None, names: set[str]) -> Calibration
         return None
     backgrounds = {name: Background(**data["backgrounds"][name]) for name in names}
     return Calibration(int(data["images"]), backgrounds)
+
+
+class ManifestStore:
+    """Reads and writes the manifest of an open index.
+
+    Several processes may write to an index on a server, so every update starts from the stored
+    manifest, not from the copy in memory.
+
+    Args:
+        engine: stores the manifest.
+        current: the manifest that was read when the index was opened.
+        on_update: called with the manifest after every update.
+
+    Attributes:
+        current: the manifest as this process last read or wrote it.
+    """
+
+    def __init__(
+        self, engine: Engine, current: Manifest, on_update: Callable[[Manifest], None]
+    ) -> None:
+        self.current = current
+        self._engine = engine
+        self._on_update = on_update
+
+    def read(self) -> Manifest:
+        """Returns the stored manifest, which another process may have changed."""
+        stored = self._engine.read_manifest()
+        return self.current if stored is None else Manifest.from_json(stored, "that is open")
+
+    def update(self, change: Callable[[Manifest], Manifest] = lambda manifest: manifest) -> None:
+        """Applies a change to the stored manifest, and writes it if it differs.
+
+        Two processes that update at the same moment can overwrite each other's change. Every
+        update therefore writes all fields that this process knows, and a run ends with an update
+        that restores those that were lost.
+        """
+        stored = self.read()
+        manifest = change(stored.with_fields(self.current.fields))
+        if manifest != stored:
+            self._engine.write_manifest(manifest.to_json())
+        self.current = manifest
+        self._on_update(manifest)

@@ -21,10 +21,10 @@ from lookalike.fields import (
     fields_of,
     kind_of,
     kind_of_text,
-    parse_datetime,
     parse_value,
     user_field,
 )
+from lookalike.system.times import parse_datetime
 from lookalike.types import FieldType
 
 INTEGER, FLOAT, BOOLEAN = FieldType.INTEGER, FieldType.FLOAT, FieldType.BOOLEAN

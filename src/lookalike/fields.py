@@ -7,12 +7,14 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime, time
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from lookalike import record
 from lookalike.errors import InputError
+from lookalike.system.text import clip
+from lookalike.system.times import DATETIME_PATTERN, format_datetime, parse_datetime, to_utc
 from lookalike.types import FieldType
 
 __all__ = [
@@ -20,17 +22,14 @@ __all__ = [
     "Field",
     "Value",
     "choose_type",
-    "clip",
     "describe_type",
     "fields_of",
-    "format_datetime",
     "indexed_fields",
     "is_unicode",
     "kind_of",
     "kind_of_text",
-    "parse_date",
-    "parse_datetime",
     "parse_value",
+    "quoted",
     "user_field",
 ]
 
@@ -146,20 +145,15 @@ def describe_type(type: FieldType) -> str:
 # No leading zeros and no plus sign: "00123" and "+49" are codes, not quantities.
 _INTEGER = r"-?(?:0|[1-9][0-9]{0,18})"
 _FLOAT = r"-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?"
-_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
-_CLOCK = r"[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?"
-_DATETIME = rf"{_DATE}(?:[Tt ]{_CLOCK}(?:[Zz]|[+-][0-9]{{2}}:?[0-9]{{2}})?)?"
 
 _KIND = re.compile(
     rf"(?P<boolean>(?i:true|false))|(?P<integer>{_INTEGER})|(?P<float>{_FLOAT})"
-    rf"|(?P<datetime>{_DATETIME})|(?P<keywords>\[.*\]|.*\S\|\S.*)",
+    rf"|(?P<datetime>{DATETIME_PATTERN})|(?P<keywords>\[.*\]|.*\S\|\S.*)",
     re.DOTALL,
 )
 _WHOLE = re.compile(r"-?[0-9]+")
 _INTEGER_TEXT = re.compile(_INTEGER)
 _FLOAT_TEXT = re.compile(_FLOAT)
-_DATE_TEXT = re.compile(_DATE)
-_DATETIME_TEXT = re.compile(_DATETIME)
 
 
 def parse_value(type: FieldType, value: Any) -> Value:
@@ -174,34 +168,7 @@ def parse_value(type: FieldType, value: Any) -> Value:
     try:
         return _PARSERS[type](value.strip() if isinstance(value, str) else value)
     except (ValueError, TypeError, AttributeError, LookupError, OverflowError):
-        raise InputError(f"{clip(value)} is not {describe_type(type)}") from None
-
-
-def parse_date(text: str) -> date | None:
-    """The day that `text` names without a time, else None.
-
-    Raises:
-        ValueError: no calendar has such a day.
-    """
-    return date.fromisoformat(text) if _DATE_TEXT.fullmatch(text) else None
-
-
-def parse_datetime(text: str) -> datetime:
-    """An ISO 8601 date or date-time as a moment in UTC; without an offset it is UTC already.
-
-    Raises:
-        ValueError, OverflowError: it is none, or lies outside the years 1 to 9999.
-    """
-    if not _DATETIME_TEXT.fullmatch(text):
-        raise ValueError(text)
-    moment = datetime.fromisoformat(text.upper())
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def format_datetime(moment: datetime) -> str:
-    """RFC 3339 in UTC, such as "2024-05-01T00:00:00Z"; a moment without a zone is in UTC."""
-    moment = moment.astimezone(UTC) if moment.tzinfo else moment
-    return moment.replace(tzinfo=None).isoformat() + "Z"
+        raise InputError(f"{quoted(value)} is not {describe_type(type)}") from None
 
 
 def _integer(value: Any) -> int:
@@ -230,7 +197,7 @@ def _boolean(value: Any) -> bool:
 
 def _datetime(value: Any) -> str:
     if isinstance(value, datetime):
-        return format_datetime(value)
+        return format_datetime(to_utc(value))
     if isinstance(value, date):
         return format_datetime(datetime.combine(value, time.min))
     return format_datetime(parse_datetime(value))
@@ -280,10 +247,10 @@ def is_unicode(text: str) -> bool:
     return True
 
 
-def clip(value: Any, length: int = 60) -> str:
-    """A value as an error shows it: quoted, and cut where it is long."""
+def quoted(value: Any) -> str:
+    """Shows a value in an error message: texts in quotes, cut after 60 characters."""
     text = json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
-    return text if len(text) <= length else text[:length] + "…"
+    return clip(text, 60)
 
 
 # --- inference ------------------------------------------------------------------------------

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from lookalike.engines.edge.engine import EdgeEngine
 from lookalike.errors import FilterError
-from lookalike.fields import fields_of, format_datetime, parse_datetime
+from lookalike.fields import fields_of
 from lookalike.filters.parser import MAX_DEPTH, parse
+from lookalike.system.times import format_datetime, parse_datetime
 from lookalike.types import (
     All,
     AnyOf,

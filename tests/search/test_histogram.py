@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from lookalike.engines.edge.engine import EdgeEngine
 from lookalike.errors import EngineError, QueryError
-from lookalike.fields import OWN_FIELDS, Field, fields_of, format_datetime, user_field
+from lookalike.fields import OWN_FIELDS, Field, fields_of, user_field
 from lookalike.search.histogram import Histogram, histogram
+from lookalike.system.times import format_datetime
 from lookalike.types import AnyOfValues, Distance, FieldType, Point, Range, VectorSpec
 
 WHOLE = user_field("n", FieldType.INTEGER)

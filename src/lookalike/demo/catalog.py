@@ -32,6 +32,7 @@ from lookalike.demo.drawing import (
 )
 from lookalike.demo.patterns import CREAM, INK, PALETTE, Cloth, Field, luma, mix, rgb
 from lookalike.errors import InputError
+from lookalike.system.times import format_datetime, parse_datetime
 
 VERSION = 1
 """Of the drawings: raise it whenever a picture changes, so that old catalogs are drawn anew."""
@@ -256,7 +257,7 @@ def design(number: int, seed: int) -> Design:
         pattern=pattern,
         price=f"{int(price) + r.choice((0, 0.5, 0.9)):.2f}",
         in_stock=str(r.random() < 0.85).lower(),
-        uploaded_at=_stamp(
+        uploaded_at=format_datetime(
             datetime(2025, 1, 1, tzinfo=UTC) + timedelta(seconds=r.randrange(340 * 86400))
         ),
     )
@@ -276,10 +277,6 @@ def design(number: int, seed: int) -> Design:
         seed=r.randrange(2**31),
         cut=cut,
     )
-
-
-def _stamp(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _paints(r: Random, color: str, base: Field, pattern: str, kind: Category) -> dict[str, Paint]:
@@ -368,8 +365,8 @@ class Copy:
 
 def _copy(original: Design, edit: int) -> Copy:
     name = f"{original.row.id}-copy"
-    at = datetime.fromisoformat(original.row.uploaded_at) + timedelta(days=edit + 1, hours=3)
-    row = replace(original.row, id=name, file=f"images/{name}.jpg", uploaded_at=_stamp(at))
+    at = parse_datetime(original.row.uploaded_at) + timedelta(days=edit + 1, hours=3)
+    row = replace(original.row, id=name, file=f"images/{name}.jpg", uploaded_at=format_datetime(at))
     return Copy(row, original, edit)
 
 

@@ -31,12 +31,12 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, BinaryIO, TypeAlias
 
 from lookalike.errors import InputError, SchemaTooNew
+from lookalike.system.times import now
 
 VERSION = 1
 
@@ -430,7 +430,7 @@ class _Log:
         token = secrets.token_hex(8)
         line = {
             "version": VERSION,
-            "time": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+            "time": now(),
             "action": action,
             "from": str(path),
             "to": None if to is None else str(to),

@@ -22,10 +22,10 @@ from lookalike.fields import (
     OWN_FIELDS,
     Field,
     describe_type,
-    parse_date,
-    parse_datetime,
     parse_value,
 )
+from lookalike.system.text import clip
+from lookalike.system.times import parse_date, parse_datetime
 from lookalike.types import All, AnyOf, AnyOfValues, FieldType, Filter, HasId, Missing, Not, Range
 
 __all__ = ["parse", "unknown_field"]
@@ -108,8 +108,8 @@ def _fail(column: int, message: str) -> NoReturn:
     raise FilterError(f"where, column {column}: {message}.")
 
 
-def _clip(text: str, length: int = 40) -> str:
-    return text if len(text) <= length else text[:length] + "…"
+def _clip(text: str) -> str:
+    return clip(text, 40)
 
 
 # --- the grammar ----------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from typing import Any
 
 from lookalike.errors import FilterError
 from lookalike.fields import OWN_FIELDS
+from lookalike.system.text import clip
 
 _SIGNS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 _NAMES = {field.path: name for name, field in OWN_FIELDS.items()}
@@ -115,8 +116,7 @@ def _value(value: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = json.dumps(value, default=repr)
-    return text if len(text) <= 60 else text[:60] + "…"
+    return clip(json.dumps(value, default=repr), 60)
 
 
 def _problem(message: str) -> FilterError:

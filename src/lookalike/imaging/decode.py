@@ -12,7 +12,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from PIL.ExifTags import IFD, Base
 from PIL.Image import Transpose
 
 from lookalike.errors import ImageRejected, Reason
+from lookalike.system.times import format_datetime
 from lookalike.types import DecodeLimits, Image, Pixels
 
 if TYPE_CHECKING:
@@ -222,7 +223,7 @@ def _rfc3339(exif: dict[int, object]) -> str | None:
         return None
     with suppress(ValueError):  # an offset that makes no sense counts as none
         taken = datetime.fromisoformat(f"{taken.isoformat()}{offset}")
-    return (taken if taken.tzinfo else taken.replace(tzinfo=UTC)).isoformat().replace("+00:00", "Z")
+    return format_datetime(taken)
 
 
 # --- pixels -----------------------------------------------------------------------------------

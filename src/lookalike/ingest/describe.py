@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 from lookalike import record
@@ -13,6 +12,7 @@ from lookalike.errors import ImageRejected
 from lookalike.imaging.decode import check_size
 from lookalike.protocols import Describers, ImageDecoder, Source
 from lookalike.record import record_of
+from lookalike.system.times import now
 from lookalike.types import (
     DecodeLimits,
     Described,
@@ -177,13 +177,13 @@ class Worker:
     def _describe(self, fresh: Sequence[tuple[Entry, Described]], batch: Batch) -> None:
         images = [described.image for _, described in fresh]
         by_models = [(model.spec.name, model.describe(images)) for model in self._describers.models]
-        now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        indexed_at = now()
         for i, (entry, described) in enumerate(fresh):
             own: dict[str, Any] = {
                 "id": entry.id,
                 **_place(entry.ref),
                 **facts(described.image),
-                "indexed_at": now,
+                "indexed_at": indexed_at,
             }
             vectors: dict[str, Vector] = {name: one.vectors[i] for name, one in by_models}
             for name, spec in self._describers.names.items():

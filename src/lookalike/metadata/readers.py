@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from lookalike.errors import MetadataError
-from lookalike.fields import clip, format_datetime, kind_of, kind_of_text
+from lookalike.fields import kind_of, kind_of_text, quoted
+from lookalike.system.times import format_datetime, to_utc
 from lookalike.types import FieldType
 
 __all__ = ["Cells", "Format", "Problem", "format_of", "is_missing", "not_utf8"]
@@ -144,7 +145,7 @@ def _json_rows(path: Path) -> Iterator[tuple[int, Cells] | Problem]:
             if isinstance(cells, dict):
                 yield line, cells
             else:
-                yield Problem(line, "is not a JSON object; left out", value=clip(text.strip()))
+                yield Problem(line, "is not a JSON object; left out", value=quoted(text.strip()))
 
 
 # --- Parquet --------------------------------------------------------------------------------
@@ -186,7 +187,7 @@ def _from_arrow(column: Any) -> list[Any]:
 def _plain(value: Any) -> Any:
     match value:
         case datetime():
-            return format_datetime(value)
+            return format_datetime(to_utc(value))
         case date():
             return value.isoformat()
         case Decimal():

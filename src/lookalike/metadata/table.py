@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import Any
 
 from lookalike.errors import InputError, MetadataError
-from lookalike.fields import choose_type, clip, is_unicode, parse_value, user_field
+from lookalike.fields import choose_type, is_unicode, parse_value, quoted, user_field
 from lookalike.metadata.join import (
     MatchSummary,
     as_bytes,
@@ -241,7 +241,7 @@ class MetadataTable:
                     fields[column] = parse_value(type, value)
                 except InputError as error:
                     detail = f"{error} ({type}); left out"
-                    self._report(Problem(line, detail, name, column, clip(value)))
+                    self._report(Problem(line, detail, name, column, quoted(value)))
         return line, None if id is None else as_bytes(id), name_key(name), json.dumps(fields)
 
     def _check(self) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 
 from lookalike.duplicates.check import Duplicate
 from lookalike.duplicates.groups import Group
-from lookalike.fields import format_datetime
 from lookalike.ingest.report import IngestReport
 from lookalike.record import record_of
 from lookalike.search.histogram import Histogram
+from lookalike.system.times import format_datetime
 from lookalike.types import Hits
 
 

@@ -18,8 +18,9 @@ from itertools import pairwise
 from typing import Any, TypeAlias
 
 from lookalike.errors import QueryError
-from lookalike.fields import Field, describe_type, parse_datetime
+from lookalike.fields import Field, describe_type
 from lookalike.protocols import Engine
+from lookalike.system.times import parse_datetime
 from lookalike.types import FieldType, Filter, Missing, Range, join
 
 __all__ = ["Bin", "Histogram", "histogram"]

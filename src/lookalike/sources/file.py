@@ -14,6 +14,7 @@ from pathlib import Path
 from lookalike.errors import ImageRejected, Reason, SourceError
 from lookalike.imaging.formats import format_of
 from lookalike.protocols import Source
+from lookalike.system.times import format_datetime
 from lookalike.types import ImageRef
 
 # Only what Python itself knows: the types that a machine adds must not change what is listed.
@@ -179,6 +180,6 @@ def _seems_picture(entry: os.DirEntry[str]) -> bool:
 
 
 def _ref(path: str, stat: os.stat_result) -> ImageRef:
-    modified = datetime.fromtimestamp(stat.st_mtime, UTC).isoformat(timespec="microseconds")
+    modified = datetime.fromtimestamp(stat.st_mtime, UTC)
     etag = f"{stat.st_size}-{stat.st_mtime_ns}"
-    return ImageRef(path, etag, stat.st_size, modified.replace("+00:00", "Z"))
+    return ImageRef(path, etag, stat.st_size, format_datetime(modified, "microseconds"))

@@ -1,1 +1,1 @@
-"""Processes, files and locks: what the operating system gives."""
+"""Helpers that know nothing of images: processes, files, locks, memory, times, text."""

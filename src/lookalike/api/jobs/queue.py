@@ -15,7 +15,6 @@ import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -30,6 +29,7 @@ from lookalike.errors import EngineError, LookalikeError, NotFound
 from lookalike.index import Index
 from lookalike.ingest.report import Stop
 from lookalike.search.calibration import LEAST
+from lookalike.system.times import now
 
 REMEMBERED = 100
 """Finished jobs that can still be asked for."""
@@ -361,4 +361,4 @@ def _short(report: Mapping[str, Any], shown: int) -> dict[str, Any]:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return now("milliseconds")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import qdrant_edge as qe
 
+from lookalike.system.times import format_datetime
 from lookalike.types import All, AnyOf, AnyOfValues, Filter, HasId, Missing, Not, Range, point_id
 
 _NEVER = qe.HasIdCondition(set())
@@ -63,6 +64,6 @@ def _range(range: Range, path: str) -> qe.FieldCondition:
         if (bound := getattr(range, name)) is not None
     }
     if any(isinstance(bound, datetime) for bound in bounds.values()):
-        times = {name: bound.isoformat() for name, bound in bounds.items()}
+        times = {name: format_datetime(bound) for name, bound in bounds.items()}
         return qe.FieldCondition(path, range=qe.RangeDateTime(**times))
     return qe.FieldCondition(path, range=qe.RangeFloat(**bounds))

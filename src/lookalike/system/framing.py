@@ -34,3 +34,23 @@ def receive(stream: IO[bytes]) -> dict[str, Any]:
     if not isinstance(header, dict):
         raise ValueError("a header is an object")
     return header
+
+
+def send_bytes(stream: IO[bytes], message: bytes) -> None:
+    """Sends one message of any size, for `receive_bytes` at the other end."""
+    stream.write(len(message).to_bytes(8, "big") + message)
+    stream.flush()
+
+
+def receive_bytes(stream: IO[bytes]) -> bytes:
+    """Returns the next message.
+
+    Raises:
+        EOFError: the stream ended before a whole message arrived.
+    """
+    prefix = stream.read(8)
+    size = int.from_bytes(prefix, "big")
+    message = stream.read(size) if len(prefix) == 8 else b""
+    if len(prefix) < 8 or len(message) < size:
+        raise EOFError
+    return message

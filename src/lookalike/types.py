@@ -301,12 +301,14 @@ class CandidateQuery:
         limit: how many.
         explored: how many points beyond them the graph is explored for, so that the list has no
             gaps near its end.
+        exact: whether to compare every point by its original vector instead.
     """
 
     near: WeightedVector
     filter: Filter | None
     limit: int
     explored: int = 100
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,6 +322,8 @@ class Query:
         among: the points that compete; required where there are several targets, and `filter` is
             then taken to hold for them. None: every point.
         vectors: names of the vectors that rows shall carry.
+        exact: whether to compare every point by its original vector, without the search graph.
+            Points that compete `among` each other always are.
     """
 
     near: tuple[WeightedVector, ...]
@@ -328,6 +332,7 @@ class Query:
     offset: int = 0
     among: Sequence[PointId] | None = None
     vectors: Sequence[str] = ()
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -289,6 +289,23 @@ def test_one_target_is_the_brute_force_ranking(engine: Engine) -> None:
         np.testing.assert_allclose(row.vectors["color"], expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("filter", [None, IN_STOCK], ids=["everything", "in stock"])
+def test_an_exact_search_is_the_brute_force_ranking(engine: Engine, filter: Filter | None) -> None:
+    engine.optimize()
+    near = WeightedVector("style", vector(7, 24), 1.0)
+    exact = similarities(near)
+    ranking = [id for id in best(exact) if filter is None or in_stock(id)]
+    (rows,) = engine.query([Query((near,), filter, limit=50, offset=3, exact=True)])
+    assert [row.id for row in rows] == ranking[3:53]
+    assert [row.score for row in rows] == pytest.approx([exact[row.id] for row in rows], abs=1e-6)
+    for limit in (20, COUNT):
+        (candidates,) = engine.nearest([CandidateQuery(near, filter, limit, exact=True)])
+        assert [id for id, _ in candidates] == [point_id(id) for id in ranking[:limit]]
+        scores = [score for _, score in candidates]
+        assert scores == pytest.approx([exact[id] for id in ranking[:limit]], abs=1e-6)
+    assert engine.nearest([CandidateQuery(near, AnyOf(()), 5, exact=True)]) == [[]]
+
+
 def test_beyond_the_last_there_is_nothing(engine: Engine) -> None:
     rest, none = engine.query(
         [Query((STYLE,), limit=50, offset=COUNT - 4), Query((STYLE,), limit=50, offset=COUNT)]

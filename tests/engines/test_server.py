@@ -272,6 +272,21 @@ def test_candidates_are_asked_for_as_the_collection_is_quantized(
     assert (None if quantized is None else quantized.rescore) == rescored
 
 
+def test_an_exact_search_asks_for_originals_without_the_graph(
+    engine: ServerEngine, store: Store
+) -> None:
+    for exact in (True, False):
+        engine.nearest([CandidateQuery(STYLE, None, 5, exact=exact)])
+        engine.query([Query((STYLE,), limit=5, exact=exact)])
+        for (request,) in store.queries[-2:]:
+            params = request.params
+            assert params is not None
+            assert (params.exact is True) == exact
+            if exact:
+                assert params.quantization is not None
+                assert params.quantization.ignore
+
+
 # --- writing --------------------------------------------------------------------------------
 
 

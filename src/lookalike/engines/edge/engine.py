@@ -58,7 +58,7 @@ _INDEXES: Mapping[FieldType, Callable[..., Any]] = {
 }
 
 _ID_ALONE = qe.PayloadSelector.Include([record.ID])
-# Every point that competes is compared: the graph, where there are many, could miss one.
+# Exact search: no graph and no quantized vectors, either of which could miss a point.
 _ORIGINALS = qe.SearchParams(exact=True, quantization=qe.QuantizationSearchParams(ignore=True))
 
 T = TypeVar("T")
@@ -209,7 +209,7 @@ class EdgeEngine:
                 filter=to_edge(ask.filter),
                 limit=ask.limit,
                 with_payload=False,
-                params=_quantized(ask),
+                params=_candidate_params(ask),
             )
             for ask in asked
         ]
@@ -444,7 +444,9 @@ def _params(spec: VectorSpec) -> qe.EdgeVectorParams:
     )
 
 
-def _quantized(ask: CandidateQuery) -> qe.SearchParams:
+def _candidate_params(ask: CandidateQuery) -> qe.SearchParams:
+    if ask.exact:
+        return _ORIGINALS
     return qe.SearchParams(
         hnsw_ef=ask.limit + ask.explored, quantization=qe.QuantizationSearchParams(rescore=False)
     )
@@ -466,7 +468,9 @@ def _request(query: Query) -> qe.QueryRequest:
         return qe.QueryRequest(
             query=_nearest(near),
             filter=to_edge(query.filter),
-            params=qe.SearchParams(
+            params=_ORIGINALS
+            if query.exact
+            else qe.SearchParams(
                 quantization=qe.QuantizationSearchParams(
                     rescore=True, oversampling=oversampling(query)
                 )

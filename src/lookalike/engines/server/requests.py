@@ -26,7 +26,7 @@ def nearest_request(
     quantized = layout[ask.near.name].quantization_config if ask.near.name in layout else None
     # What codes coarser than int8 say of similarity is too far off to bound a sum by.
     coarse = not isinstance(quantized, models.ScalarQuantization)
-    params = models.SearchParams(
+    approximate = models.SearchParams(
         hnsw_ef=ask.limit + ask.explored,
         quantization=models.QuantizationSearchParams(
             rescore=coarse, oversampling=OVERSAMPLING if coarse else None
@@ -39,7 +39,7 @@ def nearest_request(
         using=ask.near.name,
         filter=to_server(ask.filter),
         limit=ask.limit,
-        params=params,
+        params=_ORIGINALS if ask.exact else approximate,
         with_payload=False,
     )
 
@@ -57,7 +57,9 @@ def query_request(query: Query) -> models.QueryRequest:
             query=near.vector.tolist(),
             using=near.name,
             filter=to_server(query.filter),
-            params=models.SearchParams(
+            params=_ORIGINALS
+            if query.exact
+            else models.SearchParams(
                 quantization=models.QuantizationSearchParams(
                     rescore=True, oversampling=oversampling(query)
                 )

@@ -138,6 +138,42 @@ def test_a_batch_answers_each_by_itself(client: httpx.Client) -> None:
     assert answers[0]["hits"][1]["id"] == answers[6]["hits"][0]["id"]
 
 
+def test_a_filter_is_read_as_conditions(client: httpx.Client) -> None:
+    cheap, red = {"key": "price", "range": {"lt": 50}}, {"key": "kind", "match": {"value": "red"}}
+    read = client.post(
+        "/v1/where", json={"conditions": ["price<50 and (price = 0 or kind = 'x')", {"must": red}]}
+    )
+    zero = {"key": "price", "match": {"value": 0}}
+    assert read.json() == {
+        "where": "price<50 and (price = 0 or kind = 'x') and kind = \"red\"",
+        "conditions": [
+            {"where": "price<50", "filter": cheap},
+            {
+                "where": "(price = 0 or kind = 'x')",
+                "filter": {"should": [zero, {"key": "kind", "match": {"value": "x"}}]},
+            },
+            {"where": 'kind = "red"', "filter": red},
+        ],
+    }
+    parts = read.json()["conditions"]
+    written = client.post("/v1/where", json={"conditions": [part["filter"] for part in parts]})
+    assert written.json()["conditions"][0] == {"where": "price < 50", "filter": cheap}
+    assert client.post("/v1/where", json={"conditions": []}).json() == {
+        "where": "", "conditions": [],
+    }  # fmt: skip
+
+
+def test_a_filter_that_cannot_be_read_is_explained(client: httpx.Client) -> None:
+    for conditions, says in [
+        (["price < 5", "prise < 9"], 'column 1: unknown field "prise"; did you mean "price"'),
+        ([{"key": "kind", "match": {"value": 5}}], "kind is a text"),
+        ([{"key": "kind", "geo_radius": {}}], "geo_radius"),
+    ]:
+        answer = client.post("/v1/where", json={"conditions": conditions})
+        assert (answer.status_code, answer.json()["error"]) == (400, "FilterError")
+        assert says in answer.json()["detail"]
+
+
 def test_facets_and_histograms(client: httpx.Client) -> None:
     facets = client.get("/v1/facets", params={"field": "kind", "where": "price < 50"}).json()
     assert facets == {

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from qdrant_client import QdrantClient, models
 
+from lookalike.engines.server.filters import to_server
 from lookalike.errors import FilterError
 from lookalike.fields import fields_of
-from lookalike.filters.parser import parse
-from lookalike.filters.qdrant_json import where_of
+from lookalike.filters.parser import parse, split
+from lookalike.filters.qdrant_json import json_of, where_of
 from lookalike.types import AnyOfValues, FieldType, HasId, Missing, Not, Range
 
 FIELDS = fields_of(
@@ -30,6 +31,13 @@ FIELDS = fields_of(
 
 def filter_of(conditions: dict[str, Any]) -> Any:
     return parse(where_of(conditions), FIELDS)
+
+
+def nested(depth: int) -> dict[str, Any]:
+    filter: dict[str, Any] = {}
+    for _ in range(depth):
+        filter = {"must": [filter]}
+    return filter
 
 
 def one(condition: dict[str, Any]) -> Any:
@@ -65,12 +73,71 @@ def test_conditions() -> None:
         ({"must": [{"key": "", "match": {"value": 1}}]}, "empty key"),
         ({"must": [{"key": "brand", "match": {"value": None}}]}, "null"),
         ({"must": [{"key": "size", "match": {"value": 1}, "range": {"gt": 1}}]}, "cannot be said"),
+        (nested(480), "100 deep"),
     ],
 )
 def test_what_cannot_be_said_is_one_sentence(filter: dict[str, Any], says: str) -> None:
     with pytest.raises(FilterError, match=says) as error:
         filter_of(filter)
     assert str(error.value).endswith((".", "…")) or "Fields:" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("filter", "text"),
+    [
+        ({}, "image.id is not null"),
+        ({"must": [{"key": "brand", "match": {"any": ["A"]}}]}, 'brand = "A"'),
+        ({"must": [{"key": "brand", "match": {"any": ["A", "B"]}}]}, 'brand in ("A", "B")'),
+        ({"must": [{"key": "price", "range": {"gte": 5, "lte": 9}}]}, "price >= 5 and price <= 9"),
+        ({"must": {"key": "my key", "match": {"value": '"'}}}, '`my key` = "\\""'),
+        ({"must": {"key": "image.colors[].name", "match": {"value": "x"}}}, 'image.colors = "x"'),
+        ({"must_not": {"key": "size", "match": {"except": [1]}}},
+         "not (size not in (1) and size is not null)"),
+        ({"must": [{"is_null": {"key": "size"}}, {"should": [{"has_id": ["a"]},
+          {"must": [{"is_empty": {"key": "brand"}}, {"key": "size", "range": {"lt": 2}}]}]}]},
+         'size is null and (image.id in ("a") or brand is null and size < 2)'),
+    ],
+)  # fmt: skip
+def test_the_text_is_as_people_write_it(filter: dict[str, Any], text: str) -> None:
+    assert where_of(filter) == text
+    parse(text, FIELDS)
+
+
+@pytest.mark.parametrize(
+    ("text", "conditions"),
+    [
+        ("in_stock", [{"key": "in_stock", "match": {"value": True}}]),
+        ("in_stock in (true, false)", [{"key": "in_stock", "match": {"any": [True, False]}}]),
+        ("price<5  and brand in ('A', 'B') ", [
+            {"key": "price", "range": {"lt": 5}}, {"key": "brand", "match": {"any": ["A", "B"]}}]),
+        ("uploaded_at <= 2024-05-01",
+         [{"key": "uploaded_at", "range": {"lt": "2024-05-02T00:00:00Z"}}]),
+        ('image.colors has "red"', [{"key": "image.colors", "match": {"value": "red"}}]),
+        ('`my key` = "a" and not size is null', [
+            {"key": "my key", "match": {"value": "a"}},
+            {"must_not": [{"is_empty": {"key": "size"}}]}]),
+        ('size = 1 or brand = "A" and in_stock', [{"should": [
+            {"key": "size", "match": {"value": 1}},
+            {"must": [{"key": "brand", "match": {"value": "A"}},
+                      {"key": "in_stock", "match": {"value": True}}]}]}]),
+        ('size = 2.5 and (image.id = "x" and size = 1)', [{"must_not": [{"must": []}]},
+            {"must": [{"has_id": ["x"]}, {"key": "size", "match": {"value": 1}}]}]),
+    ],
+)  # fmt: skip
+def test_a_text_as_conditions(text: str, conditions: list[Any]) -> None:
+    assert [json_of(part) for _, part in split(text, FIELDS)] == conditions
+
+
+def test_conditions_are_kept_as_they_are_written() -> None:
+    text = 'price  <5 AND (in_stock or brand="a and b") and `my key` = "x"'
+    assert [part for part, _ in split(text, FIELDS)] == [
+        "price  <5", '(in_stock or brand="a and b")', '`my key` = "x"',
+    ]  # fmt: skip
+    assert [part for part, _ in split(" in_stock or size = 1", FIELDS)] == [
+        "(in_stock or size = 1)"
+    ]
+    with pytest.raises(FilterError, match="column 12"):
+        split("size = 1 or", FIELDS)
 
 
 PAYLOADS = [
@@ -118,14 +185,20 @@ def client() -> QdrantClient:
     return client
 
 
+def passing(client: QdrantClient, filter: models.Filter | None) -> set[Any]:
+    return {row.id for row in client.scroll("c", scroll_filter=filter, limit=100)[0]}
+
+
 @given(filter=clauses(conditions | clauses(conditions).filter(bool)))
 def test_the_same_images_pass_as_in_qdrant(client: QdrantClient, filter: dict[str, Any]) -> None:
-    from lookalike.engines.server.filters import to_server
-
-    own = to_server(filter_of(filter))
     theirs = models.Filter.model_validate_json(json.dumps(filter))
-    passing = [
-        {row.id for row in client.scroll("c", scroll_filter=one, limit=100)[0]}
-        for one in (own, theirs)
-    ]
-    assert passing[0] == passing[1]
+    assert passing(client, to_server(filter_of(filter))) == passing(client, theirs)
+
+
+@given(filter=clauses(conditions | clauses(conditions).filter(bool)))
+def test_the_same_images_pass_after_splitting(client: QdrantClient, filter: dict[str, Any]) -> None:
+    whole = filter_of(filter)
+    parts = split(where_of(filter), FIELDS)
+    assert parse(" and ".join(text for text, _ in parts), FIELDS) == whole
+    again = filter_of({"must": [json_of(part) for _, part in parts]})
+    assert passing(client, to_server(again)) == passing(client, to_server(whole))

@@ -76,6 +76,15 @@ class Recommend(Ranking):
     strategy: Literal["average", "best", "sum"] = "average"
 
 
+class Conditions(Body):
+    """Conditions that must all hold: texts of the `where` language, and Qdrant's in JSON."""
+
+    conditions: list[Where | dict[str, Any]] = Field(
+        max_length=MANY,
+        examples=[["price < 100", {"key": "category", "match": {"value": "dress"}}]],
+    )
+
+
 class Batch(Body):
     """Many searches together."""
 
@@ -144,6 +153,16 @@ class Failed(BaseModel):
 
 class BatchAnswer(BaseModel):
     answers: list[HitsAnswer | Failed]
+
+
+class ConditionAnswer(BaseModel):
+    where: str
+    filter: dict[str, Any] = Field(description="The same as Qdrant's JSON, by names of fields.")
+
+
+class WhereAnswer(BaseModel):
+    where: str = Field(description="All conditions as one text; empty where there are none.")
+    conditions: list[ConditionAnswer]
 
 
 class UploadAnswer(BaseModel):

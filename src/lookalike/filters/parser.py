@@ -28,7 +28,7 @@ from lookalike.system.text import clip
 from lookalike.system.times import parse_date, parse_datetime
 from lookalike.types import All, AnyOf, AnyOfValues, FieldType, Filter, HasId, Missing, Not, Range
 
-__all__ = ["parse", "unknown_field"]
+__all__ = ["KEYWORDS", "MAX_DEPTH", "WORD", "parse", "split", "unknown_field"]
 
 MAX_DEPTH = 100
 """Parentheses within parentheses; more would only exhaust the stack, here or in the engine."""
@@ -51,6 +51,25 @@ def parse(text: str, fields: Mapping[str, Field]) -> Filter:
     return _Parser(_tokens(text), fields).parse()
 
 
+def split(text: str, fields: Mapping[str, Field]) -> list[tuple[str, Filter]]:
+    """The conditions that `text` joins by its outermost `and`, each as written and as a filter.
+
+    A text with an outermost `or` is one condition, in parentheses.
+
+    Raises:
+        FilterError: as `parse` does.
+    """
+    parser = _Parser(_tokens(text), fields)
+    whole = parser.parse()
+    parser.at = 0
+    parts: list[tuple[str, Filter]] = []
+    while not parts or parser.accept("and"):
+        start = parser.token.column - 1
+        part = parser.negation()
+        parts.append((text[start : parser.token.column - 1].strip(), part))
+    return parts if parser.token.kind == "end" else [(f"({text.strip()})", whole)]
+
+
 # --- tokens ---------------------------------------------------------------------------------
 
 
@@ -68,14 +87,17 @@ class _Token:
         return "the end" if self.kind == "end" else f'{prefix}"{_clip(self.text)}"'
 
 
+WORD = r"""[^\s"'`()<>=!,]+"""
+"""A field name that needs no backticks, unless it is a keyword; or a number, a date, a keyword."""
+
 # A word is anything without a sign of the language in it: a name, a keyword, a number or a date,
 # as the place where it stands will tell.
 _TOKEN = re.compile(
-    r"""\s*(?:
+    rf"""\s*(?:
       (?P<string> "[^"\\]*(?:\\.[^"\\]*)*" | '[^'\\]*(?:\\.[^'\\]*)*' )
     | (?P<name> `(?:[^`]|``)+` )
     | (?P<operator> == | != | <> | <= | >= | [=<>(),] )
-    | (?P<word> [^\s"'`()<>=!,]+ )
+    | (?P<word> {WORD} )
     | (?P<end> \Z )
     )""",
     re.VERBOSE | re.DOTALL,
@@ -115,7 +137,7 @@ def _clip(text: str) -> str:
 # --- the grammar ----------------------------------------------------------------------------
 
 
-_KEYWORDS = frozenset({"and", "or", "not", "in", "has", "is", "null", "true", "false"})
+KEYWORDS = frozenset({"and", "or", "not", "in", "has", "is", "null", "true", "false"})
 _COMPARISONS = {"==": "=", "<>": "!="} | {sign: sign for sign in ("=", "!=", "<", "<=", ">", ">=")}
 _OTHER_TONGUES = {"&&": "and", "&": "and", "||": "or", "|": "or"}
 
@@ -209,7 +231,7 @@ class _Parser:
 
     def field(self) -> Field:
         token = self.token
-        if token.kind == "word" and token.text.lower() in _KEYWORDS:
+        if token.kind == "word" and token.text.lower() in KEYWORDS:
             _fail(token.column, f"expected a field, not {token} (a field so named goes in `…`)")
         if token.kind not in ("word", "name"):
             _fail(token.column, f"expected a field, not {token}")

@@ -1,47 +1,66 @@
-"""Qdrant's JSON filters as texts of the `where` language, which then says what fits a field.
+"""Qdrant's JSON filters and the `where` language, each written as the other.
 
-The JSON is that of https://qdrant.tech/documentation/concepts/filtering/.
+A filter in JSON is read as the `where` text that says the same; `filters.parser` then decides what
+fits a field. The JSON is that of https://qdrant.tech/documentation/concepts/filtering/.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from lookalike.errors import FilterError
 from lookalike.fields import OWN_FIELDS
+from lookalike.filters.parser import KEYWORDS, MAX_DEPTH, WORD
 from lookalike.system.text import clip
+from lookalike.system.times import format_datetime
+from lookalike.types import All, AnyOf, AnyOfValues, Filter, HasId, Missing, Not, Range
 
 _SIGNS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 _NAMES = {field.path: name for name, field in OWN_FIELDS.items()}
 _CLAUSES = ("must", "should", "must_not", "min_should")
+_PLAIN_NAME = re.compile(WORD)
+
+
+# --- JSON -> text ---------------------------------------------------------------------------
 
 
 def where_of(filter: Mapping[str, Any]) -> str:
-    """The `where` text that a filter stands for.
+    """The `where` text of a filter: conditions joined by `and`.
 
     Clauses `must`, `should`, `must_not`, and `min_should` of one; conditions `match` (`value`,
     `any`, `except`), `range`, `is_empty`, `is_null` (as `is_empty`: absent, null or an empty
-    list), `has_id`, and filters within.
+    list), `has_id`, and nested filters.
 
     Raises:
         FilterError: anything else, which the `where` language does not have.
     """
+    return " and ".join(_clauses(filter, 0))
+
+
+def _clauses(filter: Mapping[str, Any], depth: int) -> list[str]:
+    """Conditions that must all hold. Each may follow `and` or `not` without parentheses."""
+    if depth > MAX_DEPTH:
+        raise _problem(f"nests filters more than {MAX_DEPTH} deep")
     unknown = filter.keys() - set(_CLAUSES)
     if unknown:
         raise _problem(f"has no clause {min(unknown)!r}; it has {', '.join(_CLAUSES)}")
-    parts = [_condition(one) for one in _several(filter.get("must"))]
-    either = [_condition(one) for one in _several(filter.get("should"))]
+    parts = [text for one in _several(filter.get("must")) for text in _condition(one, depth)]
+    either = [_condition(one, depth) for one in _several(filter.get("should"))]
     least = filter.get("min_should")
     if least is not None:
         if not isinstance(least, Mapping) or least.get("min_count") != 1:
             raise _problem("has a min_should other than of 1, which cannot be said here")
-        either += [_condition(one) for one in _several(least.get("conditions"))]
-    if either:
-        parts.append(f"({' or '.join(either)})")
-    parts += [f"not {_condition(one)}" for one in _several(filter.get("must_not"))]
-    return f"({' and '.join(parts)})" if parts else "(image.id is not null)"
+        either += [_condition(one, depth) for one in _several(least.get("conditions"))]
+    if len(either) == 1:
+        parts += either[0]
+    elif either:
+        parts.append(f"({' or '.join(' and '.join(texts) for texts in either)})")
+    parts += [f"not {_atom(_condition(one, depth))}" for one in _several(filter.get("must_not"))]
+    return parts or ["image.id is not null"]
 
 
 def _several(conditions: Any) -> list[Any]:
@@ -51,41 +70,46 @@ def _several(conditions: Any) -> list[Any]:
     return conditions if isinstance(conditions, list) else [conditions]
 
 
-def _condition(condition: Any) -> str:
+def _atom(texts: list[str]) -> str:
+    return texts[0] if len(texts) == 1 else f"({' and '.join(texts)})"
+
+
+def _condition(condition: Any, depth: int) -> list[str]:
     match condition:
         case {"key": str(key), "match": Mapping() as wanted, **rest} if not rest:
-            return f"({_match(_name(key), wanted)})"
+            return _match(_name(key), wanted)
         case {"key": str(key), "range": Mapping() as bounds, **rest} if not rest:
-            return f"({' and '.join(_range(_name(key), bounds))})"
+            return _range(_name(key), bounds)
         case {"is_empty": {"key": str(key)}, **rest} if not rest:
-            return f"({_name(key)} is null)"
+            return [f"{_name(key)} is null"]
         case {"is_null": {"key": str(key)}, **rest} if not rest:
-            return f"({_name(key)} is null)"
+            return [f"{_name(key)} is null"]
         case {"has_id": [*ids], **rest} if not rest:
-            return f"({_name('image.id')} in {_list(ids)})"
+            return [f"image.id in {_list(ids)}"]
         case Mapping() if condition.keys() & set(_CLAUSES):
-            return where_of(condition)
+            return _clauses(condition, depth + 1)
     raise _problem(f"has the condition {_shown(condition)}, which cannot be said here")
 
 
-def _match(name: str, wanted: Mapping[str, Any]) -> str:
+def _match(name: str, wanted: Mapping[str, Any]) -> list[str]:
     match wanted:
         case {"value": value, **rest} if not rest:
-            return f"{name} = {_value(value)}"
+            return [f"{name} = {_value(value)}"]
+        case {"any": [value], **rest} if not rest:
+            return [f"{name} = {_value(value)}"]
         case {"any": [*values], **rest} if not rest:
-            return f"{name} in {_list(values)}"
+            return [f"{name} in {_list(values)}"]
         case {"except": [*values], **rest} if not rest:
-            return f"{name} not in {_list(values)} and {name} is not null"
+            return [f"{name} not in {_list(values)}", f"{name} is not null"]
     raise _problem(f"matches {_shown(wanted)}, and can match a value, any or except")
 
 
-def _range(name: str, bounds: Mapping[str, Any]) -> Iterator[str]:
+def _range(name: str, bounds: Mapping[str, Any]) -> list[str]:
     unknown = bounds.keys() - set(_SIGNS)
-    given = {sign: value for sign, value in bounds.items() if value is not None}
-    if unknown or not given:
+    values = {sign: value for sign, value in bounds.items() if value is not None}
+    if unknown or not values:
         raise _problem(f"has the range {_shown(bounds)}, and a range has {', '.join(_SIGNS)}")
-    for sign, value in given.items():
-        yield f"{name} {_SIGNS[sign]} {_value(value)}"
+    return [f"{name} {_SIGNS[sign]} {_value(value)}" for sign, value in values.items()]
 
 
 def _name(key: str) -> str:
@@ -95,6 +119,8 @@ def _name(key: str) -> str:
         name = name[1:-1]
     if not name:
         raise _problem("names a field by an empty key")
+    if _PLAIN_NAME.fullmatch(name) and name.lower() not in KEYWORDS:
+        return name
     return "`" + name.replace("`", "``") + "`"
 
 
@@ -121,3 +147,53 @@ def _shown(value: Any) -> str:
 
 def _problem(message: str) -> FilterError:
     return FilterError(f"The filter {message}.")
+
+
+# --- filter -> JSON -------------------------------------------------------------------------
+
+
+def json_of(filter: Filter) -> dict[str, Any]:
+    """The filter as a condition in JSON, which `where_of` takes. Keys are names of fields."""
+    match filter:
+        case AnyOfValues(path, values):
+            return _match_json(path, values)
+        case Range(path):
+            bounds = {sign: getattr(filter, sign) for sign in _SIGNS}
+            return {"key": _field(path), "range": _without_none(bounds)}
+        case Missing(path):
+            return {"is_empty": {"key": _field(path)}}
+        case HasId(ids):
+            return {"has_id": [*ids]}
+        case All(parts):
+            return {"must": [json_of(part) for part in parts]}
+        case AnyOf(()):  # an empty `should` would hold for every image
+            return {"must_not": [{"must": []}]}
+        case AnyOf(parts):
+            return _either_json(parts)
+        case Not(part):
+            return {"must_not": [json_of(part)]}
+
+
+def _match_json(path: str, values: Sequence[Any]) -> dict[str, Any]:
+    match = {"value": values[0]} if len(values) == 1 else {"any": [*values]}
+    return {"key": _field(path), "match": match}
+
+
+def _either_json(parts: Sequence[Filter]) -> dict[str, Any]:
+    """Values of one field that the parser kept apart, as it does booleans, come together again."""
+    matches = [part for part in parts if isinstance(part, AnyOfValues)]
+    if len(matches) == len(parts) and len({match.path for match in matches}) == 1:
+        return _match_json(matches[0].path, [value for match in matches for value in match.values])
+    return {"should": [json_of(part) for part in parts]}
+
+
+def _without_none(bounds: Mapping[str, float | datetime | None]) -> dict[str, float | str]:
+    return {
+        sign: format_datetime(bound) if isinstance(bound, datetime) else bound
+        for sign, bound in bounds.items()
+        if bound is not None
+    }
+
+
+def _field(path: str) -> str:
+    return _NAMES.get(path, path.strip('"'))

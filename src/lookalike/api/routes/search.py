@@ -13,6 +13,7 @@ from lookalike.api.responses import JPEG, Document, jpeg
 from lookalike.api.schemas import (
     Batch,
     BatchAnswer,
+    Conditions,
     FacetsAnswer,
     HistogramAnswer,
     HitsAnswer,
@@ -22,9 +23,12 @@ from lookalike.api.schemas import (
     Token,
     UploadAnswer,
     Where,
+    WhereAnswer,
 )
 from lookalike.api.service import Service, Serving
 from lookalike.errors import LookalikeError
+from lookalike.filters.parser import split
+from lookalike.filters.qdrant_json import json_of, where_of
 from lookalike.output import documents
 from lookalike.types import Hits
 
@@ -86,6 +90,15 @@ def upload_thumbnail(
         f"{upload}-{side}",
         lambda: service.index.preview(service.queries.get(upload), side),
     )
+
+
+@reading.post("/where", response_model=WhereAnswer)
+def where(service: Serving, query: Conditions) -> Document:
+    """Reads a filter without searching: each of its conditions as text and as JSON."""
+    texts = (one if isinstance(one, str) else where_of({"must": one}) for one in query.conditions)
+    parts = [part for text in texts for part in split(text, service.index.fields)]
+    conditions = [{"where": text, "filter": json_of(filter)} for text, filter in parts]
+    return Document({"where": " and ".join(text for text, _ in parts), "conditions": conditions})
 
 
 @reading.get("/facets", response_model=FacetsAnswer)

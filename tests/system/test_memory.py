@@ -1,23 +1,23 @@
-"""What the service does about its own memory."""
+"""Memory of the service: heaps for its threads, and the figure that it reports."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
 
+import psutil
 import pytest
 
 from lookalike.system.memory import resident_bytes
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at glibc and /proc")
 
-
-def heaps(before: str) -> int:
-    """How many heaps malloc has in a process of twelve threads that has run some code before."""
+def heaps(setup: str) -> int:
+    """Number of malloc heaps in a process with twelve threads that has run `setup` before."""
     code = f"""
         import ctypes, threading
-        {before}
+        {setup}
         gate = threading.Barrier(13)
 
         def work():
@@ -34,14 +34,16 @@ def heaps(before: str) -> int:
         gate.wait()
     """
     command = [sys.executable, "-c", textwrap.dedent(code)]
-    told = subprocess.run(command, capture_output=True, check=True, text=True).stdout
-    return told.count("<heap nr=")
+    output = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    return output.count("<heap nr=")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs glibc")
 def test_threads_share_heaps() -> None:
     if heaps("pass") <= 2:
         pytest.skip("this malloc gives threads no heaps of their own")
-    assert heaps("from lookalike.system.memory import share_heaps; share_heaps()") == 2
+    setup = "from lookalike.system.memory import limit_malloc_arenas; limit_malloc_arenas()"
+    assert heaps(setup) == 2
 
 
 def test_the_memory_of_children_counts() -> None:
@@ -55,3 +57,12 @@ def test_the_memory_of_children_counts() -> None:
         grown = resident_bytes() - before
         child.communicate(b"\n")
     assert 90e6 < grown < 140e6
+
+
+def test_a_child_that_has_ended_counts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        ended = psutil.Process(child.pid)
+        child.communicate(b"\n")
+    monkeypatch.setattr(psutil.Process, "children", lambda self, recursive: [ended])
+    own = psutil.Process(os.getpid()).memory_info().rss
+    assert 0 < resident_bytes() <= own

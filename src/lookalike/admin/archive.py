@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ import numpy as np
 
 from lookalike.errors import IndexDamaged, InputError, SchemaTooNew
 from lookalike.record import record_of
+from lookalike.system import files
 from lookalike.types import Point, Vector
 
 VERSION = 1
@@ -63,8 +63,7 @@ def write(
                 for name in points[0].vectors:
                     put(f"{block:08}/{name}.npy", _npy([point.vectors[name] for point in points]))
             archive.writestr("end.json", _json({"sha256": seen.hexdigest()}))
-        opened.flush()
-        os.fsync(opened.fileno())
+        files.sync(opened)
 
 
 @contextmanager

@@ -15,7 +15,6 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
@@ -28,6 +27,7 @@ from lookalike.errors import DiskFull, EngineError, IndexDamaged, InputError, No
 from lookalike.fields import indexed_fields
 from lookalike.manifest import UNFINISHED, Manifest
 from lookalike.protocols import Engine
+from lookalike.system.files import Draft
 from lookalike.types import Point
 
 BATCH = 1000
@@ -108,21 +108,21 @@ def backup(
     """
     started = time.monotonic()
     origin, path, tally = _in_engine(source), Path(file), _Tally()
-    draft = path.parent / f"{path.name}.new"
+    draft = Draft(path)
     try:
         if path.exists():
             _require_backup(path)
         passing = _passing(origin, tally, progress)
         batches = (run for points in passing for run in _alike(points))
-        archive.write(draft, origin.stored, origin.images, batches)
-        with archive.read(draft) as written:
+        archive.write(draft.path, origin.stored, origin.images, batches)
+        with archive.read(draft.path) as written:
             written.check()
         if source.engine.count() != tally.images:
             raise EngineError(
                 f"{source.name} was changed while it was backed up: run the same command again "
                 "when nothing writes to it."
             )
-        draft.replace(path)
+        draft.commit()
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise DiskFull(
@@ -133,8 +133,7 @@ def backup(
             f"{path} cannot be written ({error.strerror}): name another file."
         ) from error
     finally:
-        with suppress(OSError):  # it is gone, or never came to be
-            draft.unlink()
+        draft.discard()
     return Transfer(tally.images, tally.images, tally.checksum, time.monotonic() - started)
 
 

@@ -20,7 +20,7 @@ from lookalike.api.errors import NoRequest
 from lookalike.api.middleware.origin import is_loopback
 from lookalike.errors import InputError
 from lookalike.index import Index
-from lookalike.system.memory import share_heaps
+from lookalike.system.memory import limit_malloc_arenas
 
 STOP_SECONDS = 3
 """What a request may still take when the service is stopped."""
@@ -47,7 +47,7 @@ def run(
     index: Index, options: Options, *, host: str, port: int, ready: Callable[[str], object]
 ) -> None:
     """Serves until SIGTERM or SIGINT; takes and raises what `server` does."""
-    share_heaps()
+    limit_malloc_arenas()
     own = server(index, options, host=host, port=port, ready=ready)
     gc.collect()
     gc.freeze()  # what is there by now stays: looking through it again would hold up requests

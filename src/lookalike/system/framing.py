@@ -1,4 +1,8 @@
-"""Messages between processes: a JSON header behind its length, then raw bytes."""
+"""Messages between processes.
+
+A message is a JSON header preceded by its length in four bytes, and then raw bytes whose number
+the header gives. Nothing is unpickled, so a compromised child cannot make its parent run code.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,11 @@ import json
 from collections.abc import Mapping
 from typing import IO, Any
 
-# --- the conversation -------------------------------------------------------------------------
+_MAX_HEADER_BYTES = 2**20
 
 
-def send(stream: IO[bytes], header: Mapping[str, Any], *bodies: bytes | memoryview) -> None:
+def send_json(stream: IO[bytes], header: Mapping[str, Any], *bodies: bytes | memoryview) -> None:
+    """Sends a header and the bodies that belong to it."""
     encoded = json.dumps(header).encode()
     stream.write(len(encoded).to_bytes(4, "big") + encoded)
     for body in bodies:
@@ -17,22 +22,22 @@ def send(stream: IO[bytes], header: Mapping[str, Any], *bodies: bytes | memoryvi
     stream.flush()
 
 
-def receive(stream: IO[bytes]) -> dict[str, Any]:
-    """The next header.
+def receive_json(stream: IO[bytes]) -> dict[str, Any]:
+    """Reads the next header; its bodies remain in the stream.
 
     Raises:
-        EOFError: there is none.
-        ValueError: it is not what `send` sends.
+        EOFError: the stream has ended.
+        ValueError: not a message of `send_json`.
     """
     prefix = stream.read(4)
     if len(prefix) < 4:
         raise EOFError
     size = int.from_bytes(prefix, "big")
-    if size > 2**20:
-        raise ValueError("a header this long is none of ours")
+    if size > _MAX_HEADER_BYTES:
+        raise ValueError(f"a header of {size:,} bytes")
     header = json.loads(stream.read(size))
     if not isinstance(header, dict):
-        raise ValueError("a header is an object")
+        raise ValueError("a header that is not an object")
     return header
 
 

@@ -1,4 +1,4 @@
-"""Child processes of ours, which do what must not happen in this one."""
+"""Child processes that run a module of this package."""
 
 from __future__ import annotations
 
@@ -10,46 +10,47 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-# The child runs without `site` and imports from where the parent does, so that it starts fast and
-# finds the same packages however the parent came by them; it needs no `__main__`.
+# A child runs without `site`, which makes it start fast, and with the parent's import path, so that
+# it finds the same packages wherever they come from. It needs no `__main__`.
 _BOOT = """
 import importlib, json, sys
 sys.path[:] = json.loads(sys.argv[1])["path"]
 importlib.import_module(sys.argv[2]).main()
 """
+# Idle threads of OpenBLAS and OpenMP spin on cores that other children need.
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 class Started(NamedTuple):
-    """A child, its standard input and its standard output."""
+    """A child process with its standard input and output."""
 
     process: subprocess.Popen[bytes]
-    to: IO[bytes]
-    out: IO[bytes]
+    stdin: IO[bytes]
+    stdout: IO[bytes]
 
 
 def start(
     module: str, settings: Mapping[str, Any], environment: Mapping[str, str] | None = None
 ) -> Started:
-    """Starts a child that calls `main()` of a module, and does not wait for it.
+    """Starts a child process that calls `main()` of a module, without waiting for it.
 
     Args:
         module: its full name.
-        settings: what `main` finds as JSON in `sys.argv[1]`.
-        environment: variables that it has beside those of this process.
+        settings: passed to `main` as JSON in `sys.argv[1]`.
+        environment: variables to set in addition to those of this process.
 
     Raises:
-        OSError: no process can be started.
+        OSError: the process cannot be started.
     """
-    home = str(Path(__file__).resolve().parents[2])
-    path = [*(entry for entry in sys.path if isinstance(entry, str)), home]
+    package_parent = str(Path(__file__).resolve().parents[2])
+    path = [*(entry for entry in sys.path if isinstance(entry, str)), package_parent]
     process = subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", _BOOT, json.dumps({"path": path, **settings}), module],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env={**os.environ, **_ONE_THREAD, **(environment or {})},
-        start_new_session=True,  # Ctrl-C is for the parent to handle
+        start_new_session=True,  # so that Ctrl-C reaches the parent only
     )
     assert process.stdin is not None  # noqa: S101  for the type checker
     assert process.stdout is not None  # noqa: S101

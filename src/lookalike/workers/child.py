@@ -15,7 +15,7 @@ from lookalike.comparison.batch import Compared, Found, Kept
 from lookalike.comparison.evidence import Evidence
 from lookalike.errors import ImageRejected, LookalikeError, Reason
 from lookalike.system import subprocesses
-from lookalike.system.framing import receive, send
+from lookalike.system.framing import receive_json, send_json
 from lookalike.types import DecodeLimits, Described, Description, Image
 from lookalike.workers.main import OWN
 from lookalike.workers.watchdog import Watchdog
@@ -54,7 +54,7 @@ class Child:
         if self._ready:
             return
         try:
-            receive(self._from)
+            receive_json(self._from)
             self._ready = True
         except (EOFError, OSError):
             self.close()
@@ -101,8 +101,8 @@ class Child:
         """
         self._watchdog.start(self._process)
         try:
-            send(self._to, {"sizes": [len(body) for body in bodies], **request}, *bodies)
-            answer = read(receive(self._from))
+            send_json(self._to, {"sizes": [len(body) for body in bodies], **request}, *bodies)
+            answer = read(receive_json(self._from))
         except BaseException as error:
             in_time = self._watchdog.stop(self._process)
             self.close()

@@ -40,7 +40,7 @@ from lookalike.errors import ImageRejected, Reason
 from lookalike.imaging.decode import Postponed, decode
 from lookalike.imaging.thumbnails import thumbnail_of
 from lookalike.protocols import Descriptor
-from lookalike.system.framing import receive, send
+from lookalike.system.framing import receive_json, send_json
 from lookalike.types import DecodeLimits, Description, Image
 
 OWN = -1
@@ -62,10 +62,10 @@ def main() -> None:
         descriptor = _descriptor(name)
         with contextlib.suppress(Exception):  # the first time takes a tenth of a second
             descriptor.describe([_BLANK])
-    send(replies, {"ready": True})
+    send_json(replies, {"ready": True})
     with contextlib.suppress(EOFError):
         while True:
-            request = receive(requests)
+            request = receive_json(requests)
             bodies = [requests.read(size) for size in request["sizes"]]
             match request["task"]:
                 case "describe":
@@ -104,7 +104,7 @@ def _answer(
                 answers.append(_facts(image, arrays) | {"thumbnail": sent})
                 bodies += [_raw(array) for array in arrays if array is not None]
                 bodies.append(b"" if own else thumbnail)
-    send(replies, {"answers": answers, "vectors": vectors}, *bodies)
+    send_json(replies, {"answers": answers, "vectors": vectors}, *bodies)
 
 
 def _decode(data: bytes, request: Mapping[str, Any], limits: DecodeLimits) -> _Outcome:
@@ -145,7 +145,7 @@ def _descriptor(name: str) -> Descriptor:
 
 def _sketch(replies: IO[bytes], thumbnail: bytes) -> None:
     packed = _batch().sketch(thumbnail)
-    send(replies, {"sizes": [len(packed)]}, packed)
+    send_json(replies, {"sizes": [len(packed)]}, packed)
 
 
 def _compare(replies: IO[bytes], request: Mapping[str, Any], bodies: Sequence[bytes]) -> None:
@@ -156,7 +156,7 @@ def _compare(replies: IO[bytes], request: Mapping[str, Any], bodies: Sequence[by
         None if one is None else [dataclasses.asdict(one.evidence), one.look_the_same]
         for one in found
     ]
-    send(replies, {"found": answers, "sizes": [len(packed) for packed in grown]}, *grown)
+    send_json(replies, {"found": answers, "sizes": [len(packed) for packed in grown]}, *grown)
 
 
 @cache

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import secrets
 import threading
 from collections.abc import Mapping, Sequence
@@ -29,6 +28,7 @@ from lookalike.errors import EngineError, LookalikeError, NotFound
 from lookalike.index import Index
 from lookalike.ingest.report import Stop
 from lookalike.search.calibration import LEAST
+from lookalike.system.files import write_atomically
 from lookalike.system.times import now
 
 REMEMBERED = 100
@@ -338,12 +338,7 @@ class Jobs:
             with self._changed:
                 text = json.dumps({"jobs": [job.record() for job in self._jobs.values()]})
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            draft = self.file.with_suffix(".draft")
-            with draft.open("w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(self.file)
+            write_atomically(self.file, text.encode())
 
     def _try_to_save(self) -> None:
         """For what goes on all the same: at worst a job is done again after a restart."""

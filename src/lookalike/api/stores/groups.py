@@ -8,7 +8,6 @@ is left out when they are looked at.
 from __future__ import annotations
 
 import json
-import os
 import threading
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ from lookalike.duplicates.groups import Group
 from lookalike.index import Index
 from lookalike.output import documents
 from lookalike.record import record_of
+from lookalike.system import files
 from lookalike.types import Point
 
 TOGETHER = 50
@@ -54,11 +54,11 @@ class Found:
     def search(self) -> Iterator[Callable[[Group], None]]:
         """A new search: its groups can be seen as they are kept, and replace those of the last one
         for good if it comes to its end."""
-        draft = self._file.with_suffix(".draft")
+        draft = files.Draft(self._file)
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        with draft.open("wb") as file:
+        with draft.path.open("wb") as file:
             with self._lock:
-                self._begin(draft)
+                self._begin(draft.path)
 
             def keep(group: Group) -> None:
                 with self._lock:
@@ -68,14 +68,14 @@ class Found:
 
             try:
                 yield keep
-                os.fsync(file.fileno())
+                files.sync(file)
             except BaseException:
                 with self._lock:
                     self._read(self._file)
-                draft.unlink()
+                draft.discard()
                 raise
         with self._lock:
-            draft.replace(self._file)
+            draft.commit()
             self._path = self._file
 
     def page(self, index: Index, offset: int, limit: int) -> tuple[list[dict[str, Any]], int]:

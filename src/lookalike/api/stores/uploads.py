@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import os
 import re
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 from lookalike.api.errors import Forbidden
 from lookalike.errors import DiskFull
 from lookalike.index import Index
+from lookalike.system.files import write_atomically
 
 _NAME = re.compile("[0-9a-f]{64}")
 
@@ -39,7 +38,7 @@ class Store:
         if not path.exists():
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                _write(path, data)
+                write_atomically(path, data, private=True)
             except OSError as error:
                 if error.errno in (errno.ENOSPC, errno.EDQUOT):
                     raise DiskFull("The disk is full: make room and add the image again.") from None
@@ -54,16 +53,3 @@ class Store:
                 continue
             if not index.count(f'image.sha256 = "{path.name}"'):
                 path.unlink(missing_ok=True)
-
-
-def _write(path: Path, data: bytes) -> None:
-    handle, draft = tempfile.mkstemp(dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(draft).replace(path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise

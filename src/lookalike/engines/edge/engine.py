@@ -24,6 +24,7 @@ from lookalike.engines.edge.filters import to_edge
 from lookalike.engines.rows import scored, stored, vectors_wanted
 from lookalike.errors import DiskFull, EngineError, IndexDamaged, IndexLocked
 from lookalike.protocols import oversampling
+from lookalike.system.files import write_atomically
 from lookalike.types import (
     CandidateQuery,
     Candidates,
@@ -115,12 +116,8 @@ class EdgeEngine:
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
         self.require_space(0)
-        draft = self.path / "manifest.json.new"
-        with draft.open("w", encoding="utf-8") as file:
-            json.dump(manifest, file, indent=1, ensure_ascii=False)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self.path / "manifest.json")
+        content = json.dumps(manifest, indent=1, ensure_ascii=False).encode()
+        write_atomically(self.path / "manifest.json", content)
 
     def create(self, vectors: Sequence[VectorSpec]) -> None:
         shard, draft = generations.current(self.path), self.path / "shard.new"

@@ -6,13 +6,13 @@ own. The file `current` then names the folder that counts; without that file it 
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 import shutil
 from pathlib import Path
 
 from lookalike.errors import IndexDamaged
+from lookalike.system import files
 
 _FIRST = "shard"
 _NAME = re.compile(r"shard(-[0-9a-f]{8})?")
@@ -48,23 +48,15 @@ class Pointer:
 
     def __init__(self, shard: Path) -> None:
         self._index = shard.parent
-        self._draft = self._index / "current.new"
-        with self._draft.open("w", encoding="utf-8") as file:
-            file.write(shard.name)
-            file.flush()
-            os.fsync(file.fileno())
+        self._draft = files.Draft(self._index / "current")
+        self._draft.write(shard.name.encode())
 
     def set(self) -> None:
-        self._draft.replace(self._index / "current")
+        self._draft.commit()
 
     def settle(self) -> None:
         """Waits until the rename would survive a power cut, too."""
-        if os.name == "posix":
-            folder = os.open(self._index, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+        files.sync_folder(self._index)
 
 
 def forget(index: Path) -> None:
@@ -78,4 +70,4 @@ def tidy(index: Path, keep: Path | None) -> None:
     for folder in index.glob(f"{_FIRST}*"):
         if folder != keep and _NAME.fullmatch(folder.name):
             shutil.rmtree(folder, ignore_errors=True)
-    (index / "current.new").unlink(missing_ok=True)
+    files.Draft(index / "current").discard()

@@ -15,7 +15,9 @@ import httpx
 import pytest
 from PIL import Image
 
+from lookalike.api.schemas import ColorAnswer, RecordAnswer
 from lookalike.index import Index
+from lookalike.record import Color, ImageRecord
 from tests.support.api_server import options, picture, serving, small_index
 from tests.support.pictures import draw
 
@@ -39,6 +41,11 @@ def client(index: Index, folder: Path) -> Iterator[httpx.Client]:
 
 def kept(folder: Path) -> set[str]:
     return {path.name for path in (folder / "uploads").rglob("*") if path.is_file()}
+
+
+def test_the_document_describes_the_whole_record() -> None:
+    assert RecordAnswer.model_fields.keys() == ImageRecord.__annotations__.keys()
+    assert ColorAnswer.model_fields.keys() == Color.__annotations__.keys()
 
 
 def test_an_added_image_is_found_by_the_very_next_search(client: httpx.Client) -> None:

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from lookalike.types import FieldType
+
 Text: TypeAlias = Annotated[str, Field(max_length=2_000)]
 Id: TypeAlias = Annotated[str, Field(min_length=1, max_length=4_000)]
 Where: TypeAlias = Annotated[str, Field(max_length=100_000)]
@@ -128,6 +130,41 @@ class Problem(BaseModel):
     fields: list[Fault] | None = Field(None, description="What is wrong with the request.")
 
 
+class ColorAnswer(BaseModel):
+    name: str = Field(description="The basic term.", examples=["blue"])
+    hex: str
+    share: float
+
+
+class RecordAnswer(BaseModel):
+    """What lookalike itself stores of an image: `record.ImageRecord`."""
+
+    id: str
+    uri: str
+    etag: str
+    sha256: str
+    format: str
+    width: int
+    height: int
+    bytes: int
+    phash: str
+    colors: list[ColorAnswer]
+    indexed_at: str
+    modified_at: str | None = None
+    taken_at: str | None = None
+    copy_of: str | None = None
+    not_duplicates: list[str] | None = None
+    keep_all: list[str] | None = None
+
+
+class PayloadAnswer(BaseModel):
+    """The user's fields at the top level, ours under `image`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    image: RecordAnswer
+
+
 class HitAnswer(BaseModel):
     id: str
     score: float
@@ -136,7 +173,7 @@ class HitAnswer(BaseModel):
     raw: float
     shares: dict[str, float]
     variants: list[str]
-    payload: dict[str, Any]
+    payload: PayloadAnswer
 
 
 class HitsAnswer(BaseModel):
@@ -199,7 +236,7 @@ class HistogramAnswer(BaseModel):
 
 class ImageAnswer(BaseModel):
     id: str
-    payload: dict[str, Any]
+    payload: PayloadAnswer
     vectors: dict[str, list[float]] | None = None
 
 
@@ -214,7 +251,9 @@ class RejectAnswer(BaseModel):
     detail: str
 
 
-class IngestAnswer(BaseModel):
+class ReportAnswer(BaseModel):
+    """What became of images that were read into the index."""
+
     model_config = ConfigDict(extra="allow")
 
     added: int
@@ -222,6 +261,9 @@ class IngestAnswer(BaseModel):
     unchanged: int
     rejected: int
     rejects: list[RejectAnswer]
+
+
+class IngestAnswer(ReportAnswer):
     ids: list[str | None] = Field(description="Of each file; null where it was rejected.")
 
 
@@ -234,11 +276,26 @@ class DeletedAnswer(BaseModel):
     deleted: int
 
 
+class VectorAnswer(BaseModel):
+    size: int
+    model: str
+    aspect: str | None = Field(description="Null for perceptual hashes, which only find copies.")
+
+
+class FieldAnswer(BaseModel):
+    type: FieldType
+    values: int | None = Field(description="Distinct values; null for a field of ranges.")
+
+
 class StatsAnswer(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     images: int
     bytes_on_disk: int
+    indexed_vectors: int
+    vectors: dict[str, VectorAnswer]
+    fields: dict[str, FieldAnswer] = Field(description="The user's fields.")
+    engine: str
     aspects: list[str]
     presets: dict[str, dict[str, float]]
     text: bool

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from lookalike.api.middleware.auth import router
 from lookalike.api.responses import JPEG, Document, jpeg
 from lookalike.api.routes.jobs import JobAnswer
-from lookalike.api.schemas import Body, Id, Token
+from lookalike.api.schemas import Body, Id, PayloadAnswer, Token
 from lookalike.api.service import Serving
 from lookalike.duplicates.check import match_of
 from lookalike.duplicates.comparer import Verdict
@@ -59,7 +59,7 @@ class CheckAnswer(BaseModel):
 
 
 class MemberAnswer(MatchAnswer):
-    payload: dict[str, Any]
+    payload: PayloadAnswer
 
 
 class GroupAnswer(BaseModel):

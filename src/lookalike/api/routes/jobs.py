@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 from lookalike.api.jobs.queue import FINAL
 from lookalike.api.middleware.auth import router
 from lookalike.api.responses import Document
-from lookalike.api.schemas import Body, Problem, Text, Where
+from lookalike.api.schemas import Body, Problem, ReportAnswer, Text, Where
 from lookalike.api.service import Serving
 from lookalike.duplicates.keepers import POLICIES
 
@@ -63,6 +63,19 @@ class Optimize(Body):
 Start: TypeAlias = Annotated[Ingest | Duplicates | Optimize, BodyOf(discriminator="kind")]
 
 
+class UncomparedAnswer(BaseModel):
+    uri: str
+    detail: str
+
+
+class SearchedAnswer(BaseModel):
+    """What a search for duplicates came to."""
+
+    groups: int
+    problems: list[UncomparedAnswer] = Field(description="Images that could not be compared.")
+    seconds: float
+
+
 class JobAnswer(BaseModel):
     job: str
     kind: Literal["ingest", "duplicates", "optimize"]
@@ -71,7 +84,9 @@ class JobAnswer(BaseModel):
     done: int
     total: int | None = Field(description="Null where nobody knows yet.")
     problem: Problem | None = Field(description="Why it failed.")
-    report: dict[str, Any] | None = Field(description="What came of it, as far as it went.")
+    report: ReportAnswer | SearchedAnswer | None = Field(
+        description="What came of it, as far as it went."
+    )
     request: dict[str, Any]
     created_at: str
     started_at: str | None

@@ -39,7 +39,7 @@ def plan_command(
 ) -> None:
     """Says what so many images take: RAM, disk, machines, hours."""
     from lookalike.admin import capacity
-    from lookalike.cli import terminal
+    from lookalike.cli.terminal import reports
 
     found = capacity.plan(
         capacity.Ask(
@@ -57,5 +57,5 @@ def plan_command(
     if as_json:
         print_json(asdict(found))
         return
-    for line in terminal.capacity_lines(found):
+    for line in reports.capacity_lines(found):
         click.echo(line)

@@ -1,4 +1,4 @@
-"""How commands speak: answers on standard output, all else on standard error."""
+"""Output of commands: results on standard output, everything else on standard error."""
 
 from __future__ import annotations
 
@@ -12,29 +12,32 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 INTERRUPTED = 130
-"""The exit code of a command that Ctrl-C ended, as shells know it."""
+"""Exit code of a command ended by Ctrl-C, as in shells."""
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Where tables and progress bars go."""
+    """Returns the console for tables and progress bars."""
     from rich.console import Console
 
     return Console(stderr=stderr, highlight=False, soft_wrap=False)
 
 
+def printable(text: str) -> str:
+    """Escapes characters that would control a terminal: cursor, color, text direction."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def print_json(document: Any) -> None:
-    """One document, on one line of standard output."""
+    """Prints a document on one line of standard output."""
     click.echo(json.dumps(document, ensure_ascii=False))
 
 
 def note(line: str) -> None:
-    """A line that is no part of the answer."""
+    """Prints a line on standard error."""
     click.echo(line, err=True)
 
 
 def fail(message: str, code: int) -> NoReturn:
-    """Says in one line what went wrong, and ends the command."""
-    from lookalike.cli.terminal import printable
-
+    """Prints an error on one line and exits."""
     click.echo(f"lookalike: {printable(message)}", err=True)
     sys.exit(code)

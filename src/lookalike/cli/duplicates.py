@@ -127,11 +127,11 @@ def decide(ids: tuple[str, ...], url: str | None, decision: str | None) -> None:
 @click.argument("log")
 def undo(log: str) -> None:
     """Moves files back that `duplicates --move-to` moved, by its LOG."""
-    from lookalike.cli import terminal
+    from lookalike.cli.terminal import reports
     from lookalike.duplicates import file_moves
 
     report = file_moves.undo(Path(log))
-    for line in terminal.moved_lines(report, "moved back"):
+    for line in reports.file_lines(report, "moved back"):
         click.echo(line)
     if report.done:
         note("Run `lookalike index` on their folder to have them in the index again.")
@@ -156,7 +156,7 @@ def _log(action: Action, log: str | None) -> Path | None:
 
 
 def _check(index: Index, path: str | None, id: str | None, *, similar: bool, as_json: bool) -> None:
-    from lookalike.cli import terminal
+    from lookalike.cli.terminal import reports
     from lookalike.output import documents
 
     started = time.perf_counter()
@@ -168,10 +168,10 @@ def _check(index: Index, path: str | None, id: str | None, *, similar: bool, as_
         print_json({"matches": found, "took_ms": round(milliseconds, 3)})
         return
     for match in matches:
-        click.echo(terminal.match_line(match))
+        click.echo(reports.duplicate_line(match))
     if not matches:
         click.echo("The index holds no copy of it.")
-    for line in terminal.problem_lines(problems):
+    for line in reports.problem_lines(problems):
         note(line)
 
 
@@ -185,23 +185,23 @@ def _groups(
     shown: bool,
 ) -> list[Group]:
     """All groups; each is shown as soon as it is found."""
-    from lookalike.cli import terminal
+    from lookalike.cli.terminal import bars, reports
 
     groups = []
-    with terminal.stage_bar(console(stderr=True)) as progress:
+    with bars.stage_bar(console(stderr=True)) as progress:
         for group in index.duplicates(
             keep=keep, where=where, similar=similar, problems=problems, progress=progress
         ):
             groups.append(group)
-            for line in terminal.group_lines(len(groups), group) if shown else ():
+            for line in reports.group_lines(len(groups), group) if shown else ():
                 click.echo(line)
     return groups
 
 
 def _report(index: Index, groups: Sequence[Group]) -> str:
-    from lookalike.output.duplicate_report import report
+    from lookalike.output.duplicate_report import duplicate_report
 
-    return report(groups, lambda match: index.thumbnail(match.id), index.difference)
+    return duplicate_report(groups, index.thumbnail, index.difference)
 
 
 def _write_csv(file: Any, groups: Sequence[Group]) -> None:
@@ -229,13 +229,13 @@ def _document(
 def _conclude(
     groups: Sequence[Group], problems: dict[str, str], report: Report | None, *, done: bool
 ) -> None:
-    from lookalike.cli import terminal
+    from lookalike.cli.terminal import reports
 
-    click.echo(terminal.groups_summary(groups))
-    for line in terminal.problem_lines(problems):
+    click.echo(reports.groups_summary(groups))
+    for line in reports.problem_lines(problems):
         note(line)
     if report is not None:
-        for line in terminal.moved_lines(report, "done" if done else "would be done"):
+        for line in reports.file_lines(report, "done" if done else "would be done"):
             click.echo(line)
         if not done:
             note("Nothing was changed. Run the same command with --yes to do it.")

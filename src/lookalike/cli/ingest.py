@@ -83,7 +83,7 @@ def index_command(
     as_json: bool,
 ) -> None:
     """Adds images, or brings them up to date. PATH is a folder, a file or a glob."""
-    from lookalike.cli import terminal
+    from lookalike.cli.terminal import bars, reports
     from lookalike.ingest.partition import parse_partition
     from lookalike.output import documents
 
@@ -99,7 +99,7 @@ def index_command(
     ):
         if index.notice:
             note(index.notice)
-        with terminal.progress_bar(console(stderr=True)) as progress:
+        with bars.ingest_bar(console(stderr=True)) as progress:
             report = index.add(
                 *paths,
                 metadata=metadata,
@@ -118,7 +118,7 @@ def index_command(
     if as_json:
         print_json(documents.of_report(report))
     else:
-        for line in terminal.summary(report):
+        for line in reports.ingest_lines(report):
             click.echo(line)
     if report.interrupted:
         note("Stopped. Run the same command again to go on where it stopped.")

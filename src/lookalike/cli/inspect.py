@@ -1,10 +1,12 @@
-"""Commands that tell what an index holds: show, facets, stats."""
+"""Commands that show the contents of an index: show, facets, stats."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
-from lookalike.cli.console import console, print_json
+from lookalike.cli.console import console, print_json, printable
 from lookalike.cli.opening import open_index
 from lookalike.cli.options import index_option, json_option, where_option
 
@@ -12,66 +14,66 @@ from lookalike.cli.options import index_option, json_option, where_option
 @click.command()
 @click.argument("id")
 @index_option
-@click.option("--vectors", is_flag=True, help="Include the vectors (with --json).")
+@click.option("--vectors", is_flag=True, help="Include the vectors; requires --json.")
 @json_option
 def show(id: str, url: str | None, vectors: bool, as_json: bool) -> None:
-    """Shows everything known of one image."""
-    from lookalike.cli import terminal
+    """Shows everything known about an image."""
+    from lookalike.cli.terminal import results
 
     with open_index(url) as index:
         point = index.get(id, vectors=vectors)
-    if as_json:
-        named = {name: vector.tolist() for name, vector in point.vectors.items()}
-        print_json(
-            {"id": point.id, "payload": point.payload} | ({"vectors": named} if named else {})
-        )
-    else:
-        console().print(terminal.point_table(point))
+    if not as_json:
+        console().print(results.point_table(point))
+        return
+    document: dict[str, Any] = {"id": point.id, "payload": point.payload}
+    if vectors:
+        document["vectors"] = {name: vector.tolist() for name, vector in point.vectors.items()}
+    print_json(document)
 
 
 @click.command()
 @click.argument("field")
 @index_option
 @where_option
-@click.option("-k", "limit", default=100, metavar="N", show_default=True, help="How many values.")
-@click.option("--bins", type=int, metavar="N", help="Count ranges instead of values: about N.")
+@click.option("-k", "limit", default=100, metavar="N", show_default=True, help="Maximum values.")
+@click.option("--bins", type=int, metavar="N", help="Count about N ranges instead of values.")
 @json_option
 def facets(
     field: str, url: str | None, where: str | None, limit: int, bins: int | None, as_json: bool
 ) -> None:
-    """Counts the values of a field, most frequent first; of numbers and dates their ranges."""
-    from lookalike.cli import terminal
+    """Counts the values of a field, most frequent first, or ranges of numbers and dates."""
+    from lookalike.cli.terminal import results
     from lookalike.output import documents
     from lookalike.types import FieldType
 
     with open_index(url) as index:
         known = index.fields.get(field)
         if bins is not None or (known and known.type in (FieldType.FLOAT, FieldType.DATETIME)):
-            ranges = index.histogram(field, where=where, bins=10 if bins is None else bins)
+            histogram = index.histogram(field, where=where, bins=10 if bins is None else bins)
             if as_json:
-                print_json(documents.of_histogram(ranges))
+                print_json(documents.of_histogram(histogram))
             else:
-                for line in terminal.histogram_lines(ranges):
+                for line in results.histogram_lines(histogram):
                     click.echo(line)
             return
         values = index.facets(field, where=where, limit=limit)
     if as_json:
         print_json({"field": field, "values": [{"value": v, "count": n} for v, n in values]})
         return
-    for value, count in values:
-        click.echo(f"{count:>10,}  {terminal.printable(str(value))}")
+    for value, number in values:
+        click.echo(f"{number:>10,}  {printable(str(value))}")
 
 
 @click.command()
 @index_option
 @json_option
 def stats(url: str | None, as_json: bool) -> None:
-    """Shows what the index holds."""
-    from lookalike.cli import terminal
+    """Shows the size, vectors and fields of the index."""
+    from lookalike.cli.terminal import results
 
     with open_index(url) as index:
-        found = index.stats()
+        contents = index.stats()
     if as_json:
-        print_json(found)
+        print_json(contents)
     else:
-        console().print(terminal.stats_table(found))
+        console().print(results.stats_table(contents))

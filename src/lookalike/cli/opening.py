@@ -1,4 +1,4 @@
-"""Opens what commands work on: an index, an engine without its models, a file."""
+"""Opening of indexes, engines and files for the commands."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def open_index(
     server: dict[str, str] | None = None,
     **options: Any,
 ) -> Index:
-    """The index at an address, else the one that the environment names."""
+    """Opens the index at a URL, or else the one named by the environment."""
     from lookalike.cli.settings import Settings
     from lookalike.engines.options import ServerOptions
     from lookalike.index import Index
@@ -40,7 +40,7 @@ def open_index(
 
 @contextmanager
 def open_place(url: str | None, server: dict[str, str] | None = None) -> Iterator[Place]:
-    """The engine at an address, without the models that an index needs."""
+    """Opens only the engine at a URL, without the models of its index."""
     from lookalike.admin.copy import Place
     from lookalike.cli.settings import Settings
     from lookalike.engines import open_engine
@@ -54,7 +54,7 @@ def open_place(url: str | None, server: dict[str, str] | None = None) -> Iterato
 
 
 def readable(file: str) -> Any:
-    """The file opened for reading; - is standard input."""
+    """Opens a file for reading; - is standard input."""
     if file == "-":
         return nullcontext(sys.stdin)
     try:
@@ -64,7 +64,7 @@ def readable(file: str) -> Any:
 
 
 def writable(file: str | None) -> Any:
-    """The file opened for writing, before any work is done for it."""
+    """Opens a file for writing, so that a bad path fails before the work and not after it."""
     if file is None:
         return nullcontext()
     try:

@@ -145,9 +145,9 @@ def _find(
     **options: Any,
 ) -> None:
     """Asks the index by one of its methods, and prints the answer."""
-    from lookalike.cli import terminal
+    from lookalike.cli.terminal import results
     from lookalike.output import documents
-    from lookalike.output.labels import cost
+    from lookalike.output.labels import search_cost
 
     if preset and weights:
         raise InputError("--preset and --weights both say what counts: give one of them.")
@@ -160,12 +160,12 @@ def _find(
     if as_json:
         print_json(documents.of_hits(hits))
         return
-    console().print(terminal.hits_table(title, hits))
+    console().print(results.hits_table(title, hits))
     if explain:
         console().print(
-            terminal.why_table(hits), "", terminal.explanation_table(hits), cost(hits), ""
+            results.shares_table(hits), "", results.plan_table(hits), search_cost(hits), ""
         )
-    click.echo(terminal.hits_footer(hits))
+    click.echo(results.hits_footer(hits))
     if html:
         click.echo(f"contact sheet: {html}")
 

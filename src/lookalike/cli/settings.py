@@ -1,4 +1,7 @@
-"""What the environment says: the only reader of it. Command-line options come before it."""
+"""Settings from environment variables; no other module reads the environment.
+
+Command-line options take precedence over them.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +15,19 @@ import platformdirs
 
 from lookalike.descriptors import HUB, default_cache_dir
 
+_TRUE = {"1", "TRUE", "YES", "ON"}
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """See `from_environment` for where each comes from.
+    """Settings of the command line.
 
     Attributes:
-        index: address of the index when no option names one.
+        index: URL of the index for commands without `--index`.
         cache_dir: folder for downloaded weights.
-        hub: address whose answer means that weights can be downloaded; None: do not try.
-        api_key: of the Qdrant server, where the index is on one.
-        read_key, write_key: what callers of `lookalike serve` must show.
+        hub: URL whose response shows that weights can be downloaded; None disables downloads.
+        api_key: API key of the Qdrant server, for indexes on a server.
+        read_key, write_key: API keys that `lookalike serve` requires of its clients.
     """
 
     index: str
@@ -34,19 +39,15 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
-        """LOOKALIKE_INDEX, LOOKALIKE_READ_KEY, LOOKALIKE_WRITE_KEY, QDRANT_API_KEY,
+        """Reads LOOKALIKE_INDEX, LOOKALIKE_READ_KEY, LOOKALIKE_WRITE_KEY, QDRANT_API_KEY,
         FASTEMBED_CACHE_PATH, HF_ENDPOINT, HF_HUB_OFFLINE and the proxies."""
-        offline = environment.get("HF_HUB_OFFLINE", "").strip().upper() in {
-            "1",
-            "TRUE",
-            "YES",
-            "ON",
-        }
+        offline = environment.get("HF_HUB_OFFLINE", "").strip().upper() in _TRUE
         endpoint = environment.get("HF_ENDPOINT") or HUB
         return cls(
             index=environment.get("LOOKALIKE_INDEX")
             or str(platformdirs.user_data_path("lookalike") / "default"),
             cache_dir=Path(environment.get("FASTEMBED_CACHE_PATH") or default_cache_dir()),
+            # Behind a proxy the hub itself cannot be reached, so the proxy must respond.
             hub=None if offline else getproxies().get(endpoint.partition(":")[0], endpoint),
             api_key=environment.get("QDRANT_API_KEY") or None,
             read_key=environment.get("LOOKALIKE_READ_KEY") or None,

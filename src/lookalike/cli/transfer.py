@@ -70,10 +70,10 @@ def _move(
     what: str, move: Callable[[Progress | None], Transfer], target: str, as_json: bool
 ) -> None:
     """Moves an index, and says what came of it."""
-    from lookalike.cli import terminal
+    from lookalike.cli.terminal import bars
 
     try:
-        with terminal.count_bar(console(stderr=True), what) as progress:
+        with bars.count_bar(console(stderr=True), what) as progress:
             done = move(progress)
     except KeyboardInterrupt:
         note("Stopped. Run the same command again.")

@@ -1,63 +1,87 @@
-"""Captions and explanations shared by the contact sheet and the page."""
+"""Names, counts and sizes as short text, for the terminal and the HTML pages alike."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from lookalike import record
-from lookalike.output.html import text
+from lookalike.duplicates.comparer import Verdict
+from lookalike.duplicates.groups import Group
+from lookalike.record import record_of
 from lookalike.types import Hits, Payload
 
-
-def _how(hits: Hits) -> str:
-    """What was compared with what, and what it took; folded until somebody asks."""
-    rows = "".join(
-        f"<tr><th>{text(name)}<td>{text(plan.target)}<td>{plan.weight:.0%}<td>"
-        + ("" if plan.spread is None else f"{plan.mean:.3f} ± {plan.spread:.3f}")
-        + f"<td>{plan.effective:.3f}</tr>"
-        for name, plan in hits.explanation.aspects.items()
-    )
-    return f"""<details><summary>How these were found</summary><table>
-<tr><th>aspect<th>near to<th>weight<th>random images<th>factor</tr>{rows}</table>
-<p>{text(cost(hits))}</p></details>"""
+_NAME_FIELDS = ("name", "title")
 
 
-def cost(hits: Hits) -> str:
-    """What an answer took, in words."""
-    how = hits.explanation
-    rounds = f"{how.rounds} {'request' if how.rounds == 1 else 'requests'} to the engine"
-    proposed = (
-        f"{how.candidates:,} candidates an aspect, {how.compared:,} compared exactly, "
-        if how.candidates
-        else ""
-    )
-    stages = ", ".join(f"{stage} {spent:.1f} ms" for stage, spent in how.milliseconds.items())
-    chance = "" if how.relevant_from is None else f"; relevant from {how.relevant_from:.3f}"
-    return f"{proposed}{rounds}; {stages}{chance}"
-
-
-def caption(id: str, payload: Payload) -> str:
-    """A short name: the user's own `name` or `title`, else the end of the id."""
-    for field in ("name", "title"):
+def name_field(payload: Payload) -> str | None:
+    """Returns the user's own name for an image: the text of its field `name` or `title`."""
+    for field in _NAME_FIELDS:
         if isinstance(payload.get(field), str):
             return str(payload[field])
-    return id.rpartition("/")[2]
+    return None
 
 
-def details(payload: Payload) -> str:
-    """The user's fields as one line, the short and telling ones first."""
-    shown = [
-        _detail(name, value)
+def display_name(id: str, payload: Payload) -> str:
+    """Returns the user's own name for an image, or else the end of its id."""
+    return name_field(payload) or id.rpartition("/")[2]
+
+
+def field_summary(payload: Payload) -> str:
+    """Joins the user's fields into one line, the shortest first."""
+    values = [
+        _field_text(name, value)
         for name, value in sorted(payload.items())
-        if name not in (record.KEY, "name", "title") and value not in (None, "", [])
+        if name not in (record.KEY, *_NAME_FIELDS) and value not in (None, "", [])
     ]
-    return " · ".join(sorted(shown, key=len))
+    return " · ".join(sorted(values, key=len))
 
 
-def _detail(name: str, value: Any) -> str:
+def _field_text(name: str, value: Any) -> str:
     if isinstance(value, bool):
-        plain = name.replace("_", " ")
-        return plain if value else f"not {plain}"
+        words = name.replace("_", " ")
+        return words if value else f"not {words}"
     if isinstance(value, str):
         return value.removesuffix("T00:00:00Z")
     return ", ".join(value) if isinstance(value, list) else f"{name} {value}"
+
+
+def search_cost(hits: Hits) -> str:
+    """Describes the work behind a search result: candidates, requests, time by stage."""
+    plan = hits.explanation
+    candidates = (
+        f"{plan.candidates:,} candidates per aspect, {plan.compared:,} compared exactly, "
+        if plan.candidates
+        else ""
+    )
+    requests = f"{plan.rounds} {'request' if plan.rounds == 1 else 'requests'} to the engine"
+    stages = ", ".join(f"{stage} {spent:.1f} ms" for stage, spent in plan.milliseconds.items())
+    threshold = (
+        "" if plan.relevant_from is None else f"; relevance threshold {plan.relevant_from:.3f}"
+    )
+    return f"{candidates}{requests}; {stages}{threshold}"
+
+
+def file_size(size: float) -> str:
+    """Formats a number of bytes with a decimal unit: 37.8 kB."""
+    units = ["bytes", "kB", "MB", "GB", "TB"]
+    while size >= 1000 and len(units) > 1:
+        size /= 1000
+        units.pop(0)
+    digits = 0 if units[0] == "bytes" or size >= 100 else 1
+    return f"{size:.{digits}f} {units[0]}"
+
+
+def count(number: int, singular: str, plural: str | None = None) -> str:
+    """Formats a number with its noun: 1 copy, 2 copies."""
+    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
+
+
+def spare_bytes(groups: Iterable[Group]) -> int:
+    """Sums the file sizes of all copies that are not merely similar."""
+    return sum(
+        record_of(copy.payload)["bytes"]
+        for group in groups
+        for copy in group.copies
+        if copy.verdict is not Verdict.SIMILAR
+    )

@@ -1,0 +1,124 @@
+"""Reports of work done, duplicates and capacity as lines of text."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from lookalike.admin.capacity import Capacity
+from lookalike.cli.console import printable
+from lookalike.duplicates.check import Duplicate
+from lookalike.duplicates.comparer import Verdict
+from lookalike.duplicates.file_moves import Report
+from lookalike.duplicates.groups import Group
+from lookalike.ingest.report import IngestReport
+from lookalike.output.labels import count, file_size, spare_bytes
+
+MAX_LINES = 10
+"""Lines shown of any one list."""
+
+
+def ingest_lines(report: IngestReport) -> Iterator[str]:
+    """The outcome of an ingest: totals, then the first copies, rejects and metadata warnings."""
+    speed = f"{report.images_per_second:,.0f} images/s"
+    yield f"{report.done:,} images in {report.seconds:.1f} s ({speed}), model {report.model}"
+    yield (
+        f"added {report.added:,} · updated {report.updated:,} · unchanged {report.unchanged:,} · "
+        f"rejected {report.rejected:,} · removed {report.removed:,}"
+        + (f" · skipped {report.skipped:,}" if report.skipped else "")
+    )
+    if report.copies:
+        yield f"copies: {_tally(copied.verdict for copied in report.copies)}"
+        for copied in report.copies[:MAX_LINES]:
+            yield printable(f"  {copied.uri}: {copied.verdict} to {copied.of}")
+    if report.rejects:
+        yield f"rejected: {_tally(reject.reason for reject in report.rejects)}"
+        for reject in report.rejects[:MAX_LINES]:
+            yield printable(f"  {reject.uri}: {reject.reason}: {reject.detail}")
+    if report.warnings:
+        yield f"metadata warnings: {len(report.warnings):,}"
+        for warning in report.warnings[:MAX_LINES]:
+            yield printable(f"  {warning}")
+    if max(len(report.rejects), len(report.warnings), len(report.copies)) > MAX_LINES:
+        yield "  … use --json to list everything, or --rejects FILE to save the rejects"
+
+
+def _tally(kinds: Iterable[str]) -> str:
+    return ", ".join(f"{number:,} {kind}" for kind, number in Counter(kinds).most_common())
+
+
+def group_lines(number: int, group: Group) -> Iterator[str]:
+    """One group of duplicates: the keeper with the reason, then its copies."""
+    yield printable(f"{number}  keep {group.keeper}  ({group.reason})")
+    for copy in group.copies[:MAX_LINES]:
+        yield f"     {duplicate_line(copy)}"
+    if len(group.copies) > MAX_LINES:
+        yield f"     … and {len(group.copies) - MAX_LINES:,} more"
+
+
+def duplicate_line(duplicate: Duplicate) -> str:
+    """One copy: its verdict, its id, and the reason for the verdict."""
+    return printable(f"{duplicate.verdict:<12}  {duplicate.id}  {duplicate.evidence['why']}")
+
+
+def groups_summary(groups: Sequence[Group]) -> str:
+    """The numbers of groups and copies, and the size of the copies' files."""
+    if not groups:
+        return "No duplicates found."
+    verdicts = Counter(copy.verdict for group in groups for copy in group.copies)
+    tally = ", ".join(
+        f"{verdicts[verdict]:,} {verdict}" for verdict in Verdict if verdicts[verdict]
+    )
+    copies = count(verdicts.total(), "copy", "copies")
+    size = file_size(spare_bytes(groups))
+    return f"{count(len(groups), 'group')}, {copies} ({tally}), {size} of files"
+
+
+def problem_lines(problems: Mapping[str, str]) -> Iterator[str]:
+    """The originals that could not be read, with the reasons."""
+    for uri, problem in list(problems.items())[:MAX_LINES]:
+        yield printable(f"could not be read: {uri}: {problem}")
+    if len(problems) > MAX_LINES:
+        yield f"… and {len(problems) - MAX_LINES:,} more; --json lists all of them"
+
+
+def file_lines(report: Report, outcome: str) -> Iterator[str]:
+    """The files that were moved or deleted, or would be, and those left alone.
+
+    Args:
+        report: the files.
+        outcome: the words after the number of files, such as "moved back".
+    """
+    for file in report.done[:MAX_LINES]:
+        yield printable(f"  {file.uri} → {file.to}" if file.to else f"  {file.uri}")
+    if len(report.done) > MAX_LINES:
+        yield f"  … and {len(report.done) - MAX_LINES:,} more"
+    yield f"{len(report.done):,} {outcome}, {len(report.left):,} left alone"
+    for untouched in report.left[:MAX_LINES]:
+        yield printable(f"  {untouched.uri}: {untouched.reason}")
+
+
+def capacity_lines(capacity: Capacity) -> Iterator[str]:
+    """The RAM, disk, machines and hours that an index needs."""
+    embedding = "" if capacity.embed_hours is None else f"{capacity.embed_hours:,.1f} to embed, "
+    yield f"{capacity.images:,} images, {count(capacity.replicas, 'replica')}"
+    yield f"RAM    {_gb(capacity.ram)}"
+    yield f"disk   {_gb(capacity.disk)}, with headroom {_gb(capacity.disk_with_headroom)}"
+    yield (
+        f"nodes  {capacity.nodes}, each using {_gb(capacity.ram_per_node)} of RAM and "
+        f"{_gb(capacity.disk_per_node)} of disk"
+    )
+    yield f"shards {capacity.shards}"
+    yield (
+        f"hours  {embedding}{capacity.upload_hours:,.1f} to upload, "
+        f"{capacity.build_hours:,.1f} to build the graphs"
+    )
+    yield "disk space of one replica:"
+    for part, size in capacity.parts.items():
+        yield f"  {part:16}{_gb(size):>14}{size / capacity.images:10,.0f} bytes per image"
+    for note in capacity.notes:
+        yield f"- {note}"
+
+
+def _gb(size: float) -> str:
+    return f"{size / 1e9:,.1f} GB"

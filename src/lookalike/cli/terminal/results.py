@@ -1,0 +1,158 @@
+"""Search results, images and index contents as tables and lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from lookalike import record
+from lookalike.cli.console import printable
+from lookalike.output.labels import count, field_summary, name_field
+from lookalike.record import record_of
+from lookalike.search.histogram import Histogram
+from lookalike.types import Hit, Hits, Point
+
+
+def hits_table(title: str, hits: Hits) -> Table:
+    """One row per hit: rank, id, score, score by aspect if there are several, name and fields."""
+    aspects = list(hits.weights) if len(hits.weights) > 1 else []
+    collapsed = any(hit.variants for hit in hits)
+    fields = [_fields(hit) for hit in hits]
+    table = Table(
+        title=Text(printable(title)),
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        expand=True,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("#", justify="right", style="dim", no_wrap=True)
+    table.add_column("id", no_wrap=True)
+    for name in ["score", *aspects, *(["variants"] if collapsed else [])]:
+        table.add_column(name, justify="right", no_wrap=True)
+    if any(fields):
+        table.add_column("fields", ratio=1, no_wrap=True, overflow="ellipsis", style="dim")
+    for rank, hit in enumerate(hits, 1):
+        table.add_row(
+            str(rank),
+            Text(_end(printable(hit.id))),
+            f"{hit.score:.3f}",
+            *(f"{hit.scores[aspect]:.3f}" if aspect in hit.scores else "" for aspect in aspects),
+            *([f"+{len(hit.variants)}" if hit.variants else ""] if collapsed else ()),
+            *([fields[rank - 1]] if any(fields) else ()),
+        )
+    return table
+
+
+def hits_footer(hits: Hits) -> str:
+    """The number of hits, the weights, the time taken, and a note if hits may be missing."""
+    weights = ", ".join(f"{name} {weight:.0%}" for name, weight in hits.weights.items())
+    note = "; a better image may have been missed" if hits.complete is False else ""
+    return f"{count(len(hits), 'image')}, {weights}, {hits.took_ms:.1f} ms{note}"
+
+
+def shares_table(hits: Hits) -> Table:
+    """One row per hit: its lead over a random image, and the share of each aspect in that lead."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("#", justify="right", style="dim")
+    for name in ("calibrated", "raw", *hits.weights):
+        table.add_column(name, justify="right")
+    for rank, hit in enumerate(hits, 1):
+        shares = (
+            f"{hit.shares[aspect]:.0%} {_bar(hit.shares[aspect], 10)}"
+            if aspect in hit.shares
+            else ""
+            for aspect in hits.weights
+        )
+        table.add_row(str(rank), f"{hit.calibrated:.2f}", f"{hit.raw:.3f}", *shares)
+    return table
+
+
+def plan_table(hits: Hits) -> Table:
+    """One row per aspect: its target, its weight, and the factor derived from the weight."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("aspect", "target", "weight", "random images", "factor"):
+        table.add_column(name, header_style="dim", overflow="fold")
+    for aspect, plan in hits.explanation.aspects.items():
+        random = "" if plan.spread is None else f"{plan.mean:.3f} ± {plan.spread:.3f}"
+        factor = f"{plan.effective:.3f}"
+        table.add_row(aspect, Text(printable(plan.target)), f"{plan.weight:.0%}", random, factor)
+    return table
+
+
+def histogram_lines(histogram: Histogram) -> Iterator[str]:
+    """One line per range: count, bar, edges."""
+    largest = max((bin.count for bin in histogram.bins), default=0) or 1
+    for bin in histogram.bins:
+        bar = _bar(bin.count / largest, 24)
+        yield f"{bin.count:>10,}  {bar}  {_edge(bin.low)} to {_edge(bin.high)}"
+    if histogram.missing:
+        yield f"{histogram.missing:>10,}  {'':<24}  without a value"
+
+
+def point_table(point: Point) -> Table:
+    """One row per field of an image: its record, then the user's fields."""
+    table = _two_columns()
+    users = {name: value for name, value in point.payload.items() if name != record.KEY}
+    record_fields = {f"image.{name}": value for name, value in record_of(point.payload).items()}
+    for name, value in {**record_fields, **users}.items():
+        table.add_row(Text(printable(name)), Text(printable(_value(value))))
+    return table
+
+
+def stats_table(stats: Mapping[str, Any]) -> Table:
+    """Counts, vectors and fields of an index."""
+    table = _two_columns()
+    table.add_row("images", f"{stats['images']:,}")
+    table.add_row("on disk", f"{stats['bytes_on_disk'] / 2**20:,.1f} MiB")
+    table.add_row("engine", f"{stats['engine']}, schema {stats['schema']}")
+    for name, vector in stats["vectors"].items():
+        aspect = f"{vector['aspect']}, " if vector["aspect"] else ""
+        table.add_row(
+            f"vector {name}", f"{aspect}{vector['size']} dimensions, model {vector['model']}"
+        )
+    for name, field in stats["fields"].items():
+        values = "" if field["values"] is None else f", {count(field['values'], 'value')}"
+        table.add_row(Text(printable(f"field {name}")), f"{field['type']}{values}")
+    return table
+
+
+def _two_columns() -> Table:
+    table = Table(show_header=False, box=None)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    return table
+
+
+def _fields(hit: Hit) -> Text:
+    parts = (name_field(hit.payload), field_summary(hit.payload))
+    return Text(printable(" · ".join(filter(None, parts))))
+
+
+def _end(id: str, length: int = 36) -> str:
+    """Clips a long id to its end: the end of a path tells images apart."""
+    return id if len(id) <= length else "…" + id[1 - length :]
+
+
+def _bar(share: float, width: int) -> str:
+    return f"{'█' * round(width * share):<{width}}"
+
+
+def _edge(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=None).isoformat(sep=" ").removesuffix(" 00:00:00")
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(_value(part) for part in value)
+    if isinstance(value, Mapping):
+        return " ".join(str(part) for part in value.values())
+    return str(value)

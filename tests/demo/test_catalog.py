@@ -1,4 +1,4 @@
-"""The drawn catalog: the same everywhere, resumable, and true to its own table."""
+"""The drawn catalog: reproducible, resumable, and consistent with its table."""
 
 from __future__ import annotations
 
@@ -14,14 +14,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lookalike.demo.catalog import CATEGORIES, EDITS, Copy, Design, design, draw_catalog, plan
-from lookalike.demo.patterns import PALETTE, PATTERNS, Cloth, Field, rgb
+from lookalike.demo.catalog import draw_catalog, plan
+from lookalike.demo.categories import CATEGORIES
+from lookalike.demo.copies import EDITS, Copy
+from lookalike.demo.designs import Design, design
+from lookalike.demo.drawing.colors import PALETTE, Field, rgb
+from lookalike.demo.drawing.patterns import PATTERNS, Cloth
 from lookalike.errors import InputError
 
 COUNT = 40
 
 
 def contents(folder: Path) -> dict[str, bytes]:
+    """Returns the bytes of all files in a folder, by relative path."""
     files = (path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
@@ -52,8 +57,7 @@ def test_the_same_bytes_in_another_process(drawn: Path, tmp_path: Path) -> None:
 
 def test_another_seed_draws_other_products() -> None:
     assert design(0, 7).row != design(0, 8).row
-    ours, others = design(3, 7).picture(), design(3, 8).picture()
-    assert ours.tobytes() != others.tobytes()
+    assert design(3, 7).picture().tobytes() != design(3, 8).picture().tobytes()
 
 
 def test_a_whole_catalog_is_left_as_it_is(tmp_path: Path) -> None:
@@ -88,12 +92,12 @@ def test_a_missing_picture_is_drawn_again(tmp_path: Path) -> None:
 
 def test_a_smaller_catalog_leaves_no_old_pictures_and_other_files_alone(tmp_path: Path) -> None:
     draw_catalog(tmp_path, count=6)
-    own = tmp_path / "images" / "mine.txt"
-    own.write_text("mine")
+    foreign = tmp_path / "images" / "mine.txt"
+    foreign.write_text("mine")
     table = draw_catalog(tmp_path, count=4)
-    pictures = {path for path in (tmp_path / "images").iterdir() if path != own}
+    pictures = {path for path in (tmp_path / "images").iterdir() if path != foreign}
     assert pictures == {tmp_path / row["file"] for row in rows(table)}
-    assert own.read_text() == "mine"
+    assert foreign.read_text() == "mine"
 
 
 def test_a_table_of_ones_own_is_not_overwritten(tmp_path: Path) -> None:
@@ -143,7 +147,7 @@ def test_the_usual_catalog_is_mixed(usual: list[Design | Copy]) -> None:
 
 
 def term(color: Field) -> str:
-    """The basic term of a color by hue, saturation and value: a rule of the test's own."""
+    """Returns the basic term of a color by hue, saturation and value, independently of the palette."""
     hue, saturation, value = colorsys.rgb_to_hsv(*map(float, color))
     degrees = hue * 360
     if value < 0.2:
@@ -164,9 +168,9 @@ def test_most_of_each_product_is_of_the_color_in_the_table(usual: list[Design | 
         assert isinstance(item, Design)
         layer = item.layer()
         pixels = layer.color[:, layer.cover > 0.95].T[::53]
-        ((found, _),) = Counter(map(term, np.clip(pixels, 0, 1))).most_common(1)
-        if found != item.row.color:
-            wrong.append((item.row.name, item.row.color, found))
+        ((main, _),) = Counter(map(term, np.clip(pixels, 0, 1))).most_common(1)
+        if main != item.row.color:
+            wrong.append((item.row.name, item.row.color, main))
     assert wrong == []
 
 
@@ -183,8 +187,9 @@ def test_a_pattern_shows_and_leaves_the_base_its_lead(pattern: str, color: str) 
             assert float(np.ptp(painted, axis=(1, 2)).max()) == 0
             continue
         assert float(painted.mean(axis=0).std()) > 0.008
-        ours = np.linalg.norm(painted - base, axis=0) < np.linalg.norm(painted - accent, axis=0)
-        assert float(ours.mean()) > 0.55
+        to_base = np.linalg.norm(painted - base, axis=0)
+        to_accent = np.linalg.norm(painted - accent, axis=0)
+        assert float((to_base < to_accent).mean()) > 0.55
 
 
 def test_near_copies_look_like_their_originals(usual: list[Design | Copy], tmp_path: Path) -> None:

@@ -1,68 +1,31 @@
-"""What the drawn products are made of: the palette, and the patterns that cover them.
+"""Patterns of the drawn products.
 
-A pattern is a function of a place on the cloth, so that it stays sharp at every size, turns with
-a sleeve and bends round a vase.
+A pattern is a function of a place on the cloth. So it stays sharp at every size, turns with a
+sleeve and bends around a vase.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-Field: TypeAlias = NDArray[np.floating[Any]]
-"""(height, width); or for colors between 0 and 1, (3, height, width), of which one color is
-(3, 1, 1), so that all of them mix by broadcasting."""
-
-PALETTE: dict[str, dict[str, str]] = {
-    "black": {"black": "#1b1b1d", "ink": "#191c22", "onyx": "#211f1e"},
-    "white": {"white": "#fbfaf7", "ivory": "#f7f3ea", "chalk": "#f6f6f3"},
-    "red": {"crimson": "#a81e2d", "poppy": "#cb3a33", "cherry": "#b92735", "ruby": "#8f1a2a"},
-    "green": {"forest": "#2e6145", "fern": "#5b8f4c", "jade": "#3f8f6b", "moss": "#66803a"},
-    "yellow": {"saffron": "#e6b422", "lemon": "#f0d358", "sunflower": "#edc436"},
-    "blue": {"navy": "#22396b", "cobalt": "#2d5ca6", "sky": "#79a9d6", "marine": "#3f6ba3"},
-    "brown": {"walnut": "#66432c", "chestnut": "#7a4a2d", "cocoa": "#553828", "cognac": "#8f5a34"},
-    "purple": {"plum": "#5d3470", "violet": "#77509f", "lilac": "#a183c4"},
-    "pink": {"rose": "#dd7f9a", "blush": "#efb3c0", "peony": "#d9648a"},
-    "orange": {"tangerine": "#ea8a35", "pumpkin": "#d9702a", "apricot": "#f2a45c"},
-    "grey": {"slate": "#6b6e73", "silver": "#a9abae", "ash": "#8b8d8f", "graphite": "#56595e"},
-}
-"""Shades by basic color term: each one anybody would call by that term."""
-
-CREAM, INK = "#f4eee1", "#2a2d38"
-
-
-def rgb(code: str) -> Field:
-    """(3, 1, 1) between 0 and 1 from "#rrggbb"."""
-    levels = np.frombuffer(bytes.fromhex(code[1:]), np.uint8)
-    return levels.astype(np.float32)[:, None, None] / 255
-
-
-def luma(color: Field) -> float:
-    """Brightness between 0 and 1 (Rec. 601 weights)."""
-    return float(color.ravel() @ np.array([0.299, 0.587, 0.114], np.float32))
-
-
-def mix(base: Field, other: Field, cover: Field | float) -> Field:
-    """`base` where `cover` is 0, `other` where it is 1; either may be one color or a field."""
-    return base + (other - base) * (np.float32(cover) if isinstance(cover, float) else cover)
+from lookalike.demo.drawing.colors import CREAM, Field, luma, mix, rgb
 
 
 @dataclass(frozen=True, slots=True)
 class Cloth:
-    """One covering: a pattern and all it leaves open.
+    """A covering: a pattern with its colors and its variant.
 
     Attributes:
         pattern: a key of `PATTERNS`.
-        base: the color that most of it has; (3, 1, 1).
-        accent: the other color, clearly lighter or darker; (3, 1, 1).
-        scale: size of the repeat, 1 as usual.
-        style: which of a pattern's variants.
-        seed: of everything irregular in it.
+        base: the main color; (3, 1, 1).
+        accent: the second color, clearly lighter or darker; (3, 1, 1).
+        scale: size of the repeat; 1 is ordinary.
+        style: variant of the pattern.
+        seed: seed of its irregularities.
     """
 
     pattern: str
@@ -74,7 +37,7 @@ class Cloth:
 
     @property
     def tonal(self) -> Field:
-        """A clear step from the base within its own hue, so that weaves stay one color."""
+        """A clear step from the base within its hue, so that weaves stay one color."""
         light = luma(self.base)
         if light > 0.6:
             return self.base * np.float32(0.86 if light > 0.9 else 0.77)
@@ -82,17 +45,17 @@ class Cloth:
 
     @property
     def deep(self) -> Field:
-        """The base in shadow; for near-black, in light."""
+        """The base in shadow, or a lighter base if it is near-black."""
         light = luma(self.base)
         if light < 0.16:
             return mix(self.base, rgb(CREAM), 0.2)
         return self.base * np.float32(0.88 if light > 0.9 else 0.72)
 
     def color(self, u: Field, v: Field, pixel: float) -> Field:
-        """Colors (3, h, w) at the places (u, v); all lengths in product units.
+        """Returns the colors (3, h, w) at places on the cloth; all lengths are product units.
 
         Args:
-            u, v: (h, w), across and along the cloth.
+            u, v: (h, w), the places across and along the cloth.
             pixel: side of a pixel, over which edges are softened.
         """
         size = np.float32(self.scale)
@@ -100,7 +63,7 @@ class Cloth:
 
 
 def cloud(shape: tuple[int, ...], cells: tuple[int, int], seed: int) -> Field:
-    """Smooth noise of mean 0 and spread about 1, with `cells` (down, across) bumps."""
+    """Returns smooth noise of mean 0 and spread about 1, with `cells` (down, across) bumps."""
     grid = np.random.default_rng(seed).normal(size=cells).astype(np.float32)
     picture = Image.fromarray(grid).resize((shape[1], shape[0]), Image.Resampling.BICUBIC)
     return np.asarray(picture, np.float32)
@@ -112,19 +75,19 @@ def _grain(shape: tuple[int, ...], pixels: float, seed: int) -> Field:
 
 
 def _inside(distance: Field, pixel: float) -> Field:
-    """1 within an edge, 0 beyond, soft over a pixel; `distance` is negative within."""
+    """Returns 1 inside an edge and 0 outside, soft over a pixel; `distance` is negative inside."""
     cover: Field = np.clip(0.5 - distance / np.float32(pixel), 0, 1)
     return cover
 
 
 def _bars(x: Field, period: float, width: float, pixel: float) -> Field:
-    """Bars of `width` every `period`."""
+    """Returns bars of a width, repeated with a period."""
     off = np.abs((x / np.float32(period)) % 1 - 0.5) * np.float32(period)
     return _inside(off - np.float32(width / 2), pixel)
 
 
 def _lit(color: Field, relief: Field) -> Field:
-    """`color` brighter where `relief` is positive, also where it is near black."""
+    """Brightens a color where the relief is positive, near-black included."""
     return color * (1 + relief) + np.maximum(relief, 0) * np.float32(0.2)
 
 
@@ -183,7 +146,7 @@ def _floral(cloth: Cloth, u: Field, v: Field, pixel: float) -> Field:
     y = ((v / period) % 1 - 0.5 - (south - 0.5) * 0.3) * period
     away, angle = np.hypot(x, y), np.arctan2(y, x) + turn * np.float32(6.28)
     petals = period * (0.235 + 0.075 * np.cos(5 * angle))
-    # leaves stand between the flowers, where four cells meet
+    # Leaves stand between the flowers, where four cells meet.
     leaf_x, leaf_y = (across + 0.5) % 1 - 0.5, (v / period + 0.5) % 1 - 0.5
     leaf = np.hypot((leaf_x + leaf_y) * 0.62, (leaf_x - leaf_y) * 1.5) * period - period * 0.12
     color = mix(cloth.base, cloth.tonal, _inside(leaf.astype(np.float32), pixel))

@@ -1,0 +1,1 @@
+"""Drawing of products: outlines, parts, patterns, painting and scenes."""

@@ -172,8 +172,8 @@ class Engine(Protocol):
         """Yields all matching points in batches, in the order of their point ids."""
         ...
 
-    def count(self, filter: Filter | None = None) -> int:
-        """Counts the matching points exactly."""
+    def count(self, filter: Filter | None = None, *, exact: bool = True) -> int:
+        """Counts the matching points; not `exact`, estimates them in next to no time."""
         ...
 
     def facet(

@@ -220,6 +220,7 @@ def test_filters(unchanged: Engine, filter: Filter, expected: Callable[[int], bo
     wanted = {i for i in range(COUNT) if expected(i)}
     assert passing(unchanged, filter) == wanted
     assert unchanged.count(filter) == len(wanted)
+    assert 0 <= unchanged.count(filter, exact=False) <= COUNT
 
 
 def similarities(near: WeightedVector) -> dict[str, float]:

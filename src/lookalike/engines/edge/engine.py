@@ -262,9 +262,9 @@ class EdgeEngine:
             records, offset = self.shard.scroll(request)
         return [stored(record) for record in records], offset
 
-    def count(self, filter: Filter | None = None) -> int:
+    def count(self, filter: Filter | None = None, *, exact: bool = True) -> int:
         with self._translated():
-            return self.shard.count(qe.CountRequest(filter=to_edge(filter), exact=True))
+            return self.shard.count(qe.CountRequest(filter=to_edge(filter), exact=exact))
 
     def facet(
         self, path: str, filter: Filter | None = None, limit: int = 100

@@ -133,8 +133,8 @@ class HostedEngine:
             if offset is None:
                 return
 
-    def count(self, filter: Filter | None = None) -> int:
-        return cast(int, self._read("count", filter))
+    def count(self, filter: Filter | None = None, *, exact: bool = True) -> int:
+        return cast(int, self._read("count", filter, exact=exact))
 
     def facet(
         self, path: str, filter: Filter | None = None, limit: int = 100

@@ -272,9 +272,9 @@ class ServerEngine:
             if offset is None:
                 return
 
-    def count(self, filter: Filter | None = None) -> int:
+    def count(self, filter: Filter | None = None, *, exact: bool = True) -> int:
         # The one read to which the client passes no consistency on.
-        answer = self._call(self.client.count, self.collection, to_server(filter), exact=True)
+        answer = self._call(self.client.count, self.collection, to_server(filter), exact=exact)
         return answer.count
 
     def facet(

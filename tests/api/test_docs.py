@@ -1,4 +1,4 @@
-"""docs/api.md says what is so: every line of it runs, every call and every error is in it."""
+"""docs/api.md is true: its commands run, and it covers every route and every error."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from lookalike.api.app import create_app
-from lookalike.api.errors import STATUSES, Refused
+from lookalike.api.errors import ServiceError
+from lookalike.api.problems import STATUSES
 from lookalike.index import Index
 from tests.support.api_server import options, running, small_index
 from tests.support.paths import ROOT
@@ -36,38 +37,44 @@ def test_every_line_of_the_page_runs(data: Path, tmp_path: Path) -> None:
     draw(3).save(tmp_path / "photo.jpg")
     draw(50).save(tmp_path / "other.jpg")
     (tmp_path / ".curlrc").write_text("fail-with-body\nsilent\nshow-error\nmax-time = 30\n")
-    known = {**os.environ, "CURL_HOME": str(tmp_path), "KEY": "none-is-asked-for"}
+    environment = {**os.environ, "CURL_HOME": str(tmp_path), "KEY": "not-required"}
     with Index.open(tmp_path / "index", model_dir=data / "standin-clip", threads=1) as index:
         index.add(tmp_path / "photos", metadata=tmp_path / "catalog.csv")
-        with running(index, options(tmp_path, roots=(tmp_path / "root",))) as (_, at):
+        with running(index, options(tmp_path, roots=(tmp_path / "root",))) as (_, url):
             for line in LINES:
-                command = line.replace("http://127.0.0.1:8765", at)
-                ran = subprocess.run(
-                    ["bash", "-c", command], cwd=tmp_path, env=known, capture_output=True, text=True
+                command = line.replace("http://127.0.0.1:8765", url)
+                result = subprocess.run(
+                    ["bash", "-c", command],
+                    cwd=tmp_path,
+                    env=environment,
+                    capture_output=True,
+                    text=True,
                 )
-                assert ran.returncode == 0, (line, ran.stdout, ran.stderr)
-                if ran.stdout.startswith("{"):
-                    answer = json.loads(ran.stdout)
-                    known |= {"TOKEN": answer["upload"]} if "upload" in answer else {}
-                    known |= {"JOB": answer["job"]} if isinstance(answer.get("job"), str) else {}
+                assert result.returncode == 0, (line, result.stdout, result.stderr)
+                if result.stdout.startswith("{"):
+                    document = json.loads(result.stdout)
+                    if "upload" in document:
+                        environment["TOKEN"] = document["upload"]
+                    if isinstance(document.get("job"), str):
+                        environment["JOB"] = document["job"]
 
 
-def test_every_call_and_every_error_is_in_it(tmp_path: Path) -> None:
+def test_every_route_and_every_error_is_documented(tmp_path: Path) -> None:
     with small_index(tmp_path, 2) as index:
         document = create_app(index, options(tmp_path)).openapi()
-    named = set()
+    documented = set()
     for line in LINES:
         path = re.search(r"http://127\.0\.0\.1:8765([^?\s\"]*)", line)
         method = re.search(r"-X (\w+)", line)
         body = re.search(r" (-d|-F) ", line)
         assert path
-        named.add((method[1] if method else "POST" if body else "GET", path[1]))
-    calls = {
+        documented.add((method[1] if method else "POST" if body else "GET", path[1]))
+    routes = {
         (method.upper(), path) for path, methods in document["paths"].items() for method in methods
     }
-    assert calls - named == set()
-    assert named - calls == {("GET", "/v1/openapi.json")}
-    for error in [*STATUSES, *Refused.__subclasses__()]:
+    assert routes - documented == set()
+    assert documented - routes == {("GET", "/v1/openapi.json")}
+    for error in [*STATUSES, *ServiceError.__subclasses__()]:
         assert f"`{error.__name__}`" in PAGE, error
 
 

@@ -1,4 +1,4 @@
-"""Copies over HTTP: of one image, in groups as they are found, and what becomes of decisions."""
+"""Near-duplicates over HTTP: of one image, in groups, and decisions on them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import httpx
 import pytest
 from PIL import Image, ImageOps
 
-from lookalike.api.stores.groups import Found
+from lookalike.api.stores.groups import DuplicateGroupStore
 from lookalike.index import Index
 from tests.api.test_jobs import finished, start
 from tests.support.api_server import options, serving
@@ -43,7 +43,7 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
 
 @pytest.fixture
 def index(opened: Index, photos: Path) -> Index:
-    """All of the photos, and nothing decided on any."""
+    """An index of all the photos, without decisions."""
     opened.delete([image.id for image in opened.scroll()])
     opened.add(photos)
     return opened
@@ -73,7 +73,7 @@ def listed(client: httpx.Client, **query: Any) -> dict[str, Any]:
 
 
 def groups(client: httpx.Client, **query: Any) -> dict[str, set[str]]:
-    """Names of the members by that of their keeper."""
+    """Names of the members of each group, by the name of its keeper."""
     return {
         Path(group["keeper"]).stem: {Path(member["id"]).stem for member in group["members"]}
         for group in listed(client, **query)["groups"]
@@ -87,7 +87,7 @@ SECOND = {"scene1", "scene1 mirror"}
 # --- groups -----------------------------------------------------------------------------------
 
 
-def test_groups_are_listed_with_what_a_page_shows(searched: httpx.Client) -> None:
+def test_groups_are_listed_with_everything_a_page_shows(searched: httpx.Client) -> None:
     document = listed(searched)
     assert (document["total"], document["images"]) == (2, 10)
     assert document["job"]["state"] == "done"
@@ -102,9 +102,9 @@ def test_groups_are_listed_with_what_a_page_shows(searched: httpx.Client) -> Non
             assert member["uri"] == member["payload"]["image"]["uri"]
             assert member["payload"]["image"]["width"] > 0
             assert member["evidence"]["why"]
-    one, other = sorted(map(sorted, groups(searched).values()))
-    assert set(one) == FIRST
-    assert set(other) == SECOND
+    first, second = sorted(map(sorted, groups(searched).values()))
+    assert set(first) == FIRST
+    assert set(second) == SECOND
     assert [groups(searched, offset=at, limit=1).keys() for at in (0, 1, 2)] == [
         *({name} for name in groups(searched)),
         set(),
@@ -127,22 +127,22 @@ def test_groups_outlive_the_service(index: Index, tmp_path: Path) -> None:
 def test_a_search_that_is_stopped_leaves_the_groups_of_the_last(
     index: Index, tmp_path: Path
 ) -> None:
-    """And while it goes on, its groups can be seen."""
-    found = Found(tmp_path / "duplicates.jsonl")
-    one, other = index.duplicates()
-    with found.search() as keep:
-        keep(one)
-        assert found.total == 1
-        keep(other)
-        page, total = found.page(index, 0, 10)
+    """While a search runs, its groups can be read."""
+    store = DuplicateGroupStore(tmp_path / "duplicates.jsonl")
+    first, second = index.duplicates()
+    with store.replacement() as append:
+        append(first)
+        assert store.total == 1
+        append(second)
+        page, total = store.page(index, 0, 10)
         assert (len(page), total) == (2, 2)
-    with pytest.raises(KeyboardInterrupt), found.search() as keep:
-        assert found.page(index, 0, 10) == ([], 0)
-        keep(other)
-        assert [group["keeper"] for group in found.page(index, 0, 10)[0]] == [other.keeper]
+    with pytest.raises(KeyboardInterrupt), store.replacement() as append:
+        assert store.page(index, 0, 10) == ([], 0)
+        append(second)
+        assert [group["keeper"] for group in store.page(index, 0, 10)[0]] == [second.keeper]
         raise KeyboardInterrupt
-    assert found.page(index, 0, 10) == (page, 2)
-    assert Found(tmp_path / "duplicates.jsonl").page(index, 0, 10) == (page, 2)
+    assert store.page(index, 0, 10) == (page, 2)
+    assert DuplicateGroupStore(tmp_path / "duplicates.jsonl").page(index, 0, 10) == (page, 2)
     assert [file.name for file in tmp_path.glob("duplicates*")] == ["duplicates.jsonl"]
 
 
@@ -156,10 +156,10 @@ def test_a_filter_and_a_policy_hold(client: httpx.Client) -> None:
     assert failed["problem"]["error"] == "FilterError"
 
 
-# --- what leaves them -------------------------------------------------------------------------
+# --- groups that change -----------------------------------------------------------------------
 
 
-def test_what_is_deleted_leaves_its_group(searched: httpx.Client, photos: Path) -> None:
+def test_a_deleted_image_leaves_its_group(searched: httpx.Client, photos: Path) -> None:
     delete = {"ids": [str(photos / "scene0 half.jpg"), str(photos / "scene1 mirror.jpg")]}
     assert searched.post("/v1/images/delete", json=delete).json() == {"deleted": 2}
     (left,) = groups(searched).values()
@@ -181,7 +181,7 @@ def test_without_its_keeper_a_group_is_compared_anew(searched: httpx.Client) -> 
     assert listed(searched)["groups"] == [left]
 
 
-def test_what_is_replaced_leaves_its_group(searched: httpx.Client, photos: Path) -> None:
+def test_a_replaced_image_leaves_its_group(searched: httpx.Client, photos: Path) -> None:
     file = io.BytesIO()
     scene(99).save(file, "PNG")
     answer = searched.put(
@@ -194,7 +194,7 @@ def test_what_is_replaced_leaves_its_group(searched: httpx.Client, photos: Path)
     assert left == FIRST
 
 
-def test_a_decision_hides_a_pair_and_is_taken_back(searched: httpx.Client, photos: Path) -> None:
+def test_a_decision_hides_a_pair_and_can_be_withdrawn(searched: httpx.Client, photos: Path) -> None:
     pair = [str(photos / f"{name}.jpg") for name in sorted(SECOND)]
 
     def decide(decision: str | None) -> None:
@@ -206,7 +206,7 @@ def test_a_decision_hides_a_pair_and_is_taken_back(searched: httpx.Client, photo
         return [match["id"] for match in answer.json()["matches"]]
 
     assert copies() == [pair[1]]
-    for decision in ("not_duplicate", "keep_both"):
+    for decision in ("not_duplicates", "keep_all"):
         decide(decision)
         (left,) = groups(searched).values()
         assert left == FIRST
@@ -219,7 +219,7 @@ def test_a_decision_hides_a_pair_and_is_taken_back(searched: httpx.Client, photo
         group["keeper"] for group in listed(searched)["groups"] if len(group["members"]) > 2
     )
     half = str(photos / "scene0 half.jpg")
-    both = {"ids": [half, keeper], "decision": "keep_both"}
+    both = {"ids": [half, keeper], "decision": "keep_all"}
     searched.post("/v1/duplicates/decide", json=both).raise_for_status()
     assert FIRST - {"scene0 half"} in groups(searched).values()
 
@@ -249,7 +249,7 @@ def test_one_image_is_checked(client: httpx.Client, photos: Path) -> None:
     assert len(by_id.json()["matches"]) == 2
 
 
-def test_what_differs_is_shown_and_kept_by_browsers(client: httpx.Client, photos: Path) -> None:
+def test_a_difference_is_shown_and_cached_by_browsers(client: httpx.Client, photos: Path) -> None:
     pair = {"keeper": str(photos / "scene1.jpg"), "copy": str(photos / "scene1 mirror.jpg")}
     answer = client.get("/v1/duplicates/difference", params=pair)
     assert answer.status_code == 200
@@ -272,23 +272,23 @@ def test_what_differs_is_shown_and_kept_by_browsers(client: httpx.Client, photos
         ("check", {"id": "a", "upload": "0" * 64}, 400, "QueryError"),
         ("check", {"id": "no such"}, 404, "NotFound"),
         ("check", {"upload": "0" * 64}, 404, "NotFound"),
-        ("check", {"upload": "../../etc/passwd"}, 422, "Invalid"),
-        ("check", {"id": "a", "limit": 0}, 422, "Invalid"),
-        ("check", {"id": "a", "path": "/etc/passwd"}, 422, "Invalid"),
-        ("decide", {"ids": ["a", "b"]}, 422, "Invalid"),
-        ("decide", {"ids": ["a"], "decision": None}, 422, "Invalid"),
-        ("decide", {"ids": ["a", "b"], "decision": "maybe"}, 422, "Invalid"),
-        ("decide", {"ids": ["a", "b"], "decision": "keep_both"}, 404, "NotFound"),
+        ("check", {"upload": "../../etc/passwd"}, 422, "InvalidRequest"),
+        ("check", {"id": "a", "limit": 0}, 422, "InvalidRequest"),
+        ("check", {"id": "a", "path": "/etc/passwd"}, 422, "InvalidRequest"),
+        ("decide", {"ids": ["a", "b"]}, 422, "InvalidRequest"),
+        ("decide", {"ids": ["a"], "decision": None}, 422, "InvalidRequest"),
+        ("decide", {"ids": ["a", "b"], "decision": "maybe"}, 422, "InvalidRequest"),
+        ("decide", {"ids": ["a", "b"], "decision": "keep_all"}, 404, "NotFound"),
     ],
 )
-def test_what_cannot_be_asked_is_refused(
+def test_an_invalid_request_is_refused(
     client: httpx.Client, path: str, body: dict[str, Any], status: int, name: str
 ) -> None:
     answer = client.post(f"/v1/duplicates/{path}", json=body)
     assert (answer.status_code, answer.json()["error"]) == (status, name)
 
 
-def test_a_read_key_looks_and_does_not_decide(index: Index, tmp_path: Path) -> None:
+def test_a_read_key_reads_and_cannot_decide(index: Index, tmp_path: Path) -> None:
     own = options(tmp_path / "state", read_key="reads", write_key="writes", roots=(tmp_path,))
     with serving(index, own) as client:
         client.headers["authorization"] = "Bearer reads"

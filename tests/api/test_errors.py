@@ -1,4 +1,4 @@
-"""Whatever is sent: a problem document with the right status, and a service that lives."""
+"""Any bad request gets a problem document with the right status, and the service survives it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from lookalike import errors
-from lookalike.api.errors import STATUSES, problem_of
+from lookalike.api.problems import STATUSES, problem_of
 from lookalike.errors import ImageRejected, LookalikeError, NotFound, Reason
 from tests.support.api_server import options, picture, serving, small_index
 
@@ -40,11 +40,11 @@ def assert_problem(response: httpx.Response, status: int, error: str) -> dict[st
 
 
 def test_the_table_has_every_error_of_the_library() -> None:
-    classes = {one for _, one in inspect.getmembers(errors, inspect.isclass)}
-    assert {one for one in classes if issubclass(one, LookalikeError)} == set(STATUSES)
+    classes = {value for _, value in inspect.getmembers(errors, inspect.isclass)}
+    assert {value for value in classes if issubclass(value, LookalikeError)} == set(STATUSES)
 
 
-def test_an_error_of_somebody_else_s_counts_as_what_it_derives_from() -> None:
+def test_an_error_of_a_plug_in_counts_as_its_base_class() -> None:
     class Gone(NotFound):
         pass
 
@@ -58,7 +58,7 @@ def test_a_rejected_image_says_why() -> None:
     assert problem_of(ImageRejected(Reason.TOO_LARGE, "9 bytes"))["status"] == 413
 
 
-def test_what_nobody_foresaw_tells_nothing() -> None:
+def test_an_unexpected_error_reveals_nothing() -> None:
     problem = problem_of(RuntimeError("password 1234"))
     assert problem["status"] == 500
     assert "1234" not in json.dumps(problem)
@@ -67,21 +67,21 @@ def test_what_nobody_foresaw_tells_nothing() -> None:
 @pytest.mark.parametrize(
     ("body", "status", "error"),
     [
-        ('{"id": "1"', 422, "Invalid"),
-        ("", 422, "Invalid"),
-        ("[]", 422, "Invalid"),
-        ('{"id": "1", "nope": 1}', 422, "Invalid"),
-        ('{"id": 1}', 422, "Invalid"),
-        ('{"id": "1", "limit": "10"}', 422, "Invalid"),
-        ('{"id": "1", "limit": true}', 422, "Invalid"),
-        ('{"id": "1", "limit": 1001}', 422, "Invalid"),
-        ('{"id": "1", "offset": 1e400}', 422, "Invalid"),
-        ('{"id": "1", "limit": ' + "9" * 5000 + "}", 400, "Invalid"),
-        ('{"id": "1", "diversity": NaN}', 422, "Invalid"),
-        ('{"id": "1", "weights": {"semantic": Infinity}}', 422, "Invalid"),
-        ('{"id": "\\ud800"}', 422, "Invalid"),
-        (b'{"id": "\xff"}', 400, "Invalid"),
-        ("[" * 100_000, 400, "Invalid"),
+        ('{"id": "1"', 422, "InvalidRequest"),
+        ("", 422, "InvalidRequest"),
+        ("[]", 422, "InvalidRequest"),
+        ('{"id": "1", "nope": 1}', 422, "InvalidRequest"),
+        ('{"id": 1}', 422, "InvalidRequest"),
+        ('{"id": "1", "limit": "10"}', 422, "InvalidRequest"),
+        ('{"id": "1", "limit": true}', 422, "InvalidRequest"),
+        ('{"id": "1", "limit": 1001}', 422, "InvalidRequest"),
+        ('{"id": "1", "offset": 1e400}', 422, "InvalidRequest"),
+        ('{"id": "1", "limit": ' + "9" * 5000 + "}", 400, "InvalidRequest"),
+        ('{"id": "1", "diversity": NaN}', 422, "InvalidRequest"),
+        ('{"id": "1", "weights": {"semantic": Infinity}}', 422, "InvalidRequest"),
+        ('{"id": "\\ud800"}', 422, "InvalidRequest"),
+        (b'{"id": "\xff"}', 400, "InvalidRequest"),
+        ("[" * 100_000, 400, "InvalidRequest"),
         ('{"id": "\\u0000"}', 404, "NotFound"),
         ('{"id": "../../etc/passwd"}', 404, "NotFound"),
         ("{}", 400, "QueryError"),
@@ -96,37 +96,41 @@ def test_what_nobody_foresaw_tells_nothing() -> None:
         ('{"text": "a dress"}', 400, "QueryError"),
         ('{"url": "http://example.org/a.jpg"}', 403, "Forbidden"),
         ('{"upload": "' + "a" * 64 + '"}', 404, "NotFound"),
-        ('{"upload": "/etc/passwd"}', 422, "Invalid"),
-        ('{"image": "/etc/passwd"}', 422, "Invalid"),
+        ('{"upload": "/etc/passwd"}', 422, "InvalidRequest"),
+        ('{"image": "/etc/passwd"}', 422, "InvalidRequest"),
     ],
 )
 def test_a_bad_search(client: httpx.Client, body: str | bytes, status: int, error: str) -> None:
     assert_problem(raw(client, body), status, error)
 
 
-def test_what_is_wrong_with_a_body_is_said_by_field(client: httpx.Client) -> None:
-    problem = assert_problem(raw(client, '{"id": "1", "limit": 0, "nope": 1}'), 422, "Invalid")
-    assert {one["where"] for one in problem["fields"]} == {"body.limit", "body.nope"}
+def test_invalid_fields_of_a_body_are_listed(client: httpx.Client) -> None:
+    problem = assert_problem(
+        raw(client, '{"id": "1", "limit": 0, "nope": 1}'), 422, "InvalidRequest"
+    )
+    assert {field["location"] for field in problem["fields"]} == {"body.limit", "body.nope"}
 
 
 def test_no_example_becomes_a_path(client: httpx.Client, tmp_path: Path) -> None:
     file = tmp_path / "photo.png"
     file.write_bytes(picture(3))
     for example in (str(file), f"file://{file}", "/etc/passwd"):
-        given = json.dumps({"like": ["1"], "unlike": [example]})
-        assert_problem(raw(client, given, "/v1/recommend"), 404, "NotFound")
+        body = json.dumps({"like": ["1"], "unlike": [example]})
+        assert_problem(raw(client, body, "/v1/recommend"), 404, "NotFound")
 
 
-def test_addresses_and_methods_that_are_not_there(client: httpx.Client) -> None:
+def test_unknown_paths_and_unsupported_methods(client: httpx.Client) -> None:
     assert_problem(client.get("/v1/nothing"), 404, "NotFound")
-    for path in ("/v1/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd"):  # of which there is no page
+    for path in ("/v1/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd"):  # outside /v1: pages
         assert client.get(path).status_code == 404
     assert_problem(client.put("/v1/search"), 405, "MethodNotAllowed")
     assert_problem(client.get("/v1/facets", params={"field": "taste"}), 400, "QueryError")
-    assert_problem(client.get("/v1/facets"), 422, "Invalid")
+    assert_problem(client.get("/v1/facets"), 422, "InvalidRequest")
     assert_problem(client.get("/v1/histogram", params={"field": "kind"}), 400, "QueryError")
     assert_problem(client.get("/v1/image?id=%80"), 404, "NotFound")
-    assert_problem(client.get("/v1/image/thumbnail", params={"id": "1", "side": 9}), 422, "Invalid")
+    assert_problem(
+        client.get("/v1/image/thumbnail", params={"id": "1", "side": 9}), 422, "InvalidRequest"
+    )
 
 
 def test_ten_thousand_facets_and_a_filter_of_ten_thousand_parts(client: httpx.Client) -> None:

@@ -1,4 +1,4 @@
-"""The service against its own OpenAPI document: nothing that this allows makes it fail."""
+"""The service against its own OpenAPI document: no request that it allows makes it fail."""
 
 from __future__ import annotations
 
@@ -20,48 +20,51 @@ CHECKS = (
 CONFIG = """
 [[operations]]
 include-path = "/v1/jobs/events"
-enabled = false  # it ends when the job does
+enabled = false  # the stream ends with the job
 
 [[operations]]
 include-path = "/v1/session"
-enabled = false  # its cookie goes on into other calls
+enabled = false  # its cookie would be sent with other requests
 """
 
 
 @pytest.mark.slow
-def test_nothing_that_the_document_allows_makes_it_fail(tmp_path: Path) -> None:
+def test_no_request_that_the_document_allows_makes_it_fail(tmp_path: Path) -> None:
     config = tmp_path / "schemathesis.toml"
     config.write_text(CONFIG)
     with (
         small_index(tmp_path) as index,
-        running(index, options(tmp_path, turn_seconds=2.0)) as (_, at),
+        running(index, options(tmp_path, write_timeout=2.0)) as (_, url),
     ):
         command = [
-            str(SCHEMATHESIS), "--config-file", str(config), "run", f"{at}/v1/openapi.json",
+            str(SCHEMATHESIS), "--config-file", str(config), "run", f"{url}/v1/openapi.json",
             "--checks", CHECKS, "--phases", "examples,coverage,fuzzing", "--max-examples", "5",
             "--seed", "7", "--request-timeout", "20", "--generation-database", "none",
             "--suppress-health-check", "all", "--no-color",
         ]  # fmt: skip
-        ran = subprocess.run(
+        result = subprocess.run(
             command, capture_output=True, text=True, timeout=10 * SECONDS, cwd=tmp_path
         )
-        assert ran.returncode == 0, ran.stdout[-6000:] + ran.stderr[-2000:]
-        assert httpx.post(f"{at}/v1/search", json={"color": "red"}).is_success
+        assert result.returncode == 0, result.stdout[-6000:] + result.stderr[-2000:]
+        assert httpx.post(f"{url}/v1/search", json={"color": "red"}).is_success
 
 
-def test_the_document_is_whole(tmp_path: Path) -> None:
-    with small_index(tmp_path, 2) as index, running(index, options(tmp_path)) as (_, at):
-        document = httpx.get(f"{at}/v1/openapi.json").json()
+def test_the_document_is_complete(tmp_path: Path) -> None:
+    with small_index(tmp_path, 2) as index, running(index, options(tmp_path)) as (_, url):
+        document = httpx.get(f"{url}/v1/openapi.json").json()
     assert document["openapi"].startswith("3.1")
-    calls = [call for methods in document["paths"].values() for call in methods.values()]
-    assert len(calls) > 25
-    for call in calls:
-        assert call["summary"]
-        assert call["description"]
-        assert call["tags"]
-        assert {"403"} <= set(call["responses"])
-        for status, response in call["responses"].items():
+    operations = [
+        operation for methods in document["paths"].values() for operation in methods.values()
+    ]
+    assert len(operations) > 25
+    for operation in operations:
+        assert operation["summary"]
+        assert operation["description"]
+        assert operation["tags"]
+        assert {"403"} <= set(operation["responses"])
+        for status, response in operation["responses"].items():
             if int(status) >= 400 and status != "503":
-                assert "application/problem+json" in response["content"], (call["summary"], status)
-    for part in ("Problem", "Search", "HitsAnswer", "JobAnswer"):
-        assert part in document["components"]["schemas"]
+                where = (operation["summary"], status)
+                assert "application/problem+json" in response["content"], where
+    for schema in ("Problem", "Search", "HitsResponse", "JobResponse"):
+        assert schema in document["components"]["schemas"]

@@ -1,4 +1,4 @@
-"""Images over HTTP: looking, adding, changing, removing."""
+"""Images over HTTP: reading, adding, changing, removing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from lookalike.api.schemas import ColorAnswer, RecordAnswer
+from lookalike.api.schemas import ColorResponse, RecordResponse
 from lookalike.index import Index
 from lookalike.record import Color, ImageRecord
 from tests.support.api_server import options, picture, serving, small_index
@@ -39,13 +39,14 @@ def client(index: Index, folder: Path) -> Iterator[httpx.Client]:
         yield client
 
 
-def kept(folder: Path) -> set[str]:
+def stored(folder: Path) -> set[str]:
+    """Names of the files in the upload store."""
     return {path.name for path in (folder / "uploads").rglob("*") if path.is_file()}
 
 
 def test_the_document_describes_the_whole_record() -> None:
-    assert RecordAnswer.model_fields.keys() == ImageRecord.__annotations__.keys()
-    assert ColorAnswer.model_fields.keys() == Color.__annotations__.keys()
+    assert RecordResponse.model_fields.keys() == ImageRecord.__annotations__.keys()
+    assert ColorResponse.model_fields.keys() == Color.__annotations__.keys()
 
 
 def test_an_added_image_is_found_by_the_very_next_search(client: httpx.Client) -> None:
@@ -59,7 +60,7 @@ def test_an_added_image_is_found_by_the_very_next_search(client: httpx.Client) -
 
 
 def test_many_at_once_with_ids_and_fields(client: httpx.Client, folder: Path) -> None:
-    before = kept(folder)
+    before = stored(folder)
     files = [("files", (f"{n}.png", picture(n))) for n in (50, 51)]
     files.append(("files", ("broken.jpg", b"\xff\xd8\xff no picture")))
     items = [{"id": "a/b c?&#\u00e4", "fields": {"price": 5, "kind": "red", "new": 1.5}}, {}, {}]
@@ -72,13 +73,13 @@ def test_many_at_once_with_ids_and_fields(client: httpx.Client, folder: Path) ->
     assert report["rejects"][0]["uri"] == "broken.jpg"
     payload = client.get("/v1/image", params={"id": "a/b c?&#\u00e4"}).json()["payload"]
     assert (payload["price"], payload["kind"], payload["new"]) == (5, "red", 1.5)
-    assert kept(folder) - before == {own, sha256(picture(50)).hexdigest()}
+    assert stored(folder) - before == {own, sha256(picture(50)).hexdigest()}
     refused = "lookalike_rejects_total{reason="
     assert refused in client.get("/metrics").text
 
 
-def test_nothing_is_kept_of_what_was_rejected(client: httpx.Client, folder: Path) -> None:
-    before = kept(folder)
+def test_no_file_of_a_rejected_image_is_stored(client: httpx.Client, folder: Path) -> None:
+    before = stored(folder)
     answer = client.post("/v1/images", files=[("files", ("a.jpg", b"nothing"))])
     assert answer.status_code == 422
     assert answer.json()["rejects"][0]["reason"] == "unsupported_format"
@@ -91,22 +92,24 @@ def test_nothing_is_kept_of_what_was_rejected(client: httpx.Client, folder: Path
         data={"fields": '{"price": "dear"}'},
     )
     assert (wrong.status_code, wrong.json()["error"]) == (400, "InputError")
-    assert kept(folder) == before
+    assert stored(folder) == before
 
 
-def test_files_go_with_the_last_image_that_has_them(client: httpx.Client, folder: Path) -> None:
-    before = kept(folder)
+def test_a_file_is_deleted_with_the_last_image_that_refers_to_it(
+    client: httpx.Client, folder: Path
+) -> None:
+    before = stored(folder)
     for id in ("a", "b"):
         client.put("/v1/image", params={"id": id}, files={"image": ("x.png", picture(60))})
-    assert kept(folder) - before == {sha256(picture(60)).hexdigest()}
+    assert stored(folder) - before == {sha256(picture(60)).hexdigest()}
     assert client.get("/v1/image", params={"id": "a"}).is_success
     client.put("/v1/image", params={"id": "a"}, files={"image": ("x.png", picture(61))})
-    assert len(kept(folder) - before) == 2
+    assert len(stored(folder) - before) == 2
     assert client.delete("/v1/image", params={"id": "b"}).json() == {"deleted": 1}
-    assert kept(folder) - before == {sha256(picture(61)).hexdigest()}
+    assert stored(folder) - before == {sha256(picture(61)).hexdigest()}
     answer = client.post("/v1/images/delete", json={"ids": ["a", "nothing"]})
     assert answer.json() == {"deleted": 1}
-    assert kept(folder) == before
+    assert stored(folder) == before
 
 
 def test_images_that_were_indexed_from_disk_stay_on_disk(
@@ -143,7 +146,7 @@ def test_images_are_listed_and_shown(client: httpx.Client) -> None:
         "/v1/images", params={"where": "price in (0, 10, 20, 30)", "offset": 3}
     ).json()
     assert listed["total"] == 4
-    ids = [one["id"] for one in [*listed["images"], *more["images"]]]
+    ids = [image["id"] for image in [*listed["images"], *more["images"]]]
     assert sorted(ids) == ["0", "1", "2", "3"]
     beyond = client.get("/v1/images", params={"limit": 1000, "offset": 1})
     assert beyond.status_code == 400
@@ -151,7 +154,7 @@ def test_images_are_listed_and_shown(client: httpx.Client) -> None:
     assert {"lookalike-small-1", "color", "texture", "phash"} == set(point["vectors"])
 
 
-def test_pictures_are_encoded_anew_and_kept_by_browsers(client: httpx.Client, folder: Path) -> None:
+def test_images_are_re_encoded_and_cached_by_browsers(client: httpx.Client, folder: Path) -> None:
     exif = Image.Exif()
     exif[0x9286] = "at home"
     file = BytesIO()
@@ -176,15 +179,15 @@ def test_pictures_are_encoded_anew_and_kept_by_browsers(client: httpx.Client, fo
     assert client.get(path, params=params, headers={"if-none-match": tag}).status_code == 200
 
 
-def test_a_picture_whose_file_is_gone_is_not_found(client: httpx.Client, folder: Path) -> None:
+def test_an_image_whose_file_is_missing_is_not_found(client: httpx.Client, folder: Path) -> None:
     (folder / "photos" / "005.jpg").unlink()
     answer = client.get("/v1/image/file", params={"id": "5"})
     assert (answer.status_code, answer.json()["error"]) == (404, "NotFound")
 
 
-def test_many_change_the_same_image(client: httpx.Client, folder: Path) -> None:
+def test_concurrent_changes_of_one_image(client: httpx.Client, folder: Path) -> None:
     statuses: list[int] = []
-    before = kept(folder)
+    before = stored(folder)
 
     def change(seed: int) -> None:
         with httpx.Client(base_url=client.base_url, timeout=30) as own:
@@ -204,10 +207,10 @@ def test_many_change_the_same_image(client: httpx.Client, folder: Path) -> None:
         thread.join()
     assert set(statuses) == {200}
     payload = client.get("/v1/image", params={"id": "same"}).json()["payload"]
-    assert kept(folder) - before == {payload["image"]["sha256"]}
+    assert stored(folder) - before == {payload["image"]["sha256"]}
 
 
-def test_items_must_fit_the_files(client: httpx.Client) -> None:
+def test_items_must_match_the_files(client: httpx.Client) -> None:
     files = [("files", ("a.png", picture(1)))]
     for items, status in (
         ("[]", 400),
@@ -224,19 +227,17 @@ def test_items_must_fit_the_files(client: httpx.Client) -> None:
     assert same.status_code == 400
 
 
-def test_without_a_folder_for_them_images_are_refused(index: Index, tmp_path: Path) -> None:
-    with serving(index, options(tmp_path, store=None)) as client:
+def test_without_an_upload_folder_images_are_refused(index: Index, tmp_path: Path) -> None:
+    with serving(index, options(tmp_path, uploads=None)) as client:
         answer = client.post("/v1/images", files=[("files", ("a.png", picture(1)))])
         assert (answer.status_code, answer.json()["error"]) == (403, "Forbidden")
 
 
-def test_after_many_uploads_the_index_is_looked_after_by_itself(
-    client: httpx.Client, index: Index
-) -> None:
+def test_after_many_uploads_the_index_is_optimized(client: httpx.Client, index: Index) -> None:
     files = [("files", (f"{seed}.png", picture(seed))) for seed in range(200, 235)]
     assert client.post("/v1/images", files=files).json()["added"] == 35
     assert "optimize" in {job["kind"] for job in client.get("/v1/jobs").json()["jobs"]}
     ends = time.monotonic() + 20
-    while index._manifest.calibration is None and time.monotonic() < ends:
+    while not index.is_calibrated and time.monotonic() < ends:
         time.sleep(0.05)
-    assert index._manifest.calibration is not None
+    assert index.is_calibrated

@@ -1,4 +1,4 @@
-"""Jobs run one after another, can be watched and stopped, and outlive the service."""
+"""Background jobs run one at a time, can be watched and canceled, and survive a restart."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ from typing import Any
 import httpx
 import pytest
 
+from lookalike.api.allowed_folders import AllowedFolders
 from lookalike.api.errors import TooBusy
-from lookalike.api.jobs.queue import Jobs
-from lookalike.api.service import WriteLock
+from lookalike.api.jobs.queue import JobQueue
 from lookalike.index import Index
+from lookalike.system.locks import WriteLock
 from tests.support.api_server import options, picture, serving
 from tests.support.pictures import folder_of
 
 FINAL = {"done", "failed", "canceled"}
 MANY = 500
-"""Images that take a while, so that there is time to stop in the middle."""
+"""Images that take long enough to index that a job can be stopped halfway."""
 
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that it takes seconds to index: few pictures, under many names."""
+    """A folder that takes seconds to index: few images under many names."""
     folder = folder_of(tmp_path_factory.mktemp("many") / "photos", 10)
     for i in range(10, MANY):
         os.link(folder / f"{i % 10:03}.jpg", folder / f"{i:05}.jpg")
@@ -48,7 +49,7 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
 
 @pytest.fixture
 def index(opened: Index) -> Index:
-    """An empty one."""
+    """An empty index."""
     opened.delete([image.id for image in opened.scroll()])
     return opened
 
@@ -62,11 +63,11 @@ def client(index: Index, folder: Path, many: Path, tmp_path: Path) -> Iterator[h
 def start(client: httpx.Client, **request: Any) -> str:
     answer = client.post("/v1/jobs", json=request)
     assert answer.status_code == 202, answer.text
-    assert answer.json()["state"] in {"queued", "running"}
+    assert answer.json()["state"] == "queued"
     return str(answer.json()["job"])
 
 
-def one(client: httpx.Client, job: str) -> dict[str, Any]:
+def document_of(client: httpx.Client, job: str) -> dict[str, Any]:
     document: dict[str, Any] = client.get("/v1/jobs/one", params={"job": job}).json()
     return document
 
@@ -74,23 +75,23 @@ def one(client: httpx.Client, job: str) -> dict[str, Any]:
 def finished(client: httpx.Client, job: str, seconds: float = 30) -> dict[str, Any]:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        document = one(client, job)
+        document = document_of(client, job)
         if document["state"] in FINAL:
             return document
         time.sleep(0.02)
-    raise AssertionError(f"still {one(client, job)}")
+    raise AssertionError(f"still {document_of(client, job)}")
 
 
-def under_way(client: httpx.Client, job: str) -> None:
+def wait_until_running(client: httpx.Client, job: str) -> None:
     until = time.monotonic() + 20
-    while one(client, job)["done"] == 0:
-        assert time.monotonic() < until, "it has not begun"
+    while document_of(client, job)["done"] == 0:
+        assert time.monotonic() < until, "the job has not begun"
         time.sleep(0.01)
 
 
 def events(client: httpx.Client, job: str) -> list[tuple[float, dict[str, Any]]]:
-    """All of a job, with the time at which each came."""
-    found = []
+    """All events of a job, with the time at which each arrived."""
+    received = []
     with client.stream("GET", "/v1/jobs/events", params={"job": job}, timeout=60) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         name = ""
@@ -99,22 +100,20 @@ def events(client: httpx.Client, job: str) -> list[tuple[float, dict[str, Any]]]
                 name = line.removeprefix("event: ")
             if line.startswith("data: "):
                 assert name == "job"
-                found.append((time.monotonic(), json.loads(line.removeprefix("data: "))))
-    return found
+                received.append((time.monotonic(), json.loads(line.removeprefix("data: "))))
+    return received
 
 
-def suppressed(client: httpx.Client, job: str) -> None:
-    """Listens until the service goes away."""
+def listen(client: httpx.Client, job: str) -> None:
+    """Reads events until the service stops."""
     with contextlib.suppress(httpx.HTTPError):
         events(client, job)
 
 
-# --- what they do -----------------------------------------------------------------------------
+# --- kinds ------------------------------------------------------------------------------------
 
 
-def test_a_folder_is_indexed_and_what_was_refused_is_told(
-    client: httpx.Client, folder: Path
-) -> None:
+def test_a_folder_is_indexed_and_rejects_are_reported(client: httpx.Client, folder: Path) -> None:
     shop = folder_of(folder / "broken shop", 20)
     (shop / "broken.jpg").write_text("no picture")
     rows = ["id,file,price", *(f"sku-{i},{i:03}.jpg,{i}" for i in range(20))]
@@ -137,7 +136,7 @@ def test_a_folder_is_indexed_and_what_was_refused_is_told(
     assert client.get("/v1/image", params={"id": "sku-7"}).json()["payload"]["price"] == 7
 
 
-def test_of_many_rejects_the_first_are_told(client: httpx.Client, folder: Path) -> None:
+def test_a_report_lists_the_first_of_many_rejects(client: httpx.Client, folder: Path) -> None:
     (folder / "holes").mkdir()
     for i in range(1_005):
         (folder / "holes" / f"{i:04}.jpg").touch()
@@ -152,7 +151,7 @@ def test_the_search_graph_is_built(client: httpx.Client) -> None:
     assert finished(client, start(client, kind="optimize"))["state"] == "done"
 
 
-def test_what_cannot_be_done_fails_with_a_problem(client: httpx.Client, folder: Path) -> None:
+def test_a_failed_job_has_a_problem(client: httpx.Client, folder: Path) -> None:
     (folder / "empty").mkdir()
     document = finished(client, start(client, kind="ingest", path="empty"))
     assert document["state"] == "failed"
@@ -164,7 +163,7 @@ def test_jobs_wait_for_one_another(client: httpx.Client, many: Path) -> None:
     first = start(client, kind="ingest", path=str(many))
     second = start(client, kind="ingest", path="shop")
     third = start(client, kind="optimize")
-    under_way(client, first)
+    wait_until_running(client, first)
     listed = client.get("/v1/jobs").json()["jobs"]
     assert [job["job"] for job in listed] == [third, second, first]
     assert [job["state"] for job in listed] == ["queued", "queued", "running"]
@@ -173,15 +172,15 @@ def test_jobs_wait_for_one_another(client: httpx.Client, many: Path) -> None:
     client.delete("/v1/jobs/one", params={"job": first})
     after = finished(client, second)
     assert after["state"] == "done"
-    assert one(client, first)["finished_at"] <= after["started_at"]
-    assert one(client, third)["started_at"] is None
+    assert document_of(client, first)["finished_at"] <= after["started_at"]
+    assert document_of(client, third)["started_at"] is None
 
 
-def test_an_image_that_is_added_meanwhile_does_not_wait(client: httpx.Client, many: Path) -> None:
+def test_an_upload_during_a_job_does_not_wait(client: httpx.Client, many: Path) -> None:
     job = start(client, kind="ingest", path=str(many))
-    under_way(client, job)
+    wait_until_running(client, job)
     added = client.post("/v1/images", files={"files": ("new.png", picture(77))}).json()
-    assert one(client, job)["state"] == "running"
+    assert document_of(client, job)["state"] == "running"
     assert client.get("/v1/image", params={"id": added["ids"][0]}).status_code == 200
     client.delete("/v1/jobs/one", params={"job": job})
     assert finished(client, job)["state"] == "canceled"
@@ -190,7 +189,7 @@ def test_an_image_that_is_added_meanwhile_does_not_wait(client: httpx.Client, ma
 # --- watching and stopping --------------------------------------------------------------------
 
 
-def test_events_tell_how_a_job_goes_on(client: httpx.Client, many: Path) -> None:
+def test_events_follow_a_job(client: httpx.Client, many: Path) -> None:
     job = start(client, kind="ingest", path=str(many))
     seen: list[list[tuple[float, dict[str, Any]]]] = []
     listeners = [
@@ -199,38 +198,36 @@ def test_events_tell_how_a_job_goes_on(client: httpx.Client, many: Path) -> None
     for listener in listeners:
         listener.start()
     with client.stream("GET", "/v1/jobs/events", params={"job": job}) as gone:
-        next(gone.iter_lines())  # and this one goes away
-    under_way(client, job)
+        next(gone.iter_lines())  # this listener disconnects
+    wait_until_running(client, job)
     time.sleep(1)
     client.delete("/v1/jobs/one", params={"job": job})
     for listener in listeners:
         listener.join(30)
     assert len(seen) == 3
-    for found in seen:
-        times = [at for at, _ in found]
-        shown = [document for _, document in found]
+    for received in seen:
+        times = [arrived for arrived, _ in received]
+        shown = [document for _, document in received]
         assert [document["state"] for document in shown[:-1]].count("running") == len(shown) - 1
-        assert shown[-1] == one(client, job)
+        assert shown[-1] == document_of(client, job)
         assert shown[-1]["state"] == "canceled"
         done = [document["done"] for document in shown]
         assert done == sorted(done)
-        assert len(set(done)) >= 3, "it went on between"
+        assert len(set(done)) >= 3, "there was progress in between"
         assert len(times) <= 4 * (times[-1] - times[0]) + 2, "more than four a second"
     again = events(client, job)
     assert [document["state"] for _, document in again] == ["canceled"]
 
 
-def test_a_job_is_stopped_in_the_middle_and_keeps_what_it_did(
-    client: httpx.Client, many: Path
-) -> None:
+def test_a_job_stopped_halfway_keeps_its_work(client: httpx.Client, many: Path) -> None:
     job = start(client, kind="ingest", path=str(many))
-    under_way(client, job)
-    asked = time.monotonic()
+    wait_until_running(client, job)
+    started = time.monotonic()
     answer = client.delete("/v1/jobs/one", params={"job": job}).json()
     assert answer["state"] == "running"
     assert answer["stage"] == "canceling"
     document = finished(client, job)
-    assert time.monotonic() - asked < 3
+    assert time.monotonic() - started < 3
     assert document["state"] == "canceled"
     added = document["report"]["added"]
     assert 0 < added < MANY
@@ -239,7 +236,7 @@ def test_a_job_is_stopped_in_the_middle_and_keeps_what_it_did(
     assert over.json() == document
 
 
-def test_a_job_that_a_stop_cut_off_goes_on(
+def test_a_job_interrupted_by_a_shutdown_continues(
     index: Index, folder: Path, many: Path, tmp_path: Path
 ) -> None:
     own = options(tmp_path / "state", roots=(folder, many))
@@ -248,28 +245,28 @@ def test_a_job_that_a_stop_cut_off_goes_on(
         finished(client, done)
         job = start(client, kind="ingest", path=str(many))
         waiting = start(client, kind="ingest", path="shop")
-        under_way(client, job)
-        heard = threading.Thread(target=lambda: suppressed(client, job))
-        heard.start()
-    heard.join(10)
-    assert not heard.is_alive(), "who listens is told that it is over"
-    cut = len(index)
-    assert 0 < cut < MANY
+        wait_until_running(client, job)
+        listener = threading.Thread(target=lambda: listen(client, job))
+        listener.start()
+    listener.join(10)
+    assert not listener.is_alive(), "the stream ends with the service"
+    indexed = len(index)
+    assert 0 < indexed < MANY
     with serving(index, own) as client:
         listed = client.get("/v1/jobs").json()["jobs"]
-        assert [one["job"] for one in listed] == [waiting, job, done]
+        assert [job["job"] for job in listed] == [waiting, job, done]
         document = finished(client, job, seconds=60)
         assert document["state"] == "done"
-        assert document["report"]["unchanged"] == cut
-        assert document["report"]["added"] == MANY - cut
+        assert document["report"]["unchanged"] == indexed
+        assert document["report"]["added"] == MANY - indexed
         assert finished(client, waiting)["report"]["added"] == 20
-        assert one(client, done)["state"] == "done"
+        assert document_of(client, done)["state"] == "done"
 
 
-def test_jobs_that_a_crash_cut_off_go_on_and_not_for_ever(index: Index, tmp_path: Path) -> None:
-    """What the file says after a crash: jobs that are running, and nobody runs them."""
+def test_jobs_interrupted_by_a_crash_continue_but_not_forever(index: Index, tmp_path: Path) -> None:
+    """After a crash, the file holds jobs in the state `running` that nothing runs."""
     file = tmp_path / "jobs.json"
-    jobs = Jobs(index, WriteLock(1), roots=(), file=file)
+    jobs = JobQueue(index, WriteLock(), AllowedFolders(()), file)
     jobs.start()
     for _ in range(2):
         jobs.add("optimize", {})
@@ -278,10 +275,10 @@ def test_jobs_that_a_crash_cut_off_go_on_and_not_for_ever(index: Index, tmp_path
     for record, starts in zip(records, (1, 3), strict=True):
         record.update(state="running", starts=starts, finished_at=None)
     file.write_text(json.dumps({"jobs": records}))
-    jobs = Jobs(index, WriteLock(1), roots=(), file=file)
+    jobs = JobQueue(index, WriteLock(), AllowedFolders(()), file)
     jobs.start()
     until = time.monotonic() + 10
-    while jobs.queued and time.monotonic() < until:
+    while jobs.unfinished and time.monotonic() < until:
         time.sleep(0.01)
     once, thrice = (jobs.get(record["id"]) for record in records)
     assert once["state"] == "done"
@@ -289,14 +286,14 @@ def test_jobs_that_a_crash_cut_off_go_on_and_not_for_ever(index: Index, tmp_path
     assert "died 3 times" in thrice["problem"]["detail"]
     jobs.stop()
     file.write_text('{"jobs": [')
-    damaged = Jobs(index, WriteLock(1), roots=(), file=file)
+    damaged = JobQueue(index, WriteLock(), AllowedFolders(()), file)
     damaged.start()
     assert damaged.all() == []
     damaged.stop()
 
 
-def test_a_hundred_wait_and_a_hundred_are_remembered(index: Index, tmp_path: Path) -> None:
-    jobs = Jobs(index, WriteLock(1), roots=(), file=tmp_path / "jobs.json")  # nobody works on them
+def test_a_hundred_jobs_may_wait_and_a_hundred_are_remembered(index: Index, tmp_path: Path) -> None:
+    jobs = JobQueue(index, WriteLock(), AllowedFolders(()), tmp_path / "jobs.json")  # not started
     ids = [jobs.add("optimize", {})["job"] for _ in range(100)]
     with pytest.raises(TooBusy):
         jobs.add("optimize", {})
@@ -308,10 +305,10 @@ def test_a_hundred_wait_and_a_hundred_are_remembered(index: Index, tmp_path: Pat
     assert [job["job"] for job in jobs.all()] == [*reversed(more), *reversed(ids[3:])]
 
 
-# --- what is refused --------------------------------------------------------------------------
+# --- refusals ---------------------------------------------------------------------------------
 
 
-def test_no_folder_outside_the_roots_is_read_or_told_of(index: Index, tmp_path: Path) -> None:
+def test_no_folder_outside_the_roots_is_read_or_revealed(index: Index, tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "root" / "shop", 20).parent
     with serving(index, options(tmp_path / "state", roots=(folder,))) as client:
         check_paths(client, folder, tmp_path)
@@ -331,17 +328,17 @@ def check_paths(client: httpx.Client, folder: Path, tmp_path: Path) -> None:
         "out/000.jpg", "nowhere", str(sibling), f"{folder}/../root and more", "/proc/self/cwd",
         "//etc", "out/../shop", "shop\0", "\0", "../*", str(tmp_path / "*"), "file:///etc/../../../../../etc",
     ]  # fmt: skip
-    told = set()
+    details = set()
     for path in bad:
         answer = client.post("/v1/jobs", json={"kind": "ingest", "path": path})
         assert answer.status_code == 403, (path, answer.text)
-        told.add(answer.json()["detail"])
+        details.add(answer.json()["detail"])
     for raw in (b'"\\ud800"', b'"\\udcff"', b'"shop/\\udcff"'):
         body = b'{"kind": "ingest", "path": ' + raw + b"}"
         answer = client.post("/v1/jobs", content=body, headers={"content-type": "application/json"})
         assert answer.status_code in (403, 422), answer.text
-    assert len(told) == 1
-    assert str(tmp_path) not in told.pop()
+    assert len(details) == 1
+    assert str(tmp_path) not in details.pop()
     for metadata in ("out.csv", str(outside / "000.jpg"), "/etc/passwd"):
         answer = client.post(
             "/v1/jobs", json={"kind": "ingest", "path": "shop", "metadata": metadata}
@@ -359,12 +356,12 @@ def check_paths(client: httpx.Client, folder: Path, tmp_path: Path) -> None:
     assert all(str(outside) not in image["payload"]["image"]["uri"] for image in everything)
 
 
-def test_a_link_that_is_turned_while_a_job_waits_leads_nowhere(
+def test_a_link_changed_while_a_job_waits_is_not_followed(
     client: httpx.Client, folder: Path, many: Path, tmp_path: Path
 ) -> None:
     (folder / "link").symlink_to(folder / "shop")
     first = start(client, kind="ingest", path=str(many))
-    under_way(client, first)
+    wait_until_running(client, first)
     job = start(client, kind="ingest", path=str(folder / "link"))
     (folder / "link").unlink()
     (folder / "link").symlink_to(folder_of(tmp_path / "outside", 1))
@@ -381,7 +378,7 @@ def test_without_roots_no_folder_is_read(index: Index, folder: Path, tmp_path: P
         assert "--root" in answer.json()["detail"]
 
 
-def test_what_is_no_job_is_refused(client: httpx.Client) -> None:
+def test_an_invalid_job_is_refused(client: httpx.Client) -> None:
     bodies: list[Any] = [
         *({}, [], None, "ingest", {"kind": "nothing"}, {"kind": "ingest"}),
         *({"kind": "ingest", "path": 5}, {"kind": "ingest", "path": ""}),
@@ -391,7 +388,7 @@ def test_what_is_no_job_is_refused(client: httpx.Client) -> None:
     for body in bodies:
         answer = client.post("/v1/jobs", json=body)
         assert answer.status_code == 422, (body, answer.text)
-        assert answer.json()["error"] == "Invalid"
+        assert answer.json()["error"] == "InvalidRequest"
     for method, path in (("GET", "one"), ("DELETE", "one"), ("GET", "events")):
         answer = client.request(method, f"/v1/jobs/{path}", params={"job": "none/such"})
         assert answer.status_code == 404, answer.text

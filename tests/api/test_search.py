@@ -1,4 +1,4 @@
-"""Searching over HTTP says what the library says."""
+"""Searching over HTTP gives the results of the library."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ def client(index: Index, tmp_path_factory: pytest.TempPathFactory) -> Iterator[h
         yield client
 
 
-def found(answer: httpx.Response) -> list[str]:
+def ids(answer: httpx.Response) -> list[str]:
     assert answer.status_code == 200, answer.text
     return [hit["id"] for hit in answer.json()["hits"]]
 
 
 def without_times(document: dict[str, Any]) -> dict[str, Any]:
-    kept: dict[str, Any] = json.loads(json.dumps(document))
-    del kept["took_ms"], kept["explanation"]["milliseconds"]
-    return kept
+    copy: dict[str, Any] = json.loads(json.dumps(document))
+    del copy["took_ms"], copy["explanation"]["milliseconds"]
+    return copy
 
 
 QUERIES: list[dict[str, Any]] = [
@@ -54,74 +54,74 @@ QUERIES: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=json.dumps)
-def test_a_search_is_the_library_s(client: httpx.Client, index: Index, query: Any) -> None:
+def test_a_search_equals_the_library_s(client: httpx.Client, index: Index, query: Any) -> None:
     answer = client.post("/v1/search", json=query)
     assert answer.status_code == 200, answer.text
     assert without_times(answer.json()) == without_times(documents.of_hits(index.search(**query)))
 
 
-def test_qdrant_s_filter_does_what_ours_does(client: httpx.Client) -> None:
+def test_a_qdrant_filter_equals_a_filter_expression(client: httpx.Client) -> None:
     below = {"key": "price", "range": {"lt": 100}}
     theirs = {"must": [below, {"key": "kind", "match": {"value": "red"}}]}
     ours = 'price < 100 and kind = "red"'
-    assert found(client.post("/v1/search", json={"id": "3", "filter": theirs})) == found(
+    assert ids(client.post("/v1/search", json={"id": "3", "filter": theirs})) == ids(
         client.post("/v1/search", json={"id": "3", "where": ours})
     )
 
 
-def test_a_search_by_upload_finds_the_picture(client: httpx.Client) -> None:
+def test_a_search_by_upload_finds_the_image(client: httpx.Client) -> None:
     files = {"image": ("query.png", picture(5))}
     answer = client.post("/v1/search/upload", files=files, data={"query": '{"limit": 2}'})
-    assert len(found(answer)) == 2
-    assert found(answer)[0] == "5"
+    assert len(ids(answer)) == 2
+    assert ids(answer)[0] == "5"
 
 
 def test_several_uploads_and_a_blend(client: httpx.Client, index: Index) -> None:
     files = [("image", ("a.png", picture(5))), ("image", ("b.png", picture(6)))]
-    asked = {"color": "red", "weights": "style"}
-    answer = client.post("/v1/search/upload", files=files, data={"query": json.dumps(asked)})
+    query = {"color": "red", "weights": "style"}
+    answer = client.post("/v1/search/upload", files=files, data={"query": json.dumps(query)})
     expected = index.search(image=[picture(5), picture(6)], color="red", weights="style")
-    assert found(answer) == [hit.id for hit in expected]
+    assert ids(answer) == [hit.id for hit in expected]
 
 
-def test_a_kept_upload_can_be_searched_by_again(client: httpx.Client) -> None:
-    kept = client.post("/v1/uploads", files={"image": ("q.png", picture(7))})
-    assert kept.status_code == 201
-    token = kept.json()["upload"]
-    assert kept.json() == {"upload": token, "width": 120, "height": 160, "format": "PNG"}
+def test_a_stored_upload_can_be_searched_by_again(client: httpx.Client) -> None:
+    stored = client.post("/v1/uploads", files={"image": ("q.png", picture(7))})
+    assert stored.status_code == 201
+    token = stored.json()["upload"]
+    assert stored.json() == {"upload": token, "width": 120, "height": 160, "format": "PNG"}
     for query in ({"upload": token}, {"upload": [token], "offset": 0}):
-        assert found(client.post("/v1/search", json=query))[0] == "7"
+        assert ids(client.post("/v1/search", json=query))[0] == "7"
     liked = client.post("/v1/recommend", json={"like": [f"upload:{token}"], "unlike": ["3"]})
-    assert found(liked)
+    assert ids(liked)
     small = client.get("/v1/uploads/thumbnail", params={"upload": token, "side": 64})
     with Image.open(BytesIO(small.content)) as image:
         assert (image.format, max(image.size)) == ("JPEG", 64)
 
 
-def test_the_oldest_uploads_go_when_there_is_no_room(index: Index, tmp_path: Path) -> None:
-    with serving(index, options(tmp_path, query_bytes=200_000)) as client:
+def test_the_oldest_uploads_are_dropped_when_space_runs_out(index: Index, tmp_path: Path) -> None:
+    with serving(index, options(tmp_path, query_image_bytes=200_000)) as client:
         tokens = [
             client.post("/v1/uploads", files={"image": ("q.bmp", picture(n, "BMP"))}).json()[
                 "upload"
             ]
             for n in range(30, 38)
         ]
-        there = [
+        statuses = [
             client.get("/v1/uploads/thumbnail", params={"upload": token}).status_code
             for token in tokens
         ]
-        assert there[0] == 404
-        assert there[-1] == 200
+        assert statuses[0] == 404
+        assert statuses[-1] == 200
         assert (tmp_path / "queries.sqlite").stat().st_size < 400_000
 
 
-def test_recommending_is_the_library_s(client: httpx.Client, index: Index) -> None:
-    asked: dict[str, Any] = {"like": ["3", "5"], "unlike": ["4"], "strategy": "best", "limit": 4}
-    answer = client.post("/v1/recommend", json=asked)
-    assert found(answer) == [hit.id for hit in index.recommend(**asked)]
+def test_a_recommendation_equals_the_library_s(client: httpx.Client, index: Index) -> None:
+    query: dict[str, Any] = {"like": ["3", "5"], "unlike": ["4"], "strategy": "best", "limit": 4}
+    answer = client.post("/v1/recommend", json=query)
+    assert ids(answer) == [hit.id for hit in index.recommend(**query)]
 
 
-def test_a_batch_answers_each_by_itself(client: httpx.Client) -> None:
+def test_a_query_that_fails_does_not_affect_its_batch(client: httpx.Client) -> None:
     queries: list[dict[str, Any]] = [
         {"id": "3", "limit": 2},
         {"id": "nothing"},
@@ -131,11 +131,11 @@ def test_a_batch_answers_each_by_itself(client: httpx.Client) -> None:
         {"like": ["/etc/passwd"]},
         {"id": "3", "offset": 1, "limit": 1},
     ]
-    answers = client.post("/v1/search/batch", json={"queries": queries}).json()["answers"]
-    assert [one.get("problem", {}).get("error") for one in answers] == [
+    results = client.post("/v1/search/batch", json={"queries": queries}).json()["results"]
+    assert [result.get("problem", {}).get("error") for result in results] == [
         None, "NotFound", None, "NotFound", "Forbidden", "NotFound", None,
     ]  # fmt: skip
-    assert answers[0]["hits"][1]["id"] == answers[6]["hits"][0]["id"]
+    assert results[0]["hits"][1]["id"] == results[6]["hits"][0]["id"]
 
 
 def test_a_filter_is_read_as_conditions(client: httpx.Client) -> None:
@@ -180,40 +180,40 @@ def test_facets_and_histograms(client: httpx.Client) -> None:
         "field": "kind",
         "values": [{"value": "blue", "count": 3}, {"value": "red", "count": 2}],
     }
-    spread = client.get("/v1/histogram", params={"field": "price", "bins": 3}).json()
-    assert (spread["count"], spread["low"], spread["high"]) == (24, 0, 230)
-    assert sum(one["count"] for one in spread["bins"]) == 24
+    histogram = client.get("/v1/histogram", params={"field": "price", "bins": 3}).json()
+    assert (histogram["count"], histogram["low"], histogram["high"]) == (24, 0, 230)
+    assert sum(bin["count"] for bin in histogram["bins"]) == 24
 
 
-def test_stats_say_what_the_page_must_know(client: httpx.Client, index: Index) -> None:
+def test_stats_hold_what_the_page_needs(client: httpx.Client, index: Index) -> None:
     stats = client.get("/v1/stats").json()
     assert stats["images"] == len(index)
     assert stats["aspects"] == ["semantic", "color", "texture"]
     assert stats["presets"]["style"] == {"semantic": 0.8, "color": 0.2}
-    assert (stats["text"], stats["write"], stats["building"], stats["roots"]) == (
+    assert (stats["supports_text"], stats["write"], stats["building"], stats["roots"]) == (
         False, True, False, False,
     )  # fmt: skip
     assert stats["memory"] > 30 * 2**20
     assert stats["thumbnails"] > 0
 
 
-def test_words_where_the_model_knows_some(data: Path, tmp_path: Path) -> None:
+def test_text_where_the_model_supports_it(data: Path, tmp_path: Path) -> None:
     photos = data / "catalog" / "images" / "dress"
     with Index.open(tmp_path / "index", model_dir=data / "standin-clip", threads=1) as index:
         index.add(*[str(file) for file in sorted(photos.iterdir())[:3]])
         with serving(index, options(tmp_path)) as client:
-            assert client.get("/v1/stats").json()["text"] is True
-            assert len(found(client.post("/v1/search", json={"text": "a dress"}))) == 3
+            assert client.get("/v1/stats").json()["supports_text"] is True
+            assert len(ids(client.post("/v1/search", json={"text": "a dress"}))) == 3
             blended = {
                 "text": "a dress",
                 "negative_text": "shoes",
                 "color": "red",
                 "weights": "style",
             }
-            assert len(found(client.post("/v1/search", json=blended))) == 3
+            assert len(ids(client.post("/v1/search", json=blended))) == 3
 
 
-def test_the_figures_count_what_happened(client: httpx.Client) -> None:
+def test_metrics_count_requests_and_stages(client: httpx.Client) -> None:
     client.post("/v1/search", json={"id": "3"})
     client.post("/v1/search", json={"id": "nothing"})
     text = client.get("/metrics").text

@@ -1,4 +1,4 @@
-"""An image is fetched from the internet, and nothing from anywhere else."""
+"""Images are fetched from the public internet, and from nowhere else."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from shutil import which
 
 import pytest
 
-from lookalike.api.url_fetch import Fetcher, is_public
+from lookalike.api.public_addresses import is_public
+from lookalike.api.url_fetch import Fetcher
 from lookalike.errors import ImageRejected, InputError, Reason
 from lookalike.types import DecodeLimits
 
@@ -23,17 +24,19 @@ HOME = "127.0.0.1"
 
 
 class Site(BaseHTTPRequestHandler):
-    """Serves a picture, and does what bad sites do."""
+    """A site that serves a picture, or misbehaves, depending on the path."""
 
-    seen: list[tuple[str, dict[str, str]]]
+    requests: list[tuple[str, dict[str, str]]]
 
     def do_GET(self) -> None:
-        self.seen.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
+        self.requests.append(
+            (self.path, {name.lower(): value for name, value in self.headers.items()})
+        )
         page = self.path.partition("?")[0]
         if page.startswith("/to/"):
-            self.lead_on(self.path.removeprefix("/to/"))
+            self.redirect(self.path.removeprefix("/to/"))
         elif page.startswith("/again/"):
-            self.lead_on(f"/again/{int(page.removeprefix('/again/')) + 1}")
+            self.redirect(f"/again/{int(page.removeprefix('/again/')) + 1}")
         elif page == "/claims":
             self.begin(length=10**9)
         elif page == "/endless":
@@ -48,19 +51,19 @@ class Site(BaseHTTPRequestHandler):
         elif page == "/empty":
             self.begin(length=0)
         elif page == "/missing":
-            self.send_error(404, "secret of the inside")
+            self.send_error(404, "secret of the network")
         else:
             self.begin(length=len(PICTURE))
             self.wfile.write(PICTURE)
 
-    def lead_on(self, location: str) -> None:
+    def redirect(self, location: str) -> None:
         self.send_response(302)
         self.send_header("Location", location)
         self.end_headers()
 
     def begin(self, length: int | None = None) -> None:
         self.send_response(200)
-        self.send_header("Content-Type", "text/plain")  # what it says it is does not matter
+        self.send_header("Content-Type", "text/plain")  # ignored by the fetcher
         if length is not None:
             self.send_header("Content-Length", str(length))
         self.end_headers()
@@ -71,7 +74,7 @@ class Site(BaseHTTPRequestHandler):
                 self.wfile.write(block)
                 time.sleep(pause)
         except OSError:
-            pass  # whoever asked has gone away
+            pass  # the client has disconnected
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -79,7 +82,7 @@ class Site(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def site() -> Iterator[ThreadingHTTPServer]:
-    Site.seen = []
+    Site.requests = []
     with ThreadingHTTPServer((HOME, 0), Site) as server:
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
@@ -93,8 +96,8 @@ def port_of(site: ThreadingHTTPServer) -> int:
 
 @pytest.fixture
 def fetcher(site: ThreadingHTTPServer) -> Fetcher:
-    """May ask the one port of this machine that the site is at."""
-    return Fetcher(DecodeLimits(bytes=200_000), seconds=1.0, allowed={(HOME, port_of(site))})
+    """A fetcher that may contact the site on this machine."""
+    return Fetcher(DecodeLimits(bytes=200_000), timeout=1.0, allowed={(HOME, port_of(site))})
 
 
 @pytest.fixture
@@ -102,12 +105,12 @@ def at(site: ThreadingHTTPServer) -> str:
     return f"http://{HOME}:{port_of(site)}"
 
 
-# --- what is fetched --------------------------------------------------------------------------
+# --- downloads --------------------------------------------------------------------------------
 
 
-def test_an_image_is_fetched_as_it_is(fetcher: Fetcher, at: str) -> None:
+def test_a_file_is_fetched_unchanged(fetcher: Fetcher, at: str) -> None:
     assert fetcher.fetch(f"{at}/a.jpg?size=large&q=ü#top") == PICTURE
-    (path, headers), *others = Site.seen
+    (path, headers), *others = Site.requests
     assert path == "/a.jpg?size=large&q=%C3%BC"
     assert headers["host"] == at.removeprefix("http://")
     assert headers["accept-encoding"] == "identity"
@@ -116,32 +119,32 @@ def test_an_image_is_fetched_as_it_is(fetcher: Fetcher, at: str) -> None:
 
 def test_redirects_are_followed_three_times(fetcher: Fetcher, at: str) -> None:
     assert fetcher.fetch(f"{at}/to//to/{at}/to//a.jpg") == PICTURE
-    assert len(Site.seen) == 4
-    with pytest.raises(InputError, match="leads on more than 3 times"):
+    assert len(Site.requests) == 4
+    with pytest.raises(InputError, match="Too many redirects \\(limit 3\\)"):
         fetcher.fetch(f"{at}/again/0")
-    assert len(Site.seen) == 8
+    assert len(Site.requests) == 8
 
 
-def test_the_connection_is_made_to_the_address_that_was_checked(
+def test_the_connection_goes_to_the_address_that_was_checked(
     site: ThreadingHTTPServer, fetcher: Fetcher
 ) -> None:
-    """A resolver that gives a good address first and a bad one from then on is asked once."""
+    """A resolver that returns an allowed address first and a private one later is asked once."""
     answers = [[HOME], ["127.0.0.2"]]
-    asked: list[str] = []
+    lookups: list[str] = []
 
     def resolve(host: str) -> list[str]:
-        asked.append(host)
-        return answers[min(len(asked), len(answers)) - 1]
+        lookups.append(host)
+        return answers[min(len(lookups), len(answers)) - 1]
 
     rebinding = Fetcher(allowed=fetcher.allowed, resolve=resolve)
     url = f"http://pictures.example:{port_of(site)}"
     assert rebinding.fetch(f"{url}/a.jpg") == PICTURE
-    assert asked == ["pictures.example"]
-    assert Site.seen[0][1]["host"] == f"pictures.example:{port_of(site)}"
-    asked.clear()
-    with pytest.raises(InputError, match="public internet"):  # each hop is looked up anew
+    assert lookups == ["pictures.example"]
+    assert Site.requests[0][1]["host"] == f"pictures.example:{port_of(site)}"
+    lookups.clear()
+    with pytest.raises(InputError, match="public internet"):  # each redirect is resolved again
         rebinding.fetch(f"{url}/to//a.jpg")
-    assert len(asked) == 2
+    assert len(lookups) == 2
 
 
 def test_proxies_of_the_environment_are_not_used(
@@ -151,9 +154,9 @@ def test_proxies_of_the_environment_are_not_used(
     assert fetcher.fetch(f"{at}/a.jpg") == PICTURE
 
 
-# --- what is not ------------------------------------------------------------------------------
+# --- refusals ---------------------------------------------------------------------------------
 
-INSIDE = [
+PRIVATE = [
     "127.0.0.1", "127.9.9.9", "0.0.0.1", "10.1.2.3", "172.16.0.1", "172.31.255.255",
     "192.168.1.1", "169.254.169.254", "169.254.170.2", "100.64.0.1", "100.100.100.200",
     "192.0.0.192", "168.63.129.16", "192.0.2.1", "198.18.0.1", "224.0.0.1", "239.1.1.1",
@@ -166,8 +169,8 @@ INSIDE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("address", INSIDE)
-def test_an_address_inside_is_not_public(address: str) -> None:
+@pytest.mark.parametrize("address", PRIVATE)
+def test_a_private_address_is_not_public(address: str) -> None:
     assert not is_public(address)
 
 
@@ -178,7 +181,7 @@ def test_an_address_inside_is_not_public(address: str) -> None:
         *("::ffff:8.8.8.8", "64:ff9b::8.8.8.8", "2002:808:808::1"),
     ],
 )
-def test_an_address_on_the_internet_is(address: str) -> None:
+def test_a_public_address_is_public(address: str) -> None:
     assert is_public(address)
 
 
@@ -187,49 +190,51 @@ def test_loopback_is_refused_in_every_spelling(site: ThreadingHTTPServer) -> Non
     fetcher = Fetcher(ports=(port,))
     hosts = ["127.0.0.1", "localhost", "127.1", "2130706433", "0x7f.1", "017700000001", "0"]
     for host in [*hosts, "[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "127。0。0。1"]:
-        with pytest.raises(InputError, match="no host on the public internet"):
+        with pytest.raises(InputError, match="not a host on the public internet"):
             fetcher.fetch(f"http://{host}:{port}/a.jpg")
-    assert not Site.seen
+    assert not Site.requests
 
 
-def test_a_redirect_to_the_inside_is_refused(fetcher: Fetcher, at: str, tmp_path: Path) -> None:
+def test_a_redirect_to_a_private_address_is_refused(
+    fetcher: Fetcher, at: str, tmp_path: Path
+) -> None:
     with socket.create_server((HOME, 0)) as inside:
         inside.settimeout(0.2)
         port = inside.getsockname()[1]
         for host in (HOME, "localhost", "[::1]"):
-            with pytest.raises(InputError, match="no host on the public internet"):
+            with pytest.raises(InputError, match="not a host on the public internet"):
                 fetcher.fetch(f"{at}/to/http://{host}:{port}/latest/meta-data")
         with pytest.raises(TimeoutError):
             inside.accept()
     (tmp_path / "secret").write_text("secret")
     for scheme in (f"file://{tmp_path}/secret", "ftp://example.org/a", "gopher://127.0.0.1/"):
-        with pytest.raises(InputError, match="Only http:// and https://"):
+        with pytest.raises(InputError, match="Only complete http:// and https://"):
             fetcher.fetch(f"{at}/to/{scheme}")
 
 
-def test_one_bad_address_of_several_spoils_the_name(site: ThreadingHTTPServer) -> None:
-    found: list[str] = []
-    fetcher = Fetcher(allowed={(HOME, port_of(site))}, resolve=lambda _: found)
-    for bad in ("127.0.0.2", "10.0.0.1", "::1"):
-        for found[:] in ([HOME, bad], [bad, HOME]):
+def test_one_private_address_of_several_discredits_the_name(site: ThreadingHTTPServer) -> None:
+    addresses: list[str] = []
+    fetcher = Fetcher(allowed={(HOME, port_of(site))}, resolve=lambda _: addresses)
+    for private in ("127.0.0.2", "10.0.0.1", "::1"):
+        for addresses[:] in ([HOME, private], [private, HOME]):
             with pytest.raises(InputError, match="public internet"):
                 fetcher.fetch(f"http://pictures.example:{port_of(site)}/a.jpg")
-    assert not Site.seen
+    assert not Site.requests
 
 
-def test_what_is_inside_reads_the_same_as_what_does_not_exist() -> None:
-    def nobody(host: str) -> list[str]:
+def test_a_private_host_gives_the_same_error_as_an_unknown_one() -> None:
+    def unknown(host: str) -> list[str]:
         raise socket.gaierror(socket.EAI_NONAME, "no such name")
 
-    told = []
-    for resolve in (nobody, lambda _: ["10.0.0.1"], lambda _: []):
+    errors = []
+    for resolve in (unknown, lambda _: ["10.0.0.1"], lambda _: []):
         with pytest.raises(InputError) as caught:
             Fetcher(resolve=resolve).fetch("http://intranet.example/a.jpg")
-        told.append(str(caught.value))
-    assert len(set(told)) == 1
+        errors.append(str(caught.value))
+    assert len(set(errors)) == 1
 
 
-def test_other_ports_need_leave() -> None:
+def test_other_ports_are_refused() -> None:
     fetcher = Fetcher(resolve=lambda _: ["8.8.8.8"])
     with pytest.raises(InputError, match="from port 80 or 443, not from 22"):
         fetcher.fetch("http://example.org:22/a.jpg")
@@ -247,38 +252,38 @@ def test_other_ports_need_leave() -> None:
         *("http://user:word@example.org/", "http://user@example.org/", "http://%31/"),
     ],
 )
-def test_what_is_no_address_is_refused_in_a_sentence(url: str) -> None:
+def test_an_invalid_url_is_refused(url: str) -> None:
     with pytest.raises(InputError, match=r"\.$"):
         Fetcher(resolve=lambda _: ["127.0.0.1"]).fetch(url)
 
 
 @pytest.mark.parametrize("page", ["claims", "endless"])
-def test_too_many_bytes_are_refused_at_once(fetcher: Fetcher, at: str, page: str) -> None:
+def test_an_oversized_file_is_refused_early(fetcher: Fetcher, at: str, page: str) -> None:
     with pytest.raises(ImageRejected) as caught:
         fetcher.fetch(f"{at}/{page}")
     assert caught.value.reason is Reason.TOO_LARGE
 
 
 @pytest.mark.parametrize("page", ["slow", "slow-header"])
-def test_a_drip_is_cut_off(fetcher: Fetcher, at: str, page: str) -> None:
+def test_a_slow_sender_is_cut_off(fetcher: Fetcher, at: str, page: str) -> None:
     started = time.monotonic()
     with pytest.raises(InputError, match="did not deliver within 1 s"):
         fetcher.fetch(f"{at}/{page}")
     assert time.monotonic() - started < 2
 
 
-def test_a_resolver_that_hangs_is_left_behind() -> None:
+def test_a_hanging_resolver_does_not_block() -> None:
     def hang(host: str) -> list[str]:
         time.sleep(3)
         return []
 
     started = time.monotonic()
     with pytest.raises(InputError, match="did not deliver"):
-        Fetcher(seconds=0.2, resolve=hang).fetch("http://example.org/")
+        Fetcher(timeout=0.2, resolve=hang).fetch("http://example.org/")
     assert time.monotonic() - started < 1
 
 
-def test_what_the_other_side_says_is_not_passed_on(fetcher: Fetcher, at: str) -> None:
+def test_error_pages_are_not_passed_on(fetcher: Fetcher, at: str) -> None:
     with pytest.raises(InputError) as caught:
         fetcher.fetch(f"{at}/missing")
     assert "404" in str(caught.value)
@@ -288,19 +293,19 @@ def test_what_the_other_side_says_is_not_passed_on(fetcher: Fetcher, at: str) ->
     assert rejected.value.reason is Reason.EMPTY
 
 
-def test_nobody_there_and_no_http_are_errors_of_ours() -> None:
+def test_a_closed_port_and_another_protocol_are_input_errors() -> None:
     with socket.create_server((HOME, 0)) as server:
         port = server.getsockname()[1]
 
-        def babble() -> None:
+        def speak_ssh() -> None:
             peer, _ = server.accept()
             with peer:
                 peer.recv(1000)
                 peer.sendall(b"SSH-2.0-secret\r\n")
 
-        thread = threading.Thread(target=babble)
+        thread = threading.Thread(target=speak_ssh)
         thread.start()
-        fetcher = Fetcher(seconds=2, allowed={(HOME, port)})
+        fetcher = Fetcher(timeout=2, allowed={(HOME, port)})
         with pytest.raises(InputError, match="cannot be reached") as caught:
             fetcher.fetch(f"http://{HOME}:{port}/")
         thread.join()
@@ -314,7 +319,7 @@ def test_the_certificate_is_checked_against_the_name(
 ) -> None:
     openssl = which("openssl")
     if openssl is None:
-        pytest.skip("needs the openssl command to make a certificate, which is not there")
+        pytest.skip("needs the openssl command, which is not installed")
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     name = ["-subj", "/CN=pictures.example", "-addext", "subjectAltName=DNS:pictures.example"]
     command = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *name]
@@ -325,9 +330,9 @@ def test_the_certificate_is_checked_against_the_name(
     context.load_cert_chain(certificate, key)
     site.socket = context.wrap_socket(site.socket, server_side=True)
     port = port_of(site)
-    fetcher = Fetcher(seconds=5, allowed={(HOME, port)}, resolve=lambda _: [HOME])
+    fetcher = Fetcher(timeout=5, allowed={(HOME, port)}, resolve=lambda _: [HOME])
     url = f"https://pictures.example:{port}/a.jpg"
-    with pytest.raises(InputError, match="cannot be reached"):  # nobody vouches for it
+    with pytest.raises(InputError, match="cannot be reached"):  # the certificate is self-signed
         fetcher.fetch(url)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     assert fetcher.fetch(url) == PICTURE

@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from lookalike.api.app import Options
-from lookalike.api.server import server
+from lookalike.api.options import Options
+from lookalike.api.server import create_server
 from lookalike.index import Index
 from tests.support.pictures import draw, folder_of
 
@@ -28,7 +28,7 @@ def running(index: Index, options: Options) -> Iterator[tuple[FastAPI, str]]:
         at.append(address)
         ready.set()
 
-    own = server(index, options, host="127.0.0.1", port=0, ready=is_ready)
+    own = create_server(index, options, host="127.0.0.1", port=0, ready=is_ready)
     thread = threading.Thread(target=own.run, daemon=True)
     thread.start()
     assert ready.wait(20)
@@ -60,7 +60,7 @@ def small_index(folder: Path, count: int = 12) -> Index:
 
 def options(folder: Path, **more: Any) -> Options:
     """Options that keep everything in a folder."""
-    return Options(**{"state": folder, "store": folder / "uploads"} | more)
+    return Options(**{"state": folder, "uploads": folder / "uploads"} | more)
 
 
 def picture(seed: int, format: str = "PNG") -> bytes:

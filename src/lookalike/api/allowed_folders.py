@@ -1,4 +1,4 @@
-"""Which folders and files of this machine a client may name: those below the configured roots."""
+"""Access control for paths that clients name."""
 
 from __future__ import annotations
 
@@ -12,49 +12,50 @@ from lookalike.errors import SourceError
 
 
 @dataclass(frozen=True, slots=True)
-class Roots:
-    """The folders that may be read below.
+class AllowedFolders:
+    """The folders of this machine that clients may read.
 
     Attributes:
-        folders: where they are; with none, nothing may be read.
+        roots: the folders, including their subfolders; without any, nothing may be read.
     """
 
-    folders: Sequence[Path]
+    roots: Sequence[Path]
 
-    def find(self, named: str) -> str:
-        """The real path of what a client names, absolute or as seen from a root.
+    def resolve(self, path: str) -> str:
+        """Returns the real path of a client's path, which is absolute or relative to a root.
 
-        What lies outside and what does not exist there read the same, links and `..` followed.
+        Links and `..` are resolved first. A path outside the roots gives the same error whether it
+        exists or not.
 
         Raises:
-            Forbidden: it is not below a root.
-            SourceError: it would be, and is not there.
+            Forbidden: the path is not below a root.
+            SourceError: the path is below a root and does not exist.
         """
-        if not self.folders:
+        if not self.roots:
             raise Forbidden(
-                "This service reads no folders of its machine: start it with --root and the "
-                "folder that it may read."
+                "This service reads no folders of its machine; start it with --root and a folder "
+                "that clients may index."
             )
-        inside = [path for root in self.folders if (path := _below(root, named)) is not None]
-        if not inside:
-            raise Forbidden(
-                "That is not below a folder that this service may read: name one that is."
-            )
-        for path in inside:
-            # What is not there must not go on either: it might be a pattern for what is.
-            if os.path.isdir(path) or os.path.isfile(path):  # noqa: PTH112, PTH113
-                return path
+        allowed = [real for root in self.roots if (real := _below(root, path)) is not None]
+        if not allowed:
+            raise Forbidden("The path is not below a folder that this service may read.")
+        for real in allowed:
+            # A missing path must not be passed on: it might be a glob that matches something.
+            if os.path.isdir(real) or os.path.isfile(real):  # noqa: PTH112, PTH113
+                return real
         raise SourceError(
-            f"There is no {named} in what this service may read: name a folder or a file."
+            f"There is no {path} in the folders that this service may read; name an existing "
+            "folder or file."
         )
 
 
-def _below(root: Path, named: str) -> str | None:
-    """The real path of what is named, if it is the root or below it."""
+def _below(root: Path, path: str) -> str | None:
+    """Returns the real path if it is the root or below it, else None."""
     try:
-        path = os.path.realpath(root / named)
-        path.encode("utf-8")
-    except (ValueError, OSError):  # a NUL byte, a name that is no text, or one that is too long
+        real = os.path.realpath(root / path)
+        real.encode("utf-8")
+    except (ValueError, OSError):  # a NUL byte, an undecodable name, or a name that is too long
         return None
-    real = os.path.realpath(root)
-    return path if path == real or path.startswith(os.path.join(real, "")) else None  # noqa: PTH118
+    real_root = os.path.realpath(root)
+    inside = real == real_root or real.startswith(os.path.join(real_root, ""))  # noqa: PTH118
+    return real if inside else None

@@ -1,4 +1,4 @@
-"""The HTTP service: `create_app(index, options)` makes a FastAPI application of an index."""
+"""The application: `create_app(index, options)` makes a FastAPI application for an index."""
 
 from __future__ import annotations
 
@@ -9,29 +9,31 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from lookalike.api import errors, openapi
-from lookalike.api.jobs.queue import Jobs
+from lookalike.api import openapi, problems
+from lookalike.api.allowed_folders import AllowedFolders
+from lookalike.api.auth import Authenticator
+from lookalike.api.jobs.queue import JobQueue
+from lookalike.api.metrics import Metrics
 from lookalike.api.middleware.admission import AdmissionMiddleware
-from lookalike.api.middleware.auth import Gatekeeper
-from lookalike.api.middleware.headers import SecurityHeaders
-from lookalike.api.middleware.metrics import Measured, Metrics
+from lookalike.api.middleware.headers import SecurityHeadersMiddleware
+from lookalike.api.middleware.metrics import MetricsMiddleware
 from lookalike.api.middleware.origin import OriginMiddleware
+from lookalike.api.options import Options
 from lookalike.api.routes import duplicates, images, jobs, operations, search
-from lookalike.api.service import Options, Service, WriteLock
-from lookalike.api.static_pages import Pages
-from lookalike.api.stores.query_images import Queries
-from lookalike.api.stores.uploads import Store
+from lookalike.api.service import Service
+from lookalike.api.static_pages import StaticPages
+from lookalike.api.stores.query_images import QueryImageStore
+from lookalike.api.stores.uploads import UploadStore
 from lookalike.api.url_fetch import Fetcher
 from lookalike.index import Index
+from lookalike.system.locks import WriteLock
 
-__all__ = ["Options", "create_app"]
-
-_PART_BYTES = 2 * 2**20
-"""What a part of a multipart body may have that is no file."""
+_MAX_PART_BYTES = 2 * 2**20
+"""Largest part of a multipart body that is not a file."""
 
 
 def create_app(index: Index, options: Options) -> FastAPI:
-    """The application that serves an open index. The index stays the caller's to close."""
+    """Returns an application that serves an open index, which the caller closes afterwards."""
     service = _service(index, options)
 
     @asynccontextmanager
@@ -39,47 +41,48 @@ def create_app(index: Index, options: Options) -> FastAPI:
         service.jobs.start()
         yield
         service.jobs.stop()
-        service.queries.close()
+        service.query_images.close()
 
     app = FastAPI(
         title="lookalike",
         version=version("lookalike"),
         openapi_url="/v1/openapi.json",
-        docs_url=None,  # its scripts would come from elsewhere
+        docs_url=None,  # its scripts would come from another site
         redoc_url=None,
         lifespan=lifespan,
         redirect_slashes=False,
-        form_limits={"max_files": 1_000, "max_fields": 10, "max_part_size": _PART_BYTES},
+        form_limits={"max_files": 1_000, "max_fields": 10, "max_part_size": _MAX_PART_BYTES},
     )
     app.state.service = service
-    app.state.gatekeeper = Gatekeeper(options)
-    for topic in (search, images, duplicates, jobs, operations):
-        for router in topic.ROUTERS:
+    for module in (search, images, duplicates, jobs, operations):
+        for router in module.ROUTERS:
             app.include_router(router)
-    app.router.default = Pages(options.pages)
+    app.router.default = StaticPages(options.pages)
     app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]
-    errors.install(app)
-    _guard(app, service)
+    problems.install(app)
+    _add_middleware(app, service)
     return app
 
 
 def _service(index: Index, options: Options) -> Service:
     options.state.mkdir(parents=True, exist_ok=True)
-    turns = WriteLock(options.turn_seconds)
+    write_lock = WriteLock()
+    folders = AllowedFolders(options.roots)
     return Service(
         index,
         options,
-        turns,
-        Queries(options.state / "queries.sqlite", options.query_bytes),
-        Store(options.store),
-        Fetcher() if options.fetch else None,
-        Jobs(index, turns, roots=options.roots, file=options.state / "jobs.json"),
+        Authenticator(options),
+        write_lock,
+        QueryImageStore(options.state / "queries.sqlite", options.query_image_bytes),
+        UploadStore(options.uploads),
+        Fetcher() if options.allow_url_fetch else None,
+        JobQueue(index, write_lock, folders, options.state / "jobs.json"),
         Metrics(),
     )
 
 
-def _guard(app: FastAPI, service: Service) -> None:
-    """What every request passes, the last that is added first."""
+def _add_middleware(app: FastAPI, service: Service) -> None:
+    """Adds the middleware, innermost first."""
     options = service.options
     app.add_middleware(AdmissionMiddleware, options=options, metrics=service.metrics)
     if options.cors:
@@ -92,5 +95,5 @@ def _guard(app: FastAPI, service: Service) -> None:
             max_age=600,
         )
     app.add_middleware(OriginMiddleware, options=options)
-    app.add_middleware(SecurityHeaders, options=options)
-    app.add_middleware(Measured, metrics=service.metrics)
+    app.add_middleware(SecurityHeadersMiddleware, options=options)
+    app.add_middleware(MetricsMiddleware, metrics=service.metrics)

@@ -1,4 +1,4 @@
-"""The OpenAPI document: what FastAPI makes of the routes, and what it cannot know."""
+"""The OpenAPI document: FastAPI's own, plus the parts that it cannot derive."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from lookalike.api.middleware.auth import SCHEMES
+from lookalike.api.auth import SCHEMES
 from lookalike.api.schemas import Problem
 
 TAGS = {
-    "search": "Finding images, and what a search page needs around it.",
-    "images": "The images of the index.",
-    "duplicates": "Copies of one picture.",
-    "jobs": "What takes long, in the background.",
-    "operations": "Looking after the service.",
+    "search": "Searching images, and the values that filters offer.",
+    "images": "Reading, adding, changing, and removing images.",
+    "duplicates": "Finding and reviewing near-duplicates.",
+    "jobs": "Long-running work in the background.",
+    "operations": "Statistics, health, metrics, and sessions.",
 }
 DESCRIPTION = (
-    "Finds images that look alike. Ids hold any characters, and so stand in the query or the "
-    "body, never in the path. Every error is a problem document (RFC 9457)."
+    "Image similarity search. Ids may hold any characters, so they appear in the query string or "
+    "the body, never in the path. Every error is a problem document (RFC 9457)."
 )
 
 
 def document(app: FastAPI) -> dict[str, Any]:
-    """The document, made once."""
+    """Returns the document of an application, which is built once."""
     if app.openapi_schema is None:
-        made = get_openapi(
+        built = get_openapi(
             title=app.title,
             version=app.version,
             openapi_version=app.openapi_version,
@@ -36,11 +36,11 @@ def document(app: FastAPI) -> dict[str, Any]:
         )
         template = "#/components/schemas/{model}"
         schema = Problem.model_json_schema(ref_template=template)
-        made["components"]["schemas"] |= schema.pop("$defs") | {"Problem": schema}
-        made["components"]["securitySchemes"] = SCHEMES
-        for path in made["paths"]:
+        built["components"]["schemas"] |= schema.pop("$defs") | {"Problem": schema}
+        built["components"]["securitySchemes"] = SCHEMES
+        for path in built["paths"]:
             if path.startswith("/v1/"):
-                for operation in made["paths"][path].values():
+                for operation in built["paths"][path].values():
                     operation["security"] = [{name: []} for name in SCHEMES]
-        app.openapi_schema = made
+        app.openapi_schema = built
     return app.openapi_schema

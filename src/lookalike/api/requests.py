@@ -1,4 +1,4 @@
-"""What a client asks for, as the index takes it. No text from a client becomes a path here."""
+"""Client requests as arguments of the index. No string from a client becomes a path here."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def keywords(service: Service, asked: Search | Recommend, *images: bytes) -> dic
     own = asked.model_dump(include={"id", "text", "negative_text", "color", "crop"})
     pictures = [
         *images,
-        *map(service.queries.get, _list(asked.upload)),
+        *map(service.query_images.get, _list(asked.upload)),
         *(_fetched(service, url) for url in _list(asked.url)),
     ]
     return common | own | {"image": pictures or None}
@@ -74,7 +74,7 @@ def _example(service: Service, one: str, ids: set[str]) -> str | bytes:
     if one in ids or one.startswith(TEXT):
         return one
     if one.startswith(UPLOAD):
-        return service.queries.get(one.removeprefix(UPLOAD))
+        return service.query_images.get(one.removeprefix(UPLOAD))
     raise NotFound(
         f'There is no image with the id {one!r} in this index; words are written "{TEXT}{one:.60}".'
     )
@@ -83,32 +83,36 @@ def _example(service: Service, one: str, ids: set[str]) -> str | bytes:
 def _fetched(service: Service, url: str) -> bytes:
     if service.fetcher is None:
         raise Forbidden(
-            "This service fetches no addresses: send the image itself, or start the service with "
-            "--allow-url-fetch."
+            "This service fetches no images by URL; send the image itself, or start the service "
+            "with --allow-url-fetch."
         )
     return service.fetcher.fetch(url)
 
 
-def _list(given: str | list[str] | None) -> list[str]:
-    return [given] if isinstance(given, str) else given or []
+def _list(value: str | list[str] | None) -> list[str]:
+    return [value] if isinstance(value, str) else value or []
 
 
-def bytes_of(files: Iterable[UploadFile]) -> list[bytes]:
-    """The contents of files that came with a request."""
+def read_files(files: Iterable[UploadFile]) -> list[bytes]:
+    """Returns the contents of the files of a request."""
     return [file.file.read() for file in files]
 
 
-def parsed(kind: type[T], text: str, where: str) -> T:
-    """JSON in a part of a multipart body, by its schema.
+def parse_json(schema: type[T], text: str, part: str) -> T:
+    """Returns a JSON part of a multipart body, validated.
+
+    Args:
+        part: name of the part, for error messages.
 
     Raises:
-        RequestValidationError: it is none, or not as the schema says.
+        RequestValidationError: the part is not JSON or does not match the schema.
     """
     try:
-        return TypeAdapter(kind).validate_python(json.loads(text))
+        return TypeAdapter(schema).validate_python(json.loads(text))
     except ValidationError as error:
-        found = [{**one, "loc": (where, *one["loc"])} for one in error.errors()]
-        raise RequestValidationError(found) from None
+        errors = [{**entry, "loc": (part, *entry["loc"])} for entry in error.errors()]
+        raise RequestValidationError(errors) from None
     except (ValueError, RecursionError) as error:
-        fault = {"type": "json_invalid", "loc": (where,), "msg": f"no JSON: {error}", "input": None}
-        raise RequestValidationError([fault]) from None
+        message = f"invalid JSON: {error}"
+        entry = {"type": "json_invalid", "loc": (part,), "msg": message, "input": None}
+        raise RequestValidationError([entry]) from None

@@ -1,4 +1,4 @@
-"""Responses: JSON documents, and JPEGs that browsers may cache."""
+"""Response types: JSON documents, and JPEGs that browsers may cache."""
 
 from __future__ import annotations
 
@@ -11,36 +11,32 @@ from fastapi.responses import JSONResponse
 
 
 class Document(JSONResponse):
-    """JSON whatever texts it holds: half a surrogate pair is written as its escape."""
+    """JSON that may hold any string: a lone surrogate is written as its escape."""
 
     def render(self, content: Any) -> bytes:
         text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         return text.encode("utf-8", "backslashreplace")
 
 
-KEPT_SECONDS = 3600
-"""How long a browser shows a picture without asking again."""
+CACHE_SECONDS = 3600
+"""Seconds for which a browser shows an image without revalidating it."""
 
 
 class JPEG(Response):
-    """A picture that was encoded here: it has no metadata."""
+    """A JPEG that was encoded here and holds no metadata."""
 
     media_type = "image/jpeg"
 
 
-def jpeg(request: Request, tag: str, make: Callable[[], bytes]) -> Response:
-    """A picture, or word that the one which the browser has is still the same.
+def jpeg(request: Request, tag: str, encode: Callable[[], bytes]) -> Response:
+    """Returns an image, or 304 where the browser's copy is current.
 
     Args:
-        tag: changes whenever the picture does.
-        make: encodes it.
+        tag: changes whenever the image does.
+        encode: makes the JPEG.
     """
-    headers = {"ETag": f'"{tag}"', "Cache-Control": f"private, max-age={KEPT_SECONDS}"}
-    known = {one.strip().removeprefix("W/") for one in _none_match(request).split(",")}
-    if known & {headers["ETag"], "*"}:
+    headers = {"ETag": f'"{tag}"', "Cache-Control": f"private, max-age={CACHE_SECONDS}"}
+    cached = request.headers.get("if-none-match", "").split(",")
+    if {entry.strip().removeprefix("W/") for entry in cached} & {headers["ETag"], "*"}:
         return Response(status_code=304, headers=headers)
-    return JPEG(make(), headers=headers)
-
-
-def _none_match(request: Request) -> str:
-    return request.headers.get("if-none-match", "")
+    return JPEG(encode(), headers=headers)

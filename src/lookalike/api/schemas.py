@@ -1,4 +1,4 @@
-"""What requests hold, and what answers hold for the OpenAPI document. Nothing else is taken."""
+"""Request and response bodies. Requests are validated; responses are only documented."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MANY = 100
 
 
 class Body(BaseModel):
-    """What a client sends: other fields, other types, NaN and infinity are refused."""
+    """A request body. Unknown fields, other types, NaN, and infinity are refused."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
 
@@ -79,7 +79,7 @@ class Recommend(Ranking):
 
 
 class Conditions(Body):
-    """Conditions that must all hold: texts of the `where` language, and Qdrant's in JSON."""
+    """Filter conditions that must all hold, as `where` expressions or in Qdrant's JSON."""
 
     conditions: list[Where | dict[str, Any]] = Field(
         max_length=MANY,
@@ -94,14 +94,14 @@ class Batch(Body):
 
 
 class Item(Body):
-    """What is known of an image that is added."""
+    """Id and fields of an image to add."""
 
-    id: Id | None = Field(default=None, description="By default the SHA-256 of the file.")
+    id: Id | None = Field(default=None, description="Default: the SHA-256 of the file.")
     fields: dict[str, Any] | None = None
 
 
 class Fields(Body):
-    """Values by name; null removes a field."""
+    """Field values by name; null removes a field."""
 
     fields: dict[str, Any] = Field(examples=[{"price": 49.0, "color": None}])
 
@@ -110,34 +110,34 @@ class Ids(Body):
     ids: list[Id] = Field(max_length=10_000)
 
 
-# --- answers --------------------------------------------------------------------------------
+# --- responses ------------------------------------------------------------------------------
 
 
-class Fault(BaseModel):
-    where: str
-    what: str
+class InvalidField(BaseModel):
+    location: str = Field(examples=["body.limit"])
+    detail: str
 
 
 class Problem(BaseModel):
-    """What went wrong: RFC 9457."""
+    """An error, as defined by RFC 9457."""
 
     type: str = Field(examples=["urn:lookalike:error:NotFound"])
     title: str = Field(examples=["Not found"])
     status: int = Field(examples=[404])
     detail: str
-    error: str = Field(description="The error's name in the library.", examples=["NotFound"])
+    error: str = Field(description="Name of the error in the library.", examples=["NotFound"])
     reason: str | None = Field(None, description="Why an image was rejected.")
-    fields: list[Fault] | None = Field(None, description="What is wrong with the request.")
+    fields: list[InvalidField] | None = Field(None, description="Invalid fields of the request.")
 
 
-class ColorAnswer(BaseModel):
-    name: str = Field(description="The basic term.", examples=["blue"])
+class ColorResponse(BaseModel):
+    name: str = Field(description="The basic color term.", examples=["blue"])
     hex: str
     share: float
 
 
-class RecordAnswer(BaseModel):
-    """What lookalike itself stores of an image: `record.ImageRecord`."""
+class RecordResponse(BaseModel):
+    """The fields that lookalike itself stores for an image: `record.ImageRecord`."""
 
     id: str
     uri: str
@@ -148,7 +148,7 @@ class RecordAnswer(BaseModel):
     height: int
     bytes: int
     phash: str
-    colors: list[ColorAnswer]
+    colors: list[ColorResponse]
     indexed_at: str
     modified_at: str | None = None
     taken_at: str | None = None
@@ -157,15 +157,15 @@ class RecordAnswer(BaseModel):
     keep_all: list[str] | None = None
 
 
-class PayloadAnswer(BaseModel):
-    """The user's fields at the top level, ours under `image`."""
+class PayloadResponse(BaseModel):
+    """The user's fields at the top level, lookalike's own under `image`."""
 
     model_config = ConfigDict(extra="allow")
 
-    image: RecordAnswer
+    image: RecordResponse
 
 
-class HitAnswer(BaseModel):
+class HitResponse(BaseModel):
     id: str
     score: float
     scores: dict[str, float]
@@ -173,37 +173,37 @@ class HitAnswer(BaseModel):
     raw: float
     shares: dict[str, float]
     variants: list[str]
-    payload: PayloadAnswer
+    payload: PayloadResponse
 
 
-class HitsAnswer(BaseModel):
-    hits: list[HitAnswer]
+class HitsResponse(BaseModel):
+    hits: list[HitResponse]
     complete: bool
     weights: dict[str, float]
     took_ms: float
     explanation: dict[str, Any]
 
 
-class Failed(BaseModel):
+class FailedQuery(BaseModel):
     problem: Problem
 
 
-class BatchAnswer(BaseModel):
-    answers: list[HitsAnswer | Failed]
+class BatchResponse(BaseModel):
+    results: list[HitsResponse | FailedQuery] = Field(description="In the order of the queries.")
 
 
-class ConditionAnswer(BaseModel):
+class ConditionResponse(BaseModel):
     where: str
-    filter: dict[str, Any] = Field(description="The same as Qdrant's JSON, by names of fields.")
+    filter: dict[str, Any] = Field(description="The same in Qdrant's JSON, with field names.")
 
 
-class WhereAnswer(BaseModel):
-    where: str = Field(description="All conditions as one text; empty where there are none.")
-    conditions: list[ConditionAnswer]
+class WhereResponse(BaseModel):
+    where: str = Field(description="All conditions as one expression; empty without any.")
+    conditions: list[ConditionResponse]
 
 
-class UploadAnswer(BaseModel):
-    upload: str = Field(description="The token to search by.")
+class UploadResponse(BaseModel):
+    upload: str = Field(description="Token for later searches.")
     width: int
     height: int
     format: str
@@ -214,45 +214,45 @@ class ValueCount(BaseModel):
     count: int
 
 
-class FacetsAnswer(BaseModel):
+class FacetsResponse(BaseModel):
     field: str
     values: list[ValueCount]
 
 
-class BinAnswer(BaseModel):
+class BinResponse(BaseModel):
     low: float | str
     high: float | str
     count: int
 
 
-class HistogramAnswer(BaseModel):
+class HistogramResponse(BaseModel):
     field: str
     low: float | str | None
     high: float | str | None
     count: int
     missing: int
-    bins: list[BinAnswer]
+    bins: list[BinResponse]
 
 
-class ImageAnswer(BaseModel):
+class ImageResponse(BaseModel):
     id: str
-    payload: PayloadAnswer
+    payload: PayloadResponse
     vectors: dict[str, list[float]] | None = None
 
 
-class ImagesAnswer(BaseModel):
-    images: list[ImageAnswer]
+class ImagesResponse(BaseModel):
+    images: list[ImageResponse]
     total: int
 
 
-class RejectAnswer(BaseModel):
-    uri: str = Field(description="The name of the file.")
+class RejectResponse(BaseModel):
+    uri: str = Field(description="Name of the file.")
     reason: str
     detail: str
 
 
-class ReportAnswer(BaseModel):
-    """What became of images that were read into the index."""
+class ReportResponse(BaseModel):
+    """The report of an ingest."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -260,52 +260,52 @@ class ReportAnswer(BaseModel):
     updated: int
     unchanged: int
     rejected: int
-    rejects: list[RejectAnswer]
+    rejects: list[RejectResponse]
 
 
-class IngestAnswer(ReportAnswer):
-    ids: list[str | None] = Field(description="Of each file; null where it was rejected.")
+class IngestResponse(ReportResponse):
+    ids: list[str | None] = Field(description="One per file; null where it was rejected.")
 
 
-class PutAnswer(BaseModel):
+class PutResponse(BaseModel):
     id: str
     added: bool
 
 
-class DeletedAnswer(BaseModel):
+class DeletedResponse(BaseModel):
     deleted: int
 
 
-class VectorAnswer(BaseModel):
+class VectorResponse(BaseModel):
     size: int
     model: str
     aspect: str | None = Field(description="Null for perceptual hashes, which only find copies.")
 
 
-class FieldAnswer(BaseModel):
+class FieldResponse(BaseModel):
     type: FieldType
-    values: int | None = Field(description="Distinct values; null for a field of ranges.")
+    values: int | None = Field(description="Distinct values; null for a field with ranges.")
 
 
-class StatsAnswer(BaseModel):
+class StatsResponse(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     images: int
     bytes_on_disk: int
     indexed_vectors: int
-    vectors: dict[str, VectorAnswer]
-    fields: dict[str, FieldAnswer] = Field(description="The user's fields.")
+    vectors: dict[str, VectorResponse]
+    fields: dict[str, FieldResponse] = Field(description="The user's fields.")
     engine: str
     aspects: list[str]
     presets: dict[str, dict[str, float]]
-    text: bool
-    thumbnails: int
-    memory: int
-    building: bool
-    roots: bool
-    write: bool
+    supports_text: bool = Field(description="Whether the model can search by text.")
+    thumbnails: int = Field(description="Bytes on disk.")
+    memory: int = Field(description="Resident bytes of all processes.")
+    building: bool = Field(description="Whether the search graph is being built.")
+    roots: bool = Field(description="Whether jobs may index folders of the machine.")
+    write: bool = Field(description="Whether the caller may change the index.")
     version: str
 
 
-class HealthAnswer(BaseModel):
+class HealthResponse(BaseModel):
     status: str

@@ -1,4 +1,4 @@
-"""Serving over a port until somebody says stop."""
+"""Serving the application on a port until the process is told to stop."""
 
 from __future__ import annotations
 
@@ -14,152 +14,161 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from lookalike.api import errors
-from lookalike.api.app import Options, create_app
-from lookalike.api.errors import NoRequest
+from lookalike.api.app import create_app
+from lookalike.api.errors import MalformedRequest
 from lookalike.api.middleware.origin import is_loopback
+from lookalike.api.options import Options
+from lookalike.api.problems import response_of
 from lookalike.errors import InputError
 from lookalike.index import Index
 from lookalike.system.memory import limit_malloc_arenas
 
-STOP_SECONDS = 3
-"""What a request may still take when the service is stopped."""
+GRACE_SECONDS = 3
+"""Seconds that requests in flight may take when the service stops."""
 IDLE_SECONDS = 20
-"""How long a connection may say nothing."""
-CONNECTIONS = 1_000
-"""How many there may be; uvicorn itself answers 503 to more."""
+"""Seconds after which an idle connection is closed."""
+MAX_CONNECTIONS = 1_000
+"""Open connections; uvicorn itself answers 503 to more."""
 
 
 def check_host(host: str, options: Options) -> None:
-    """Refuses to be reached from elsewhere by everybody.
+    """Checks that only this machine can reach a service without keys.
 
     Raises:
-        InputError: the address is not this machine's own, and there is no key.
+        InputError: the address is not a loopback address, and there is no key.
     """
-    if options.open and not is_loopback(host):
+    if not options.requires_key and not is_loopback(host):
         raise InputError(
-            f"Whoever reaches {host} could change the index: give keys with LOOKALIKE_READ_KEY "
-            "and LOOKALIKE_WRITE_KEY, or serve on 127.0.0.1."
+            f"Refusing to serve on {host} without a key; set LOOKALIKE_WRITE_KEY or bind to "
+            "127.0.0.1."
         )
 
 
 def run(
     index: Index, options: Options, *, host: str, port: int, ready: Callable[[str], object]
 ) -> None:
-    """Serves until SIGTERM or SIGINT; takes and raises what `server` does."""
+    """Serves until SIGTERM or SIGINT; takes and raises what `create_server` does."""
     limit_malloc_arenas()
-    own = server(index, options, host=host, port=port, ready=ready)
+    server = create_server(index, options, host=host, port=port, ready=ready)
     gc.collect()
-    gc.freeze()  # what is there by now stays: looking through it again would hold up requests
+    gc.freeze()  # later collections skip the objects made so far and so pause requests less
     with _signals_ignored():
-        own.run()
+        server.run()
 
 
-def server(
+def create_server(
     index: Index, options: Options, *, host: str, port: int, ready: Callable[[str], object]
 ) -> uvicorn.Server:
-    """A server that listens, and answers once it is run.
+    """Returns a server whose port is bound; it accepts requests once it runs.
 
     Args:
-        ready: called with the address once it can be reached.
+        ready: called with the URL once the service can be reached.
 
     Raises:
-        InputError: there is no such address, the port is taken, or a key is missing.
+        InputError: the address does not exist, the port is taken, or a key is missing.
     """
     check_host(host, options)
-    listening = _listen(host, port)
+    listener = _bind(host, port)
     config = uvicorn.Config(
         create_app(index, options),
-        http=_Impatient,
+        http=_IdleTimeoutProtocol,
         ws="none",
-        access_log=False,  # it would write down what people search for
+        access_log=False,  # it would record search terms
         log_level=logging.WARNING,
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=IDLE_SECONDS,
-        timeout_graceful_shutdown=STOP_SECONDS,
-        limit_concurrency=CONNECTIONS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        limit_concurrency=MAX_CONNECTIONS,
     )
-    return _Server(config, listening, ready)
+    return _Server(config, listener, ready)
 
 
 @contextmanager
 def _signals_ignored() -> Iterator[None]:
-    """uvicorn stops at a signal, and then sends it again: by then it has been obeyed."""
-    before = {one: signal.signal(one, lambda *_: None) for one in (signal.SIGTERM, signal.SIGINT)}
+    """Ignores the signal that uvicorn raises again after it has already shut down because of it."""
+    handlers = {
+        number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)
+    }
     try:
         yield
     finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 class _Server(uvicorn.Server):
-    """Says where it is as soon as it can be reached there."""
+    """Reports its URL as soon as it can be reached there."""
 
     def __init__(
-        self, config: uvicorn.Config, listening: socket.socket, ready: Callable[[str], object]
+        self, config: uvicorn.Config, listener: socket.socket, ready: Callable[[str], object]
     ) -> None:
         super().__init__(config)
-        self._listening = listening
+        self._listener = listener
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup([self._listening])
-        address, port = self._listening.getsockname()[:2]
+        await super().startup([self._listener])
+        address, port = self._listener.getsockname()[:2]
         self._ready(f"http://{f'[{address}]' if ':' in address else address}:{port}")
 
 
-class _Impatient(H11Protocol):
-    """uvicorn's protocol, which would wait for ever for a request's head, and answers in plain
-    text where there is none that our application could see."""
+class _IdleTimeoutProtocol(H11Protocol):
+    """uvicorn's protocol with two additions.
+
+    It closes a connection whose request head does not arrive in time, where uvicorn would wait
+    forever. And it answers malformed requests, which never reach the application, with a problem
+    document instead of plain text.
+    """
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._end = self.loop.call_later(IDLE_SECONDS, self._drop)
+        self._timer = self.loop.call_later(IDLE_SECONDS, self._close_if_idle)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        self._end.cancel()
-        self._end = self.loop.call_later(IDLE_SECONDS, self._drop)
+        self._timer.cancel()
+        self._timer = self.loop.call_later(IDLE_SECONDS, self._close_if_idle)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._end.cancel()
+        self._timer.cancel()
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
-        answer = errors.answer(NoRequest("This is no HTTP/1.1 request, or its head is too long."))
-        head = h11.Response(
-            status_code=answer.status_code,
-            headers=[*answer.raw_headers, (b"connection", b"close")],
+        response = response_of(
+            MalformedRequest("This is not a valid HTTP/1.1 request, or its head is too long.")
         )
-        for event in (head, h11.Data(data=bytes(answer.body)), h11.EndOfMessage()):
+        head = h11.Response(
+            status_code=response.status_code,
+            headers=[*response.raw_headers, (b"connection", b"close")],
+        )
+        for event in (head, h11.Data(data=bytes(response.body)), h11.EndOfMessage()):
             self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
 
-    def _drop(self) -> None:
-        waiting = self.cycle is None or self.cycle.response_complete
-        if waiting and not self.transport.is_closing():
+    def _close_if_idle(self) -> None:
+        idle = self.cycle is None or self.cycle.response_complete
+        if idle and not self.transport.is_closing():
             self.transport.close()
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _bind(host: str, port: int) -> socket.socket:
     try:
         family, kind, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        # Of a socket that does not say that it is TCP's, asyncio does not turn off Nagle's
-        # algorithm: each answer would wait 40 ms for an acknowledgment.
-        listening = socket.socket(family, kind, socket.IPPROTO_TCP)
+        # asyncio disables Nagle's algorithm only for sockets whose protocol is TCP explicitly;
+        # with it, each response would wait 40 ms for an acknowledgment.
+        listener = socket.socket(family, kind, socket.IPPROTO_TCP)
         try:
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.bind(address)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
         except BaseException:
-            listening.close()
+            listener.close()
             raise
     except OSError as error:
         raise InputError(
-            f"{host}:{port} cannot be served on ({error.strerror or error}): choose another --host "
-            "or --port."
+            f"Cannot serve on {host}:{port} ({error.strerror or error}); choose another --host or "
+            "--port."
         ) from None
-    return listening
+    return listener

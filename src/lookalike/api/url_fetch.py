@@ -1,198 +1,158 @@
-"""Fetching an image by URL, for a server that must not be made to reach into its own network.
+"""Downloading an image by URL without letting a client reach into the server's own network (SSRF).
 
-A name is resolved once, every address of it is checked, and the connection is made to an address
-that was checked: a name that answers differently a moment later (DNS rebinding) gains nothing.
-Redirects are followed by hand, each hop checked like the first. What is inside is never connected
-to, and an address that is refused reads the same as a name that does not exist, so nothing is told
-of it. Proxies of the environment are not used: they would connect to what they like.
+A host name is resolved once, every address of it is checked, and the connection goes to an address
+that was checked. A name that resolves differently a moment later (DNS rebinding) therefore gains
+nothing. Redirects are followed one by one, each checked like the first URL. A private address gives
+the same error as a name that does not exist, so nothing is revealed about the network. Proxies from
+the environment are not used, since they would connect to any address.
 """
 
 from __future__ import annotations
 
-import http.client
-import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
+import httpcore
+
+from lookalike.api.public_addresses import is_public, resolve
 from lookalike.errors import InputError
 from lookalike.imaging.decode import check_size
 from lookalike.types import DecodeLimits
 
 PORTS = (80, 443)
-REDIRECTS = 3
-SECONDS = 10.0
-"""For all of it: resolving, connecting, redirects, and the last byte."""
-BLOCK = 64 * 1024
-"""Bytes read at a time."""
+MAX_REDIRECTS = 3
+TIMEOUT = 10.0
+"""Seconds for everything: resolving, connecting, redirects, and the last byte."""
 
-Address: TypeAlias = IPv4Address | IPv6Address
-Resolve: TypeAlias = Callable[[str], Sequence[str]]
-"""The addresses of a host's name. Raises OSError where it has none."""
+Resolver: TypeAlias = Callable[[str], Sequence[str]]
+"""Returns the addresses of a host name. Raises OSError where it has none."""
 
-_NOT_PUBLIC = (
-    IPv4Network("192.0.0.0/24"),  # protocol assignments; one cloud's metadata lie here
-    IPv4Network("192.88.99.0/24"),  # once the way into 6to4
-    IPv4Network("168.63.129.16/32"),  # one cloud's own services, at a public address
-)
-_GLOBAL_UNICAST = IPv6Network("2000::/3")
-_NAT64 = IPv6Network("64:ff9b::/96")
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_SAFE = "!#$%&'()*+,/:;=?@[]~"
-"""What stands for itself in a path or a query."""
-
-
-def resolve(host: str) -> list[str]:
-    """The addresses of a name, by the system's resolver."""
-    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
-
-
-def is_public(address: str) -> bool:
-    """Whether an address belongs to somebody on the internet, as far as the address itself says.
-
-    An IPv4 address within an IPv6 one (mapped, 6to4, Teredo, NAT64) counts as itself.
-    """
-    try:
-        return _is_public(ip_address(address))
-    except ValueError:  # such as one with a zone, which is link-local
-        return False
-
-
-def _is_public(address: Address) -> bool:
-    if isinstance(address, IPv6Address):
-        inner = _embedded(address)
-        if inner:
-            return all(map(_is_public, inner))
-        if address not in _GLOBAL_UNICAST:
-            return False
-    elif any(address in network for network in _NOT_PUBLIC):
-        return False
-    return address.is_global and not (address.is_multicast or address.is_reserved)
-
-
-def _embedded(address: IPv6Address) -> Sequence[IPv4Address]:
-    """The IPv4 addresses that an IPv6 address stands for."""
-    if address in _NAT64:
-        return (IPv4Address(int(address) & 0xFFFFFFFF),)
-    one = address.ipv4_mapped or address.sixtofour
-    return (one,) if one else address.teredo or ()
+_REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
+_UNQUOTED = "!#$%&'()*+,/:;=?@[]~"
+"""Characters that stay as they are in a path or query."""
+_WRITE_BYTES = 4096
+"""Bytes written at a time, so that a receiver that reads slowly cannot outlast the deadline."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fetcher:
-    """Fetches images from the internet, and from nowhere else.
+    """Downloads images from the public internet, and from nowhere else.
 
     Attributes:
-        limits: files that are larger are refused, at the first byte too many.
-        seconds: for all of it.
-        ports: that may be asked.
-        allowed: addresses with ports that may be asked although they are not public.
-        resolve: finds the addresses of a name.
+        limits: a larger file is refused at the first byte too many.
+        timeout: seconds for the whole download.
+        ports: ports that may be contacted.
+        allowed: pairs of address and port that may be contacted although they are not public.
+        resolve: returns the addresses of a host name.
     """
 
     limits: DecodeLimits = field(default_factory=DecodeLimits)
-    seconds: float = SECONDS
+    timeout: float = TIMEOUT
     ports: Collection[int] = PORTS
     allowed: Collection[tuple[str, int]] = ()
-    resolve: Resolve = resolve
+    resolve: Resolver = resolve
 
     def fetch(self, url: str) -> bytes:
-        """The bytes at an address. What they are is the decoder's to say.
+        """Returns the file at a URL. The decoder decides whether it is an image.
 
         Raises:
-            ImageRejected: there are none, or too many.
-            InputError: no such address may be fetched, or nobody there answers in time.
+            ImageRejected: the file is empty or too large.
+            InputError: the URL may not be fetched, or its host does not deliver in time.
         """
-        deadline = time.monotonic() + self.seconds
-        for _ in range(REDIRECTS + 1):
-            answer = self._get(_split(url), deadline)
-            if isinstance(answer, bytes):
-                return answer
-            url = urljoin(url, answer)
-        raise InputError(
-            f"The address leads on more than {REDIRECTS} times: give the one that it ends at."
-        )
+        deadline = _Deadline(self.timeout)
+        for _ in range(MAX_REDIRECTS + 1):
+            result = self._get(_split(url), deadline)
+            if isinstance(result, bytes):
+                return result
+            url = urljoin(url, result)
+        raise InputError(f"Too many redirects (limit {MAX_REDIRECTS}); use the final URL.")
 
-    def _get(self, url: SplitResult, deadline: float) -> bytes | str:
-        """The bytes of an answer, or where it leads on to."""
+    def _get(self, url: SplitResult, deadline: _Deadline) -> bytes | str:
+        """Returns the file at a URL, or the location it redirects to."""
         host, port = _host(url), url.port or (443 if url.scheme == "https" else 80)
-        addresses = self._checked(host, port, deadline)
-        connection = _Connection(host, port, addresses, url.scheme == "https", deadline)
-        target = quote(f"{url.path or '/'}{'?' if url.query else ''}{url.query}", safe=_SAFE)
-        headers = {
-            "Host": url.netloc.encode("idna").decode(),
-            "Accept": "image/*",
-            "Accept-Encoding": "identity",
-            "User-Agent": "lookalike",
-        }
+        addresses = self._checked_addresses(host, port, deadline)
+        target = quote(f"{url.path or '/'}{'?' if url.query else ''}{url.query}", safe=_UNQUOTED)
+        headers = [
+            ("Host", _host_header(url)),
+            ("Accept", "image/*"),
+            ("Accept-Encoding", "identity"),
+            ("User-Agent", "lookalike"),
+        ]
         try:
-            connection.request("GET", target, headers=headers)
-            return self._read(host, connection.getresponse(), deadline)
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            if time.monotonic() >= deadline:
-                raise self._late(host) from error
-            raise InputError(f"{host} cannot be reached: see whether the address is right.") from (
-                error
-            )
-        finally:
-            connection.end()
+            with (
+                httpcore.HTTPConnection(
+                    httpcore.Origin(url.scheme.encode(), host.encode(), port),
+                    # TLS checks the certificate against the host name, not the address.
+                    ssl_context=ssl.create_default_context() if url.scheme == "https" else None,
+                    network_backend=_PinnedBackend(addresses, deadline),
+                ) as connection,
+                connection.stream(
+                    "GET",
+                    httpcore.URL(scheme=url.scheme, host=host, port=port, target=target),
+                    headers=headers,
+                ) as response,
+            ):
+                return self._read(host, response)
+        except httpcore.TimeoutException as error:
+            raise self._late(host) from error
+        except (httpcore.NetworkError, httpcore.ProtocolError, OSError, ValueError) as error:
+            raise InputError(
+                f"{host} cannot be reached, or broke off its answer; check the URL."
+            ) from error
 
-    def _read(self, host: str, response: http.client.HTTPResponse, deadline: float) -> bytes | str:
-        if response.status in _REDIRECTS and (location := response.getheader("Location")):
+    def _read(self, host: str, response: httpcore.Response) -> bytes | str:
+        headers = {name.lower(): value.decode("latin-1") for name, value in response.headers}
+        if response.status in _REDIRECT_STATUSES and (location := headers.get(b"location")):
             return location
         if response.status != 200:
             raise InputError(
-                f"{host} answers {response.status} instead of an image: give another address."
+                f"{host} answers {response.status} instead of an image; use another URL."
             )
-        check_size(response.length if response.length is not None else 1, self.limits)
+        check_size(int(headers.get(b"content-length", "1")), self.limits)
         data = bytearray()
-        while block := response.read(BLOCK):
-            data += block
+        for chunk in response.iter_stream():
+            data += chunk
             check_size(len(data), self.limits)
-        if time.monotonic() >= deadline:  # it was cut off, which may look like the end
-            raise self._late(host)
         check_size(len(data), self.limits)
         return bytes(data)
 
-    def _checked(self, host: str, port: int, deadline: float) -> list[str]:
-        """The addresses of a host, all of which may be asked."""
-        addresses = _in_time(lambda: self.resolve(host), deadline)
+    def _checked_addresses(self, host: str, port: int, deadline: _Deadline) -> list[str]:
+        """Returns the addresses of a host, every one of which may be contacted."""
+        addresses = _resolve_in_time(lambda: self.resolve(host), deadline)
         if addresses is None:
             raise self._late(host)
         for address in addresses:
             if (address, port) not in self.allowed:
                 if not is_public(address):
-                    addresses = []  # one bad address spoils the name
+                    addresses = []  # one private address discredits the name
                     break
                 if port not in self.ports:
                     raise InputError(
                         f"Images are fetched from port {' or '.join(map(str, self.ports))}, "
-                        f"not from {port}: give another address."
+                        f"not from {port}; use another URL."
                     )
         if not addresses:
             raise InputError(
-                f"{host} is no host on the public internet: give an address that everyone can open."
+                f"{host} is not a host on the public internet; use a URL that everyone can open."
             )
         return list(addresses)
 
     def _late(self, host: str) -> InputError:
         return InputError(
-            f"{host} did not deliver within {self.seconds:g} s: try again, or send the image."
+            f"{host} did not deliver within {self.timeout:g} s; try again, or send the image."
         )
 
 
 def _split(url: str) -> SplitResult:
-    """An address in its parts.
+    """Returns the parts of a URL.
 
     Raises:
-        InputError: it is none that may be fetched.
+        InputError: the URL may not be fetched.
     """
     try:
         parts = urlsplit(url)
@@ -202,84 +162,126 @@ def _split(url: str) -> SplitResult:
         parts, port = urlsplit(""), None
     plain = url.isprintable() and not any(sign in url for sign in ' \\"<>^`{|}')
     if not plain or parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
-        raise InputError("Only http:// and https:// addresses are fetched: give a whole one.")
+        raise InputError("Only complete http:// and https:// URLs are fetched; give such a URL.")
     if "@" in parts.netloc or "%" in parts.netloc:
-        raise InputError("An address with a user name or a password in it is not fetched.")
+        raise InputError("A URL with a user name or a password is not fetched; remove them.")
     return parts
 
 
 def _host(url: SplitResult) -> str:
-    """The host's name as it goes over the wire."""
+    """Returns the host name in ASCII."""
     return (url.hostname or "").encode("idna").decode()
 
 
-def _in_time(look_up: Callable[[], Sequence[str]], deadline: float) -> Sequence[str] | None:
-    """What a name resolves to, none for a name that does not; None where it takes too long. The
-    system's resolver has no time limit of its own, so it is left behind."""
-    found: list[Sequence[str]] = []
+def _host_header(url: SplitResult) -> str:
+    host = _host(url)
+    return (f"[{host}]" if ":" in host else host) + ("" if url.port is None else f":{url.port}")
+
+
+def _resolve_in_time(
+    look_up: Callable[[], Sequence[str]], deadline: _Deadline
+) -> Sequence[str] | None:
+    """Returns the addresses that a lookup finds, none for an unknown name; None if it is too slow.
+
+    The system's resolver has no timeout, so a slow lookup is left running in its thread.
+    """
+    results: list[Sequence[str]] = []
 
     def run() -> None:
         try:
-            found.append(look_up())
+            results.append(look_up())
         except (OSError, UnicodeError):
-            found.append(())
+            results.append(())
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    thread.join(max(0.0, deadline - time.monotonic()))
-    return found[0] if found else None
+    thread.join(max(0.0, deadline.seconds_left))
+    return results[0] if results else None
 
 
-class _Connection(http.client.HTTPConnection):
-    """A connection to addresses that were checked, whatever the name may mean by now; cut off at
-    the deadline, so that a sender who drips gains nothing."""
+# --- the connection -------------------------------------------------------------------------
 
-    def __init__(
-        self, host: str, port: int, addresses: Sequence[str], secure: bool, deadline: float
-    ) -> None:
-        super().__init__(host, port)
+
+class _Deadline:
+    """The end of the time allowed for one download."""
+
+    def __init__(self, timeout: float) -> None:
+        self._end = time.monotonic() + timeout
+
+    @property
+    def seconds_left(self) -> float:
+        return self._end - time.monotonic()
+
+    def timeout(self, error: type[httpcore.TimeoutException]) -> float:
+        """Returns the timeout of the next operation; raises `error` if no time is left."""
+        left = self.seconds_left
+        if left <= 0:
+            raise error
+        return left
+
+
+class _PinnedBackend(httpcore.NetworkBackend):
+    """Connects to checked addresses only, whatever the host name resolves to by now."""
+
+    def __init__(self, addresses: Sequence[str], deadline: _Deadline) -> None:
         self._addresses = addresses
-        self._secure = secure
         self._deadline = deadline
-        self._watched: socket.socket | None = None
-        self._cut: threading.Timer | None = None
+        self._backend = httpcore.SyncBackend()
 
-    def connect(self) -> None:
-        plain = self._reach()
-        self._watched = plain.dup()
-        self._cut = threading.Timer(self._left(), _cut_off, (self._watched,))
-        self._cut.daemon = True
-        self._cut.start()
-        plain.settimeout(self._left())
-        if self._secure:
-            # The certificate is checked against the name, not against the address.
-            context = ssl.create_default_context()
-            self.sock = context.wrap_socket(plain, server_hostname=self.host)
-        else:
-            self.sock = plain
-
-    def end(self) -> None:
-        """Not `close`, which the base class calls as soon as the last answer has begun."""
-        self.close()
-        if self._cut is not None and self._watched is not None:
-            self._cut.cancel()
-            self._watched.close()
-
-    def _reach(self) -> socket.socket:
-        """The first of the addresses that answers."""
-        failed: OSError | None = None
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        """Connects to the first address that accepts a connection."""
+        failure = httpcore.ConnectError()
         for address in self._addresses:
+            left = self._deadline.timeout(httpcore.ConnectTimeout)
             try:
-                return socket.create_connection((address, self.port), self._left())
-            except OSError as error:
-                failed = error
-        raise failed or OSError
+                stream = self._backend.connect_tcp(
+                    address, port, left, local_address, socket_options
+                )
+            except httpcore.ConnectError as error:
+                failure = error
+            else:
+                return _DeadlineStream(stream, self._deadline)
+        raise failure
 
-    def _left(self) -> float:
-        """Seconds, more than none: 0 would mean not to wait at all."""
-        return max(0.001, self._deadline - time.monotonic())
 
+class _DeadlineStream(httpcore.NetworkStream):
+    """A stream that ends at the deadline, so that a peer that sends slowly gains nothing."""
 
-def _cut_off(connection: socket.socket) -> None:
-    with suppress(OSError):  # it may be over already
-        connection.shutdown(socket.SHUT_RDWR)
+    def __init__(self, stream: httpcore.NetworkStream, deadline: _Deadline) -> None:
+        self._stream = stream
+        self._deadline = deadline
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, self._deadline.timeout(httpcore.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        for start in range(0, len(buffer), _WRITE_BYTES):
+            part = buffer[start : start + _WRITE_BYTES]
+            self._stream.write(part, self._deadline.timeout(httpcore.WriteTimeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.NetworkStream:
+        try:
+            left = self._deadline.timeout(httpcore.ConnectTimeout)
+        except httpcore.ConnectTimeout:
+            self.close()
+            raise
+        stream = self._stream.start_tls(ssl_context, server_hostname, left)
+        return _DeadlineStream(stream, self._deadline)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)

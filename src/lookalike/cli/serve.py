@@ -1,4 +1,4 @@
-"""The command that serves an index over HTTP: serve."""
+"""The `serve` command."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from lookalike.cli.options import index_option, model_dir_option, server_option
 from lookalike.errors import InputError
 
 if TYPE_CHECKING:
-    from lookalike.api.app import Options
+    from lookalike.api.options import Options
 
 _MEGABYTE = 10**6
 _PACKAGES = (
     "fastapi",
+    "httpcore",
     "multipart",
     "prometheus_client",
     "python_multipart",
@@ -34,7 +35,7 @@ _PACKAGES = (
     default="127.0.0.1",
     metavar="ADDRESS",
     show_default=True,
-    help="Another than this machine's own needs a key.",
+    help="Address to bind; anything but loopback requires a key.",
 )
 @click.option(
     "--port",
@@ -42,25 +43,30 @@ _PACKAGES = (
     default=8765,
     metavar="N",
     show_default=True,
-    help="0 takes a free one.",
+    help="Port to bind; 0 picks a free one.",
 )
-@click.option("--read-key", metavar="KEY", help="For searching. Better: LOOKALIKE_READ_KEY.")
-@click.option("--write-key", metavar="KEY", help="For everything. Better: LOOKALIKE_WRITE_KEY.")
+@click.option("--read-key", metavar="KEY", help="Key for searching. Prefer LOOKALIKE_READ_KEY.")
+@click.option("--write-key", metavar="KEY", help="Key for everything. Prefer LOOKALIKE_WRITE_KEY.")
 @click.option(
     "--root",
     "roots",
     multiple=True,
     metavar="DIR",
-    help="A folder that may be indexed from afar, with all below it; repeatable.",
+    help="Folder that clients may index over HTTP, including subfolders; repeatable.",
 )
 @click.option(
     "--uploads",
     metavar="DIR",
-    help="Where added images are kept. Default: in the index's folder.",
+    help="Folder for images added over HTTP. Default: in the index's folder.",
 )
-@click.option("--allow-url-fetch", is_flag=True, help="Search by images from the web.")
 @click.option(
-    "--cors", multiple=True, metavar="ORIGIN", help="Another page that may call; repeatable."
+    "--allow-url-fetch", is_flag=True, help="Let clients search by the URL of an image on the web."
+)
+@click.option(
+    "--cors",
+    multiple=True,
+    metavar="ORIGIN",
+    help="Origin of another page that may call the API; repeatable.",
 )
 @click.option(
     "--max-upload",
@@ -68,7 +74,7 @@ _PACKAGES = (
     default=100,
     metavar="MB",
     show_default=True,
-    help="Of one request.",
+    help="Largest request, in megabytes.",
 )
 @model_dir_option
 @server_option
@@ -86,9 +92,9 @@ def serve(
     model_dir: str | None,
     server: dict[str, str] | None,
 ) -> None:
-    """Serves an index over HTTP: the API under /v1, and a page to search it.
+    """Serves an index over HTTP: an API under /v1, and a web page to search it.
 
-    Only this machine reaches it unless --host says otherwise, which needs a key.
+    Without --host, only this machine can reach the service.
     """
     try:
         from lookalike.api.server import check_host, run
@@ -96,7 +102,7 @@ def serve(
         if (error.name or "").partition(".")[0] not in _PACKAGES:
             raise
         raise InputError(
-            'Serving takes a few packages more: run `pip install "lookalike[serve]"`.'
+            'Serving requires extra packages; run `pip install "lookalike[serve]"`.'
         ) from error
     from lookalike.cli.settings import Settings
 
@@ -107,9 +113,9 @@ def serve(
         read_key=read_key or settings.read_key,
         write_key=write_key or settings.write_key,
         roots=tuple(_folder(root) for root in roots),
-        fetch=allow_url_fetch,
+        allow_url_fetch=allow_url_fetch,
         cors=cors,
-        upload_bytes=max_upload * _MEGABYTE,
+        max_upload_bytes=max_upload * _MEGABYTE,
     )
     check_host(host, options)
     with closing(
@@ -117,21 +123,21 @@ def serve(
     ) as index:
         if index.notice:
             note(index.notice)
-        run(index, options, host=host, port=port, ready=lambda at: click.echo(f"lookalike: {at}"))
+        run(index, options, host=host, port=port, ready=lambda url: click.echo(f"lookalike: {url}"))
 
 
 def _options(url: str, uploads: str | None, **options: object) -> Options:
-    from lookalike.api.app import Options
+    from lookalike.api.options import Options
     from lookalike.cache.store import cache_file
     from lookalike.engines import is_server
 
     state = cache_file(url).with_suffix("") if is_server(url) else Path(url)
-    own = None if is_server(url) else state / "uploads"
-    return Options(state=state, store=Path(uploads) if uploads else own, **options)  # type: ignore[arg-type]
+    default = None if is_server(url) else state / "uploads"
+    return Options(state=state, uploads=Path(uploads) if uploads else default, **options)  # type: ignore[arg-type]
 
 
 def _folder(root: str) -> Path:
     folder = Path(root).expanduser().resolve()
     if not folder.is_dir():
-        raise InputError(f"There is no folder {root} to index from: name another with --root.")
+        raise InputError(f"There is no folder {root}; name an existing one with --root.")
     return folder

@@ -1,4 +1,4 @@
-"""What jobs do, by their kinds."""
+"""The kinds of jobs and the functions that run them."""
 
 from __future__ import annotations
 
@@ -8,97 +8,99 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Protocol, TypeAlias
 
-from lookalike.api.allowed_folders import Roots
-from lookalike.api.service import WriteLock
-from lookalike.api.stores.groups import Found
+from lookalike.api.allowed_folders import AllowedFolders
+from lookalike.api.stores.groups import DuplicateGroupStore
 from lookalike.index import Index
 from lookalike.ingest.report import IngestReport, Stop
 from lookalike.output import documents
+from lookalike.system.locks import WriteLock
 
 BUILDING = "building"
 """The stage in which the search graph is built."""
 
 
-class Tell(Protocol):
-    """Remembers how far a job is."""
+class JobProgress(Protocol):
+    """Records the progress of a job."""
 
     def __call__(self, stage: str, done: int = 0, total: int | None = None) -> None:
-        """Raises Stop where the job shall go no further."""
+        """Raises `Stop` if the job was canceled or the service is stopping."""
         ...
 
 
-@dataclass(slots=True)
-class Work:
-    """What a job is done with.
+@dataclass(frozen=True, slots=True)
+class JobContext:
+    """Everything that a job works with.
 
     Attributes:
-        index: that it is about.
-        turns: whose turn it is to change the index.
-        roots: where folders may be read.
-        found: takes the groups of copies.
-        tell: is called as it goes.
-        report: what came of it, also where it was stopped.
+        index: the index that the job reads or changes.
+        write_lock: held while the index is changed.
+        folders: the folders that an ingest may read.
+        groups: receives duplicate groups.
+        progress: called as the job proceeds.
+        publish: called with the report, which remains if the job is stopped later.
     """
 
     index: Index
-    turns: WriteLock
-    roots: Roots
-    found: Found
-    tell: Tell
-    report: dict[str, Any] | None = None
+    write_lock: WriteLock
+    folders: AllowedFolders
+    groups: DuplicateGroupStore
+    progress: JobProgress
+    publish: Callable[[Mapping[str, Any]], None]
 
 
-Kind: TypeAlias = Callable[[Work, dict[str, Any]], None]
-"""Does what a request asks for. Raises Stop, where `tell` did."""
+JobFunction: TypeAlias = Callable[[JobContext, dict[str, Any]], None]
+"""Runs a job with the parameters of its request. Raises `Stop` where `progress` did."""
 
 
-def ingest(work: Work, request: dict[str, Any]) -> None:
+def run_ingest(context: JobContext, request: dict[str, Any]) -> None:
     """Brings the index up to date with a folder of this machine."""
-    path = work.roots.find(request.pop("path"))  # anew: links may point elsewhere by now
+    # Resolved again: links may have changed since the request.
+    path = context.folders.resolve(request.pop("path"))
     metadata = request.pop("metadata", None)
 
     def progress(report: IngestReport, total: int | None) -> None:
-        work.turns.give_way()
-        work.tell("adding images", report.done, total)
+        context.write_lock.give_way()
+        context.progress("adding images", report.done, total)
 
-    with work.turns.turn(patient=True):
-        report = work.index.add(
+    with context.write_lock:
+        report = context.index.add(
             path,
-            metadata=None if metadata is None else work.roots.find(metadata),
+            metadata=None if metadata is None else context.folders.resolve(metadata),
             progress=progress,
-            optimize=False,  # others may write meanwhile
+            optimize=False,  # done below without the lock
             **request,
         )
-    work.report = documents.of_report(report)
+    context.publish(documents.of_report(report))
     if report.interrupted:
         raise Stop
-    optimize(work, {})
+    run_optimize(context, {})
 
 
-def duplicates(work: Work, request: dict[str, Any]) -> None:
-    """Looks for all copies; what is found can be seen at once."""
+def run_duplicates(context: JobContext, request: dict[str, Any]) -> None:
+    """Searches the index for duplicates; groups can be read as soon as they are found."""
     problems: dict[str, str] = {}
     started = time.monotonic()
-    groups = work.index.duplicates(**request, problems=problems, progress=work.tell)
-    with work.found.search() as keep:
+    groups = context.index.duplicates(**request, problems=problems, progress=context.progress)
+    with context.groups.replacement() as append:
         for group in groups:
-            keep(group)
-    work.report = {
-        "groups": work.found.total,
-        "problems": [{"uri": uri, "detail": why} for uri, why in problems.items()],
-        "seconds": round(time.monotonic() - started, 3),
-    }
+            append(group)
+    context.publish(
+        {
+            "groups": context.groups.total,
+            "problems": [{"uri": uri, "detail": detail} for uri, detail in problems.items()],
+            "seconds": round(time.monotonic() - started, 3),
+        }
+    )
 
 
-def optimize(work: Work, request: dict[str, Any]) -> None:
-    """Builds the search graph, for which nobody waits, and samples the index anew where it has
-    grown."""
-    work.tell(BUILDING)
-    work.index.optimize()
-    with work.turns.turn(patient=True):
-        work.index.calibrate()
+def run_optimize(context: JobContext, request: dict[str, Any]) -> None:
+    """Builds the search graph, without blocking writers, and calibrates an index that has grown."""
+    context.progress(BUILDING)
+    context.index.optimize()
+    with context.write_lock:
+        context.index.calibrate()
 
 
-KINDS: Mapping[str, Kind] = MappingProxyType(
-    {"ingest": ingest, "duplicates": duplicates, "optimize": optimize}
+JOB_FUNCTIONS: Mapping[str, JobFunction] = MappingProxyType(
+    {"ingest": run_ingest, "duplicates": run_duplicates, "optimize": run_optimize}
 )

@@ -1,359 +1,251 @@
-"""What takes minutes runs in the background: one job at a time, the others wait their turn.
+"""The queue of background jobs: one runs at a time, the others wait.
 
-Jobs outlive the service. They stand in a file, written anew at every change of state, and those
-that were waiting or under way when it stopped begin again at the next start: what an ingest has
-stored it does not do twice, and a search for duplicates starts anew.
+Jobs outlive the service. They are stored in a file that is replaced at every change of state, and
+those that were waiting or running when the service stopped start again with it. An ingest skips
+what it has already stored; a search for duplicates starts over.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import secrets
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lookalike.api.allowed_folders import Roots
-from lookalike.api.errors import TooBusy, problem_of
-from lookalike.api.jobs.kinds import BUILDING, KINDS, Work
-from lookalike.api.service import WriteLock
-from lookalike.api.stores.groups import Found
+from lookalike.api.allowed_folders import AllowedFolders
+from lookalike.api.errors import TooBusy
+from lookalike.api.jobs.file import JobFile
+from lookalike.api.jobs.job import Job, JobState, shortened
+from lookalike.api.jobs.kinds import BUILDING, JOB_FUNCTIONS, JobContext
+from lookalike.api.problems import problem_of
+from lookalike.api.stores.groups import DuplicateGroupStore
 from lookalike.errors import EngineError, LookalikeError, NotFound
 from lookalike.index import Index
 from lookalike.ingest.report import Stop
 from lookalike.search.calibration import LEAST
-from lookalike.system.files import write_atomically
+from lookalike.system.locks import WriteLock
 from lookalike.system.times import now
 
-REMEMBERED = 100
-"""Finished jobs that can still be asked for."""
-WAITING = 100
-"""Jobs that may wait; more are told to come again."""
-SHOWN = 1_000
-"""Rejects, copies and warnings that a report names; the counts are of all."""
-LISTED = 100
-"""The same where all jobs are listed."""
-TRIES = 3
-"""Starts of a job in which the whole process died, after which it is given up."""
-UPKEEP = 2_000
-"""Images added by upload after which the search graph and the calibration are looked at."""
-STOP_SECONDS = 10.0
-"""How long a job that cannot be interrupted is waited for when the service stops."""
+MAX_FINISHED = 100
+"""Finished jobs that are remembered."""
+MAX_WAITING = 100
+"""Jobs that may be waiting or running; the queue refuses more."""
+LISTED_ENTRIES = 100
+"""Entries of each list in a report, such as rejects, where all jobs are listed."""
+MAINTENANCE_INTERVAL = 2_000
+"""Uploaded images after which the search graph and the calibration are brought up to date."""
+SHUTDOWN_SECONDS = 10.0
+"""Seconds that a shutdown waits for a job that cannot be interrupted."""
 
 _log = logging.getLogger("lookalike.api")
 
 
-class State(StrEnum):
-    QUEUED = "queued"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    CANCELED = "canceled"
-
-
-FINAL = frozenset({State.DONE, State.FAILED, State.CANCELED})
-
-
-@dataclass(slots=True)
-class Job:
-    """Something that is done in the background.
+class JobQueue:
+    """Background jobs, and the thread that runs them.
 
     Attributes:
-        kind: "ingest", "duplicates" or "optimize".
-        request: what was asked for: the keywords of the kind.
-        stage: what is being done, in a word or two.
-        done, total: how much of the stage; None where nobody knows of how much.
-        report: what came of it, as far as it went.
-        problem: why it failed, as a problem document.
-        created_at, started_at, finished_at: RFC 3339.
-        starts: how often it was started since the service was last stopped in good order.
-        canceling: whether it shall stop.
+        groups: the groups of the last search for duplicates, stored beside the jobs.
     """
 
-    id: str
-    kind: str
-    request: dict[str, Any]
-    created_at: str
-    state: State = State.QUEUED
-    stage: str = ""
-    done: int = 0
-    total: int | None = None
-    report: dict[str, Any] | None = None
-    problem: dict[str, Any] | None = None
-    started_at: str | None = None
-    finished_at: str | None = None
-    starts: int = 0
-    canceling: bool = False
-
-    def document(self, shown: int = SHOWN) -> dict[str, Any]:
-        """As clients see it, with as many rejects, copies and warnings."""
-        return {
-            "job": self.id,
-            "kind": self.kind,
-            "state": self.state.value,
-            "stage": "canceling" if self.canceling and self.state not in FINAL else self.stage,
-            "done": self.done,
-            "total": self.total,
-            "problem": self.problem,
-            "report": self.report and _short(self.report, shown),
-            "request": self.request,
-            "created_at": self.created_at,
-            "started_at": self.started_at,
-            "finished_at": self.finished_at,
-        }
-
-    def record(self) -> dict[str, Any]:
-        """As it stands in the file."""
-        return {name: getattr(self, name) for name in self.__slots__}
-
-
-@dataclass(slots=True)
-class Jobs:
-    """The queue, and the one thread that works on it.
-
-    Attributes:
-        index: that the jobs are about.
-        turns: whose turn it is to change it.
-        roots: folders that an ingest may read below.
-        file: where the jobs stand; what duplicates were found stands beside it.
-        found: the groups of the last search for duplicates.
-    """
-
-    index: Index
-    turns: WriteLock
-    roots: Sequence[Path]
-    file: Path
-    found: Found = field(init=False)
-    _jobs: dict[str, Job] = field(default_factory=dict)
-    _changed: threading.Condition = field(default_factory=threading.Condition)
-    _saving: threading.Lock = field(default_factory=threading.Lock)
-    _added: int = 0
-    _closing: bool = False
-    _worker: threading.Thread | None = None
-
-    def __post_init__(self) -> None:
-        self.found = Found(self.file.with_name("duplicates.jsonl"))
-
-    # --- from the outside -------------------------------------------------------------------
+    def __init__(
+        self, index: Index, write_lock: WriteLock, folders: AllowedFolders, file: Path
+    ) -> None:
+        """
+        Args:
+            index: the index that jobs work on.
+            write_lock: held while a job changes the index.
+            folders: the folders that an ingest may read.
+            file: stores the jobs.
+        """
+        self.groups = DuplicateGroupStore(file.with_name("duplicates.jsonl"))
+        self._index = index
+        self._write_lock = write_lock
+        self._folders = folders
+        self._file = JobFile(file)
+        self._jobs: dict[str, Job] = {}
+        self._changed = threading.Condition()
+        self._uploaded = 0
+        self._stopping = False
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Takes up what a stop cut off, and begins to work."""
-        self._closing = False
-        self._jobs = {job.id: job for job in self._load()}
-        self._worker = threading.Thread(target=self._work, name="lookalike-jobs", daemon=True)
-        self._worker.start()
+        """Loads the stored jobs and starts the thread."""
+        self._stopping = False
+        self._jobs = {job.id: job for job in self._file.load()}
+        self._thread = threading.Thread(target=self._run, name="lookalike-jobs", daemon=True)
+        self._thread.start()
 
     def stop(self) -> None:
-        """Interrupts the job that runs, which begins again at the next start."""
+        """Interrupts the running job, which starts again with the service."""
         with self._changed:
-            self._closing = True
+            self._stopping = True
             self._changed.notify_all()
-        if self._worker is not None:
-            self._worker.join(STOP_SECONDS)
+        if self._thread is not None:
+            self._thread.join(SHUTDOWN_SECONDS)
 
     def add(self, kind: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Puts a job at the end of the queue; returns its document.
+        """Appends a job to the queue; returns its document.
 
         Raises:
-            Forbidden, SourceError: it names a path that must not be read, or is not there.
-            TooBusy: too many wait already.
-            EngineError: it cannot be written down.
+            Forbidden, SourceError: the request names a path that may not be read or is missing.
+            TooBusy: too many jobs are waiting.
+            EngineError: the job cannot be stored.
         """
         for name in ("path", "metadata"):
             if request.get(name) is not None:
-                Roots(self.roots).find(request[name])
-        job = Job(secrets.token_hex(8), kind, dict(request), _now())
+                self._folders.resolve(request[name])
+        job = Job(secrets.token_hex(8), kind, dict(request), now("milliseconds"))
+        document = job.document()
         with self._changed:
-            if self.queued >= WAITING:
-                raise TooBusy("Too many jobs are waiting: try again when some are done.")
+            if self.unfinished >= MAX_WAITING:
+                raise TooBusy("Too many jobs are waiting; try again when some have finished.")
             self._jobs[job.id] = job
         try:
-            self._save()
+            self._file.save(self._records)
         except OSError as error:
             with self._changed:
                 self._jobs.pop(job.id)
             raise EngineError(
-                f"The job cannot be written down ({error.strerror}): make room on its disk."
+                f"The job cannot be stored ({error.strerror}); make room on the service's disk."
             ) from error
         with self._changed:
             self._changed.notify_all()
-            return job.document()
+        return document
 
-    def added(self, count: int) -> None:
-        """Counts images that came in by upload; now and then the index is tidied for them."""
+    def count_uploads(self, count: int) -> None:
+        """Counts uploaded images; queues a job to optimize the index when it is due."""
         with self._changed:
-            self._added += count
-            uncalibrated = not self.index.is_calibrated
-            if self._added < (LEAST if uncalibrated else UPKEEP):
+            self._uploaded += count
+            if self._uploaded < (MAINTENANCE_INTERVAL if self._index.is_calibrated else LEAST):
                 return
-            self._added = 0
-            jobs = self._jobs.values()
-            if any(job.kind == "optimize" and job.state is State.QUEUED for job in jobs):
+            self._uploaded = 0
+            if any(
+                job.kind == "optimize" and job.state is JobState.QUEUED
+                for job in self._jobs.values()
+            ):
                 return
-        with suppress(TooBusy, EngineError):  # the images are there all the same
+        with suppress(TooBusy, EngineError):  # the images are stored in any case
             self.add("optimize", {})
 
     def get(self, id: str) -> dict[str, Any]:
-        """The document of a job.
+        """Returns the document of a job.
 
         Raises:
-            NotFound: there is none, or it was too long ago.
+            NotFound: the job is unknown or no longer remembered.
         """
         with self._changed:
             return self._require(id).document()
 
     def all(self) -> list[dict[str, Any]]:
-        """The documents of all jobs, the newest first, with fewer rejects."""
+        """Returns the documents of all jobs, newest first, with shorter reports than `get`."""
         with self._changed:
-            return [job.document(LISTED) for job in reversed(self._jobs.values())]
+            return [job.document(LISTED_ENTRIES) for job in reversed(self._jobs.values())]
 
     def cancel(self, id: str) -> dict[str, Any]:
-        """Stops a job soon, or takes it from the queue; what is done stays done. To one that is
-        over, or that cannot be interrupted, nothing happens.
+        """Stops a running job soon, or removes it from the queue. Work already done stays done.
+
+        Nothing happens to a job that has finished or cannot be interrupted.
 
         Raises:
-            NotFound: there is none, or it was too long ago.
+            NotFound: the job is unknown or no longer remembered.
         """
         with self._changed:
             job = self._require(id)
-            if job.state is State.QUEUED:
-                self._finish(job, State.CANCELED)
-            elif job.state is State.RUNNING and job.kind != "optimize":
+            if job.state is JobState.QUEUED:
+                self._finish(job, JobState.CANCELED)
+            elif job.state is JobState.RUNNING and job.kind != "optimize":
                 job.canceling = True
             document = job.document()
-        self._try_to_save()
+        self._file.try_save(self._records)
         return document
 
     @property
-    def queued(self) -> int:
-        """How many are waiting or under way."""
-        return sum(job.state not in FINAL for job in list(self._jobs.values()))
+    def unfinished(self) -> int:
+        """Number of jobs that are waiting or running."""
+        return sum(not job.is_finished for job in list(self._jobs.values()))
 
     @property
-    def building(self) -> bool:
-        """Whether the search graph is being built."""
+    def is_building(self) -> bool:
+        """Whether a job is building the search graph."""
         jobs = list(self._jobs.values())
-        return any(job.state is State.RUNNING and job.stage == BUILDING for job in jobs)
+        return any(job.state is JobState.RUNNING and job.stage == BUILDING for job in jobs)
 
     # --- the thread -------------------------------------------------------------------------
 
-    def _work(self) -> None:
-        while (job := self._next()) is not None:
-            state, problem = State.DONE, None
-            tell = partial(self._tell, job)
-            work = Work(self.index, self.turns, Roots(self.roots), self.found, tell)
+    def _run(self) -> None:
+        while (job := self._next_job()) is not None:
+            state, problem = JobState.DONE, None
             try:
-                KINDS[job.kind](work, dict(job.request))
+                JOB_FUNCTIONS[job.kind](self._context(job), dict(job.request))
             except Stop:
-                state = State.CANCELED
+                state = JobState.CANCELED
             except Exception as error:
-                state, problem = State.FAILED, problem_of(error)
+                state, problem = JobState.FAILED, problem_of(error)
                 if not isinstance(error, LookalikeError):
-                    _log.exception("The job %s failed.", job.id)
+                    _log.exception("Job %s failed.", job.id)
             with self._changed:
-                job.report = work.report and _short(work.report, SHOWN)
-                if state is not State.DONE and self._closing and not job.canceling:
-                    self._requeue(job)
+                if state is not JobState.DONE and self._stopping and not job.canceling:
+                    job.requeue()
                 else:
                     self._finish(job, state, problem)
-            self._try_to_save()
+            self._file.try_save(self._records)
 
-    def _next(self) -> Job | None:
-        """Waits for a job, and begins it; None when the service stops."""
+    def _next_job(self) -> Job | None:
+        """Waits for a job and marks it as running; returns None when the service stops."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closing or self._first() is not None)
-            job = None if self._closing else self._first()
+            self._changed.wait_for(lambda: self._stopping or self._first_queued() is not None)
+            job = None if self._stopping else self._first_queued()
             if job is None:
                 return None
-            job.state, job.stage, job.started_at = State.RUNNING, "starting", _now()
-            job.starts += 1
-        self._try_to_save()
+            job.start()
+        self._file.try_save(self._records)
         return job
 
-    def _first(self) -> Job | None:
-        waiting = (job for job in self._jobs.values() if job.state is State.QUEUED)
-        return next(waiting, None)
+    def _first_queued(self) -> Job | None:
+        queued = (job for job in self._jobs.values() if job.state is JobState.QUEUED)
+        return next(queued, None)
 
-    def _tell(self, job: Job, stage: str, done: int = 0, total: int | None = None) -> None:
-        """Remembers how far a job is.
+    def _context(self, job: Job) -> JobContext:
+        return JobContext(
+            self._index,
+            self._write_lock,
+            self._folders,
+            self.groups,
+            progress=partial(self._record_progress, job),
+            publish=partial(self._publish, job),
+        )
 
-        Raises:
-            Stop: it shall go no further.
-        """
+    def _record_progress(
+        self, job: Job, stage: str, done: int = 0, total: int | None = None
+    ) -> None:
         with self._changed:
             job.stage, job.done, job.total = stage, done, total
-            if job.canceling or self._closing:
+            if job.canceling or self._stopping:
                 raise Stop
 
-    def _finish(self, job: Job, state: State, problem: dict[str, Any] | None = None) -> None:
-        job.state, job.problem, job.finished_at = state, problem, _now()
-        job.stage = ""
-        over = [job for job in self._jobs.values() if job.state in FINAL]
-        for old in sorted(over, key=lambda job: job.finished_at or "")[:-REMEMBERED]:
-            del self._jobs[old.id]
+    def _publish(self, job: Job, report: Mapping[str, Any]) -> None:
+        with self._changed:
+            job.report = shortened(report)
 
-    def _requeue(self, job: Job) -> None:
-        job.state, job.stage, job.started_at, job.starts = State.QUEUED, "", None, 0
-        job.done, job.total, job.report = 0, None, None
+    # --- the jobs ---------------------------------------------------------------------------
 
     def _require(self, id: str) -> Job:
         if id not in self._jobs:
-            raise NotFound(f"There is no job {id:.64}, or it was too long ago: list all jobs.")
+            raise NotFound(
+                f"There is no job {id:.64}, or it is no longer remembered; list all jobs."
+            )
         return self._jobs[id]
 
-    # --- the file ---------------------------------------------------------------------------
+    def _finish(self, job: Job, state: JobState, problem: dict[str, Any] | None = None) -> None:
+        job.finish(state, problem)
+        finished = [job for job in self._jobs.values() if job.is_finished]
+        for old in sorted(finished, key=lambda job: job.finished_at or "")[:-MAX_FINISHED]:
+            del self._jobs[old.id]
 
-    def _load(self) -> list[Job]:
-        """The jobs of the file; those that were cut off wait again."""
-        try:
-            records = json.loads(self.file.read_bytes())["jobs"]
-            jobs = [Job(**{**record, "state": State(record["state"])}) for record in records]
-        except FileNotFoundError:
-            return []
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            _log.error("%s cannot be read (%s): what ran before is forgotten.", self.file, error)
-            return []
-        for job in jobs:
-            if job.state is State.RUNNING and (job.canceling or job.starts >= TRIES):
-                job.state, job.finished_at = State.CANCELED, _now()
-                if not job.canceling:
-                    job.state = State.FAILED
-                    job.problem = problem_of(EngineError(
-                        f"The service died {TRIES} times while it was at this: see its log, and "
-                        "start the job again."
-                    ))  # fmt: skip
-            elif job.state is State.RUNNING:
-                job.state, job.stage, job.started_at = State.QUEUED, "", None
-        return jobs
-
-    def _save(self) -> None:
-        """All of it or nothing. A disk may be slow, and nobody who asks for a job waits for it."""
-        with self._saving:
-            with self._changed:
-                text = json.dumps({"jobs": [job.record() for job in self._jobs.values()]})
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(self.file, text.encode())
-
-    def _try_to_save(self) -> None:
-        """For what goes on all the same: at worst a job is done again after a restart."""
-        try:
-            self._save()
-        except OSError as error:
-            _log.error("%s cannot be written: %s", self.file, error)
-
-
-def _short(report: Mapping[str, Any], shown: int) -> dict[str, Any]:
-    """A report with as many entries of each list."""
-    return {
-        name: value[:shown] if isinstance(value, list) else value for name, value in report.items()
-    }
-
-
-def _now() -> str:
-    return now("milliseconds")
+    def _records(self) -> list[dict[str, Any]]:
+        with self._changed:
+            return [job.record() for job in self._jobs.values()]

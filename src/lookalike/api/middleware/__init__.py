@@ -1,1 +1,1 @@
-"""Middleware: admission, authentication, origin, headers, metrics."""
+"""ASGI middleware that every request passes through."""

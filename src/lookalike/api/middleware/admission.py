@@ -1,4 +1,4 @@
-"""How much may be sent and be in work at the same time, and how long it may take."""
+"""Limits on load: requests in flight, body sizes, and time."""
 
 from __future__ import annotations
 
@@ -13,92 +13,98 @@ from functools import partial
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lookalike.api import errors
-from lookalike.api.errors import BodyTooLarge, Refused, RequestTimeout, TooBusy, TooManyRequests
-from lookalike.api.middleware.metrics import Metrics
-from lookalike.api.service import Options
+from lookalike.api.errors import (
+    BodyTooLarge,
+    RequestTimeout,
+    ServiceError,
+    TooBusy,
+    TooManyRequests,
+)
+from lookalike.api.metrics import Metrics
+from lookalike.api.options import Options
+from lookalike.api.problems import response_of
 
-FREE = {"/healthz", "/readyz", "/metrics"}
-"""What must be answered however busy the service is."""
+EXEMPT = {"/healthz", "/readyz", "/metrics"}
+"""Paths that are answered however busy the service is."""
 JSON_BYTES = 2 * 2**20
-"""What a body may have that carries no files."""
-ONE_CLIENT = 0.75
-"""Of what may be in work, the share that one address may have: something is left for the others."""
+"""Largest body of a request that carries no files."""
+CLIENT_SHARE = 0.75
+"""Share of the requests in flight that one address may have, so that others get through."""
 LINGER = 2.0
-"""Seconds for which the rest of a body is taken and thrown away once it is too large: a client that
-is cut off while it sends does not read why."""
+"""Seconds for which the rest of an oversized body is read and discarded: a client that is cut off
+while it sends does not read the error."""
 
 
 class AdmissionMiddleware:
-    """WriteLock away what would be too much, before its body is read.
+    """Refuses requests beyond the limits before their body is read.
 
-    A request counts from its head until its answer begins: a stream of events that goes on for
-    hours keeps nobody out.
+    A request counts from its head until its response starts, so that a stream of events that lasts
+    for hours keeps nobody out.
     """
 
     def __init__(self, app: ASGIApp, *, options: Options, metrics: Metrics) -> None:
         self._app = app
         self._options = options
         self._metrics = metrics
-        self._all = _Load()
+        self._total = _Load()
         self._clients: dict[str, _Load] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in FREE:
+        if scope["type"] != "http" or scope["path"] in EXEMPT:
             await self._app(scope, receive, send)
             return
         images = _carries_images(scope)
         client = scope["client"][0] if scope["client"] else ""
         if refusal := self._refusal(client, images):
             self._metrics.refused.inc()
-            await errors.answer(refusal)(scope, receive, send)
+            await response_of(refusal)(scope, receive, send)
             return
-        self._take(1, client, images)
-        release = partial(self._take, -1, client, images)
+        self._count(1, client, images)
+        release = partial(self._count, -1, client, images)
         request = _Request(scope, receive, send, self._options, release)
         try:
             await request.run(self._app)
         finally:
             request.release()
 
-    def _refusal(self, client: str, images: bool) -> Refused | None:
-        if self._all.is_full(self._options, images):
-            return TooBusy("The service has as much to do as it can bear: try again in a moment.")
+    def _refusal(self, client: str, images: bool) -> ServiceError | None:
+        if self._total.is_full(self._options, images):
+            return TooBusy("Too many requests in flight; try again in a moment.")
         if client in self._clients and self._clients[client].is_full(
-            self._options, images, share=ONE_CLIENT
+            self._options, images, share=CLIENT_SHARE
         ):
             return TooManyRequests(
-                "As much is in work for this address as may be: wait for the answers to some of it."
+                "Too many requests in flight from this address; wait for some to finish."
             )
         return None
 
-    def _take(self, count: int, client: str, images: bool) -> None:
-        own = self._clients.setdefault(client, _Load())
-        for load in (self._all, own):
-            load.requests += count
-            load.images += count * images
-        if not own.requests:
+    def _count(self, change: int, client: str, images: bool) -> None:
+        client_load = self._clients.setdefault(client, _Load())
+        for load in (self._total, client_load):
+            load.requests += change
+            load.images += change * images
+        if not client_load.requests:
             del self._clients[client]
-        self._metrics.in_work.set(self._all.requests)
-        self._metrics.images_in_work.set(self._all.images)
+        self._metrics.in_flight.set(self._total.requests)
+        self._metrics.images_in_flight.set(self._total.images)
 
 
 @dataclass(slots=True)
 class _Load:
-    """Requests in work, and how many of them carry images."""
+    """Requests in flight, and how many of them carry images."""
 
     requests: int = 0
     images: int = 0
 
     def is_full(self, options: Options, images: bool, *, share: float = 1.0) -> bool:
-        """Whether there is no room for another one, which carries images or does not."""
-        return self.requests >= math.ceil(share * options.requests) or (
-            images and self.images >= math.ceil(share * options.images)
+        """Returns whether there is no room for another request, with or without images."""
+        return self.requests >= math.ceil(share * options.max_requests) or (
+            images and self.images >= math.ceil(share * options.max_image_requests)
         )
 
 
 class _Request:
-    """One request on its way through the application."""
+    """One admitted request on its way through the application."""
 
     def __init__(
         self,
@@ -113,74 +119,76 @@ class _Request:
         self._send = send
         self._options = options
         self._release = release
-        self._seconds = options.receive_seconds + options.answer_seconds
-        self._until = time.monotonic() + options.receive_seconds
-        self._most = options.upload_bytes if _carries_images(scope) else JSON_BYTES
-        self._size = 0
-        self._whole = False
-        self._started = False
-        self._given_up = False
+        self._deadline = time.monotonic() + options.receive_timeout
+        self._max_bytes = options.max_upload_bytes if _carries_images(scope) else JSON_BYTES
+        self._bytes = 0
+        self._body_complete = False
+        self._response_started = False
+        self._abandoned = False
 
     async def run(self, app: ASGIApp) -> None:
-        """Raises nothing for what takes too long: it answers with a problem document."""
+        """Runs the application; a response that takes too long is replaced by a problem."""
         task = asyncio.ensure_future(app(self._scope, self.receive, self.send))
+        timeout = self._options.receive_timeout + self._options.response_timeout
         try:
-            await asyncio.wait({task}, timeout=self._seconds)
-            if not task.done() and not self._started:
-                self._given_up = True
-                late = TooBusy("The answer takes too long: ask for less, or try again later.")
-                await errors.answer(late)(self._scope, self._receive, self._send)
-                task.cancel()
-                with suppress(asyncio.CancelledError, Exception):
-                    await task  # a thread cannot be stopped: until it is done it counts
-            else:
+            await asyncio.wait({task}, timeout=timeout)
+            if task.done() or self._response_started:
                 await task
+            else:
+                await self._abandon(task)
         except asyncio.CancelledError:
             task.cancel()
             raise
 
+    async def _abandon(self, task: asyncio.Future[None]) -> None:
+        self._abandoned = True
+        late = TooBusy("The response takes too long; ask for less, or try again later.")
+        await response_of(late)(self._scope, self._receive, self._send)
+        task.cancel()
+        with suppress(asyncio.CancelledError, Exception):
+            await task  # its thread cannot be stopped, so the request counts until that ends
+
     async def receive(self) -> Message:
-        if self._whole:
+        if self._body_complete:
             return await self._receive()
         try:
-            async with asyncio.timeout(max(self._until - time.monotonic(), 0)):
+            async with asyncio.timeout(max(self._deadline - time.monotonic(), 0)):
                 message = await self._receive()
         except TimeoutError:
             raise RequestTimeout(
-                f"The request did not come within {self._options.receive_seconds:g} s: send it "
-                "faster, or less of it."
+                f"The body did not arrive within {self._options.receive_timeout:g} s; send it "
+                "faster, or send less."
             ) from None
-        self._whole = not message.get("more_body", False)
-        self._size += len(message.get("body", b""))
-        if max(self._size, _announced(self._scope)) > self._most:
-            await self._throw_away()
-            raise BodyTooLarge(
-                f"The request has more than {self._most:,} bytes: send less at a time."
-            )
+        self._body_complete = not message.get("more_body", False)
+        self._bytes += len(message.get("body", b""))
+        if max(self._bytes, _declared_bytes(self._scope)) > self._max_bytes:
+            await self._discard_body()
+            raise BodyTooLarge(f"The body exceeds {self._max_bytes:,} bytes; send less at a time.")
         return message
 
-    async def _throw_away(self) -> None:
+    async def _discard_body(self) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(LINGER):
-                while not self._whole:
+                while not self._body_complete:
                     message = await self._receive()
-                    self._whole = not message.get("more_body", False)
+                    self._body_complete = not message.get("more_body", False)
 
     async def send(self, message: Message) -> None:
-        if self._given_up:
+        if self._abandoned:
             return
         if message["type"] == "http.response.start":
-            self._started = True
+            self._response_started = True
             self.release()
         await self._send(message)
 
     def release(self) -> None:
+        """Stops counting the request; further calls change nothing."""
         release, self._release = self._release, lambda: None
         release()
 
 
-def _announced(scope: Scope) -> int:
-    """What Content-Length says, which may be anything."""
+def _declared_bytes(scope: Scope) -> int:
+    """Returns Content-Length; 0 where it is missing or not a number."""
     length = Headers(scope=scope).get("content-length", "0")
     return int(length) if length.isascii() and length.isdigit() and len(length) < 20 else 0
 

@@ -1,4 +1,4 @@
-"""Security headers of every response."""
+"""Security headers."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from lookalike.api.service import Options
-
-# --- headers --------------------------------------------------------------------------------
+from lookalike.api.options import Options
 
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -18,13 +16,17 @@ _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(self), geolocation=(), microphone=()",
 }
-_NOTHING = "default-src 'none'; frame-ancestors 'none'"
-"""The policy of what is no page."""
+_API_POLICY = "default-src 'none'; frame-ancestors 'none'"
+"""The content security policy of everything but HTML pages."""
 
 
 def page_policy(scripts: Sequence[str]) -> str:
-    """The content security policy of a page with these inline scripts, as SHA-256 in base64."""
-    hashes = "".join(f" 'sha256-{one}'" for one in scripts)
+    """Returns the content security policy of a page with these inline scripts.
+
+    Args:
+        scripts: base64 SHA-256 of each script.
+    """
+    hashes = "".join(f" 'sha256-{digest}'" for digest in scripts)
     return (
         f"default-src 'none'; script-src 'self'{hashes}; style-src 'self'; "
         "img-src 'self' blob: data:; font-src 'self'; connect-src 'self'; media-src blob:; "
@@ -33,28 +35,26 @@ def page_policy(scripts: Sequence[str]) -> str:
     )
 
 
-class SecurityHeaders:
-    """Adds to every response what keeps browsers from being used against it."""
+class SecurityHeadersMiddleware:
+    """Adds security headers to every response; a header that a response already has stays."""
 
     def __init__(self, app: ASGIApp, *, options: Options) -> None:
         self._app = app
-        # Images may be shown by pages of other origins only where these may call at all.
-        policy = "cross-origin" if options.cors else "same-origin"
-        self._headers = {**_HEADERS, "Cross-Origin-Resource-Policy": policy}
+        # Pages of other origins may embed images only where they may call the API.
+        resource_policy = "cross-origin" if options.cors else "same-origin"
+        headers = {
+            **_HEADERS,
+            "Cross-Origin-Resource-Policy": resource_policy,
+            "Content-Security-Policy": _API_POLICY,
+        }
+        self._headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def with_headers(message: Any) -> None:
+        async def send_with_headers(message: Any) -> None:
             if message["type"] == "http.response.start":
-                there = {name.lower() for name, _ in message["headers"]}
-                own = {**self._headers, "Content-Security-Policy": _NOTHING}
-                message["headers"] = [
-                    *message["headers"],
-                    *(
-                        (name.lower().encode(), value.encode())
-                        for name, value in own.items()
-                        if name.lower().encode() not in there
-                    ),
-                ]
+                present = {name.lower() for name, _ in message["headers"]}
+                missing = [header for header in self._headers if header[0] not in present]
+                message["headers"] = [*message["headers"], *missing]
             await send(message)
 
-        await self._app(scope, receive, with_headers if scope["type"] == "http" else send)
+        await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)

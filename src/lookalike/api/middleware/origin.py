@@ -1,4 +1,4 @@
-"""Origin and host checks against cross-site requests."""
+"""Protection against cross-site requests and DNS rebinding."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from lookalike.api import errors
 from lookalike.api.errors import Forbidden
-from lookalike.api.middleware.auth import SAFE
-from lookalike.api.service import Options
+from lookalike.api.options import Options
+from lookalike.api.problems import response_of
 
-# --- where a request comes from -------------------------------------------------------------
+SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
 
 class OriginMiddleware:
-    """WriteLock away what a foreign web page makes a browser send.
+    """Refuses requests that a foreign web page makes a browser send.
 
-    Without keys the service trusts everyone who reaches it, which a page from elsewhere does
-    where its name is made to point here (DNS rebinding): so only names of this machine are taken.
-    And whatever changes something must not come from a page of another origin.
+    Without keys the service trusts everyone who can reach it. A foreign page can reach it by making
+    a name of its own resolve to this machine (DNS rebinding), so only loopback names are accepted
+    then. With or without keys, a request that may change something must not come from a page of
+    another origin.
     """
 
     def __init__(self, app: ASGIApp, *, options: Options) -> None:
@@ -30,31 +30,31 @@ class OriginMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and (refusal := self._refusal(scope)):
-            await errors.answer(refusal)(scope, receive, send)
+            await response_of(refusal)(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> Forbidden | None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        if self._options.open and not is_loopback(_name(host)):
+        if not self._options.requires_key and not is_loopback(_host_name(host)):
             return Forbidden(
-                "Without a key this service answers only to localhost: use that name, or start it "
-                "with a key."
+                "Without an API key this service answers only to localhost; use that name, or "
+                "start the service with a key."
             )
         origin = headers.get("origin")
-        if scope["method"] in SAFE or origin is None or origin in self._options.cors:
+        if scope["method"] in SAFE_METHODS or origin is None or origin in self._options.cors:
             return None
         if urlsplit(origin).netloc.lower() != host.lower():
             return Forbidden(
-                "A page from elsewhere may not change anything here: start the service with "
-                "--cors and its origin if it shall."
+                "Pages of other origins cannot change anything; to allow one, start the service "
+                "with --cors and its origin."
             )
         return None
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host's name or address is this machine's own, for itself alone."""
+    """Returns whether a host name or address is reachable from this machine only."""
     if host.lower().rstrip(".") == "localhost":
         return True
     try:
@@ -63,8 +63,8 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _name(host: str) -> str:
-    """A Host header without the port."""
+def _host_name(host: str) -> str:
+    """Returns a Host header without the port."""
     try:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:

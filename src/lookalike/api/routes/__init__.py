@@ -1,1 +1,1 @@
-"""The calls of the API, one module a topic: each parses, calls the index, and renders."""
+"""The routes of the API, one module per topic: each parses, calls the index, and renders."""

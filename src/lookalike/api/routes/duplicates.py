@@ -1,4 +1,4 @@
-"""Copies: of one image, in the whole index, and what was decided on them."""
+"""Near-duplicates: of one image, in the whole index, and the decisions on them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 from fastapi import Query, Request
 from pydantic import BaseModel, Field
 
-from lookalike.api.middleware.auth import router
+from lookalike.api.auth import api_router
 from lookalike.api.responses import JPEG, Document, jpeg
-from lookalike.api.routes.jobs import JobAnswer
-from lookalike.api.schemas import Body, Id, PayloadAnswer, Token
+from lookalike.api.routes.jobs import JobResponse
+from lookalike.api.schemas import Body, Id, PayloadResponse, Token
 from lookalike.api.service import Serving
 from lookalike.duplicates.check import match_of
 from lookalike.duplicates.comparer import Verdict
@@ -21,92 +21,92 @@ from lookalike.output import documents
 from lookalike.record import record_of
 from lookalike.types import Decision
 
-DECISIONS = {"not_duplicate": Decision.NOT_DUPLICATES, "keep_both": Decision.KEEP_ALL}
-
-reading = router("duplicates")
-writing = router("duplicates", write=True)
-ROUTERS = [reading, writing]
+readers = api_router("duplicates")
+writers = api_router("duplicates", write=True)
+ROUTERS = [readers, writers]
 
 
-class Check(Body):
-    """The image whose copies are wanted: one of the index, or one that was uploaded."""
+class CheckRequest(Body):
+    """The image to check: an indexed or an uploaded one."""
 
     id: Id | None = None
-    upload: Token | None = Field(None, description="The token of a query image: POST /v1/uploads.")
-    similar: bool = Field(False, description="Also what is similar and no copy.")
+    upload: Token | None = Field(None, description="Token of a query image: POST /v1/uploads.")
+    similar: bool = Field(False, description="Include images that are similar, not copies.")
     limit: int = Field(100, ge=1, le=1_000)
 
 
-class Decide(Body):
-    """What somebody says of images that look like copies."""
+class DecideRequest(Body):
+    """A decision on images that look like copies."""
 
     ids: list[Id] = Field(min_length=2, max_length=MOST_DECIDED)
-    decision: Literal["not_duplicate", "keep_both"] | None = Field(
-        description="Null forgets what was said of them."
+    decision: Literal["not_duplicates", "keep_all"] | None = Field(
+        description="Null withdraws an earlier decision."
     )
 
 
-class MatchAnswer(BaseModel):
+class DuplicateResponse(BaseModel):
     id: str
     uri: str
     verdict: Verdict
     evidence: dict[str, Any]
 
 
-class CheckAnswer(BaseModel):
-    matches: list[MatchAnswer]
+class CheckResponse(BaseModel):
+    matches: list[DuplicateResponse]
     took_ms: float
 
 
-class MemberAnswer(MatchAnswer):
-    payload: PayloadAnswer
+class MemberResponse(DuplicateResponse):
+    payload: PayloadResponse
 
 
-class GroupAnswer(BaseModel):
-    verdict: Verdict = Field(description="The weakest of its members'.")
-    keeper: str = Field(description="Id of the one to keep, the first member.")
-    reason: str = Field(description="Why that one.")
-    members: list[MemberAnswer]
+class GroupResponse(BaseModel):
+    verdict: Verdict = Field(description="The weakest verdict of the members.")
+    keeper: str = Field(description="Id of the image to keep, the first member.")
+    reason: str = Field(description="Why that image is kept.")
+    members: list[MemberResponse]
 
 
-class GroupsAnswer(BaseModel):
-    groups: list[GroupAnswer]
+class GroupsResponse(BaseModel):
+    groups: list[GroupResponse]
     total: int = Field(
-        description="Groups; one of which too little is left counts until it is met."
+        description="Number of groups. One that no longer holds counts until a page reaches it."
     )
-    images: int = Field(description="In the whole index.")
-    job: JobAnswer | None = Field(description="The last search for duplicates.")
+    images: int = Field(description="Images in the index.")
+    job: JobResponse | None = Field(description="The last search for duplicates.")
 
 
-@reading.post("/duplicates/check", response_model=CheckAnswer)
-def check(service: Serving, asked: Check) -> Document:
-    """The copies of one image, the surest first."""
-    if (asked.id is None) == (asked.upload is None):
-        raise QueryError("Give an id or an upload to find the copies of, one of the two.")
+@readers.post("/duplicates/check", response_model=CheckResponse)
+def check(service: Serving, body: CheckRequest) -> Document:
+    """Finds the copies of one image, most certain first."""
+    if (body.id is None) == (body.upload is None):
+        raise QueryError("Give either id or upload.")
     started = time.perf_counter()
-    given = None if asked.upload is None else service.queries.get(asked.upload)
-    matches = service.index.duplicates_of(
-        given, id=asked.id, similar=asked.similar, limit=asked.limit
+    uploaded = None if body.upload is None else service.query_images.get(body.upload)
+    copies = service.index.duplicates_of(
+        uploaded, id=body.id, similar=body.similar, limit=body.limit
     )
     took = (time.perf_counter() - started) * 1000
     return Document(
-        {"matches": [documents.of_match(match) for match in matches], "took_ms": round(took, 3)}
+        {"matches": [documents.of_match(copy) for copy in copies], "took_ms": round(took, 3)}
     )
 
 
-@reading.get("/duplicates", response_model=GroupsAnswer)
+@readers.get("/duplicates", response_model=GroupsResponse)
 def groups(
     service: Serving,
     offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
     limit: Annotated[int, Query(ge=1, le=200)] = 20,
 ) -> Document:
-    """The groups that the last search for duplicates found, or has found so far, without what was
-    deleted or decided upon since."""
-    found, total = service.jobs.found.page(service.index, offset, limit)
+    """Lists the groups that the last search for duplicates has found.
+
+    Images that were deleted or decided on since are left out.
+    """
+    page, total = service.jobs.groups.page(service.index, offset, limit)
     searches = (job for job in service.jobs.all() if job["kind"] == "duplicates")
     return Document(
         {
-            "groups": found,
+            "groups": page,
             "total": total,
             "images": service.index.count(),
             "job": next(searches, None),
@@ -114,35 +114,34 @@ def groups(
     )
 
 
-@writing.post("/duplicates/decide", response_model=dict[str, Any])
-def decide(service: Serving, said: Decide) -> Document:
-    """Remembers what is said of images: they are not shown as each other's copies any more."""
-    with service.turns.turn():
-        service.index.decide(said.ids, None if said.decision is None else DECISIONS[said.decision])
-    service.jobs.found.recheck(said.ids)
+@writers.post("/duplicates/decide", response_model=dict[str, Any])
+def decide(service: Serving, body: DecideRequest) -> Document:
+    """Stores a decision: the images are no longer shown as copies of each other."""
+    decision = None if body.decision is None else Decision(body.decision)
+    with service.writing():
+        service.index.decide(body.ids, decision)
+    service.jobs.groups.recheck(body.ids)
     return Document({})
 
 
-@reading.get("/duplicates/difference", response_class=JPEG)
+@readers.get("/duplicates/difference", response_class=JPEG)
 def difference(
     request: Request,
     service: Serving,
     keeper: Annotated[Id, Query()],
     copy: Annotated[Id, Query()],
 ) -> Any:
-    """The one in grey, with red where the other, laid over it, is another."""
-    one, other = (
-        match_of(service.index.get(id), Verdict.SAME_PICTURE, {}) for id in (keeper, copy)
-    )
+    """Returns the keeper in gray, with differences of the aligned copy in red."""
+    pair = [match_of(service.index.get(id), Verdict.SAME_PICTURE, {}) for id in (keeper, copy)]
 
-    def make() -> bytes:
-        shown = service.index.difference(one, other)
-        if shown is None:
+    def encode() -> bytes:
+        image = service.index.difference(*pair)
+        if image is None:
             raise NotFound(
-                f"It cannot be told how {copy!r} differs from {keeper!r}: they do not lie on one "
-                "another."
+                f"The images {keeper!r} and {copy!r} cannot be aligned, so their difference cannot "
+                "be shown."
             )
-        return shown
+        return image
 
-    digests = (record_of(match.payload)["sha256"] for match in (one, other))
-    return jpeg(request, "-".join(digests), make)
+    digests = (record_of(member.payload)["sha256"] for member in pair)
+    return jpeg(request, "-".join(digests), encode)

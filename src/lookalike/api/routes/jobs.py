@@ -1,4 +1,4 @@
-"""Jobs: starting them, watching them, and stopping them."""
+"""Starting, watching, and canceling background jobs."""
 
 from __future__ import annotations
 
@@ -12,134 +12,138 @@ from fastapi import Depends, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, Field
 
-from lookalike.api.jobs.queue import FINAL
-from lookalike.api.middleware.auth import router
+from lookalike.api.auth import api_router
+from lookalike.api.jobs.job import FINISHED
 from lookalike.api.responses import Document
-from lookalike.api.schemas import Body, Problem, ReportAnswer, Text, Where
+from lookalike.api.schemas import Body, Problem, ReportResponse, Text, Where
 from lookalike.api.service import Serving
 from lookalike.duplicates.keepers import POLICIES
 
-PAUSE = 0.25
-"""Seconds between two looks at a job that somebody watches."""
+EVENT_INTERVAL = 0.25
+"""Seconds between two checks for a change of a watched job."""
 
 Path: TypeAlias = Annotated[str, Field(min_length=1, max_length=4_000)]
-JobId = Annotated[str, Query(alias="job", max_length=64, description="A job's id.")]
+JobId = Annotated[str, Query(alias="job", max_length=64, description="Id of a job.")]
 
-reading = router("jobs")
-writing = router("jobs", write=True)
-ROUTERS = [reading, writing]
+readers = api_router("jobs")
+writers = api_router("jobs", write=True)
+ROUTERS = [readers, writers]
 
 
-class Ingest(Body):
-    """Brings the index up to date with a folder or a file of the service's machine."""
+class IngestJob(Body):
+    """Brings the index up to date with a folder or file on the service's machine."""
 
     kind: Literal["ingest"]
     path: Path = Field(description="Below a folder that the service may read.")
-    metadata: Path | None = Field(None, description="A CSV, JSON Lines or Parquet file, likewise.")
-    id_field: Text | None = Field(None, description="The column that holds ids.")
-    prune: bool = Field(False, description="Remove what is no longer there.")
+    metadata: Path | None = Field(
+        None, description="A CSV, JSON Lines, or Parquet file below such a folder."
+    )
+    id_field: Text | None = Field(None, description="Column that holds the ids.")
+    prune: bool = Field(False, description="Remove images whose files no longer exist.")
     copies: Literal["keep", "skip", "link"] = Field(
-        "keep", description="What becomes of copies of what is in the index."
+        "keep", description="Treatment of files that are copies of indexed images."
     )
 
 
-class Duplicates(Body):
-    """Looks for all copies in the index."""
+class DuplicatesJob(Body):
+    """Searches the whole index for duplicates."""
 
     kind: Literal["duplicates"]
     keep: Literal[tuple(POLICIES)] = Field(  # type: ignore[valid-type]
-        "largest", description="Which one of a group stays."
+        "largest", description="Policy that chooses the keeper of each group."
     )
     where: Where | None = Field(None, description="A filter.")
-    similar: bool = Field(False, description="Also what is similar and no copy.")
+    similar: bool = Field(False, description="Include images that are similar, not copies.")
 
 
-class Optimize(Body):
+class OptimizeJob(Body):
     """Builds the search graph now."""
 
     kind: Literal["optimize"]
 
 
-Start: TypeAlias = Annotated[Ingest | Duplicates | Optimize, BodyOf(discriminator="kind")]
+JobRequest: TypeAlias = Annotated[
+    IngestJob | DuplicatesJob | OptimizeJob, BodyOf(discriminator="kind")
+]
 
 
-class UncomparedAnswer(BaseModel):
+class UncomparedImage(BaseModel):
     uri: str
     detail: str
 
 
-class SearchedAnswer(BaseModel):
-    """What a search for duplicates came to."""
+class DuplicatesReport(BaseModel):
+    """The report of a search for duplicates."""
 
     groups: int
-    problems: list[UncomparedAnswer] = Field(description="Images that could not be compared.")
+    problems: list[UncomparedImage] = Field(description="Images that could not be compared.")
     seconds: float
 
 
-class JobAnswer(BaseModel):
-    job: str
+class JobResponse(BaseModel):
+    job: str = Field(description="Id of the job.")
     kind: Literal["ingest", "duplicates", "optimize"]
     state: Literal["queued", "running", "done", "failed", "canceled"]
-    stage: str = Field(description="What is being done, in a word or two.")
+    stage: str = Field(description="Current activity, in a word or two.")
     done: int
-    total: int | None = Field(description="Null where nobody knows yet.")
-    problem: Problem | None = Field(description="Why it failed.")
-    report: ReportAnswer | SearchedAnswer | None = Field(
-        description="What came of it, as far as it went."
-    )
+    total: int | None = Field(description="Null where it is not known.")
+    problem: Problem | None = Field(description="Why the job failed.")
+    report: ReportResponse | DuplicatesReport | None = Field(description="Results so far.")
     request: dict[str, Any]
     created_at: str
     started_at: str | None
     finished_at: str | None
 
 
-class JobsAnswer(BaseModel):
-    jobs: list[JobAnswer]
+class JobsResponse(BaseModel):
+    jobs: list[JobResponse]
 
 
-@writing.post("/jobs", status_code=202, response_model=JobAnswer)
-def start(service: Serving, job: Start) -> Document:
-    """Starts a job, or puts it behind those that wait."""
+@writers.post("/jobs", status_code=202, response_model=JobResponse)
+def start(service: Serving, job: JobRequest) -> Document:
+    """Starts a job, or queues it behind those that are waiting."""
     request = job.model_dump(exclude={"kind"}, exclude_none=True)
     return Document(service.jobs.add(job.kind, request), 202)
 
 
-@reading.get("/jobs", response_model=JobsAnswer)
+@readers.get("/jobs", response_model=JobsResponse)
 def jobs(service: Serving) -> Document:
-    """All jobs, the newest first, with the first 100 rejects of each."""
+    """Lists all jobs, newest first, each with up to 100 rejects."""
     return Document({"jobs": service.jobs.all()})
 
 
-@reading.get("/jobs/one", response_model=JobAnswer)
-def one(service: Serving, id: JobId) -> Document:
-    """One job, with the first 1,000 rejects."""
+@readers.get("/jobs/one", response_model=JobResponse)
+def job(service: Serving, id: JobId) -> Document:
+    """Returns one job, with up to 1,000 rejects."""
     return Document(service.jobs.get(id))
 
 
-@writing.delete("/jobs/one", response_model=JobAnswer)
+@writers.delete("/jobs/one", response_model=JobResponse)
 def cancel(service: Serving, id: JobId) -> Document:
-    """Stops a job; what is done stays done. Building the search graph cannot be stopped."""
+    """Cancels a job; work already done stays done. Building the search graph cannot be canceled."""
     return Document(service.jobs.cancel(id))
 
 
-def _known(service: Serving, id: JobId) -> str:
-    """Says that there is no such job while it can still be said."""
+def _existing_job(service: Serving, id: JobId) -> str:
+    """Checks that a job exists while the status of the response can still be 404."""
     service.jobs.get(id)
     return id
 
 
-@reading.get("/jobs/events", response_class=EventSourceResponse)
+@readers.get("/jobs/events", response_class=EventSourceResponse)
 async def events(
-    service: Serving, id: Annotated[str, Depends(_known)]
+    service: Serving, id: Annotated[str, Depends(_existing_job)]
 ) -> AsyncIterator[ServerSentEvent]:
-    """A job as it goes on, as server-sent events: at once, then at each change, at most four times
-    a second, until it is over. Connect again to go on listening."""
-    shown = None
+    """Streams a job as server-sent events: now and after each change, until it has finished.
+
+    There are at most four events a second. After a disconnect, connect again to continue.
+    """
+    last = None
     while True:
         document = service.jobs.get(id)
-        if document != shown:
-            shown = document
+        if document != last:
+            last = document
             yield ServerSentEvent(event="job", raw_data=json.dumps(document))
-        if document["state"] in FINAL:
+        if document["state"] in FINISHED:
             return
-        await asyncio.sleep(PAUSE)
+        await asyncio.sleep(EVENT_INTERVAL)

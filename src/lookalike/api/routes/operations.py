@@ -1,4 +1,4 @@
-"""Looking after the service: what it holds, whether it is well, and sessions."""
+"""Operating the service: statistics, health, metrics, and sessions."""
 
 from __future__ import annotations
 
@@ -7,39 +7,39 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from lookalike.api import errors
-from lookalike.api.middleware.auth import COOKIE, SESSION_SECONDS, ReadRoute, Role, router
+from lookalike.api.auth import COOKIE, SESSION_SECONDS, ReadRoute, Role, api_router
+from lookalike.api.errors import Forbidden, Unauthorized
+from lookalike.api.problems import error_responses
 from lookalike.api.responses import Document
-from lookalike.api.schemas import HealthAnswer, StatsAnswer
+from lookalike.api.schemas import HealthResponse, StatsResponse
 from lookalike.api.service import Service, Serving
 from lookalike.errors import LookalikeError, ModelError
 from lookalike.search.weights import PRESETS
 from lookalike.system.memory import resident_bytes
 
-reading = router("operations")
-outside = APIRouter(tags=["operations"], responses=errors.responses(errors.Forbidden))
+readers = api_router("operations")
+public = APIRouter(tags=["operations"], responses=error_responses(Forbidden))
 guarded = APIRouter(
     tags=["operations"],
     route_class=ReadRoute,
-    responses=errors.responses(errors.Unauthorized, errors.Forbidden),
+    responses=error_responses(Unauthorized, Forbidden),
 )
-ROUTERS = [reading, outside, guarded]
+ROUTERS = [readers, public, guarded]
 
 
-@reading.get("/stats", response_model=StatsAnswer)
+@readers.get("/stats", response_model=StatsResponse)
 def stats(request: Request, service: Serving) -> Document:
-    """What the index holds, what it can, and what it takes."""
-    role = request.app.state.gatekeeper.role(request)
+    """Returns the contents, capabilities, and resource use of the index."""
     return Document(
         service.index.stats()
         | {
             "aspects": list(service.index.aspects),
             "presets": {name: dict(weights) for name, weights in PRESETS.items()},
-            "text": _supports_text(service),
+            "supports_text": _supports_text(service),
             "memory": resident_bytes(),
-            "building": service.jobs.building,
+            "building": service.jobs.is_building,
             "roots": bool(service.options.roots),
-            "write": role >= Role.WRITER,
+            "write": service.authenticator.role_of(request) >= Role.WRITER,
             "version": version("lookalike"),
         }
     )
@@ -48,18 +48,18 @@ def stats(request: Request, service: Serving) -> Document:
 def _supports_text(service: Service) -> bool:
     try:
         return service.index.supports_text
-    except ModelError:  # then nothing can be searched by, but looking at the index still works
+    except ModelError:  # without its model, the index can still be browsed
         return False
 
 
-@reading.post("/session", status_code=204, response_class=Response)
-def begin_session(request: Request) -> Response:
-    """Gives a browser a cookie in exchange for a key, for what cannot send a header."""
-    gatekeeper = request.app.state.gatekeeper
+@readers.post("/session", status_code=204, response_class=Response)
+def begin_session(request: Request, service: Serving) -> Response:
+    """Gives a browser a cookie in exchange for a key, for requests that cannot send a header."""
+    token = service.authenticator.start_session(service.authenticator.role_of(request))
     response = Response(status_code=204)
     response.set_cookie(
         COOKIE,
-        gatekeeper.begin(gatekeeper.role(request)),
+        token,
         max_age=SESSION_SECONDS,
         httponly=True,
         samesite="strict",
@@ -68,24 +68,24 @@ def begin_session(request: Request) -> Response:
     return response
 
 
-@reading.delete("/session", status_code=204, response_class=Response)
-def end_session(request: Request) -> Response:
-    """Ends the session of a cookie."""
-    request.app.state.gatekeeper.end(request.cookies.get(COOKIE, ""))
+@readers.delete("/session", status_code=204, response_class=Response)
+def end_session(request: Request, service: Serving) -> Response:
+    """Ends the session of the cookie."""
+    service.authenticator.end_session(request.cookies.get(COOKIE, ""))
     response = Response(status_code=204)
     response.delete_cookie(COOKIE, httponly=True, samesite="strict")
     return response
 
 
-@outside.get("/healthz", response_model=HealthAnswer)
+@public.get("/healthz", response_model=HealthResponse)
 async def healthz() -> Document:
-    """Whether the service is there at all."""
+    """Reports that the service is running."""
     return Document({"status": "ok"})
 
 
-@outside.get("/readyz", response_model=HealthAnswer, responses={503: {"model": HealthAnswer}})
+@public.get("/readyz", response_model=HealthResponse, responses={503: {"model": HealthResponse}})
 def readyz(service: Serving) -> Document:
-    """Whether it can search."""
+    """Reports whether the service can search."""
     try:
         service.index.get_many([])
     except LookalikeError as error:
@@ -95,9 +95,8 @@ def readyz(service: Serving) -> Document:
 
 @guarded.get("/metrics", response_class=Response)
 def metrics(service: Serving) -> Any:
-    """Figures for Prometheus."""
-    own = service.metrics
-    own.images.set(len(service.index))
-    own.jobs.set(service.jobs.queued)
-    own.memory.set(resident_bytes())
-    return Response(own.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+    """Returns figures for Prometheus."""
+    service.metrics.images.set(len(service.index))
+    service.metrics.jobs.set(service.jobs.unfinished)
+    service.metrics.memory.set(resident_bytes())
+    return Response(service.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -1,4 +1,4 @@
-"""Searching, and what a search page needs around it."""
+"""Searching, and the values that filters offer."""
 
 from __future__ import annotations
 
@@ -7,23 +7,25 @@ from typing import Annotated, Any
 from fastapi import File, Form, Query, Request, UploadFile
 
 from lookalike.api import requests
-from lookalike.api.errors import Refused, problem_of
-from lookalike.api.middleware.auth import router
+from lookalike.api.auth import api_router
+from lookalike.api.errors import ServiceError
+from lookalike.api.problems import problem_of
 from lookalike.api.responses import JPEG, Document, jpeg
 from lookalike.api.schemas import (
+    FEW,
     Batch,
-    BatchAnswer,
+    BatchResponse,
     Conditions,
-    FacetsAnswer,
-    HistogramAnswer,
-    HitsAnswer,
+    FacetsResponse,
+    HistogramResponse,
+    HitsResponse,
     Recommend,
     Search,
     Side,
     Token,
-    UploadAnswer,
+    UploadResponse,
     Where,
-    WhereAnswer,
+    WhereResponse,
 )
 from lookalike.api.service import Service, Serving
 from lookalike.errors import LookalikeError
@@ -32,113 +34,117 @@ from lookalike.filters.qdrant_json import json_of, where_of
 from lookalike.output import documents
 from lookalike.types import Hits
 
-reading = router("search")
-ROUTERS = [reading]
+readers = api_router("search")
+ROUTERS = [readers]
 
 
-@reading.post("/search", response_model=HitsAnswer)
+@readers.post("/search", response_model=HitsResponse)
 def search(service: Serving, query: Search) -> Document:
-    """Images like images of the index, kept query images, words, colors, or any blend."""
+    """Searches by indexed images, uploaded query images, text, colors, or any blend of them."""
     return _hits(service, service.index.search(**requests.keywords(service, query)))
 
 
-@reading.post("/search/upload", response_model=HitsAnswer)
+@readers.post("/search/upload", response_model=HitsResponse)
 def search_by_upload(
     service: Serving,
-    image: Annotated[list[UploadFile], File(description="What to search by.", max_length=16)],
-    query: Annotated[str, Form(description="As for POST /v1/search, as JSON.")] = "{}",
+    image: Annotated[list[UploadFile], File(description="Query images.", max_length=FEW)],
+    query: Annotated[str, Form(description="The body of POST /v1/search, as JSON.")] = "{}",
 ) -> Document:
-    """The same by images that come with the request, and are not kept."""
-    given = requests.keywords(
-        service, requests.parsed(Search, query, "query"), *requests.bytes_of(image)
-    )
-    return _hits(service, service.index.search(**given))
+    """Searches by images in the request, which are not stored."""
+    search = requests.parse_json(Search, query, "query")
+    keywords = requests.keywords(service, search, *requests.read_files(image))
+    return _hits(service, service.index.search(**keywords))
 
 
-@reading.post("/recommend", response_model=HitsAnswer)
+@readers.post("/recommend", response_model=HitsResponse)
 def recommend(service: Serving, query: Recommend) -> Document:
-    """Images like some examples, and unlike others."""
+    """Searches by liked and disliked examples."""
     return _hits(service, service.index.recommend(**requests.keywords(service, query)))
 
 
-@reading.post("/search/batch", response_model=BatchAnswer)
+@readers.post("/search/batch", response_model=BatchResponse)
 def batch(service: Serving, queries: Batch) -> Document:
-    """Many searches and recommendations together; one that fails does not hinder the others."""
-    understood = [_understood(service, query) for query in queries.queries]
-    found = iter(service.index.search_many([one for one in understood if isinstance(one, dict)]))
-    answers = [next(found) if isinstance(one, dict) else one for one in understood]
-    return Document({"answers": [_answered(service, one) for one in answers]})
+    """Runs many searches and recommendations; a query that fails does not affect the others."""
+    prepared = [_prepared(service, query) for query in queries.queries]
+    results = iter(
+        service.index.search_many([query for query in prepared if isinstance(query, dict)])
+    )
+    ordered = [next(results) if isinstance(query, dict) else query for query in prepared]
+    return Document({"results": [_result(service, result) for result in ordered]})
 
 
-@reading.post("/uploads", status_code=201, response_model=UploadAnswer)
+@readers.post("/uploads", status_code=201, response_model=UploadResponse)
 def upload(service: Serving, image: Annotated[UploadFile, File()]) -> Document:
-    """Keeps a query image for a while, to search by it again."""
-    (data,) = requests.bytes_of([image])
-    shown = service.index.decode(data)
-    token = service.queries.put(data)
-    about = {"width": shown.width, "height": shown.height, "format": shown.format}
-    return Document({"upload": token, **about}, 201)
+    """Stores a query image for a while, so that later searches can refer to it."""
+    (data,) = requests.read_files([image])
+    decoded = service.index.decode(data)
+    token = service.query_images.put(data)
+    facts = {"width": decoded.width, "height": decoded.height, "format": decoded.format}
+    return Document({"upload": token, **facts}, 201)
 
 
-@reading.get("/uploads/thumbnail", response_class=JPEG)
+@readers.get("/uploads/thumbnail", response_class=JPEG)
 def upload_thumbnail(
     request: Request, service: Serving, upload: Annotated[Token, Query()], side: Side = 256
 ) -> Any:
-    """A kept query image, small."""
+    """Returns a stored query image, its longer side at most `side` pixels."""
     return jpeg(
         request,
         f"{upload}-{side}",
-        lambda: service.index.preview(service.queries.get(upload), side),
+        lambda: service.index.preview(service.query_images.get(upload), side),
     )
 
 
-@reading.post("/where", response_model=WhereAnswer)
+@readers.post("/where", response_model=WhereResponse)
 def where(service: Serving, query: Conditions) -> Document:
-    """Reads a filter without searching: each of its conditions as text and as JSON."""
-    texts = (one if isinstance(one, str) else where_of({"must": one}) for one in query.conditions)
-    parts = [part for text in texts for part in split(text, service.index.fields)]
+    """Parses a filter without searching; returns each of its conditions as text and as JSON."""
+    expressions = (
+        condition if isinstance(condition, str) else where_of({"must": condition})
+        for condition in query.conditions
+    )
+    parts = [part for text in expressions for part in split(text, service.index.fields)]
     conditions = [{"where": text, "filter": json_of(filter)} for text, filter in parts]
     return Document({"where": " and ".join(text for text, _ in parts), "conditions": conditions})
 
 
-@reading.get("/facets", response_model=FacetsAnswer)
+@readers.get("/facets", response_model=FacetsResponse)
 def facets(
     service: Serving,
     field: Annotated[str, Query(max_length=1_000)],
     where: Where | None = None,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 100,
 ) -> Document:
-    """The most frequent values of a field with their counts."""
-    found = service.index.facets(field, where=where, limit=limit)
-    values = [{"value": value, "count": count} for value, count in found]
+    """Returns the most frequent values of a field with their counts."""
+    counts = service.index.facets(field, where=where, limit=limit)
+    values = [{"value": value, "count": count} for value, count in counts]
     return Document({"field": field, "values": values})
 
 
-@reading.get("/histogram", response_model=HistogramAnswer)
+@readers.get("/histogram", response_model=HistogramResponse)
 def histogram(
     service: Serving,
     field: Annotated[str, Query(max_length=1_000)],
     where: Where | None = None,
     bins: Annotated[int, Query(ge=1, le=1_000)] = 10,
 ) -> Document:
-    """How many images lie in each range of a field of numbers or dates."""
+    """Counts images by ranges of a numeric or date field."""
     return Document(documents.of_histogram(service.index.histogram(field, where=where, bins=bins)))
 
 
 def _hits(service: Service, hits: Hits) -> Document:
-    service.metrics.searched(hits)
+    service.metrics.record_search(hits)
     return Document(documents.of_hits(hits))
 
 
-def _understood(service: Service, query: Search | Recommend) -> dict[str, Any] | Exception:
+def _prepared(service: Service, query: Search | Recommend) -> dict[str, Any] | Exception:
     try:
         return requests.keywords(service, query)
-    except (LookalikeError, Refused) as error:
+    except (LookalikeError, ServiceError) as error:
         return error
 
 
-def _answered(service: Service, answer: Hits | Exception) -> dict[str, Any]:
-    if isinstance(answer, Exception):
-        return {"problem": problem_of(answer)}
-    service.metrics.searched(answer)
-    return documents.of_hits(answer)
+def _result(service: Service, result: Hits | Exception) -> dict[str, Any]:
+    if isinstance(result, Exception):
+        return {"problem": problem_of(result)}
+    service.metrics.record_search(result)
+    return documents.of_hits(result)

@@ -1,1 +1,1 @@
-"""What the service keeps between requests."""
+"""Files that the service keeps between requests."""

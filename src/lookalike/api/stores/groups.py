@@ -1,8 +1,8 @@
-"""The groups of the last search for duplicates, as far as they still hold.
+"""The groups of the last search for duplicates.
 
-They lie in a file, one JSON object a line, of which memory knows where each line begins: a million
-images may have hundreds of thousands of groups. What was deleted, replaced or decided upon since
-is left out when they are looked at.
+They are stored in a file, one JSON object per line. Memory holds only where each line starts: an
+index of a million images may have hundreds of thousands of groups. Members that were deleted,
+replaced, or decided on since the search are left out when a group is read.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from lookalike.duplicates.check import Duplicate, may_be_copies
 from lookalike.duplicates.comparer import Verdict
@@ -22,95 +22,103 @@ from lookalike.duplicates.groups import Group
 from lookalike.index import Index
 from lookalike.output import documents
 from lookalike.record import record_of
-from lookalike.system import files
+from lookalike.system.files import Draft, sync
 from lookalike.types import Point
 
-TOGETHER = 50
+LOOKUP_GROUPS = 50
 """Groups whose images are looked up in one request."""
 
-Record = dict[str, Any]
-"""A group as it stands in the file: keeper, reason, and members with id, sha256, verdict,
-evidence, the keeper first."""
+GroupRecord: TypeAlias = dict[str, Any]
+"""One line of the file: keeper, reason, and members, the keeper first. Each member has id, uri,
+sha256, verdict, and evidence."""
 
 
-class Found:
-    """Groups that outlive the service."""
+class DuplicateGroupStore:
+    """Duplicate groups in a file that survives a restart."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._lock = threading.Lock()
-        self._path = file
+        self._open_file = file
         self._starts = array("Q")
-        self._gone: dict[int, set[str]] = {}
-        self._anew: dict[int, Record] = {}
-        self._read(file)
+        self._obsolete: dict[int, set[str]] = {}
+        self._regrouped: dict[int, GroupRecord] = {}
+        self._load(file)
 
     @property
     def total(self) -> int:
-        """How many groups there are, as far as is known: each is looked at when it is shown."""
-        return len(self._starts) - len(self._gone)
+        """Number of groups. An obsolete group counts until it is read for the first time."""
+        return len(self._starts) - len(self._obsolete)
 
     @contextmanager
-    def search(self) -> Iterator[Callable[[Group], None]]:
-        """A new search: its groups can be seen as they are kept, and replace those of the last one
-        for good if it comes to its end."""
-        draft = files.Draft(self._file)
+    def replacement(self) -> Iterator[Callable[[Group], None]]:
+        """Starts a new set of groups; yields the function that appends one.
+
+        Groups can be read as soon as they are appended. They replace the former set for good only
+        if the block ends without an error.
+        """
+        draft = Draft(self._file)
         self._file.parent.mkdir(parents=True, exist_ok=True)
         with draft.path.open("wb") as file:
             with self._lock:
-                self._begin(draft.path)
+                self._reset(draft.path)
 
-            def keep(group: Group) -> None:
+            def append(group: Group) -> None:
                 with self._lock:
                     self._starts.append(file.tell())
-                    file.write(json.dumps(_record(group)).encode() + b"\n")
+                    file.write(json.dumps(_group_record(group)).encode() + b"\n")
                     file.flush()
 
             try:
-                yield keep
-                files.sync(file)
+                yield append
+                sync(file)
             except BaseException:
                 with self._lock:
-                    self._read(self._file)
+                    self._load(self._file)
                 draft.discard()
                 raise
         with self._lock:
             draft.commit()
-            self._path = self._file
+            self._open_file = self._file
 
     def page(self, index: Index, offset: int, limit: int) -> tuple[list[dict[str, Any]], int]:
-        """Some of the groups that still hold, as documents, and how many there are."""
+        """Returns some of the groups that still hold, as documents, and the total."""
         shown: list[dict[str, Any]] = []
         with self._lock:
-            there = (number for number in range(len(self._starts)) if number not in self._gone)
-            numbers = list(islice(there, offset, None))
-            for first in range(0, len(numbers), TOGETHER):
-                for number, record, points in self._look_up(index, numbers[first:][:TOGETHER]):
-                    group = self._still(index, number, record, points)
-                    if group is None:
-                        self._gone[number] = {member["id"] for member in record["members"]}
+            current = (n for n in range(len(self._starts)) if n not in self._obsolete)
+            numbers = list(islice(current, offset, None))
+            for first in range(0, len(numbers), LOOKUP_GROUPS):
+                batch = numbers[first : first + LOOKUP_GROUPS]
+                for number, record, points in self._look_up(index, batch):
+                    document = self._document(index, number, record, points)
+                    if document is None:
+                        self._obsolete[number] = {member["id"] for member in record["members"]}
                     else:
-                        shown.append(group)
+                        shown.append(document)
                     if len(shown) == limit:
                         return shown, self.total
             return shown, self.total
 
     def recheck(self, ids: Iterable[str]) -> None:
-        """Looks again at groups that were left out: something was decided on these images."""
+        """Considers obsolete groups again whose members include these images."""
         changed = set(ids)
         with self._lock:
-            self._gone = {n: own for n, own in self._gone.items() if not own & changed}
+            self._obsolete = {
+                number: members
+                for number, members in self._obsolete.items()
+                if not members & changed
+            }
 
     # --- inside -----------------------------------------------------------------------------
 
-    def _begin(self, path: Path) -> None:
-        self._path = path
+    def _reset(self, path: Path) -> None:
+        self._open_file = path
         self._starts = array("Q")
-        self._gone, self._anew = {}, {}
+        self._obsolete, self._regrouped = {}, {}
 
-    def _read(self, path: Path) -> None:
-        """Takes over the groups of a file."""
-        self._begin(path)
+    def _load(self, path: Path) -> None:
+        """Reads where the lines of a file start."""
+        self._reset(path)
         if path.exists():
             with path.open("rb") as file:
                 start = 0
@@ -120,14 +128,16 @@ class Found:
 
     def _look_up(
         self, index: Index, numbers: Sequence[int]
-    ) -> Iterator[tuple[int, Record, Mapping[str, Point]]]:
-        """Groups with those of their images that are in the index, and are what they were."""
+    ) -> Iterator[tuple[int, GroupRecord, Mapping[str, Point]]]:
+        """Yields groups with their images, without those that were deleted or replaced."""
         records = []
-        with self._path.open("rb") as file:
+        with self._open_file.open("rb") as file:
             for number in numbers:
                 file.seek(self._starts[number])
-                records.append(self._anew.get(number) or json.loads(file.readline()))
-        digests = {one["id"]: one["sha256"] for record in records for one in record["members"]}
+                records.append(self._regrouped.get(number) or json.loads(file.readline()))
+        digests = {
+            member["id"]: member["sha256"] for record in records for member in record["members"]
+        }
         points = {
             point.id: point
             for point in index.get_many(list(digests))
@@ -136,57 +146,66 @@ class Found:
         for number, record in zip(numbers, records, strict=True):
             yield number, record, points
 
-    def _still(
-        self, index: Index, number: int, record: Record, points: Mapping[str, Point]
+    def _document(
+        self, index: Index, number: int, record: GroupRecord, points: Mapping[str, Point]
     ) -> dict[str, Any] | None:
-        """A group without what left it since; None where too little is left."""
+        """Returns what is left of a group; None if that is less than two images."""
         members = [member for member in record["members"] if member["id"] in points]
         if record["keeper"] not in points and len(members) > 1:
-            record = self._anew[number] = _without_keeper(index, members)
+            record = self._regrouped[number] = _regrouped(index, members)
             members = record["members"]
         if not members or members[0]["id"] != record["keeper"]:
             return None
         keeper, *others = members
-        own = points[keeper["id"]].payload
-        others = [one for one in others if may_be_copies(own, points[one["id"]].payload)]
-        if not others:
+        payload = points[keeper["id"]].payload
+        copies = [
+            member for member in others if may_be_copies(payload, points[member["id"]].payload)
+        ]
+        if not copies:
             return None
         order = list(Verdict)
         return {
-            "verdict": max((one["verdict"] for one in others), key=order.index),
+            "verdict": max((member["verdict"] for member in copies), key=order.index),
             "keeper": keeper["id"],
             "reason": record["reason"],
-            "members": [_shown(one, points[one["id"]]) for one in (keeper, *others)],
+            "members": [
+                _member_document(member, points[member["id"]]) for member in (keeper, *copies)
+            ],
         }
 
 
-def _without_keeper(index: Index, members: Sequence[Record]) -> Record:
-    """A group whose keeper is gone: the others were compared with it alone, so they are compared
-    anew, with the first of them."""
+def _regrouped(index: Index, members: Sequence[GroupRecord]) -> GroupRecord:
+    """Returns a group whose keeper was removed, under a new keeper.
+
+    The other members were only compared with the old keeper, so they are compared with the new
+    one, the first of them.
+    """
     keeper, *others = members
-    similar = any(one["verdict"] == Verdict.SIMILAR for one in others)
-    matches = {one.id: one for one in index.duplicates_of(id=keeper["id"], similar=similar)}
+    similar = any(member["verdict"] == Verdict.SIMILAR for member in others)
+    copies = {copy.id: copy for copy in index.duplicates_of(id=keeper["id"], similar=similar)}
     return {
         "keeper": keeper["id"],
-        "reason": "the next, as the one that was kept is gone",
+        "reason": "first of the rest, as the former keeper was removed",
         "members": [
             {**keeper, "verdict": Verdict.IDENTICAL.value, "evidence": {"why": "kept"}},
-            *(_member(matches[one["id"]]) for one in others if one["id"] in matches),
+            *(_member_record(copies[member["id"]]) for member in others if member["id"] in copies),
         ],
     }
 
 
-def _record(group: Group) -> Record:
-    members = [_member(member) for member in group.members]
+def _group_record(group: Group) -> GroupRecord:
+    members = [_member_record(member) for member in group.members]
     return {"keeper": group.keeper, "reason": group.reason, "members": members}
 
 
-def _member(match: Duplicate) -> Record:
-    known = documents.of_match(match)
-    return {**known, "sha256": record_of(match.payload)["sha256"]}
+def _member_record(duplicate: Duplicate) -> GroupRecord:
+    return {
+        **documents.of_match(duplicate),
+        "sha256": record_of(duplicate.payload)["sha256"],
+    }
 
 
-def _shown(member: Record, point: Point) -> dict[str, Any]:
+def _member_document(member: GroupRecord, point: Point) -> dict[str, Any]:
     return {
         "id": member["id"],
         "uri": record_of(point.payload)["uri"],

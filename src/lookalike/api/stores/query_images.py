@@ -1,6 +1,7 @@
-"""Query images that are kept for a while, so that one can be searched by again.
+"""Uploaded query images, kept so that later searches can refer to them.
 
-They lie in a file of their own beside the index, as thumbnails do; the least used go first.
+They are stored in one file beside the index, as thumbnails are. When the file is full, the least
+recently used images are dropped.
 """
 
 from __future__ import annotations
@@ -12,43 +13,44 @@ from lookalike.cache.store import Cache
 from lookalike.errors import DiskFull, NotFound
 
 
-class Queries:
-    """Files by their SHA-256, which is the token that they are asked for by."""
+class QueryImageStore:
+    """Image files by token, which is their SHA-256."""
 
-    def __init__(self, path: Path, limit: int) -> None:
+    def __init__(self, path: Path, max_bytes: int) -> None:
         """
         Args:
-            path: of the file that holds them.
-            limit: bytes that it may take.
+            path: the file that holds the images.
+            max_bytes: disk budget of that file.
         """
-        self._cache = Cache(path, limit)
+        self._cache = Cache(path, max_bytes)
 
     def put(self, data: bytes) -> str:
-        """Keeps a file; returns its token.
+        """Stores an image; returns its token.
 
         Raises:
-            DiskFull: it cannot be kept.
+            DiskFull: the image cannot be stored.
         """
         token = hashlib.sha256(data).hexdigest()
         self._cache.put_many({token: data})
         if not self._cache.get_many([token]):
             raise DiskFull(
                 self._cache.problem
-                or f"The query image of {len(data):,} bytes is larger than all that may be kept: "
+                or f"The query image of {len(data):,} bytes exceeds the space for query images; "
                 "send it with each search instead."
             )
         return token
 
     def get(self, token: str) -> bytes:
-        """The file of a token.
+        """Returns the image of a token.
 
         Raises:
-            NotFound: there is none, or it is no longer kept.
+            NotFound: the token is unknown, or its image was dropped.
         """
-        found = self._cache.get_many([token])
-        if token not in found:
-            raise NotFound(f"There is no upload {token:.64}, or not any more: upload it again.")
-        return found[token]
+        stored = self._cache.get_many([token])
+        if token not in stored:
+            raise NotFound(f"There is no upload {token:.64}, or it was dropped; upload it again.")
+        return stored[token]
 
     def close(self) -> None:
+        """Closes the file."""
         self._cache.close()

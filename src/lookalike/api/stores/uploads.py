@@ -1,4 +1,4 @@
-"""Images that were added by upload: files named by what they hold."""
+"""Files of images added over HTTP, named by their contents."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from lookalike.system.files import write_atomically
 _NAME = re.compile("[0-9a-f]{64}")
 
 
-class Store:
-    """Keeps the files of added images below one folder, as `ab/<SHA-256>`."""
+class UploadStore:
+    """Stores files of added images in one folder, as `ab/<SHA-256>`."""
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = None if folder is None else folder.resolve()
 
     def put(self, data: bytes) -> str:
-        """Keeps a file, all of it or nothing; returns its path.
+        """Stores a file atomically; returns its path.
 
         Raises:
-            Forbidden: there is no folder for such files.
-            DiskFull: there is no room for it.
+            Forbidden: no folder was configured.
+            DiskFull: the disk is full.
         """
         if self._folder is None:
             raise Forbidden(
-                "This service keeps no images: start it with --uploads and a folder for them."
+                "This service stores no images; start it with --uploads and a folder for them."
             )
         name = hashlib.sha256(data).hexdigest()
         path = self._folder / name[:2] / name
@@ -41,12 +41,14 @@ class Store:
                 write_atomically(path, data, private=True)
             except OSError as error:
                 if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                    raise DiskFull("The disk is full: make room and add the image again.") from None
+                    raise DiskFull(
+                        "The disk is full; free some space and add the image again."
+                    ) from None
                 raise
         return str(path)
 
     def release(self, uris: Iterable[str], index: Index) -> None:
-        """Removes those files that are kept here and that no image of the index has."""
+        """Removes files of this store that no image of the index refers to any more."""
         for uri in set(uris):
             path = Path(uri)
             if path.parent.parent != self._folder or not _NAME.fullmatch(path.name):

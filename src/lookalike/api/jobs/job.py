@@ -1,0 +1,108 @@
+"""A background job and its state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from lookalike.system.times import now
+
+REPORT_ENTRIES = 1_000
+"""Entries of each list in a report, such as rejects. The counts in a report cover all."""
+
+
+class JobState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
+FINISHED = frozenset({JobState.DONE, JobState.FAILED, JobState.CANCELED})
+
+
+@dataclass(slots=True)
+class Job:
+    """Work done in the background.
+
+    Attributes:
+        kind: "ingest", "duplicates", or "optimize".
+        request: the parameters of the job.
+        stage: current activity, in a word or two.
+        done, total: progress within the stage; total is None where it is not known.
+        report: results so far.
+        problem: the problem document of a failed job.
+        created_at, started_at, finished_at: RFC 3339.
+        starts: number of starts since the service was last shut down cleanly.
+        canceling: whether the job was told to stop.
+    """
+
+    id: str
+    kind: str
+    request: dict[str, Any]
+    created_at: str
+    state: JobState = JobState.QUEUED
+    stage: str = ""
+    done: int = 0
+    total: int | None = None
+    report: dict[str, Any] | None = None
+    problem: dict[str, Any] | None = None
+    started_at: str | None = None
+    finished_at: str | None = None
+    starts: int = 0
+    canceling: bool = False
+
+    @property
+    def is_finished(self) -> bool:
+        return self.state in FINISHED
+
+    def start(self) -> None:
+        """Marks the job as running."""
+        self.state, self.stage, self.started_at = JobState.RUNNING, "starting", now("milliseconds")
+        self.starts += 1
+
+    def finish(self, state: JobState, problem: dict[str, Any] | None = None) -> None:
+        """Marks the job as finished."""
+        self.state, self.problem, self.finished_at = state, problem, now("milliseconds")
+        self.stage = ""
+
+    def requeue(self) -> None:
+        """Puts an interrupted job back into the queue."""
+        self.state, self.stage, self.started_at, self.starts = JobState.QUEUED, "", None, 0
+        self.done, self.total, self.report = 0, None, None
+
+    def document(self, entries: int = REPORT_ENTRIES) -> dict[str, Any]:
+        """Returns the job as clients see it.
+
+        Args:
+            entries: entries of each list in the report.
+        """
+        return {
+            "job": self.id,
+            "kind": self.kind,
+            "state": self.state.value,
+            "stage": "canceling" if self.canceling and not self.is_finished else self.stage,
+            "done": self.done,
+            "total": self.total,
+            "problem": self.problem,
+            "report": self.report and shortened(self.report, entries),
+            "request": self.request,
+            "created_at": self.created_at,
+            "started_at": self.started_at,
+            "finished_at": self.finished_at,
+        }
+
+    def record(self) -> dict[str, Any]:
+        """Returns the job as the file stores it."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+def shortened(report: Mapping[str, Any], entries: int = REPORT_ENTRIES) -> dict[str, Any]:
+    """Returns a report with at most `entries` entries of each list."""
+    return {
+        name: value[:entries] if isinstance(value, list) else value
+        for name, value in report.items()
+    }

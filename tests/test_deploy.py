@@ -1,4 +1,4 @@
-"""The files in deploy/ and the page about them: all that can be told with no engine to run."""
+"""The files in deploy/ and docs/cluster.md, as far as they can be checked without containers."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ every_container = pytest.mark.parametrize(
     "node", [node for _, node in ALL], ids=[f"{i}-{name}" for i, (name, _) in enumerate(ALL)]
 )
 
-# From https://github.com/qdrant/qdrant/blob/master/config/config.yaml; as environment variables
-# they are written as https://qdrant.tech/documentation/ops-configuration/configuration/ says.
+# From https://github.com/qdrant/qdrant/blob/master/config/config.yaml. Their names as environment
+# variables: https://qdrant.tech/documentation/ops-configuration/configuration/
 SETTINGS = {
     "cluster.enabled",
     "cluster.p2p.enable_tls",
@@ -67,7 +67,7 @@ SETTINGS = {
     "telemetry_disabled",
 }
 # From https://github.com/qdrant/qdrant-helm: charts/qdrant/values.yaml and values.schema.json. Helm
-# takes any other name without a word.
+# silently accepts any other name.
 VALUES = {
     "affinity",
     "apiKey.valueFrom.secretKeyRef.key",
@@ -83,7 +83,7 @@ VALUES = {
 
 
 def leaves(tree: Any, path: str = "") -> Iterator[str]:
-    """Dotted paths to all that is no mapping."""
+    """Yields the dotted path of every value that is not a mapping."""
     if not isinstance(tree, dict):
         yield path
         return
@@ -92,7 +92,7 @@ def leaves(tree: Any, path: str = "") -> Iterator[str]:
 
 
 def published(node: dict[str, Any]) -> dict[int, int]:
-    """Ports of the container, and under which of the host they are reached."""
+    """Returns the ports of the container with those of the host that they are published under."""
     ports = (re.fullmatch(r"\$\{QDRANT_BIND:-127\.0\.0\.1\}:(\d+):(\d+)", p) for p in node["ports"])
     return {int(port[2]): int(port[1]) for port in ports if port}
 
@@ -103,7 +103,7 @@ def test_the_settings_are_qdrant_s(node: dict[str, Any]) -> None:
         prefix, *path = name.split("__")
         assert prefix == "QDRANT"
         assert ".".join(path).lower() in SETTINGS, name
-        assert isinstance(value, str)  # a bare true is for Compose no value of a variable
+        assert isinstance(value, str)  # Compose rejects a bare true as the value of a variable
 
 
 @every_node
@@ -112,14 +112,14 @@ def test_no_server_starts_without_a_key(node: dict[str, Any]) -> None:
 
 
 @every_node
-def test_ports_are_this_machine_s_alone_and_grpc_is_one_above(node: dict[str, Any]) -> None:
+def test_ports_are_bound_to_this_machine_and_grpc_is_one_above_rest(node: dict[str, Any]) -> None:
     ports = published(node)
-    assert len(ports) == len(node["ports"])  # each stands behind the address to bind to
-    assert ports == {6333: ports[6333], 6334: ports[6333] + 1}  # and 6335 has no key
+    assert len(ports) == len(node["ports"])  # each has an address to bind to
+    assert ports == {6333: ports[6333], 6334: ports[6333] + 1}  # 6335 is not protected by the key
 
 
 @every_node
-def test_points_outlive_the_container(node: dict[str, Any]) -> None:
+def test_points_survive_the_container(node: dict[str, Any]) -> None:
     (volume,) = node["volumes"]
     name, _, target = volume.partition(":")
     assert target == "/qdrant/storage"
@@ -129,7 +129,7 @@ def test_points_outlive_the_container(node: dict[str, Any]) -> None:
 
 
 @every_service
-def test_the_service_starts_as_it_is_told_to(service: dict[str, Any]) -> None:
+def test_the_command_of_the_service_is_valid(service: dict[str, Any]) -> None:
     command, *options = service["command"]
     context = cli.commands[command].make_context(command, [*options, "--root=/"])
     assert context.params["host"] == "0.0.0.0"  # noqa: S104 -- of the container
@@ -145,7 +145,7 @@ def test_the_service_starts_as_it_is_told_to(service: dict[str, Any]) -> None:
     assert Path(context.params["uploads"]).parts[1] == folders[0]
 
 
-def test_the_image_is_made_of_what_is_there() -> None:
+def test_the_image_copies_files_that_exist() -> None:
     lines = (ROOT / "deploy" / "Dockerfile").read_text("utf-8")
     ignored = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
     for sources in re.findall(r"^COPY (?!--)(.*) \S+$", lines, re.M):
@@ -158,7 +158,7 @@ def test_the_image_is_made_of_what_is_there() -> None:
     assert all(service["build"]["dockerfile"] == "deploy/Dockerfile" for service in SERVICES)
 
 
-def test_all_nodes_run_one_version_that_the_client_speaks_to() -> None:
+def test_all_nodes_run_one_version_that_the_client_supports() -> None:
     images = {node["image"] for _, node in NODES}
     assert images == {f"qdrant/qdrant:{HELM['image']['tag']}"}
     number = HELM["image"]["tag"].removeprefix("v")
@@ -181,9 +181,9 @@ class Answer(BaseHTTPRequestHandler):
 
 
 @every_container
-@pytest.mark.skipif(not shutil.which("bash"), reason="the health check is a line of bash")
+@pytest.mark.skipif(not shutil.which("bash"), reason="the health check needs bash")
 @pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False), (None, False)])
-def test_the_health_check_tells_ready_from_not(
+def test_the_health_check_reports_readiness(
     node: dict[str, Any], status: int | None, healthy: bool
 ) -> None:
     kind, *command = node["healthcheck"]["test"]
@@ -199,13 +199,13 @@ def test_the_health_check_tells_ready_from_not(
         assert str(server.server_port) in command[-1]
         command[-1] = command[-1].replace("$$", "$")
         command[0] = {"python": sys.executable}.get(command[0], command[0])
-        done = subprocess.run(command, capture_output=True, timeout=20)
+        result = subprocess.run(command, capture_output=True, timeout=20)
         if status is not None:
             server.shutdown()
-    assert (done.returncode == 0) is healthy
+    assert (result.returncode == 0) is healthy
 
 
-def test_three_nodes_find_each_other_through_the_first() -> None:
+def test_three_nodes_join_through_the_first() -> None:
     nodes = {name: node for name, node in CLUSTER["services"].items() if name != "lookalike"}
     assert len(nodes) == 3
     first, *_ = nodes
@@ -218,13 +218,13 @@ def test_three_nodes_find_each_other_through_the_first() -> None:
             **joins,
         }
         assert node["environment"]["QDRANT__CLUSTER__ENABLED"] == "true"
-        # All stopped, none is ready before the others are there: waiting for it would be for ever.
+        # After a full stop, no node is ready before the others run: waiting would never end.
         assert "depends_on" not in node
     assert len({node["volumes"][0] for node in nodes.values()}) == 3
     assert len({port for node in nodes.values() for port in published(node).values()}) == 6
 
 
-def test_the_values_are_the_chart_s() -> None:
+def test_the_values_exist_in_the_chart() -> None:
     values = {name: value for name, value in HELM.items() if name != "config"}
     for path in leaves(values):
         assert any(path == known or path.startswith(known + ".") for known in VALUES), path
@@ -234,14 +234,14 @@ def test_the_values_are_the_chart_s() -> None:
 
 
 def test_the_page_names_files_that_exist() -> None:
-    named = set(re.findall(r"deploy/(?:[\w.-]+\.yaml|Dockerfile)", PAGE))
-    assert named == {f"deploy/{file.name}" for file in (ROOT / "deploy").iterdir()}
+    mentioned = set(re.findall(r"deploy/(?:[\w.-]+\.yaml|Dockerfile)", PAGE))
+    assert mentioned == {f"deploy/{file.name}" for file in (ROOT / "deploy").iterdir()}
 
 
 def test_the_page_has_every_setting_with_its_default() -> None:
     rows = dict(re.findall(r"^\| `(\w+)` \| `([^`]+)` \|", PAGE, re.M))
     defaults = {field.name: field.default for field in fields(ServerOptions)}
-    # Strings are written as in JSON, and 10_000 as in Python.
+    # Strings are written as in JSON, integers such as 10_000 as in Python.
     assert {name: yaml.safe_load(text.replace("None", "null")) for name, text in rows.items()} == (
         defaults
     )
@@ -262,4 +262,4 @@ def test_the_page_s_copy_with_replicas_runs(
         assert "images=4" in capsys.readouterr().out
         with Index.open(server.url, server=ServerOptions(api_key="secret")) as index:
             assert len(index) == 4
-    assert [made.replication_factor for made in store.created.values()] == [2]
+    assert [collection.replication_factor for collection in store.created.values()] == [2]

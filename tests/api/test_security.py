@@ -275,6 +275,24 @@ def test_a_write_waits_for_another_but_not_forever(index: Index, folder: Path) -
         assert client.patch("/v1/image", params={"id": "1"}, json=set_to).is_success
 
 
+@pytest.mark.parametrize("head", [b"", b"GET /healthz HT"])
+def test_a_connection_without_a_whole_request_is_closed(
+    index: Index, folder: Path, monkeypatch: pytest.MonkeyPatch, head: bytes
+) -> None:
+    """Guards the internals of uvicorn that the timeout relies on."""
+    monkeypatch.setattr("lookalike.api.server.IDLE_SECONDS", 0.3)
+    with serving(index, options(folder)) as client:
+        address = client.base_url.host, client.base_url.port
+        with closing(socket.create_connection(address, 10)) as connection:
+            connection.sendall(head)
+            assert connection.recv(100) == b""
+        with closing(socket.create_connection(address, 10)) as connection:
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" + head)
+            response = b"".join(iter(lambda: connection.recv(4096), b""))
+            assert response.startswith(b"HTTP/1.1 200")
+            assert response.endswith(b"}")
+
+
 def test_a_malformed_request_gets_a_problem(open_client: httpx.Client) -> None:
     address = open_client.base_url.host, open_client.base_url.port
     for sent in (b"HELLO\r\n\r\n", b"GET /" + b"a" * 2**16):
@@ -355,6 +373,13 @@ def test_hashed_files_are_immutable_and_compressed(page: httpx.Client) -> None:
         assert b"".join(answer.iter_raw()) == b"gzip"
     again = page.get(path, headers={"if-none-match": plain.headers["etag"], "accept-encoding": ""})
     assert again.status_code == 304
+
+
+def test_without_an_export_the_api_works(index: Index, folder: Path, tmp_path: Path) -> None:
+    """Guards the internals of Starlette that this relies on."""
+    with serving(index, options(folder, pages=tmp_path / "none")) as client:
+        assert client.get("/").status_code == 404
+        assert client.get("/v1/stats").is_success
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,10 @@ class Site(BaseHTTPRequestHandler):
         elif page == "/slow-header":
             self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
             self.drip(b"x")
+        elif page == "/short":
+            self.begin(length=2 * len(PICTURE))
+            self.wfile.write(PICTURE)
+            self.close_connection = True
         elif page == "/empty":
             self.begin(length=0)
         elif page == "/missing":
@@ -145,6 +149,16 @@ def test_the_connection_goes_to_the_address_that_was_checked(
     with pytest.raises(InputError, match="public internet"):  # each redirect is resolved again
         rebinding.fetch(f"{url}/to//a.jpg")
     assert len(lookups) == 2
+
+
+@pytest.mark.parametrize("host", ["Pictures.Example", "[2606:4700::1111]", "a" * 60])
+def test_the_host_header_names_the_host(
+    site: ThreadingHTTPServer, fetcher: Fetcher, host: str
+) -> None:
+    port = port_of(site)
+    local = Fetcher(allowed=fetcher.allowed, resolve=lambda _: [HOME])
+    assert local.fetch(f"http://{host}:{port}/a.jpg") == PICTURE
+    assert Site.requests[0][1]["host"] == f"{host.lower()}:{port}"
 
 
 def test_proxies_of_the_environment_are_not_used(
@@ -270,6 +284,32 @@ def test_a_slow_sender_is_cut_off(fetcher: Fetcher, at: str, page: str) -> None:
     with pytest.raises(InputError, match="did not deliver within 1 s"):
         fetcher.fetch(f"{at}/{page}")
     assert time.monotonic() - started < 2
+
+
+def test_a_peer_that_never_starts_tls_is_cut_off() -> None:
+    with socket.create_server((HOME, 0)) as server:
+        port = server.getsockname()[1]
+        started = time.monotonic()
+        with pytest.raises(InputError, match=r"did not deliver within 0\.5 s"):
+            Fetcher(timeout=0.5, allowed={(HOME, port)}).fetch(f"https://{HOME}:{port}/")
+        assert time.monotonic() - started < 2
+
+
+def test_a_peer_that_never_reads_is_cut_off() -> None:
+    """The URL is longer than what the system buffers between the two ends."""
+    with socket.create_server((HOME, 0)) as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        port = server.getsockname()[1]
+        started = time.monotonic()
+        with pytest.raises(InputError, match=r"did not deliver within 0\.5 s"):
+            url = f"http://{HOME}:{port}/{'a' * 8_000_000}"
+            Fetcher(timeout=0.5, allowed={(HOME, port)}).fetch(url)
+        assert time.monotonic() - started < 2
+
+
+def test_a_file_that_ends_early_is_an_input_error(fetcher: Fetcher, at: str) -> None:
+    with pytest.raises(InputError, match="broke off its answer"):
+        fetcher.fetch(f"{at}/short")
 
 
 def test_a_hanging_resolver_does_not_block() -> None:

@@ -1,4 +1,4 @@
-"""A real server on a real port, for tests of the HTTP service."""
+"""The HTTP service on a real port, for tests."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ from tests.support.pictures import draw, folder_of
 
 @contextmanager
 def running(index: Index, options: Options) -> Iterator[tuple[FastAPI, str]]:
-    """Serves an index while it lasts: the application, and its address."""
+    """Serves an index within the block; yields the application and its URL."""
     ready = threading.Event()
-    at: list[str] = []
+    urls: list[str] = []
 
-    def is_ready(address: str) -> None:
-        at.append(address)
+    def set_ready(url: str) -> None:
+        urls.append(url)
         ready.set()
 
-    own = create_server(index, options, host="127.0.0.1", port=0, ready=is_ready)
-    thread = threading.Thread(target=own.run, daemon=True)
+    server = create_server(index, options, host="127.0.0.1", port=0, ready=set_ready)
+    thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     assert ready.wait(20)
     try:
-        yield own.config.app, at[0]  # type: ignore[misc]
+        yield server.config.app, urls[0]  # type: ignore[misc]
     finally:
-        own.should_exit = True
+        server.should_exit = True
         thread.join(20)
         assert not thread.is_alive()
 
 
 @contextmanager
 def serving(index: Index, options: Options) -> Iterator[httpx.Client]:
-    """Serves an index while it lasts, to a client that has the address."""
-    with running(index, options) as (_, at), httpx.Client(base_url=at, timeout=30) as client:
+    """Serves an index within the block; yields a client of the service."""
+    with running(index, options) as (_, url), httpx.Client(base_url=url, timeout=30) as client:
         yield client
 
 
 def small_index(folder: Path, count: int = 12) -> Index:
-    """An index of drawn pictures with the ids 0, 1, …, and a few fields."""
+    """Makes an index of drawn pictures with the ids 0, 1, … and a few fields."""
     photos = folder_of(folder / "photos", count)
     rows = [f"{i},{i:03}.jpg,{i * 10},{'red' if i % 2 else 'blue'}" for i in range(count)]
     table = folder / "catalog.csv"
@@ -59,12 +59,12 @@ def small_index(folder: Path, count: int = 12) -> Index:
 
 
 def options(folder: Path, **more: Any) -> Options:
-    """Options that keep everything in a folder."""
+    """Returns options that store everything in one folder."""
     return Options(**{"state": folder, "uploads": folder / "uploads"} | more)
 
 
 def picture(seed: int, format: str = "PNG") -> bytes:
-    """A drawn picture as the bytes of a file."""
+    """Returns a drawn picture as an image file."""
     file = BytesIO()
     draw(seed).save(file, format)
     return file.getvalue()

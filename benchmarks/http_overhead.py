@@ -1,11 +1,12 @@
-"""What the HTTP service adds: to a search by id, and to a search by upload with a model.
+"""The overhead of the HTTP service for a search by id, and for a search by upload.
 
 The index is opened as `lookalike serve` opens it. The client is the standard library's, on a
-connection that stays open, and its requests are made beforehand: what an HTTP library spends on
-them is no part of the service.
+connection that stays open, and requests are prepared in advance, so that the cost of an HTTP
+library does not count as the service's.
 
-The bound on uploads is of CLIP, here a network of its size whose weights are drawn, or CLIP itself
-with `--model-dir`. The stand-in, a tenth of it, shows how much the service adds and has no bound.
+The bound for uploads applies to CLIP: here a network of its size with random weights, or CLIP
+itself with `--model-dir`. The stand-in, a tenth of that size, shows the overhead of the service and
+has no bound.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from benchmarks._clip_sized import write
 from benchmarks._figures import bound, finish, need_data
 from benchmarks.search_overhead import POINTS, fill
 from lookalike import Index
+from lookalike.descriptors import ModelChoice, load_semantic
+from lookalike.imaging.decode import decode
 
 QUERIES = 400
 UPLOADS = 60
@@ -36,14 +39,16 @@ FORM = "multipart/form-data; boundary=part"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model-dir", type=Path, help="uploads with these weights, such as CLIP's")
-    given = parser.parse_args()
+    parser.add_argument(
+        "--model-dir", type=Path, help="folder of weights for uploads, such as CLIP's"
+    )
+    arguments = parser.parse_args()
     standin = need_data() / "standin-clip"
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        by_id(folder / "made")
+        by_id(folder / "synthetic")
         by_upload(folder / "standin", standin)
-        model_dir = given.model_dir or write(folder / "model", standin)
+        model_dir = arguments.model_dir or write(folder / "model", standin)
         bound(
             "share of the model in a search by upload",
             by_upload(folder / "clip-sized", model_dir),
@@ -53,34 +58,34 @@ def main() -> None:
 
 
 def by_id(folder: Path) -> None:
-    """The same searches in turn, in the process and over a port."""
+    """Searches alternately within the process and over a port."""
     with Index.open(folder / "index", model="built-in", hosted=True) as index:
         fill(index)
-        with client(index, folder) as ask:
+        with client(index, folder) as send:
             direct, served = [], []
-            for i in range(0, 2 * QUERIES, 2):  # other images, as one is found faster again
+            for i in range(0, 2 * QUERIES, 2):  # different images: repeated ones are faster
                 direct.append(timed(partial(index.search, id=str(i % POINTS))))
-                sent = json.dumps({"id": str((i + 1) % POINTS)}).encode()
-                served.append(timed(partial(ask, "/v1/search", "application/json", sent)))
+                body = json.dumps({"id": str((i + 1) % POINTS)}).encode()
+                served.append(timed(partial(send, "/v1/search", "application/json", body)))
     d, s = statistics.median(direct) * 1e3, statistics.median(served) * 1e3
-    print(f"Index.search {d:.2f} ms, over HTTP {s:.2f} ms: medians of {QUERIES}, in turn")
+    print(f"Index.search {d:.2f} ms, over HTTP {s:.2f} ms: medians of {QUERIES}, alternating")
     bound("added to a search by id, ms", s - d, most=4.0)
 
 
 def by_upload(folder: Path, model_dir: Path) -> float:
-    """The share of a search by upload that is describing what was sent."""
+    """Returns the share of a search by upload that the model takes."""
     photos = sorted((need_data() / "photos").rglob("*.jpg"))[: UPLOADS + 200]
     folder.mkdir()
     with Index.open(folder / "index", model_dir=model_dir, hosted=True) as index:
         index.add(*map(str, photos[UPLOADS:]))
-        model = index._models.descriptor(index._manifest.semantic.name)
-        with client(index, folder) as ask:
+        model = load_semantic(ModelChoice(None, model_dir, folder, None))
+        with client(index, folder) as send:
             whole, described = [], []
             for photo in photos[:UPLOADS]:
                 content = photo.read_bytes()
-                image = index._decoder.decode(content, side=model.side)
+                image = decode(content, side=model.side)
                 described.append(timed(partial(model.describe, [image])))
-                whole.append(timed(partial(ask, "/v1/search/upload", FORM, form(content))))
+                whole.append(timed(partial(send, "/v1/search/upload", FORM, form(content))))
     w, m = statistics.median(whole) * 1e3, statistics.median(described) * 1e3
     print(
         f"search by upload {w:.2f} ms, of which the {folder.name} model {m:.2f} ms, {m / w:.2f}: "
@@ -91,23 +96,23 @@ def by_upload(folder: Path, model_dir: Path) -> float:
 
 @contextmanager
 def client(index: Index, folder: Path) -> Iterator[Callable[[str, str, bytes], None]]:
-    """What sends a body of a type to a path of the served index, and reads the answer."""
+    """Serves an index; yields a function that posts a body to a path and reads the response."""
     with (
-        running(index, options(folder)) as (_, at),
-        closing(HTTPConnection(urlsplit(at).netloc)) as connection,
+        running(index, options(folder)) as (_, url),
+        closing(HTTPConnection(urlsplit(url).netloc)) as connection,
     ):
 
-        def ask(path: str, kind: str, body: bytes) -> None:
+        def send(path: str, kind: str, body: bytes) -> None:
             connection.request("POST", path, body, {"Content-Type": kind})
-            answer = connection.getresponse()
-            answer.read()
-            assert answer.status == 200, answer.reason
+            response = connection.getresponse()
+            response.read()
+            assert response.status == 200, response.reason
 
-        yield ask
+        yield send
 
 
 def form(content: bytes) -> bytes:
-    """A multipart body with an image."""
+    """Returns a multipart body with an image."""
     head = 'Content-Disposition: form-data; name="image"; filename="a.jpg"'
     return b"--part\r\n" + head.encode() + b"\r\n\r\n" + content + b"\r\n--part--\r\n"
 

@@ -1,10 +1,10 @@
-"""Ten minutes of everything at once over HTTP: no acknowledged write is lost, no memory leaks.
+"""Ten minutes of mixed load over HTTP: no acknowledged write is lost, and memory does not grow.
 
-`python -m benchmarks.http_soak --seconds 120` for less. Two clients search and two write (add,
-update, replace, delete) while jobs index a folder, look for duplicates and build the search graph.
-Each writer knows what was acknowledged; all of it is looked up at the end, and once more in the
-index itself when the service has stopped. Images come and go at the same rate, so memory has no
-reason to grow.
+`python -m benchmarks.http_soak --seconds 120` runs for less. Two clients search and two write (add,
+update, replace, delete) while jobs index a folder, search for duplicates, and build the search
+graph. Each writer remembers what was acknowledged. All of it is checked at the end, first over HTTP
+and then in the index itself once the service has stopped. Images come and go at the same rate, so
+memory has no reason to grow.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ from lookalike.index import Index
 
 FOLDER = 200
 """Images that jobs index."""
-OWN = 60
-"""Images that each writer has in the index at a time."""
+PER_WRITER = 60
+"""Images that each writer keeps in the index."""
 PICTURES = 40
-"""Different ones that writers draw from, so that several ids have the same file."""
+"""Distinct pictures that writers choose from, so that several ids share a file."""
 Contents: TypeAlias = dict[str, tuple[str, float]]
 """SHA-256 and price by id."""
 FINAL = ("done", "failed", "canceled")
@@ -49,119 +49,121 @@ FINAL = ("done", "failed", "canceled")
 
 @dataclass(slots=True)
 class Run:
-    """What all clients share.
+    """State shared by all clients.
 
     Attributes:
         url: of the service.
-        until: when to stop, by the monotonic clock.
+        until: end of the run, by the monotonic clock.
         pictures: files to search by and to add.
-        there: what must be in the index.
-        gone: ids that must not be.
-        milliseconds: of each request, by what it was for.
-        failed: what should not have happened, in words.
-        busy: how often the service said to come again.
-        memory: resident bytes of all its processes, one after another.
+        present: contents that the index must hold.
+        deleted: ids that the index must not hold.
+        milliseconds: latency of each request, by purpose.
+        failures: unexpected errors.
+        busy: number of times the service was too busy, by purpose.
+        memory: samples of the resident bytes of all its processes.
     """
 
     url: str
     until: float
     pictures: list[bytes]
-    there: Contents = field(default_factory=dict)
-    gone: set[str] = field(default_factory=set)
+    present: Contents = field(default_factory=dict)
+    deleted: set[str] = field(default_factory=set)
     milliseconds: dict[str, list[float]] = field(default_factory=dict)
-    failed: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
     busy: Counter[str] = field(default_factory=Counter)
     memory: list[int] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
-    def goes_on(self) -> bool:
-        return time.monotonic() < self.until and not self.failed
+    def is_running(self) -> bool:
+        return time.monotonic() < self.until and not self.failures
 
-    def ask(
+    def request(
         self,
         client: httpx.Client,
-        what: str,
+        purpose: str,
         method: str,
         path: str,
         *,
-        fine: int = 200,
-        **request: Any,
+        accepted: int = 200,
+        **options: Any,
     ) -> Any:
-        """The answer's JSON, after as many tries as it takes; times those that were answered.
+        """Returns the JSON of a response; retries while the service is busy, and records latency.
 
         Args:
-            what: it is for.
-            fine: an error's status that is none here.
+            purpose: label for the statistics.
+            accepted: a status of 400 or more that is not a failure here.
         """
         while True:
             started = time.perf_counter()
-            answer = client.request(method, path, **request)
+            response = client.request(method, path, **options)
             took = (time.perf_counter() - started) * 1000
-            if answer.status_code in (429, 503) and "retry-after" in answer.headers:
-                self.busy[what] += 1
+            if response.status_code in (429, 503) and "retry-after" in response.headers:
+                self.busy[purpose] += 1
                 time.sleep(0.2)
                 continue
-            if answer.status_code >= 400 and answer.status_code != fine:
-                raise RuntimeError(f"{what}: {answer.status_code} {answer.text[:300]}")
+            if response.status_code >= 400 and response.status_code != accepted:
+                raise RuntimeError(f"{purpose}: {response.status_code} {response.text[:300]}")
             with self.lock:
-                self.milliseconds.setdefault(what, []).append(took)
-            return answer.json()
+                self.milliseconds.setdefault(purpose, []).append(took)
+            return response.json()
 
 
 def search(run: Run, client: httpx.Client, rng: random.Random) -> None:
-    """Searches by an image of the folder, a color, or an upload."""
+    """Searches by an indexed image, a color, or an upload."""
     kind = rng.random()
     if kind < 0.4:
-        listed = run.ask(client, "list", "GET", "/v1/images", params={"limit": 20})["images"]
+        listed = run.request(client, "list", "GET", "/v1/images", params={"limit": 20})["images"]
         body = {"id": rng.choice(listed)["id"]} if listed else {"color": "red"}
         # A writer may have deleted it meanwhile.
-        run.ask(client, "search by id", "POST", "/v1/search", fine=404, json=body)
+        run.request(client, "search by id", "POST", "/v1/search", accepted=404, json=body)
     elif kind < 0.7:
         body = {"color": rng.choice(["navy", "red", "green"]), "where": "price < 50"}
-        run.ask(client, "search by color", "POST", "/v1/search", json=body)
+        run.request(client, "search by color", "POST", "/v1/search", json=body)
     else:
         files = {"image": ("query.jpg", rng.choice(run.pictures))}
-        run.ask(client, "search by upload", "POST", "/v1/search/upload", files=files)
+        run.request(client, "search by upload", "POST", "/v1/search/upload", files=files)
 
 
-def write(run: Run, client: httpx.Client, rng: random.Random, own: list[str], name: str) -> None:
-    """Adds one, updates, replaces or deletes one, and remembers what was acknowledged."""
-    if len(own) < OWN:
+def write(run: Run, client: httpx.Client, rng: random.Random, ids: list[str], name: str) -> None:
+    """Adds, updates, replaces, or deletes an image, and remembers what was acknowledged."""
+    if len(ids) < PER_WRITER:
         id, data, price = (
             f"{name}/{rng.getrandbits(48):x}",
             rng.choice(run.pictures),
             round(rng.random() * 100, 3),
         )
         items = f'[{{"id": "{id}", "fields": {{"price": {price}}}}}]'
-        run.ask(
+        run.request(
             *(client, "add", "POST", "/v1/images"),
             files={"files": ("new.jpg", data)},
             data={"items": items},
         )
-        run.there[id] = hashlib.sha256(data).hexdigest(), price
-        own.append(id)
-        near = run.ask(client, "search by id", "POST", "/v1/search", json={"id": id, "limit": 1})
-        if not near["hits"]:
-            raise RuntimeError(f"{id} was added, and the next search does not know it")
-    id = rng.choice(own)
-    digest, price = run.there[id]
+        run.present[id] = hashlib.sha256(data).hexdigest(), price
+        ids.append(id)
+        found = run.request(
+            client, "search by id", "POST", "/v1/search", json={"id": id, "limit": 1}
+        )
+        if not found["hits"]:
+            raise RuntimeError(f"{id} was added, but the next search does not find it")
+    id = rng.choice(ids)
+    digest, price = run.present[id]
     kind = rng.random()
     if kind < 0.4:
         price = round(rng.random() * 100, 3)
         body = {"fields": {"price": price}}
-        run.ask(client, "update", "PATCH", "/v1/image", params={"id": id}, json=body)
-        run.there[id] = digest, price
+        run.request(client, "update", "PATCH", "/v1/image", params={"id": id}, json=body)
+        run.present[id] = digest, price
     elif kind < 0.7:
         data = rng.choice(run.pictures)
         files = {"image": ("other.jpg", data)}
-        run.ask(client, "replace", "PUT", "/v1/image", params={"id": id}, files=files)
-        run.there[id] = hashlib.sha256(data).hexdigest(), price
-    elif len(own) == OWN:
-        run.ask(client, "delete", "DELETE", "/v1/image", params={"id": id})
-        own.remove(id)
-        run.gone.add(id)
-        del run.there[id]
+        run.request(client, "replace", "PUT", "/v1/image", params={"id": id}, files=files)
+        run.present[id] = hashlib.sha256(data).hexdigest(), price
+    elif len(ids) == PER_WRITER:
+        run.request(client, "delete", "DELETE", "/v1/image", params={"id": id})
+        ids.remove(id)
+        run.deleted.add(id)
+        del run.present[id]
 
 
 def searcher(run: Run, seed: int) -> Callable[[httpx.Client], None]:
@@ -169,23 +171,23 @@ def searcher(run: Run, seed: int) -> Callable[[httpx.Client], None]:
 
 
 def writer(run: Run, seed: int) -> Callable[[httpx.Client], None]:
-    return partial(write, run, rng=random.Random(seed), own=[], name=f"writer-{seed}")
+    return partial(write, run, rng=random.Random(seed), ids=[], name=f"writer-{seed}")
 
 
 def work(run: Run, client: httpx.Client, folder: Path) -> None:
-    """One job after another, the images of the folder removed before each that indexes them."""
+    """Runs one job of each kind; the images of the folder are removed before an ingest."""
     for kind in ("ingest", "duplicates", "optimize"):
         request: dict[str, Any] = {"kind": kind}
         if kind == "ingest":
             request |= {"path": str(folder)}
             where = {"where": "price is null", "limit": 1000}
-            images = run.ask(client, "list", "GET", "/v1/images", params=where)["images"]
-            ids = {"ids": [image["id"] for image in images]}
-            run.ask(client, "delete many", "POST", "/v1/images/delete", json=ids)
-        job = run.ask(client, "job", "POST", "/v1/jobs", json=request)
-        while run.goes_on and job["state"] not in FINAL:
+            images = run.request(client, "list", "GET", "/v1/images", params=where)["images"]
+            body = {"ids": [image["id"] for image in images]}
+            run.request(client, "delete many", "POST", "/v1/images/delete", json=body)
+        job = run.request(client, "job", "POST", "/v1/jobs", json=request)
+        while run.is_running and job["state"] not in FINAL:
             time.sleep(0.25)
-            job = run.ask(client, "job", "GET", "/v1/jobs/one", params={"job": job["job"]})
+            job = run.request(client, "job", "GET", "/v1/jobs/one", params={"job": job["job"]})
         if job["state"] == "failed":
             raise RuntimeError(f"{kind}: {job['problem']}")
         if job["state"] == "done":
@@ -193,61 +195,61 @@ def work(run: Run, client: httpx.Client, folder: Path) -> None:
 
 
 def look(run: Run, client: httpx.Client) -> None:
-    """How much memory the service takes, twice a second."""
-    stats = run.ask(client, "stats", "GET", "/v1/stats")
+    """Samples the memory of the service twice a second."""
+    stats = run.request(client, "stats", "GET", "/v1/stats")
     run.memory.append(stats["memory"])
     time.sleep(0.5)
 
 
 def repeat(run: Run, act: Callable[[httpx.Client], None]) -> None:
-    """One client, until the time is up or something fails."""
+    """Runs one client until the time is up or something fails."""
     with httpx.Client(base_url=run.url, timeout=120) as client:
-        while run.goes_on:
+        while run.is_running:
             try:
                 act(client)
             except (RuntimeError, httpx.HTTPError) as error:
-                run.failed.append(f"{type(error).__name__}: {error}")
+                run.failures.append(f"{type(error).__name__}: {error}")
 
 
 @contextlib.contextmanager
 def service(index: Path, *options: str) -> Iterator[str]:
-    """The address of `lookalike serve` on a free port of this machine."""
+    """Runs `lookalike serve` on a free port; yields its URL."""
     command = [sys.executable, "-m", "lookalike", "serve", "--index", str(index), "--port", "0"]
     with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        found = re.search(r"http://\S+", process.stdout.readline())
-        assert found is not None, "it does not start"
+        url = re.search(r"http://\S+", process.stdout.readline())
+        assert url is not None, "the service does not start"
         try:
-            yield found[0]
+            yield url[0]
         finally:
             process.send_signal(signal.SIGTERM)
             code = process.wait(60)
-            print(f"the service ended with {code}")
+            print(f"the service exited with {code}")
 
 
-def lost(run: Run, there: Contents) -> list[str]:
-    """What was acknowledged and is not so, in words."""
+def lost(run: Run, actual: Contents) -> list[str]:
+    """Returns the acknowledged writes that are missing from the actual contents, in words."""
     wrong = [
-        f"{id}: {there.get(id)} instead of {known}"
-        for id, known in run.there.items()
-        if there.get(id) != known
+        f"{id}: {actual.get(id)} instead of {expected}"
+        for id, expected in run.present.items()
+        if actual.get(id) != expected
     ]
-    return wrong + [f"{id} was deleted" for id in run.gone if id in there]
+    return wrong + [f"{id} was deleted" for id in run.deleted if id in actual]
 
 
 def served(run: Run, client: httpx.Client) -> Contents:
-    """What the service says of all that was written."""
+    """Returns the written images as the service reports them."""
     found = {}
-    for id in [*run.there, *run.gone]:
-        answer = client.get("/v1/image", params={"id": id})
-        if answer.status_code == 200:
-            payload = answer.json()["payload"]
+    for id in [*run.present, *run.deleted]:
+        response = client.get("/v1/image", params={"id": id})
+        if response.status_code == 200:
+            payload = response.json()["payload"]
             found[id] = payload["image"]["sha256"], payload.get("price", -1.0)
     return found
 
 
 def contents(index: Path) -> Contents:
-    """What the index holds when the service has stopped."""
+    """Returns the contents of the index once the service has stopped."""
     with Index.open(index, create=False) as opened:
         return {
             point.id: (point.payload["image"]["sha256"], point.payload.get("price", -1.0))
@@ -256,23 +258,23 @@ def contents(index: Path) -> Contents:
 
 
 def report(run: Run) -> None:
-    for what, all_of_them in sorted(run.milliseconds.items()):
-        if what.startswith("whole"):
-            print(f"{what:18} {len(all_of_them):6,} jobs done")
+    for purpose, latencies in sorted(run.milliseconds.items()):
+        if purpose.startswith("whole"):
+            print(f"{purpose:18} {len(latencies):6,} jobs done")
             continue
-        ranked = sorted(all_of_them)
-        middle, late = statistics.median(ranked), ranked[int(0.99 * (len(ranked) - 1))]
+        ranked = sorted(latencies)
+        median, p99 = statistics.median(ranked), ranked[int(0.99 * (len(ranked) - 1))]
         print(
-            f"{what:18} {len(ranked):6,} times · median {middle:7.1f} ms · 99 % {late:7.1f} ms · "
-            f"worst {ranked[-1]:7.1f} ms · told to wait {run.busy[what]}"
+            f"{purpose:18} {len(ranked):6,} times · median {median:7.1f} ms · 99 % {p99:7.1f} ms · "
+            f"worst {ranked[-1]:7.1f} ms · retried {run.busy[purpose]}"
         )
-    # The lower quartile: while the search graph is built a second engine is there.
+    # The lower quartile, since a second engine runs while the search graph is built.
     sizes = [size / 2**20 for size in run.memory]
     parts = [sizes[len(sizes) * part // 12 : len(sizes) * (part + 1) // 12] for part in range(12)]
     twelfths = [statistics.quantiles(part, n=4)[0] for part in parts]
-    print(f"memory by twelfths of the time, MiB: {' '.join(f'{size:.0f}' for size in twelfths)}")
+    print(f"memory by twelfths of the run, MiB: {' '.join(f'{size:.0f}' for size in twelfths)}")
     second, last = statistics.mean(twelfths[4:8]), statistics.mean(twelfths[8:])
-    bound("memory, last third to the second", last / second, most=1.05)
+    bound("memory, last third relative to the second", last / second, most=1.05)
 
 
 def main() -> None:
@@ -299,22 +301,28 @@ def main() -> None:
             for thread in threads:
                 thread.join(seconds + 180)
             with httpx.Client(base_url=url, timeout=60) as client:
-                unlike = lost(run, served(run, client))
-                shown = [
+                wrong_served = lost(run, served(run, client))
+                statuses = [
                     client.get("/v1/image/file", params={"id": id}).status_code
-                    for id in list(run.there)[:50]
+                    for id in list(run.present)[:50]
                 ]
-        for what in run.failed:
-            print(what)
+        for failure in run.failures:
+            print(failure)
         report(run)
-        print(f"{len(run.there)} written images must be there, {len(run.gone)} must not")
-        bound("requests that failed", len(run.failed), most=0)
-        bound("files of added images that are not served", len(shown) - shown.count(200), most=0)
-        after = lost(run, contents(index))
-        for what in (*unlike, *after):
-            print(what)
-        bound("acknowledged writes that the service does not know", len(unlike), most=0)
-        bound("acknowledged writes that are lost when it has stopped", len(after), most=0)
+        print(f"{len(run.present)} written images must be present, {len(run.deleted)} must not")
+        bound("requests that failed", len(run.failures), most=0)
+        bound(
+            "files of added images that are not served", len(statuses) - statuses.count(200), most=0
+        )
+        wrong_stored = lost(run, contents(index))
+        for line in (*wrong_served, *wrong_stored):
+            print(line)
+        bound("acknowledged writes that the service does not return", len(wrong_served), most=0)
+        bound(
+            "acknowledged writes that are lost after the service has stopped",
+            len(wrong_stored),
+            most=0,
+        )
     finish()
 
 

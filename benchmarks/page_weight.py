@@ -1,4 +1,4 @@
-"""What the page transfers when it is opened for the first time, as real Chromium counts it."""
+"""Bytes that the web page transfers when it is opened for the first time, measured by Chromium."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ VIEWS = ("/", "/duplicates", "/library")
 KINDS = {"Document": "HTML", "Script": "scripts", "Stylesheet": "styles", "Image": "pictures"}
 
 
-def transferred(address: str, path: str) -> dict[str, int]:
-    """Bytes on the wire by kind, heads and all, into an empty cache."""
+def transferred(url: str, path: str) -> dict[str, int]:
+    """Returns bytes on the wire by kind, including headers, with an empty cache."""
     with chromium() as browser:
         width, height = WIDE
         page = browser.new_page(viewport={"width": width, "height": height})
         wire = page.context.new_cdp_session(page)
         kinds: dict[str, str] = {}
-        found: dict[str, int] = {}
+        sizes: dict[str, int] = {}
 
-        def starts(event: dict[str, Any]) -> None:
+        def on_request(event: dict[str, Any]) -> None:
             kinds[event["requestId"]] = KINDS.get(event["type"], "data")
 
-        def ends(event: dict[str, Any]) -> None:
+        def on_finished(event: dict[str, Any]) -> None:
             kind = kinds.get(event["requestId"], "data")
-            found[kind] = found.get(kind, 0) + int(event["encodedDataLength"])
+            sizes[kind] = sizes.get(kind, 0) + int(event["encodedDataLength"])
 
-        wire.on("Network.requestWillBeSent", starts)
-        wire.on("Network.loadingFinished", ends)
+        wire.on("Network.requestWillBeSent", on_request)
+        wire.on("Network.loadingFinished", on_finished)
         wire.send("Network.enable")
-        page.goto(address + path)
+        page.goto(url + path)
         page.wait_for_load_state("networkidle")
-        return found
+        return sizes
 
 
 def main() -> None:
@@ -47,12 +47,12 @@ def main() -> None:
         table = draw_catalog(folder / "catalog", count=120)
         with Index.open(folder / "index", model="built-in", threads=1) as index:
             index.add(table.parent, metadata=table)
-            with running(index, options(folder / "state")) as (_, address):
+            with running(index, options(folder / "state")) as (_, url):
                 for path in VIEWS:
-                    found = transferred(address, path)
-                    told = ", ".join(f"{kind} {size / 1000:.0f}" for kind, size in found.items())
-                    print(f"{path}: {told} kB")
-                    bound(f"first load of {path}, kB", sum(found.values()) / 1000, most=300)
+                    sizes = transferred(url, path)
+                    listed = ", ".join(f"{kind} {size / 1000:.0f}" for kind, size in sizes.items())
+                    print(f"{path}: {listed} kB")
+                    bound(f"first load of {path}, kB", sum(sizes.values()) / 1000, most=300)
     finish()
 
 

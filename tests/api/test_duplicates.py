@@ -116,11 +116,11 @@ def test_without_a_search_there_are_none(client: httpx.Client) -> None:
 
 
 def test_groups_outlive_the_service(index: Index, tmp_path: Path) -> None:
-    own = options(tmp_path / "state")
-    with serving(index, own) as client:
+    settings = options(tmp_path / "state")
+    with serving(index, settings) as client:
         finished(client, start(client, kind="duplicates"))
         before = listed(client)
-    with serving(index, own) as client:
+    with serving(index, settings) as client:
         assert listed(client) == before
 
 
@@ -289,8 +289,8 @@ def test_an_invalid_request_is_refused(
 
 
 def test_a_read_key_reads_and_cannot_decide(index: Index, tmp_path: Path) -> None:
-    own = options(tmp_path / "state", read_key="reads", write_key="writes", roots=(tmp_path,))
-    with serving(index, own) as client:
+    settings = options(tmp_path / "state", read_key="reads", write_key="writes", roots=(tmp_path,))
+    with serving(index, settings) as client:
         client.headers["authorization"] = "Bearer reads"
         assert listed(client)["total"] == 0
         assert client.get("/v1/jobs").status_code == 200

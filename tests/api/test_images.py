@@ -67,13 +67,13 @@ def test_many_at_once_with_ids_and_fields(client: httpx.Client, folder: Path) ->
     answer = client.post("/v1/images", files=files, data={"items": json.dumps(items)})
     assert answer.status_code == 200, answer.text
     report = answer.json()
-    own = sha256(picture(51)).hexdigest()
-    assert report["ids"] == ["a/b c?&#\u00e4", own, None]
+    digest = sha256(picture(51)).hexdigest()
+    assert report["ids"] == ["a/b c?&#\u00e4", digest, None]
     assert (report["added"], report["rejected"]) == (2, 1)
     assert report["rejects"][0]["uri"] == "broken.jpg"
     payload = client.get("/v1/image", params={"id": "a/b c?&#\u00e4"}).json()["payload"]
     assert (payload["price"], payload["kind"], payload["new"]) == (5, "red", 1.5)
-    assert stored(folder) - before == {own, sha256(picture(50)).hexdigest()}
+    assert stored(folder) - before == {digest, sha256(picture(50)).hexdigest()}
     refused = "lookalike_rejects_total{reason="
     assert refused in client.get("/metrics").text
 
@@ -190,12 +190,12 @@ def test_concurrent_changes_of_one_image(client: httpx.Client, folder: Path) -> 
     before = stored(folder)
 
     def change(seed: int) -> None:
-        with httpx.Client(base_url=client.base_url, timeout=30) as own:
+        with httpx.Client(base_url=client.base_url, timeout=30) as session:
             for _ in range(3):
-                put = own.put(
+                put = session.put(
                     "/v1/image", params={"id": "same"}, files={"image": ("x.png", picture(seed))}
                 )
-                patch = own.patch(
+                patch = session.patch(
                     "/v1/image", params={"id": "same"}, json={"fields": {"price": seed}}
                 )
                 statuses.extend([put.status_code, patch.status_code])

@@ -239,8 +239,8 @@ def test_a_job_stopped_halfway_keeps_its_work(client: httpx.Client, many: Path) 
 def test_a_job_interrupted_by_a_shutdown_continues(
     index: Index, folder: Path, many: Path, tmp_path: Path
 ) -> None:
-    own = options(tmp_path / "state", roots=(folder, many))
-    with serving(index, own) as client:
+    settings = options(tmp_path / "state", roots=(folder, many))
+    with serving(index, settings) as client:
         done = start(client, kind="optimize")
         finished(client, done)
         job = start(client, kind="ingest", path=str(many))
@@ -252,7 +252,7 @@ def test_a_job_interrupted_by_a_shutdown_continues(
     assert not listener.is_alive(), "the stream ends with the service"
     indexed = len(index)
     assert 0 < indexed < MANY
-    with serving(index, own) as client:
+    with serving(index, settings) as client:
         listed = client.get("/v1/jobs").json()["jobs"]
         assert [job["job"] for job in listed] == [waiting, job, done]
         document = finished(client, job, seconds=60)

@@ -46,5 +46,5 @@ class Options:
 
     @property
     def requires_key(self) -> bool:
-        """Whether callers must send an API key."""
+        """True if callers must send an API key."""
         return self.read_key is not None or self.write_key is not None

@@ -170,7 +170,7 @@ class JobQueue:
 
     @property
     def is_building(self) -> bool:
-        """Whether a job is building the search graph."""
+        """True while a job builds the search graph."""
         jobs = list(self._jobs.values())
         return any(job.state is JobState.RUNNING and job.stage == BUILDING for job in jobs)
 

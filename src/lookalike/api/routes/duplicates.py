@@ -21,9 +21,9 @@ from lookalike.output import documents
 from lookalike.record import record_of
 from lookalike.types import Decision
 
-readers = api_router("duplicates")
-writers = api_router("duplicates", write=True)
-ROUTERS = [readers, writers]
+read_router = api_router("duplicates")
+write_router = api_router("duplicates", write=True)
+ROUTERS = [read_router, write_router]
 
 
 class CheckRequest(Body):
@@ -76,7 +76,7 @@ class GroupsResponse(BaseModel):
     job: JobResponse | None = Field(description="The last search for duplicates.")
 
 
-@readers.post("/duplicates/check", response_model=CheckResponse)
+@read_router.post("/duplicates/check", response_model=CheckResponse)
 def check(service: Serving, body: CheckRequest) -> Document:
     """Finds the copies of one image, most certain first."""
     if (body.id is None) == (body.upload is None):
@@ -92,7 +92,7 @@ def check(service: Serving, body: CheckRequest) -> Document:
     )
 
 
-@readers.get("/duplicates", response_model=GroupsResponse)
+@read_router.get("/duplicates", response_model=GroupsResponse)
 def groups(
     service: Serving,
     offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
@@ -114,7 +114,7 @@ def groups(
     )
 
 
-@writers.post("/duplicates/decide", response_model=dict[str, Any])
+@write_router.post("/duplicates/decide", response_model=dict[str, Any])
 def decide(service: Serving, body: DecideRequest) -> Document:
     """Stores a decision: the images are no longer shown as copies of each other."""
     decision = None if body.decision is None else Decision(body.decision)
@@ -124,7 +124,7 @@ def decide(service: Serving, body: DecideRequest) -> Document:
     return Document({})
 
 
-@readers.get("/duplicates/difference", response_class=JPEG)
+@read_router.get("/duplicates/difference", response_class=JPEG)
 def difference(
     request: Request,
     service: Serving,

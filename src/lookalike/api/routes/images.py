@@ -45,12 +45,12 @@ ALL_REJECTED = problem_or(
 
 ImageId = Annotated[Id, Query(description="Id of an image, of any characters.")]
 
-readers = api_router("images")
-writers = api_router("images", write=True)
-ROUTERS = [readers, writers]
+read_router = api_router("images")
+write_router = api_router("images", write=True)
+ROUTERS = [read_router, write_router]
 
 
-@readers.get("/images", response_model=ImagesResponse)
+@read_router.get("/images", response_model=ImagesResponse)
 def images(
     service: Serving,
     where: Where | None = None,
@@ -65,25 +65,25 @@ def images(
     return Document({"images": listed, "total": service.index.count(where)})
 
 
-@readers.get("/image", response_model=ImageResponse)
+@read_router.get("/image", response_model=ImageResponse)
 def image(service: Serving, id: ImageId, vectors: bool = False) -> Document:
     """Returns the payload of an image and, on request, its vectors."""
     return Document(_point_document(service.index.get(id, vectors=vectors), vectors))
 
 
-@readers.get("/image/thumbnail", response_class=JPEG)
+@read_router.get("/image/thumbnail", response_class=JPEG)
 def thumbnail(request: Request, service: Serving, id: ImageId, side: Side = 256) -> Any:
     """Returns an image, its longer side at most `side` pixels."""
     return _jpeg(request, service, id, side)
 
 
-@readers.get("/image/file", response_class=JPEG)
+@read_router.get("/image/file", response_class=JPEG)
 def file(request: Request, service: Serving, id: ImageId) -> Any:
     """Returns an image, its longer side at most 2,048 pixels."""
     return _jpeg(request, service, id, FILE_SIDE)
 
 
-@writers.post("/images", response_model=IngestResponse, responses=ALL_REJECTED)
+@write_router.post("/images", response_model=IngestResponse, responses=ALL_REJECTED)
 def add(
     service: Serving,
     files: Annotated[list[UploadFile], File(description="One or more images.")],
@@ -111,7 +111,7 @@ def add(
     return Document(document, 422 if len(rejected) == len(set(names)) else 200)
 
 
-@writers.put("/image", response_model=PutResponse)
+@write_router.put("/image", response_model=PutResponse)
 def put(
     service: Serving,
     id: ImageId,
@@ -126,7 +126,7 @@ def put(
     return Document({"id": id, "added": report.added == 1})
 
 
-@writers.patch("/image", response_model=ImageResponse)
+@write_router.patch("/image", response_model=ImageResponse)
 def update(service: Serving, id: ImageId, fields: Fields) -> Document:
     """Sets fields of one image."""
     with service.writing():
@@ -134,7 +134,7 @@ def update(service: Serving, id: ImageId, fields: Fields) -> Document:
         return Document(_point_document(service.index.get(id)))
 
 
-@writers.delete("/image", response_model=DeletedResponse)
+@write_router.delete("/image", response_model=DeletedResponse)
 def delete(service: Serving, id: ImageId) -> Document:
     """Removes one image from the index."""
     if not (deleted := _delete(service, [id])):
@@ -142,7 +142,7 @@ def delete(service: Serving, id: ImageId) -> Document:
     return Document({"deleted": deleted})
 
 
-@writers.post("/images/delete", response_model=DeletedResponse)
+@write_router.post("/images/delete", response_model=DeletedResponse)
 def delete_many(service: Serving, ids: Ids) -> Document:
     """Removes images from the index; unknown ids are ignored."""
     return Document({"deleted": _delete(service, ids.ids)})

@@ -25,9 +25,9 @@ EVENT_INTERVAL = 0.25
 Path: TypeAlias = Annotated[str, Field(min_length=1, max_length=4_000)]
 JobId = Annotated[str, Query(alias="job", max_length=64, description="Id of a job.")]
 
-readers = api_router("jobs")
-writers = api_router("jobs", write=True)
-ROUTERS = [readers, writers]
+read_router = api_router("jobs")
+write_router = api_router("jobs", write=True)
+ROUTERS = [read_router, write_router]
 
 
 class IngestJob(Body):
@@ -99,26 +99,26 @@ class JobsResponse(BaseModel):
     jobs: list[JobResponse]
 
 
-@writers.post("/jobs", status_code=202, response_model=JobResponse)
+@write_router.post("/jobs", status_code=202, response_model=JobResponse)
 def start(service: Serving, job: JobRequest) -> Document:
     """Starts a job, or queues it behind those that are waiting."""
     request = job.model_dump(exclude={"kind"}, exclude_none=True)
     return Document(service.jobs.add(job.kind, request), 202)
 
 
-@readers.get("/jobs", response_model=JobsResponse)
+@read_router.get("/jobs", response_model=JobsResponse)
 def jobs(service: Serving) -> Document:
     """Lists all jobs, newest first, each with up to 100 rejects."""
     return Document({"jobs": service.jobs.all()})
 
 
-@readers.get("/jobs/one", response_model=JobResponse)
+@read_router.get("/jobs/one", response_model=JobResponse)
 def job(service: Serving, id: JobId) -> Document:
     """Returns one job, with up to 1,000 rejects."""
     return Document(service.jobs.get(id))
 
 
-@writers.delete("/jobs/one", response_model=JobResponse)
+@write_router.delete("/jobs/one", response_model=JobResponse)
 def cancel(service: Serving, id: JobId) -> Document:
     """Cancels a job; work already done stays done. Building the search graph cannot be canceled."""
     return Document(service.jobs.cancel(id))
@@ -130,7 +130,7 @@ def _existing_job(service: Serving, id: JobId) -> str:
     return id
 
 
-@readers.get("/jobs/events", response_class=EventSourceResponse)
+@read_router.get("/jobs/events", response_class=EventSourceResponse)
 async def events(
     service: Serving, id: Annotated[str, Depends(_existing_job)]
 ) -> AsyncIterator[ServerSentEvent]:

@@ -17,17 +17,17 @@ from lookalike.errors import LookalikeError, ModelError
 from lookalike.search.weights import PRESETS
 from lookalike.system.memory import resident_bytes
 
-readers = api_router("operations")
+read_router = api_router("operations")
 public = APIRouter(tags=["operations"], responses=error_responses(Forbidden))
 guarded = APIRouter(
     tags=["operations"],
     route_class=ReadRoute,
     responses=error_responses(Unauthorized, Forbidden),
 )
-ROUTERS = [readers, public, guarded]
+ROUTERS = [read_router, public, guarded]
 
 
-@readers.get("/stats", response_model=StatsResponse)
+@read_router.get("/stats", response_model=StatsResponse)
 def stats(request: Request, service: Serving) -> Document:
     """Returns the contents, capabilities, and resource use of the index."""
     return Document(
@@ -52,7 +52,7 @@ def _supports_text(service: Service) -> bool:
         return False
 
 
-@readers.post("/session", status_code=204, response_class=Response)
+@read_router.post("/session", status_code=204, response_class=Response)
 def begin_session(request: Request, service: Serving) -> Response:
     """Gives a browser a cookie in exchange for a key, for requests that cannot send a header."""
     token = service.authenticator.start_session(service.authenticator.role_of(request))
@@ -68,7 +68,7 @@ def begin_session(request: Request, service: Serving) -> Response:
     return response
 
 
-@readers.delete("/session", status_code=204, response_class=Response)
+@read_router.delete("/session", status_code=204, response_class=Response)
 def end_session(request: Request, service: Serving) -> Response:
     """Ends the session of the cookie."""
     service.authenticator.end_session(request.cookies.get(COOKIE, ""))

@@ -34,17 +34,17 @@ from lookalike.filters.qdrant_json import json_of, where_of
 from lookalike.output import documents
 from lookalike.types import Hits
 
-readers = api_router("search")
-ROUTERS = [readers]
+read_router = api_router("search")
+ROUTERS = [read_router]
 
 
-@readers.post("/search", response_model=HitsResponse)
+@read_router.post("/search", response_model=HitsResponse)
 def search(service: Serving, query: Search) -> Document:
     """Searches by indexed images, uploaded query images, text, colors, or any blend of them."""
     return _hits(service, service.index.search(**requests.keywords(service, query)))
 
 
-@readers.post("/search/upload", response_model=HitsResponse)
+@read_router.post("/search/upload", response_model=HitsResponse)
 def search_by_upload(
     service: Serving,
     image: Annotated[list[UploadFile], File(description="Query images.", max_length=FEW)],
@@ -56,13 +56,13 @@ def search_by_upload(
     return _hits(service, service.index.search(**keywords))
 
 
-@readers.post("/recommend", response_model=HitsResponse)
+@read_router.post("/recommend", response_model=HitsResponse)
 def recommend(service: Serving, query: Recommend) -> Document:
     """Searches by liked and disliked examples."""
     return _hits(service, service.index.recommend(**requests.keywords(service, query)))
 
 
-@readers.post("/search/batch", response_model=BatchResponse)
+@read_router.post("/search/batch", response_model=BatchResponse)
 def batch(service: Serving, queries: Batch) -> Document:
     """Runs many searches and recommendations; a query that fails does not affect the others."""
     prepared = [_prepared(service, query) for query in queries.queries]
@@ -73,7 +73,7 @@ def batch(service: Serving, queries: Batch) -> Document:
     return Document({"results": [_result(service, result) for result in ordered]})
 
 
-@readers.post("/uploads", status_code=201, response_model=UploadResponse)
+@read_router.post("/uploads", status_code=201, response_model=UploadResponse)
 def upload(service: Serving, image: Annotated[UploadFile, File()]) -> Document:
     """Stores a query image for a while, so that later searches can refer to it."""
     (data,) = requests.read_files([image])
@@ -83,7 +83,7 @@ def upload(service: Serving, image: Annotated[UploadFile, File()]) -> Document:
     return Document({"upload": token, **facts}, 201)
 
 
-@readers.get("/uploads/thumbnail", response_class=JPEG)
+@read_router.get("/uploads/thumbnail", response_class=JPEG)
 def upload_thumbnail(
     request: Request, service: Serving, upload: Annotated[Token, Query()], side: Side = 256
 ) -> Any:
@@ -95,7 +95,7 @@ def upload_thumbnail(
     )
 
 
-@readers.post("/where", response_model=WhereResponse)
+@read_router.post("/where", response_model=WhereResponse)
 def where(service: Serving, query: Conditions) -> Document:
     """Parses a filter without searching; returns each of its conditions as text and as JSON."""
     expressions = (
@@ -107,7 +107,7 @@ def where(service: Serving, query: Conditions) -> Document:
     return Document({"where": " and ".join(text for text, _ in parts), "conditions": conditions})
 
 
-@readers.get("/facets", response_model=FacetsResponse)
+@read_router.get("/facets", response_model=FacetsResponse)
 def facets(
     service: Serving,
     field: Annotated[str, Query(max_length=1_000)],
@@ -120,7 +120,7 @@ def facets(
     return Document({"field": field, "values": values})
 
 
-@readers.get("/histogram", response_model=HistogramResponse)
+@read_router.get("/histogram", response_model=HistogramResponse)
 def histogram(
     service: Serving,
     field: Annotated[str, Query(max_length=1_000)],

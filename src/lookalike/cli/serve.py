@@ -22,6 +22,7 @@ _PACKAGES = (
     "httpcore",
     "multipart",
     "prometheus_client",
+    "psutil",
     "python_multipart",
     "starlette",
     "uvicorn",

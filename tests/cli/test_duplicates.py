@@ -15,7 +15,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from lookalike.index import Index
-from tests.cli.test_cli import documents, error, lookalike
+from tests.support.command_line import documents, error, lookalike
 from tests.support.pictures import scene
 
 COPIES = {"again": "identical", "half": "same-picture", "mirror": "same-picture"}

@@ -26,7 +26,7 @@ from lookalike.opening import Parts, create_index
 from lookalike.sources import open_source
 from lookalike.types import DecodeLimits, FieldType
 from lookalike.workers.pool import DecoderPool
-from tests.cli.test_cli import error
+from tests.support.command_line import error
 from tests.support.pictures import folder_of
 from tests.support.qdrant_wire import RestServer, Store
 

@@ -1,8 +1,12 @@
-"""The command line: parse, call, print. One module a topic; heavy imports stay in commands."""
+"""The command line: commands parse options, call the index, and print.
+
+There is one module per topic. Heavy imports stay inside the commands, so that `--help` is fast.
+"""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import NoReturn
 
 import click
@@ -47,10 +51,14 @@ for command in (
     cli.add_command(command)
 
 
-def main() -> NoReturn:
-    """Runs the command line. Exit code 0 for success, 2 for misuse, 1 for failure."""
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Runs a command and exits: code 0 for success, 1 for failure, 2 for misuse, 130 for Ctrl-C.
+
+    Args:
+        arguments: by default those of the process.
+    """
     try:
-        code = cli.main(standalone_mode=False)
+        code = cli.main(arguments, standalone_mode=False)
     except click.ClickException as error:
         fail(error.format_message(), 2)
     except InputError as error:

@@ -35,7 +35,7 @@ def demo(
 
     workspace = demo.workspace()
     with bars.count_bar(console(stderr=True), "drawing a catalog") as drawing:
-        images, metadata = demo.catalog(folder, workspace, drawing)
+        images, metadata = demo.choose_images(folder, workspace, drawing)
     place = url or str(demo.index_path(images, workspace))
     with open_index(place, create=True, model=model, model_dir=model_dir) as index:
         if index.notice:

@@ -29,10 +29,10 @@ def workspace() -> Path:
     return folder
 
 
-def catalog(
+def choose_images(
     folder: str | None, workspace: Path, progress: Callable[[int, int], None] | None = None
 ) -> tuple[str, Path | None]:
-    """Returns the folder to index and its metadata; draws a catalog if there is no folder."""
+    """Returns the folder to index and its metadata table; draws a catalog if no folder is given."""
     if folder is not None:
         table = Path(folder) / "catalog.csv"
         return folder, table if table.is_file() else None

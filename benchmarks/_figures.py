@@ -1,4 +1,4 @@
-"""What the benchmarks share: real data or a reason why not, medians, bounds that fail loudly."""
+"""Shared parts of the benchmarks: test data, medians, and bounds that fail loudly."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pathlib import Path
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 
-_failed: list[str] = []
+_failures: list[str] = []
 
 
 def need_data() -> Path:
-    """The folder with real photos; ends the benchmark with a reason where it is absent."""
+    """Returns the folder of real photos, or ends the benchmark with a reason if there is none."""
     if not DATA.is_dir():
-        print(f"skipped: needs the shared test data at {DATA}, which is not there")
+        print(f"skipped: needs the shared test data at {DATA}, which does not exist")
         sys.exit(0)
     return DATA
 
 
 def median_seconds(action: Callable[[], object], times: int) -> float:
-    """The median wall time of one call, after one call to warm up."""
+    """Returns the median wall time of a call, after one call to warm up."""
     action()
     seconds = []
     for _ in range(times):
@@ -33,16 +33,16 @@ def median_seconds(action: Callable[[], object], times: int) -> float:
 
 
 def bound(
-    what: str, value: float, *, least: float | None = None, most: float | None = None
+    name: str, value: float, *, least: float | None = None, most: float | None = None
 ) -> None:
-    """Prints a figure beside its bound, and remembers whether it holds."""
+    """Prints a figure with its bound, and records a failure if it is missed."""
     holds = (least is None or value >= least) and (most is None or value <= most)
     limit = f">= {least:g}" if least is not None else f"<= {most:g}"
-    print(f"{'ok  ' if holds else 'FAIL'} {what}: {value:.3f} (bound {limit})")
+    print(f"{'ok  ' if holds else 'FAIL'} {name}: {value:.3f} (bound {limit})")
     if not holds:
-        _failed.append(what)
+        _failures.append(name)
 
 
 def finish() -> None:
     """Exits with 1 if any bound was missed."""
-    sys.exit(1 if _failed else 0)
+    sys.exit(1 if _failures else 0)

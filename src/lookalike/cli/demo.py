@@ -28,7 +28,10 @@ def demo(
     model: str | None,
     model_dir: str | None,
 ) -> None:
-    """Indexes FOLDER or a drawn catalog, runs example searches, and offers to open the page."""
+    """Indexes FOLDER or a drawn catalog, and runs example searches.
+
+    Writes a contact sheet of the results, and offers to open the web page.
+    """
     from lookalike import demo
     from lookalike.cli.terminal import bars, reports, results
     from lookalike.output.contact_sheet import contact_sheet

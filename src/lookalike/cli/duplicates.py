@@ -164,7 +164,7 @@ def _check(index: Index, path: str | None, id: str | None, *, similar: bool, as_
     matches = index.duplicates_of(path, id=id, similar=similar, problems=problems)
     milliseconds = (time.perf_counter() - started) * 1e3
     if as_json:
-        found = [documents.of_match(match) for match in matches]
+        found = [documents.of_duplicate(match) for match in matches]
         print_json({"matches": found, "took_ms": round(milliseconds, 3)})
         return
     for match in matches:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from lookalike.cli.console import console, print_json, printable
@@ -19,16 +17,14 @@ from lookalike.cli.options import index_option, json_option, where_option
 def show(id: str, url: str | None, vectors: bool, as_json: bool) -> None:
     """Shows everything known about an image."""
     from lookalike.cli.terminal import results
+    from lookalike.output import documents
 
     with open_index(url) as index:
         point = index.get(id, vectors=vectors)
-    if not as_json:
+    if as_json:
+        print_json(documents.of_point(point, vectors=vectors))
+    else:
         console().print(results.point_table(point))
-        return
-    document: dict[str, Any] = {"id": point.id, "payload": point.payload}
-    if vectors:
-        document["vectors"] = {name: vector.tolist() for name, vector in point.vectors.items()}
-    print_json(document)
 
 
 @click.command()
@@ -41,7 +37,10 @@ def show(id: str, url: str | None, vectors: bool, as_json: bool) -> None:
 def facets(
     field: str, url: str | None, where: str | None, limit: int, bins: int | None, as_json: bool
 ) -> None:
-    """Counts the values of a field, most frequent first, or ranges of numbers and dates."""
+    """Counts the values of a field, most frequent first.
+
+    Numbers with fractions and dates are counted in ranges.
+    """
     from lookalike.cli.terminal import results
     from lookalike.output import documents
     from lookalike.types import FieldType
@@ -58,7 +57,7 @@ def facets(
             return
         values = index.facets(field, where=where, limit=limit)
     if as_json:
-        print_json({"field": field, "values": [{"value": v, "count": n} for v, n in values]})
+        print_json(documents.of_facets(field, values))
         return
     for value, number in values:
         click.echo(f"{number:>10,}  {printable(str(value))}")

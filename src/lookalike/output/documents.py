@@ -1,8 +1,8 @@
-"""Reports and results as JSON, what `--json` prints, and as rows of a CSV."""
+"""Reports and results as JSON documents, for the command line and the API, and as CSV rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -12,7 +12,7 @@ from lookalike.ingest.report import IngestReport
 from lookalike.record import record_of
 from lookalike.search.histogram import Histogram
 from lookalike.system.times import format_datetime
-from lookalike.types import Hits
+from lookalike.types import Hits, Point
 
 
 def of_report(report: IngestReport) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def of_report(report: IngestReport) -> dict[str, Any]:
         "images_per_second": round(report.images_per_second, 1),
         "model": report.model,
         "rejects": [asdict(reject) for reject in report.rejects],
-        "copies": [asdict(copied) for copied in report.copies],
+        "copies": [asdict(copy) for copy in report.copies],
         "warnings": [asdict(warning) for warning in report.warnings],
     }
 
@@ -37,7 +37,7 @@ def of_hits(hits: Hits) -> dict[str, Any]:
     stages = explanation["milliseconds"]
     explanation["milliseconds"] = {stage: round(spent, 3) for stage, spent in stages.items()}
     return {
-        # Not `asdict`, which copies each payload: that takes longer than all the rest.
+        # Not `asdict`: it copies every payload, which takes longer than everything else here.
         "hits": [{field.name: getattr(hit, field.name) for field in fields(hit)} for hit in hits],
         "complete": hits.complete,
         "weights": hits.weights,
@@ -64,12 +64,23 @@ def _edge(value: Any) -> Any:
     return format_datetime(value) if hasattr(value, "isoformat") else value
 
 
-def of_match(match: Duplicate) -> dict[str, Any]:
+def of_facets(field: str, values: Sequence[tuple[Any, int]]) -> dict[str, Any]:
+    return {"field": field, "values": [{"value": v, "count": number} for v, number in values]}
+
+
+def of_point(point: Point, *, vectors: bool = False) -> dict[str, Any]:
+    document: dict[str, Any] = {"id": point.id, "payload": point.payload}
+    if vectors:
+        document["vectors"] = {name: vector.tolist() for name, vector in point.vectors.items()}
+    return document
+
+
+def of_duplicate(duplicate: Duplicate) -> dict[str, Any]:
     return {
-        "id": match.id,
-        "uri": match.uri,
-        "verdict": match.verdict.value,
-        "evidence": dict(match.evidence),
+        "id": duplicate.id,
+        "uri": duplicate.uri,
+        "verdict": duplicate.verdict.value,
+        "evidence": dict(duplicate.evidence),
     }
 
 
@@ -78,7 +89,7 @@ def of_group(group: Group) -> dict[str, Any]:
         "verdict": group.verdict.value,
         "keeper": group.keeper,
         "reason": group.reason,
-        "members": [of_match(member) for member in group.members],
+        "members": [of_duplicate(member) for member in group.members],
     }
 
 
@@ -89,13 +100,12 @@ CSV_COLUMNS = (
 
 
 def csv_rows(number: int, group: Group) -> Iterator[dict[str, Any]]:
-    """A row for each member of a group."""
+    """Returns one row for each member of a group; `number` is the number of the group."""
     for member in group.members:
-        image = record_of(member.payload)
         is_keeper = member.id == group.keeper
-        known = {**image, **member.evidence}
+        values = {**record_of(member.payload), **member.evidence}
         yield {
-            **{name: known.get(name, "") for name in CSV_COLUMNS},
+            **{name: values.get(name, "") for name in CSV_COLUMNS},
             "group": number,
             "verdict": "" if is_keeper else member.verdict.value,
             "keep": "yes" if is_keeper else "no",

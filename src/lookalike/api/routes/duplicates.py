@@ -88,7 +88,7 @@ def check(service: Serving, body: CheckRequest) -> Document:
     )
     took = (time.perf_counter() - started) * 1000
     return Document(
-        {"matches": [documents.of_match(copy) for copy in copies], "took_ms": round(took, 3)}
+        {"matches": [documents.of_duplicate(copy) for copy in copies], "took_ms": round(took, 3)}
     )
 
 

@@ -200,7 +200,7 @@ def _group_record(group: Group) -> GroupRecord:
 
 def _member_record(duplicate: Duplicate) -> GroupRecord:
     return {
-        **documents.of_match(duplicate),
+        **documents.of_duplicate(duplicate),
         "sha256": record_of(duplicate.payload)["sha256"],
     }
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from lookalike.errors import InputError
 
@@ -53,7 +53,7 @@ def open_place(url: str | None, server: dict[str, str] | None = None) -> Iterato
         yield Place(name, engine)
 
 
-def readable(file: str) -> Any:
+def readable(file: str) -> AbstractContextManager[TextIO]:
     """Opens a file for reading; - is standard input."""
     if file == "-":
         return nullcontext(sys.stdin)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self, TypeAlias
+from typing import Any, Literal, Protocol, Self, TypeAlias, Unpack
 
 from lookalike import record
 from lookalike.comparison import batch
@@ -31,7 +31,7 @@ from lookalike.engines import is_server
 from lookalike.engines.options import ServerOptions
 from lookalike.errors import InputError, LookalikeError, NotFound, QueryError
 from lookalike.fields import Field, fields_of, kind_of, parse_value, user_field
-from lookalike.filters import parser
+from lookalike.filters import parse_where, parser
 from lookalike.imaging.thumbnails import decode_thumbnail, encode_thumbnail
 from lookalike.ingest import listing, pipeline, schema
 from lookalike.ingest import prune as pruning
@@ -45,11 +45,10 @@ from lookalike.opening import Parts, model_choice, open_parts
 from lookalike.protocols import DescribesText
 from lookalike.record import record_of
 from lookalike.search.calibration import calibrate, is_due
-from lookalike.search.colors import ColorInput
 from lookalike.search.histogram import Histogram, histogram
-from lookalike.search.request import Request, Strategy, Where
+from lookalike.search.options import documented
+from lookalike.search.request import RecommendOptions, SearchOptions, Where, read_request
 from lookalike.search.searcher import Searcher
-from lookalike.search.targets import Box
 from lookalike.sources import open_sources
 from lookalike.sources.inputs import Loader, read
 from lookalike.sources.uploads import Given, Upload
@@ -386,46 +385,15 @@ class Index:
 
     # --- searching --------------------------------------------------------------------------
 
-    def search(
-        self,
-        *,
-        image: ImageInput | Sequence[ImageInput] | None = None,
-        id: str | Sequence[str] | None = None,
-        text: str | Sequence[str] | None = None,
-        negative_text: str | Sequence[str] | None = None,
-        color: ColorInput | None = None,
-        crop: Box | None = None,
-        weights: Mapping[str, float] | str | None = None,
-        calibration: Literal["spread", "none"] = "spread",
-        where: Where | None = None,
-        limit: int = 10,
-        offset: int = 0,
-        diversity: float = 0.0,
-        collapse: bool = False,
-        relevant: bool = False,
-        exact: bool = False,
-    ) -> Hits:
-        """The images nearest to what is asked for, best first.
+    @documented(SearchOptions)
+    def search(self, **options: Unpack[SearchOptions]) -> Hits:
+        """Finds the images nearest to pictures, images of the index, text, or colors, best first.
 
         Args:
-            image: a file, or its bytes; or several, to be like all of them.
-            id: an image of the index, or several; they are left out of the results.
-            text: words, where the index's model knows words.
-            negative_text: words for what it should not be.
-            color: names ("navy") or "#rrggbb", with shares ("navy=0.6", or a mapping) or without;
-                takes the place of the image's own colors.
-            crop: x, y, width, height of the part of the picture that counts, as shares of it.
-            weights: by aspect ("semantic", "color", "texture"), or the name of a preset.
-            calibration: "spread" divides weights by the spread of each aspect's similarities, so
-                that they mean influence; "none" takes the plain weighted sum.
-            where: a filter, such as `price < 100 and category = "dress"`, or one of Qdrant's as
-                JSON: `{"must": [{"key": "price", "range": {"lt": 100}}]}`.
-            limit: how many, from 1.
-            offset: how many of the best to pass over.
-            diversity: from 0 to 1, how much hits should differ from each other.
-            collapse: whether near-identical images show once, the others as its `variants`.
-            relevant: whether to drop hits that are no closer than chance.
-            exact: whether to go on until a blend is proved complete, to 100,000 candidates each.
+            {options}
+
+        `image`, `id`, `text`, `negative_text` and `color` may be lists. A picture is a path, or
+        the bytes of a file; a palette may be a mapping of shares by name.
 
         Raises:
             QueryError: nothing to search by, or something that the index does not have.
@@ -433,98 +401,53 @@ class Index:
             ImageRejected: the image cannot be read.
             NotFound: no image has this id.
         """
-        return self._searcher.search(
-            Request(
-                image=image,
-                id=id,
-                text=text,
-                negative_text=negative_text,
-                color=color,
-                crop=crop,
-                weights=weights,
-                calibration=calibration,
-                where=where,
-                limit=limit,
-                offset=offset,
-                diversity=diversity,
-                collapse=collapse,
-                relevant=relevant,
-                exact=exact,
-            )
-        )
+        return self._searcher.search(read_request(options))
 
+    @documented(RecommendOptions)
     def recommend(
         self,
         like: ImageInput | Sequence[ImageInput] = (),
         unlike: ImageInput | Sequence[ImageInput] = (),
         *,
-        strategy: Strategy = "average",
         files: bool = True,
-        weights: Mapping[str, float] | str | None = None,
-        calibration: Literal["spread", "none"] = "spread",
-        where: Where | None = None,
-        limit: int = 10,
-        offset: int = 0,
-        diversity: float = 0.0,
-        collapse: bool = False,
-        relevant: bool = False,
-        exact: bool = False,
+        **options: Unpack[RecommendOptions],
     ) -> Hits:
-        """Images like some examples and unlike others; the examples are left out.
+        """Finds images like some examples and unlike others; the examples are left out.
 
         Args:
-            like: ids of the index, files or their bytes, or words as "text:a red dress".
-            unlike: the same. Without `like`, what is least like these comes first.
-            strategy: "average" ranks by the mean of the likes less a quarter of the mean of the
-                dislikes; "best" by the nearest like, without what is nearer to a dislike; "sum"
-                by the sum of similarities to the likes less that to the dislikes.
+            like: ids of the index, files or their bytes, or text as in "text:a red dress".
+            unlike: the same. Without `like`, the images least like these come first.
             files: whether an example may name a file of this machine.
-
-        The rest is as in `search`.
+            {options}
 
         Raises:
-            NotFound: an example is no id and no file.
+            NotFound: an example is neither an id nor a file.
             QueryError, FilterError, ImageRejected: as in `search`.
         """
-        return self._searcher.search(
-            Request(
-                like=like,
-                unlike=unlike,
-                strategy=strategy,
-                files=files,
-                weights=weights,
-                calibration=calibration,
-                where=where,
-                limit=limit,
-                offset=offset,
-                diversity=diversity,
-                collapse=collapse,
-                relevant=relevant,
-                exact=exact,
-            )
-        )
+        request = read_request({"like": like, "unlike": unlike, "files": files, **options})
+        return self._searcher.search(request)
 
     def search_many(self, queries: Sequence[Mapping[str, Any]]) -> list[Hits | LookalikeError]:
-        """Many searches together: their pictures are read in parallel, and the engine is asked
-        in as few requests as for one.
+        """Runs many searches together: pictures are read in parallel, and all searches share as
+        few requests to the engine as one takes.
 
         Args:
-            queries: for each the keywords of `search`, or `like` and `unlike` of `recommend` with
-                the other keywords; such as `{"id": "sku-17", "limit": 5}`.
+            queries: the keywords of `search` or `recommend` for each, `like` and `unlike` included,
+                such as `{"id": "sku-17", "limit": 5}`.
 
         Returns:
-            In the order of the queries the hits of each, or the error of one that failed.
+            The hits of each query in their order, or the error of one that failed.
         """
         return self._searcher.search_many(queries)
 
     def facets(
         self, field: str, *, where: Where | None = None, limit: int = 100
     ) -> list[tuple[str | int | bool, int]]:
-        """The most frequent values of a field with their counts, most frequent first.
+        """Counts the values of a field, most frequent first.
 
         Raises:
-            QueryError: there is no such field, or it holds numbers with fractions or dates, which
-                have a `histogram`.
+            QueryError: there is no such field, or it holds floats or dates, which have a
+                `histogram` instead.
         """
         known = self._field(field)
         if known.type in (FieldType.FLOAT, FieldType.DATETIME):
@@ -535,12 +458,12 @@ class Index:
         return self._engine.facet(known.path, self._filter(where), limit)
 
     def histogram(self, field: str, *, where: Where | None = None, bins: int = 10) -> Histogram:
-        """How many images lie in each range of a field of numbers or dates.
+        """Counts the images in each range of a field of numbers or dates.
 
         Args:
             field: its name.
-            where: count only what passes.
-            bins: about how many ranges; their edges are round.
+            where: a filter; only images that pass count.
+            bins: approximate number of ranges; their edges are round.
 
         Raises:
             QueryError: there is no such field, or it holds neither numbers nor dates.
@@ -818,7 +741,7 @@ class Index:
         return Checker(self._engine, name, floors, comparer)
 
     def _filter(self, where: Where | None) -> Filter | None:
-        return self._searcher.planner.parse(where)
+        return parse_where(where, self.fields)
 
     def _field(self, name: str) -> Field:
         if name not in self.fields:

@@ -410,6 +410,7 @@ class Explanation:
             chance; None where nothing was to be dropped, or of fewer than 30 images.
         milliseconds: by stage: `targets` (reading and describing what is searched by), `engine`,
             `ranking` (all that happens to its answers).
+        reason: why `Hits.complete` is what it is, in a sentence.
     """
 
     aspects: Mapping[str, AspectPlan]
@@ -418,6 +419,7 @@ class Explanation:
     rounds: int
     relevant_from: float | None
     milliseconds: Mapping[str, float]
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -426,14 +428,16 @@ class Hits(Sequence[Hit]):
 
     Attributes:
         rows: the hits.
-        complete: whether it is proved that no image belongs above the last hit.
+        complete: True if it is proved that no image belongs above the last hit; None if the
+            engine searched approximately, so that nothing is proved; False if the search stopped
+            early, while a better image may exist. `explanation.reason` says why.
         weights: by aspect, as they were asked for; they add up to 1.
         took_ms: milliseconds from the call to the answer.
         explanation: the plan, what it cost, and the weights that counted.
     """
 
     rows: tuple[Hit, ...]
-    complete: bool
+    complete: bool | None
     weights: Mapping[str, float]
     took_ms: float
     explanation: Explanation

@@ -46,7 +46,7 @@ def test_search_with_weights_and_presets(shop: Path) -> None:
     for hit in weighed["hits"]:
         blend = 0.75 * hit["scores"]["semantic"] + 0.25 * hit["scores"]["color"]
         assert hit["score"] == pytest.approx(blend, abs=1e-5)
-    preset = search(shop, "--id", "sku-5", "--preset", "material")
+    preset = search(shop, "--id", "sku-5", "--weights", "material")
     assert set(preset["weights"]) == {"semantic", "color", "texture"}
 
 
@@ -75,7 +75,7 @@ def test_search_composes_targets(shop: Path) -> None:
 
 
 def test_search_explains(shop: Path) -> None:
-    arguments = ("search", "--id", "sku-1", "--preset", "style", "--index", shop / "index")
+    arguments = ("search", "--id", "sku-1", "--weights", "style", "--index", shop / "index")
     document = documents(*arguments)
     plan = document["explanation"]
     assert set(plan["aspects"]) == {"semantic", "color"}
@@ -93,7 +93,7 @@ def test_hits_can_be_spread_collapsed_and_cut_off(shop: Path) -> None:
     arguments = ("search", "--id", "sku-1", "--index", shop / "index")
     spread = documents(*arguments, "--diversity", 0.8, "--collapse", "--relevant", "-k", 5)
     assert all("variants" in hit for hit in spread["hits"])
-    assert "diversity is 2" in error(*arguments, "--diversity", 2)
+    assert "diversity must be from 0 to 1 (got 2.0)" in error(*arguments, "--diversity", 2)
 
 
 def test_search_writes_a_sheet_that_needs_nothing_else(shop: Path, tmp_path: Path) -> None:
@@ -124,18 +124,19 @@ def test_a_sheet_of_images_whose_files_are_gone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["-k", "0", "--id", "sku-1"], "limit is 0"),
+        (["-k", "0", "--id", "sku-1"], "limit must be at least 1 (got 0)"),
+        (["--limit", "0", "--id", "sku-1"], "limit must be at least 1 (got 0)"),
         ([], "Nothing to search by"),
         (["--id", "nobody"], "no image with the id 'nobody'"),
         (["--id", os.fsdecode(b"\xff")], "no image with the id"),
         (["--image", "nowhere.jpg"], "nowhere.jpg does not exist"),
         (["--color", "reddd"], "no color 'reddd'; did you mean"),
         (["--id", "sku-1", "--weights", "shape=1"], "no aspect 'shape'"),
-        (["--id", "sku-1", "--weights", "color"], "'color' is not NAME=VALUE"),
-        (["--id", "sku-1", "--weights", "color=much"], "A weight is a number"),
-        (["--id", "sku-1", "--preset", "x"], "no preset 'x'"),
-        (["--id", "sku-1", "--preset", "style", "--weights", "color=1"], "give one of them"),
-        (["--text", "a dress"], "knows no words"),
+        (["--id", "sku-1", "--weights", "semantic=1,color"], "'color' is not NAME=VALUE"),
+        (["--id", "sku-1", "--weights", "color=much"], "'color=much' is not NAME=NUMBER"),
+        (["--id", "sku-1", "--weights", "x"], "no preset 'x'"),
+        (["--id", "sku-1", "--preset", "style"], "No such option"),
+        (["--text", "a dress"], "does not support text"),
         (["--id", "sku-1", "--where", "prise < 3"], 'did you mean "price"'),
         (["--id", "sku-1", "--where", "price < cheap"], "price is a number (float)"),
         (["--id", "sku-1", "--bogus"], "No such option"),

@@ -8,7 +8,7 @@ from tests.support.command_line import documents, error, lookalike
 
 
 def test_an_index_moves_and_answers_the_same(shop: Path, tmp_path: Path) -> None:
-    arguments = ("search", "--id", "sku-1", "--preset", "style", "--index")
+    arguments = ("search", "--id", "sku-1", "--weights", "style", "--index")
     before = documents(*arguments, shop / "index")["hits"]
     done = documents("copy", shop / "index", tmp_path / "copy")
     assert done["images"] == done["sent"] == 16

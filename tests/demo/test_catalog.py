@@ -147,7 +147,7 @@ def test_the_usual_catalog_is_mixed(usual: list[Design | Copy]) -> None:
 
 
 def term(color: Field) -> str:
-    """Returns the basic term of a color by hue, saturation and value, independently of the palette."""
+    """Returns the basic term of a color by hue, saturation and value, not by the palette."""
     hue, saturation, value = colorsys.rgb_to_hsv(*map(float, color))
     degrees = hue * 360
     if value < 0.2:

@@ -32,9 +32,9 @@ def payload(**fields: object) -> Payload:
     return {"image": record, **fields}
 
 
-def hits(*rows: Hit, complete: bool = True) -> Hits:
+def hits(*rows: Hit, complete: bool | None = True) -> Hits:
     aspects = {"color": AspectPlan("color", HOSTILE, 1.0, 0.1, 0.2, 1.0)}
-    explanation = Explanation(aspects, 400, 150, 1, 0.25, {"engine": 1.5})
+    explanation = Explanation(aspects, 400, 150, 1, 0.25, {"engine": 1.5}, reason=HOSTILE)
     return Hits(rows, complete, {"color": 1.0}, 2.5, explanation)
 
 
@@ -92,10 +92,14 @@ def test_contact_sheets_name_what_is_missing() -> None:
     assert html.count("No results.") == 1
 
 
-@pytest.mark.parametrize("complete", [True, False])
-def test_contact_sheets_say_when_hits_may_be_missing(complete: bool) -> None:
+@pytest.mark.parametrize(
+    ("complete", "note"),
+    [(True, ""), (None, "approximate"), (False, "a better image may have been missed")],
+)
+def test_contact_sheets_say_what_is_proved(complete: bool | None, note: str) -> None:
     html = contact_sheet([Panel("like one", hits(hit("a"), complete=complete))], thumbnail)
-    assert ("a better image may have been missed" in html) is not complete
+    for known in ("approximate", "a better image may have been missed"):
+        assert (known in html) is (known == note)
 
 
 def test_duplicate_reports_are_escaped_and_self_contained() -> None:

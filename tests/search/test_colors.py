@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from lookalike.descriptors.color import Color
 from lookalike.errors import QueryError
-from lookalike.search.colors import ColorInput, parse_palette, shades, swatches
+from lookalike.search.colors import parse_palette, shades, swatches
+from lookalike.search.request import ColorInput
 
 
 def test_colors_by_name_and_number() -> None:
@@ -65,8 +66,8 @@ def test_shares_always_add_up_to_one_in_proportion(shares: list[float]) -> None:
         ("nvay", "no color 'nvay'; did you mean navy"),
         ("#12", "no color '#12'; try red"),
         ("=0.5", "no color ''"),
-        ("navy=x", "'navy=x' is no color with a share: write it as in navy=0.6"),
-        ("navy=", "'navy=' is no color with a share"),
+        ("navy=x", "'navy=x' is not a color with a share: write it as in navy=0.6"),
+        ("navy=", "'navy=' is not a color with a share"),
         ("navy=0", "The share of navy is 0: give a number above 0"),
         (["lime", "navy=-0.2"], r"The share of navy is -0\.2"),
         ("navy=nan", "The share of navy is nan"),

@@ -290,7 +290,7 @@ def test_words_against_a_model_that_knows_none(shop: Shop) -> None:
         lambda: shop.index.recommend(["text:shoes"]),
     ]
     for ask in asks:
-        with pytest.raises(QueryError, match="knows no words"):
+        with pytest.raises(QueryError, match="does not support text"):
             ask()
 
 
@@ -400,7 +400,7 @@ def test_thousands_of_examples(shop: Shop, strategy: Any) -> None:
     ("like", "options", "error", "message"),
     [
         ([], {}, QueryError, "Nothing to search by"),
-        (["sku-1"], {"strategy": "worst"}, QueryError, "no strategy 'worst': it is average, best"),
+        (["sku-1"], {"strategy": "worst"}, QueryError, "strategy must be average, best or sum"),
         (
             ["red shoes"],
             {},
@@ -561,7 +561,7 @@ def test_diverse_hits_are_less_like_each_other(shop: Shop) -> None:
 
 @pytest.mark.parametrize("diversity", [-0.1, 1.1, math.nan, math.inf])
 def test_diversity_is_from_0_to_1(shop: Shop, diversity: float) -> None:
-    with pytest.raises(QueryError, match=r"diversity is .*: give a number from 0"):
+    with pytest.raises(QueryError, match=r"diversity must be from 0 to 1 \(got "):
         shop.index.search(id="sku-1", diversity=diversity)
 
 
@@ -692,17 +692,21 @@ def test_many_are_answered_as_one_by_one(shop: Shop) -> None:
     [
         ({"id": "nowhere"}, "no image with the id 'nowhere'"),
         ({"image": "nowhere.jpg"}, r"nowhere\.jpg"),
-        ({"idd": "sku-1"}, "A query has no 'idd'; it can have image, id"),
+        ({"idd": "sku-1"}, "There is no option 'idd'; a query has image, id"),
         ({}, "Nothing to search by"),
-        ({"id": "sku-1", "limit": 0}, "limit is 0"),
-        ({"id": "sku-1", "limit": "5"}, "limit cannot be '5' in a query"),
-        ({"id": 5}, "id cannot be 5 in a query"),
+        ({"id": "sku-1", "limit": 0}, r"limit must be at least 1 \(got 0\)"),
+        ({"id": "sku-1", "limit": "5"}, r"limit must be a whole number \(got '5'\)"),
+        ({"id": "sku-1", "limit": True}, r"limit must be a whole number \(got True\)"),
+        ({"id": 5}, r"id must be a text or a list of texts \(got 5\)"),
         ({"id": None}, "Nothing to search by"),
-        ({"id": [None]}, "id cannot be"),
-        ({"id": "sku-1", "collapse": "yes"}, "collapse cannot be 'yes' in a query"),
-        ({"id": "sku-1", "strategy": ["best"]}, "strategy cannot be"),
-        ({"id": "sku-1", "strategy": "worst"}, "no strategy 'worst'"),
-        ({"id": "sku-1", "calibration": {}}, "calibration cannot be"),
+        ({"id": [None]}, "id must be a text or a list of texts"),
+        ({"id": "sku-1", "collapse": "yes"}, r"collapse must be true or false \(got 'yes'\)"),
+        ({"id": "sku-1", "strategy": ["best"]}, "strategy must be average, best or sum"),
+        (
+            {"id": "sku-1", "strategy": "worst"},
+            r"strategy must be average, best or sum \(got 'worst'\)",
+        ),
+        ({"id": "sku-1", "calibration": {}}, "calibration must be spread or none"),
         ({"id": "sku-1", "where": "n <"}, "expected"),
         ({"id": [5]}, "id"),
         ({"image": [5]}, "image"),
@@ -746,10 +750,13 @@ def test_an_error_stands_in_its_place(shop: Shop, wrong: Any, message: str) -> N
         ({"color": "red", "weights": {"semantic": 1}}, "semantic has a weight and nothing"),
         ({"color": "rainbow"}, "no color 'rainbow'"),
         ({"color": ["red=0.9", "blue=0.1", "navy"]}, "leave nothing for navy"),
-        ({"id": "sku-1", "limit": 0}, "limit is 0"),
-        ({"id": "sku-1", "limit": -5}, "limit is -5"),
-        ({"id": "sku-1", "offset": -1}, "offset -1"),
-        ({"id": "sku-1", "calibration": "full"}, "no calibration 'full': it is spread or none"),
+        ({"id": "sku-1", "limit": 0}, r"limit must be at least 1 \(got 0\)"),
+        ({"id": "sku-1", "limit": -5}, r"limit must be at least 1 \(got -5\)"),
+        ({"id": "sku-1", "offset": -1}, r"offset must be at least 0 \(got -1\)"),
+        (
+            {"id": "sku-1", "calibration": "full"},
+            r"calibration must be spread or none \(got 'full'\)",
+        ),
     ],
     ids=str,
 )
@@ -766,6 +773,12 @@ def test_an_unknown_id_and_an_unknown_field(shop: Shop) -> None:
 
 
 WIDE: list[dict[str, Any]] = [{}, {"weights": BLEND}, {"diversity": 0.5}, {"collapse": True}]
+
+
+def test_an_unknown_option_is_a_type_error(shop: Shop) -> None:
+    for ask in (shop.index.search, shop.index.recommend):
+        with pytest.raises(TypeError, match="unexpected keyword argument 'lmit'"):
+            ask(lmit=5)  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize("way", WIDE, ids=str)

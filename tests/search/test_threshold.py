@@ -59,7 +59,7 @@ def test_weights_add_up_to_one() -> None:
         (None, [], "Nothing to search by"),
         ("styl", ALL, "no preset 'styl'"),
         ("style", ["texture"], "weighs none of"),
-        ({"color": 1}, ALL, "no aspect 'color'; this index has semantic, color, texture"),
+        ({"shade": 1}, ALL, "no aspect 'shade'; this index has semantic, color, texture"),
         ({"color": -1}, ALL, "weight of color is -1"),
         ({"color": math.nan}, ALL, "weight of color is nan"),
         ({"color": math.inf}, ALL, "weight of color is inf"),
@@ -150,20 +150,28 @@ def ids(result: Result) -> list[str]:
     least=st.integers(0, COUNT - 5),
     limit=st.integers(1, 40),
     offset=st.integers(0, 60),
+    exact=st.booleans(),
 )
 def test_a_complete_answer_is_the_brute_force_answer(
-    filled: Filled, seed: int, weights: list[float], least: int, limit: int, offset: int
+    filled: Filled,
+    seed: int,
+    weights: list[float],
+    least: int,
+    limit: int,
+    offset: int,
+    exact: bool,
 ) -> None:
     rng = np.random.default_rng(seed)
     near = tuple(
         WeightedVector(name, unit(rng, SIZES[name]), weight / math.fsum(weights))
         for name, weight in zip(SIZES, weights, strict=False)
     )
-    asked = Query(near, Range("n", gte=least), limit, offset)
+    asked = Query(near, Range("n", gte=least), limit, offset, exact=exact)
     result = filled.run(asked, most=COUNT)
     best = np.sort(filled.sums(near, least))[::-1][offset : offset + limit]
     found = np.array([row.score for row in result.rows])
-    if result.complete:
+    assert result.complete is True if exact else result.complete in (None, False)
+    if result.complete is not False:
         np.testing.assert_allclose(found, best, atol=2e-6)
     else:  # three random directions leave a great many to compare
         assert len(near) == 3
@@ -186,16 +194,18 @@ def opposite(filled: Filled) -> tuple[WeightedVector, WeightedVector]:
 def test_candidates_widen_until_the_answer_is_proved(filled: Filled) -> None:
     near = opposite(filled)
     best = np.argsort(-filled.sums(near))[:10]
-    result = filled.run(Query(near))
-    assert result.complete
-    assert ids(result) == [str(i) for i in best]
-    assert result.candidates > threshold.FIRST_CANDIDATES
-    assert result.rounds >= 4  # proposed twice, compared twice
+    for exact in (True, False):
+        result = filled.run(Query(near, exact=exact))
+        assert result.complete is (True if exact else None)
+        assert ids(result) == [str(i) for i in best]
+        assert result.candidates > threshold.FIRST_CANDIDATES
+        assert result.rounds >= 4  # proposed twice, compared twice
 
 
-def test_without_leave_to_widen_it_says_that_nothing_is_proved(filled: Filled) -> None:
+@pytest.mark.parametrize("exact", [True, False])
+def test_without_leave_to_widen_it_says_that_nothing_is_proved(filled: Filled, exact: bool) -> None:
     first = threshold.FIRST_CANDIDATES
-    result = filled.run(Query(opposite(filled)), most=first)
+    result = filled.run(Query(opposite(filled), exact=exact), most=first)
     assert (result.complete, result.candidates, len(result.rows)) == (False, first, 10)
 
 
@@ -208,30 +218,37 @@ def test_targets_that_cancel_out_end_with_all_alike(filled: Filled) -> None:
 
 def test_one_target_takes_one_request(filled: Filled) -> None:
     near = WeightedVector("one", filled.vectors["one"][7], 1.0)
-    result = filled.run(Query((near,), limit=5))
-    assert (result.complete, result.rounds) == (True, 1)
-    assert ids(result) == [str(i) for i in np.argsort(-filled.sums([near]))[:5]]
+    for exact in (True, False):
+        result = filled.run(Query((near,), limit=5, exact=exact))
+        assert (result.complete, result.rounds) == (True if exact else None, 1)
+        assert ids(result) == [str(i) for i in np.argsort(-filled.sums([near]))[:5]]
 
 
 def test_an_easy_blend_takes_two_requests(filled: Filled) -> None:
     near = tuple(WeightedVector(name, filled.vectors[name][7], 1 / 3) for name in SIZES)
-    result = filled.run(Query(near, limit=1))
-    assert (ids(result), result.complete, result.rounds) == (["7"], True, 2)
-    assert result.candidates == threshold.FIRST_CANDIDATES
-    assert result.compared == threshold.FIRST_COMPARED
+    for exact in (True, False):
+        result = filled.run(Query(near, limit=1, exact=exact))
+        complete = True if exact else None
+        assert (ids(result), result.complete, result.rounds) == (["7"], complete, 2)
+        assert result.candidates == threshold.FIRST_CANDIDATES
+        assert result.compared == threshold.FIRST_COMPARED
 
 
+@pytest.mark.parametrize("exact", [True, False])
 @pytest.mark.parametrize("names", [["one"], ["one", "two"]])
-def test_more_than_there_are_gives_all_of_them(filled: Filled, names: list[str]) -> None:
+def test_more_than_there_are_gives_all_of_them(
+    filled: Filled, names: list[str], exact: bool
+) -> None:
     near = tuple(WeightedVector(name, filled.vectors[name][0], 1 / len(names)) for name in names)
-    few = filled.run(Query(near, Range("n", lt=30), limit=100))
-    assert (len(few.rows), few.complete) == (30, True)
-    everything = filled.run(Query(near, limit=2 * COUNT))
-    assert (len(set(ids(everything))), everything.complete) == (COUNT, True)
-    last = filled.run(Query(near, limit=100, offset=COUNT - 3))
-    assert (ids(last), last.complete) == (ids(everything)[-3:], True)
-    beyond = filled.run(Query(near, limit=10, offset=COUNT))
-    assert (ids(beyond), beyond.complete) == ([], True)
+    complete = True if exact else None
+    few = filled.run(Query(near, Range("n", lt=30), limit=100, exact=exact))
+    assert (len(few.rows), few.complete) == (30, complete)
+    everything = filled.run(Query(near, limit=2 * COUNT, exact=exact))
+    assert (len(set(ids(everything))), everything.complete) == (COUNT, complete)
+    last = filled.run(Query(near, limit=100, offset=COUNT - 3, exact=exact))
+    assert (ids(last), last.complete) == (ids(everything)[-3:], complete)
+    beyond = filled.run(Query(near, limit=10, offset=COUNT, exact=exact))
+    assert (ids(beyond), beyond.complete) == ([], complete)
 
 
 def test_a_long_answer_says_how_much_it_compared(filled: Filled) -> None:
@@ -251,8 +268,10 @@ def test_where_nothing_passes_nothing_is_the_complete_answer(
     filled: Filled, names: list[str], nothing: Filter
 ) -> None:
     near = tuple(WeightedVector(name, filled.vectors[name][0], 1 / len(names)) for name in names)
-    result = filled.run(Query(near, nothing))
+    result = filled.run(Query(near, nothing, exact=True))
     assert (ids(result), result.complete) == ([], True)
+    result = filled.run(Query(near, nothing))
+    assert (ids(result), result.complete) == ([], None)
 
 
 def test_several_queries_go_through_the_rounds_together(filled: Filled) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from fastapi import UploadFile
@@ -11,53 +11,48 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import TypeAdapter, ValidationError
 
 from lookalike.api.errors import Forbidden
-from lookalike.api.schemas import Ranking, Recommend, Search
+from lookalike.api.schemas import Recommend, Search
 from lookalike.api.service import Service
 from lookalike.errors import NotFound, QueryError
-from lookalike.search.planner import TEXT
-from lookalike.search.request import Where
+from lookalike.search.request import TEXT, Where
 
 UPLOAD = "upload:"
 """What an example begins with when it is a query image that is kept here."""
 
-_RANKING = set(Ranking.model_fields) - {"where", "filter"}
-
 T = TypeVar("T")
 
 
-def keywords(service: Service, asked: Search | Recommend, *images: bytes) -> dict[str, Any]:
+def keywords(service: Service, query: Search | Recommend, *images: bytes) -> dict[str, Any]:
     """The keywords of `Index.search` or `Index.recommend`.
 
     Args:
+        service: has the index and the kept query images.
+        query: the body of the request.
         images: query images that came with the request.
 
     Raises:
-        NotFound: an upload or an example is not there.
+        NotFound: an upload or an example does not exist.
         Forbidden: an address is to be fetched, and this service fetches none.
         QueryError, InputError, ImageRejected: as the index and the fetcher say.
     """
-    common = asked.model_dump(include=_RANKING) | {"where": where(asked)}
-    if isinstance(asked, Recommend):
-        return common | {
-            "like": examples(service, asked.like),
-            "unlike": examples(service, asked.unlike),
-            "strategy": asked.strategy,
-            "files": False,
-        }
-    own = asked.model_dump(include={"id", "text", "negative_text", "color", "crop"})
+    options = query.model_dump(exclude={"filter", "upload", "url"})
+    options["where"] = where(options["where"], query.filter)
+    if isinstance(query, Recommend):
+        sides = {side: examples(service, options[side]) for side in ("like", "unlike")}
+        return options | sides | {"files": False}
     pictures = [
         *images,
-        *map(service.query_images.get, _list(asked.upload)),
-        *(_fetched(service, url) for url in _list(asked.url)),
+        *map(service.query_images.get, _list(query.upload)),
+        *(_fetched(service, url) for url in _list(query.url)),
     ]
-    return common | own | {"image": pictures or None}
+    return options | {"image": pictures}
 
 
-def where(asked: Ranking) -> Where | None:
+def where(text: str | None, filter: Mapping[str, Any] | None) -> Where | None:
     """The one filter of a query, in our language or Qdrant's."""
-    if asked.where is not None and asked.filter is not None:
-        raise QueryError("where and filter both say what passes: give one of them.")
-    return asked.where if asked.filter is None else asked.filter
+    if text is not None and filter is not None:
+        raise QueryError("where and filter are the same filter in two languages: give one of them.")
+    return text if filter is None else filter
 
 
 def examples(service: Service, given: Sequence[str]) -> list[str | bytes]:

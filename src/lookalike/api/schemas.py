@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeAlias
+from collections.abc import Collection, Mapping, Sequence
+from types import GenericAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from lookalike.search.options import Option, is_union, options_of
+from lookalike.search.request import ExampleOptions, RecommendOptions, SearchOptions
 from lookalike.types import FieldType
 
 Text: TypeAlias = Annotated[str, Field(max_length=2_000)]
@@ -27,55 +31,81 @@ class Body(BaseModel):
 
 
 class Ranking(Body):
-    """What searches of every kind have."""
+    """A body with the options of a search."""
 
-    weights: dict[str, float] | Text | None = Field(
-        None, description="By aspect, or the name of a preset.", examples=["style"]
-    )
-    calibration: Literal["spread", "none"] = Field(
-        "spread", description="Weights mean influence, or are plain factors."
-    )
-    where: Where | None = Field(None, description="A filter.", examples=["price < 100"])
     filter: dict[str, Any] | None = Field(
-        None, description="The same as Qdrant's JSON.", examples=[{"must": []}]
+        None,
+        description="Filter as Qdrant's JSON, instead of `where`.",
+        examples=[{"must": []}],
     )
-    limit: int = Field(10, ge=1, le=1000)
-    offset: int = Field(0, ge=0, le=10_000)
-    diversity: float = Field(0.0, ge=0, le=1, description="How unlike hits should be.")
-    collapse: bool = Field(False, description="WeightedVector-identical images once.")
-    relevant: bool = Field(False, description="Without what is no closer than chance.")
-    exact: bool = Field(False, description="Search on until the answer is proved.")
 
 
-class Search(Ranking):
-    """A search by images, words, colors, or any blend of them."""
+_TYPES: Mapping[str, Any] = {
+    "id": Id | Annotated[list[Id], Field(max_length=MANY)] | None,
+    "where": Where | None,
+    "crop": Annotated[list[float], Field(min_length=4, max_length=4)] | None,
+    "limit": Annotated[int, Field(ge=1, le=1000)],
+    "offset": Annotated[int, Field(ge=0, le=10_000)],
+    "like": Annotated[list[Id], Field(max_length=MANY)],
+    "unlike": Annotated[list[Id], Field(max_length=MANY)],
+}
+"""Types of options whose limits over HTTP are their own; the others follow the declarations."""
 
-    id: Id | Annotated[list[Id], Field(max_length=MANY)] | None = Field(
-        None, description="Images of the index."
-    )
-    text: Text | Annotated[list[Text], Field(max_length=MANY)] | None = None
-    negative_text: Text | Annotated[list[Text], Field(max_length=MANY)] | None = None
-    color: Text | Annotated[list[Text], Field(max_length=MANY)] | dict[Text, float] | None = Field(
-        None, examples=["navy", ["navy=0.6", "#ffffff"], {"navy": 0.6}]
-    )
+_EXAMPLES: Mapping[str, list[Any]] = {
+    "color": ["navy", ["navy=0.6", "#ffffff"], {"navy": 0.6}],
+    "weights": ["style"],
+    "where": ["price < 100"],
+    "like": [["sku-17", "text:a red dress"]],
+}
+
+
+def declared(*declarations: type, without: Collection[str] = ()) -> type[Ranking]:
+    """A model with the options of declarations as its fields; see `search.options`."""
+    fields: dict[str, Any] = {}
+    for name, option in [one for each in declarations for one in options_of(each).items()]:
+        if name not in without:
+            default = [] if option.default == () else option.default
+            field = Field(default, description=option.help, examples=_EXAMPLES.get(name))
+            fields[name] = (_TYPES.get(name) or _json_type(option.type, option), field)
+    return create_model("Declared", __base__=Ranking, **fields)
+
+
+def _json_type(hint: Any, option: Option) -> Any:
+    """The type of an option in JSON, with limits."""
+    origin, arguments = get_origin(hint) or hint, get_args(hint)
+    if is_union(hint):
+        return Union[tuple(_json_type(part, option) for part in arguments)]  # noqa: UP007
+    if origin is Sequence:
+        items: Any = GenericAlias(list, _json_type(arguments[0], option))
+        return Annotated[items, Field(max_length=MANY)]
+    if origin is Mapping:
+        return GenericAlias(dict, (Text, _json_type(arguments[1], option)))
+    if hint in (int, float):
+        return Annotated[hint, Field(ge=option.least, le=option.most)]
+    return Text if hint is str else hint
+
+
+if TYPE_CHECKING:
+    _SearchOptions: TypeAlias = Ranking
+    _RecommendOptions: TypeAlias = Ranking
+else:
+    _SearchOptions = declared(SearchOptions, without=["image"])
+    _RecommendOptions = declared(ExampleOptions, RecommendOptions)
+
+
+class Search(_SearchOptions):
+    """A search by images, text, colors, or any blend of them."""
+
     upload: Token | Annotated[list[Token], Field(max_length=FEW)] | None = Field(
         None, description="Tokens of query images: POST /v1/uploads."
     )
     url: Text | Annotated[list[Text], Field(max_length=FEW)] | None = Field(
         None, description="Addresses of query images, where the service fetches them."
     )
-    crop: Annotated[list[float], Field(min_length=4, max_length=4)] | None = Field(
-        None,
-        description="The part of the one picture that counts: x, y, width, height from 0 to 1.",
-    )
 
 
-class Recommend(Ranking):
+class Recommend(_RecommendOptions):
     """A search by examples: ids, "text:WORDS" or "upload:TOKEN"."""
-
-    like: list[Id] = Field([], max_length=MANY, examples=[["sku-17", "text:a red dress"]])
-    unlike: list[Id] = Field([], max_length=MANY)
-    strategy: Literal["average", "best", "sum"] = "average"
 
 
 class Conditions(Body):
@@ -178,7 +208,11 @@ class HitResponse(BaseModel):
 
 class HitsResponse(BaseModel):
     hits: list[HitResponse]
-    complete: bool
+    complete: bool | None = Field(
+        description="True if it is proved that no image belongs above the last hit; null if the "
+        "engine searched approximately; false if the search stopped early. "
+        "`explanation.reason` says why."
+    )
     weights: dict[str, float]
     took_ms: float
     explanation: dict[str, Any]

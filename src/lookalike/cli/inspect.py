@@ -31,7 +31,9 @@ def show(id: str, url: str | None, vectors: bool, as_json: bool) -> None:
 @click.argument("field")
 @index_option
 @where_option
-@click.option("-k", "limit", default=100, metavar="N", show_default=True, help="Maximum values.")
+@click.option(
+    "-k", "--limit", default=100, metavar="N", show_default=True, help="Maximum number of values."
+)
 @click.option("--bins", type=int, metavar="N", help="Count about N ranges instead of values.")
 @json_option
 def facets(

@@ -1,13 +1,15 @@
-"""What options take, and the options that several commands share."""
+"""Types of option values, and the options that several commands share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import click
 
 from lookalike.errors import InputError
+from lookalike.search.options import Option, is_union, options_of
+from lookalike.search.request import RankingOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -24,11 +26,28 @@ class Pairs(click.ParamType[dict[str, str]]):
             return value
         pairs = {}
         for pair in str(value).split(","):
-            name, equals, given = pair.partition("=")
+            name, equals, text = pair.partition("=")
             if not equals or not name.strip():
                 self.fail(f"{pair!r} is not NAME=VALUE.", param, ctx)
-            pairs[name.strip()] = given.strip()
+            pairs[name.strip()] = text.strip()
         return pairs
+
+
+class NumbersByName(click.ParamType[dict[str, float] | str]):
+    """`name=0.8,name=0.2` as a mapping; a text without `=` as it is."""
+
+    name = "name=number,…"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, float] | str:
+        if isinstance(value, dict) or "=" not in value:
+            return value
+        try:
+            pairs = Pairs().convert(value, param, ctx)
+            return {name: float(number) for name, number in pairs.items()}
+        except ValueError:
+            self.fail(f"{value!r} is not NAME=NUMBER,… as in semantic=0.8,color=0.2.", param, ctx)
 
 
 class Numbers(click.ParamType[list[float]]):
@@ -50,8 +69,8 @@ def index_option(command: F) -> F:
         "--index",
         "url",
         metavar="INDEX",
-        help="The index: a folder, or http://host:6333/collection. Default: LOOKALIKE_INDEX, else "
-        "a folder in your data folder.",
+        help="Index: a folder, or http://host:6333/collection. Default: LOOKALIKE_INDEX, else a "
+        "folder in your data folder.",
     )(command)
 
 
@@ -60,7 +79,7 @@ def server_option(command: F) -> F:
         "--server",
         type=Pairs(),
         metavar="NAME=VALUE,…",
-        help="How a new collection is laid out: shard_number=6,replication_factor=2,…",
+        help="Layout of a new collection: shard_number=6,replication_factor=2,…",
     )(command)
 
 
@@ -69,55 +88,60 @@ def json_option(command: F) -> F:
 
 
 def where_option(command: F) -> F:
-    return click.option(
-        "--where", metavar="EXPR", help='A filter: price < 100 and category = "dress".'
-    )(command)
+    return _click_option("where", options_of(RankingOptions)["where"])(command)
 
 
 def model_dir_option(command: F) -> F:
-    return click.option("--model-dir", metavar="DIR", help="Where the index's model is now.")(
-        command
+    return click.option(
+        "--model-dir", metavar="DIR", help="Folder of the index's model, if it has moved."
+    )(command)
+
+
+def declared_options(*declarations: type) -> Callable[[F], F]:
+    """Decorator: the options of some declarations; see `search.options`."""
+    options = {name: one for each in declarations for name, one in options_of(each).items()}
+
+    def decorate(command: F) -> F:
+        for name, option in reversed(options.items()):
+            command = _click_option(name, option)(command)
+        return command
+
+    return decorate
+
+
+def _click_option(name: str, option: Option) -> Callable[[F], F]:
+    spellings = [*filter(None, [option.short]), f"--{name.replace('_', '-')}"]
+    if option.type is bool:
+        return click.option(*spellings, is_flag=True, default=option.default, help=option.help)
+    alternatives = get_args(option.type) if is_union(option.type) else (option.type,)
+    repeatable = any(_is_list(one) and float not in get_args(one) for one in alternatives)
+    return click.option(
+        *spellings,
+        type=str if repeatable else _click_type(alternatives),
+        multiple=repeatable,
+        default=None if repeatable else option.default,
+        show_default=option.default not in (None, ()),
+        metavar=option.metavar,
+        help=option.help,
     )
 
 
-def ranking_options(command: F) -> F:
-    """What searches of every kind have."""
-    options = [
-        index_option,
-        click.option("--preset", metavar="NAME", help="Weights: style, color, material, balanced."),
-        click.option(
-            "--weights", type=Pairs(), metavar="ASPECT=W,…", help="semantic=0.8,color=0.2"
-        ),
-        click.option(
-            "--calibration",
-            type=click.Choice(["spread", "none"]),
-            default="spread",
-            show_default=True,
-            help="Weights mean influence, or are plain factors.",
-        ),
-        where_option,
-        click.option("-k", "limit", default=10, metavar="N", show_default=True, help="How many."),
-        click.option(
-            "--offset", default=0, metavar="N", show_default=True, help="Skip the best N."
-        ),
-        click.option(
-            "--diversity",
-            default=0.0,
-            metavar="0…1",
-            show_default=True,
-            help="How unlike.",
-        ),
-        click.option("--collapse", is_flag=True, help="Show near-identical images once."),
-        click.option("--relevant", is_flag=True, help="Drop what is no closer than chance."),
-        click.option("--exact", is_flag=True, help="Search on until the answer is proved."),
-        click.option("--explain", is_flag=True, help="Say why each hit is there."),
-        json_option,
-        click.option("--html", metavar="FILE", help="Write a contact sheet."),
-        model_dir_option,
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+def _click_type(alternatives: Sequence[Any]) -> Any:
+    """What reads the value of an option of one of these types."""
+    for one in alternatives:
+        if get_origin(one) is Literal:
+            return click.Choice(get_args(one))
+        if _is_list(one):
+            return Numbers()
+        if get_origin(one) is Mapping and float in get_args(one):
+            return NumbersByName()
+        if one in (int, float):
+            return one
+    return str
+
+
+def _is_list(hint: Any) -> bool:
+    return get_origin(hint) is Sequence
 
 
 def name_and_value(text: str, option: str) -> tuple[str, str]:

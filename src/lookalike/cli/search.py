@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,13 +15,14 @@ import click
 from lookalike.cli.console import console, fail, note, print_json
 from lookalike.cli.opening import open_index, readable, writable
 from lookalike.cli.options import (
-    Numbers,
+    F,
+    declared_options,
     index_option,
     json_option,
     model_dir_option,
-    ranking_options,
 )
 from lookalike.errors import InputError, LookalikeError
+from lookalike.search.request import ExampleOptions, RecommendOptions, SearchOptions
 
 if TYPE_CHECKING:
     from lookalike.index import Index
@@ -30,66 +32,65 @@ SHOWN = 6
 """Query images that a contact sheet shows."""
 
 
-@click.command()
-@click.option("--image", "images", multiple=True, metavar="FILE", help="Like this; - is stdin.")
-@click.option("--id", "ids", multiple=True, metavar="ID", help="Like this image of the index.")
-@click.option("--text", "texts", multiple=True, metavar="T", help="What these words say.")
-@click.option("--negative-text", multiple=True, metavar="T", help="And not what these words say.")
-@click.option(
-    "--color", "colors", multiple=True, metavar="NAME|#HEX[=SHARE]", help="In this color."
-)
-@click.option("--crop", type=Numbers(), metavar="X,Y,W,H", help="The part that counts: 0 to 1.")
-@ranking_options
-def search(
-    images: tuple[str, ...],
-    ids: tuple[str, ...],
-    texts: tuple[str, ...],
-    negative_text: tuple[str, ...],
-    colors: tuple[str, ...],
-    crop: list[float] | None,
-    **options: Any,
-) -> None:
-    """Finds the images nearest to pictures, images of the index, words, or colors.
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The subject of a search, as a contact sheet shows it.
 
-    The options up to --color can be repeated and mixed.
+    Attributes:
+        title: the search in words.
+        pictures: query images: files, or their bytes; others are passed over.
+        ids: images of the index; other texts are passed over.
+        colors: the palette.
     """
-    pictures = [sys.stdin.buffer.read() if image == "-" else image for image in images]
-    named = ["standard input" if image == "-" else image for image in images]
+
+    title: str
+    pictures: Sequence[str | bytes]
+    ids: Sequence[str]
+    colors: Sequence[str] = ()
+
+
+def output_options(command: F) -> F:
+    """The index to search, and what to do with the answer."""
+    for option in reversed(
+        [
+            index_option,
+            click.option("--explain", is_flag=True, help="Explain each result."),
+            json_option,
+            click.option("--html", metavar="FILE", help="Write a contact sheet."),
+            model_dir_option,
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@declared_options(SearchOptions)
+@output_options
+def search(image: tuple[str, ...], **options: Any) -> None:
+    """Finds the images nearest to pictures, images of the index, text, or colors.
+
+    The options up to --color can be repeated and mixed; --image - reads standard input.
+    """
+    pictures = [sys.stdin.buffer.read() if one == "-" else one for one in image]
+    names = ["standard input" if one == "-" else one for one in image]
+    colors, ids = options["color"], options["id"]
     parts = [
-        *(f"like {name}" for name in [*named, *ids]),
-        *(f"“{text}”" for text in texts),
-        *(f"not “{text}”" for text in negative_text),
+        *(f"like {name}" for name in [*names, *ids]),
+        *(f"“{text}”" for text in options["text"]),
+        *(f"not “{text}”" for text in options["negative_text"]),
         *([f"in {' and '.join(colors)}"] if colors else []),
     ]
-    asked = {
-        "image": pictures,
-        "id": ids,
-        "text": texts,
-        "negative_text": negative_text,
-        "color": colors,
-        "crop": crop,
-    }
-    _find("search", asked, ", ".join(parts), pictures, ids, colors, **options)
+    _find("search", Subject(", ".join(parts), pictures, ids, colors), image=pictures, **options)
 
 
 @click.command()
-@click.option("--like", "likes", multiple=True, metavar="ID|FILE|text:T", help="An example.")
-@click.option("--unlike", "unlikes", multiple=True, metavar="ID|FILE|text:T", help="And not this.")
-@click.option(
-    "--strategy",
-    type=click.Choice(["average", "best", "sum"]),
-    default="average",
-    show_default=True,
-    help="How examples count together.",
-)
-@ranking_options
-def recommend(
-    likes: tuple[str, ...], unlikes: tuple[str, ...], strategy: str, **options: Any
-) -> None:
-    """Finds images like some examples and unlike others; both options can be repeated."""
-    parts = [*(f"like {one}" for one in likes), *(f"not like {one}" for one in unlikes)]
-    asked = {"like": likes, "unlike": unlikes, "strategy": strategy}
-    _find("recommend", asked, ", ".join(parts), likes, likes, (), **options)
+@declared_options(ExampleOptions, RecommendOptions)
+@output_options
+def recommend(like: tuple[str, ...], unlike: tuple[str, ...], **options: Any) -> None:
+    """Finds images like some examples and unlike others; --like and --unlike can be repeated."""
+    parts = [*(f"like {one}" for one in like), *(f"not like {one}" for one in unlike)]
+    _find("recommend", Subject(", ".join(parts), like, like), like=like, unlike=unlike, **options)
 
 
 @click.command()
@@ -129,34 +130,26 @@ def batch(file: str, url: str | None, as_json: bool, model_dir: str | None) -> N
 
 def _find(
     method: str,
-    asked: Mapping[str, Any],
-    title: str,
-    pictures: Sequence[str | bytes],
-    ids: Sequence[str],
-    colors: Sequence[str],
+    subject: Subject,
     *,
     url: str | None,
-    preset: str | None,
-    weights: dict[str, str] | None,
     explain: bool,
     as_json: bool,
     html: str | None,
     model_dir: str | None,
     **options: Any,
 ) -> None:
-    """Asks the index by one of its methods, and prints the answer."""
+    """Calls a method of the index, and prints the answer."""
     from lookalike.cli.terminal import results
     from lookalike.output import documents
     from lookalike.output.labels import search_cost
 
-    if preset and weights:
-        raise InputError("--preset and --weights both say what counts: give one of them.")
-    chosen = preset or (_numbers(weights) if weights else None)
-    title += f", where {options['where']}" if options["where"] else ""
+    title = subject.title + (f", where {options['where']}" if options["where"] else "")
+    options = {name: value for name, value in options.items() if value not in (None, (), [])}
     with writable(html) as sheet, open_index(url, model_dir=model_dir) as index:
-        hits = getattr(index, method)(weights=chosen, **asked, **options)
+        hits = getattr(index, method)(**options)
         if html:
-            sheet.write(_sheet(index, title, hits, pictures, ids, colors))
+            sheet.write(_sheet(index, title, hits, subject))
     if as_json:
         print_json(documents.of_hits(hits))
         return
@@ -165,31 +158,25 @@ def _find(
         console().print(
             results.shares_table(hits), "", results.plan_table(hits), search_cost(hits), ""
         )
+        click.echo(hits.explanation.reason)
     click.echo(results.hits_footer(hits))
     if html:
         click.echo(f"contact sheet: {html}")
 
 
-def _sheet(
-    index: Index,
-    title: str,
-    hits: Hits,
-    pictures: Sequence[str | bytes],
-    ids: Sequence[str],
-    colors: Sequence[str],
-) -> str:
+def _sheet(index: Index, title: str, hits: Hits, subject: Subject) -> str:
     """The contact sheet of an answer."""
     from lookalike.output.contact_sheet import Panel, contact_sheet
     from lookalike.search.colors import swatches
 
     shown = []
-    for id in ids:
+    for id in subject.ids:
         with suppress(InputError):  # its file may be gone, or it is no id of the index
             shown.append(index.thumbnail(id))
-    for picture in pictures:
+    for picture in subject.pictures:
         with suppress(InputError):
             shown.append(index.preview(picture))
-    panel = Panel(title, hits, shown[:SHOWN], swatches(colors))
+    panel = Panel(title, hits, shown[:SHOWN], swatches(subject.colors))
     return contact_sheet([panel], index.thumbnail)
 
 
@@ -211,11 +198,3 @@ def _chunks(lines: Iterable[str], size: int) -> Iterator[list[dict[str, Any]]]:
             several = []
     if several:
         yield several
-
-
-def _numbers(pairs: Mapping[str, str]) -> dict[str, float]:
-    """What `--weights` says, as numbers."""
-    try:
-        return {name: float(value) for name, value in pairs.items()}
-    except ValueError as error:
-        raise InputError(f"A weight is a number, as in semantic=0.8: {error}.") from None

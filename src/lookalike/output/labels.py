@@ -62,6 +62,13 @@ def search_cost(hits: Hits) -> str:
     return f"{candidates}{requests}; {stages}{threshold}"
 
 
+def completeness(hits: Hits) -> str:
+    """Returns a note on results that are not proved complete; empty if they are."""
+    if hits.complete is None:
+        return "approximate"
+    return "" if hits.complete else "a better image may have been missed"
+
+
 def file_size(size: float) -> str:
     """Formats a number of bytes with a decimal unit: 37.8 kB."""
     units = ["bytes", "kB", "MB", "GB", "TB"]

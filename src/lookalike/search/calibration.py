@@ -1,4 +1,4 @@
-"""How similar random images are, aspect by aspect, so that weights mean influence.
+"""Calibration: how similar random images are in each aspect, so that weights mean influence.
 
 Similarities of one aspect lie within a narrow band and those of another within a wide one, so a
 plain weighted sum follows the wide one. Divided by their spread they weigh the same.
@@ -6,7 +6,7 @@ plain weighted sum follows the wide one. Divided by their spread they weigh the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,56 +18,27 @@ from lookalike.types import Background, Vector
 SAMPLE = 1000
 """Images in a sample: it tells a spread to within 3 %."""
 LEAST = 30
-"""Images from which on a sample says anything."""
+"""Images in the smallest sample that is worth anything."""
 _LEAST_SPREAD = 0.005
-"""Where all images look the same in an aspect, their differences are noise: not to be blown up."""
-
-
-class Sample:
-    """The vectors of some random images of an index, read when they are first needed.
-
-    They are the first by point id: an id is a hash, so its order is a shuffle, the same each time.
-    """
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._vectors: dict[str, NDArray[np.float32]] = {}
-
-    def read(self, names: Sequence[str]) -> None:
-        """Reads the vectors of these names together, in half the time of one after the other."""
-        points = next(self._engine.scroll(payload=False, vectors=names, batch=SAMPLE), [])
-        for name in names:
-            rows = [point.vectors[name] for point in points]
-            self._vectors[name] = np.array(rows, np.float32)
-
-    def vectors(self, name: str) -> NDArray[np.float32]:
-        """(n, size), rows of length 1, of the vector of this name; up to `SAMPLE` rows."""
-        if name not in self._vectors:
-            self.read([name])
-        return self._vectors[name]
-
-    def background(self, name: str, target: Vector) -> Background:
-        """How similar random images are to this target, which need not be one of an image."""
-        return _background(self.vectors(name) @ target)
+"""Where all images look the same in an aspect, their differences are noise: not to be amplified."""
 
 
 def calibrate(engine: Engine, names: Sequence[str], images: int) -> Calibration | None:
-    """The background of each vector over all pairs of a sample; None of too few images.
+    """The background of each vector over all pairs of a sample; None for too few images.
 
     Args:
         engine: holds the points.
-        names: of vectors compared by cosine.
-        images: how many the index holds.
+        names: names of vectors compared by cosine.
+        images: number of images in the index.
     """
     if images < LEAST:
         return None
-    sample = Sample(engine)
-    sample.read(names)
-    return Calibration(images, {name: _of_pairs(sample.vectors(name)) for name in names})
+    vectors = _read_sample(engine, names)
+    return Calibration(images, {name: _pair_background(rows) for name, rows in vectors.items()})
 
 
 def is_due(calibration: Calibration | None, images: int) -> bool:
-    """Whether an index of so many images should be sampled anew: it has doubled, or halved."""
+    """Whether to sample an index of this size again: it has doubled, or halved."""
     if calibration is None:
         return images >= LEAST
     return not calibration.images / 2 < images < calibration.images * 2
@@ -76,34 +47,50 @@ def is_due(calibration: Calibration | None, images: int) -> bool:
 class Calibrator:
     """Backgrounds for the targets of searches in one index.
 
-    That of an image is the index's own; to words, colors and mixtures similarities lie in other
-    bands, and a sample of the index is compared with them.
+    A stored image has the background of the index. Similarities to text, colors and mixtures lie
+    in other bands; for them the target is compared with a sample, read when it is first needed.
 
     Args:
-        sample: of the index.
+        engine: holds the points.
         calibration: of the index; None where it holds too few images.
     """
 
-    def __init__(self, sample: Sample, calibration: Calibration | None) -> None:
-        self.sample = sample
+    def __init__(self, engine: Engine, calibration: Calibration | None) -> None:
         self.calibration = calibration
+        self._engine = engine
+        self._vectors: dict[str, NDArray[np.float32]] = {}
+
+    def sample(self, name: str) -> NDArray[np.float32]:
+        """(n, size), rows of length 1: the named vector of up to `SAMPLE` random images."""
+        if name not in self._vectors:
+            self._vectors |= _read_sample(self._engine, [name])
+        return self._vectors[name]
 
     def background(self, name: str, target: Vector, *, pictured: bool) -> Background | None:
-        """How similar random images are to this target; None where the index is too small.
+        """How similar random images are to a target; None where the index is too small.
 
         Args:
             name: of the vector.
-            target: to compare with.
+            target: vector to compare with.
             pictured: whether it is the vector of a picture.
         """
         if self.calibration is None:
             return None
         if pictured:
             return self.calibration.backgrounds[name]
-        return self.sample.background(name, target)
+        return _background(self.sample(name) @ target)
 
 
-def _of_pairs(vectors: NDArray[np.float32]) -> Background:
+def _read_sample(engine: Engine, names: Sequence[str]) -> Mapping[str, NDArray[np.float32]]:
+    """Vectors by name, read together: that takes half the time of one after the other.
+
+    The sample is the first by point id: an id is a hash, so the order is a shuffle that stays.
+    """
+    points = next(engine.scroll(payload=False, vectors=names, batch=SAMPLE), [])
+    return {name: np.array([one.vectors[name] for one in points], np.float32) for name in names}
+
+
+def _pair_background(vectors: NDArray[np.float32]) -> Background:
     others = ~np.eye(len(vectors), dtype=np.bool_)  # each pair twice, none with itself
     return _background((vectors @ vectors.T)[others])
 

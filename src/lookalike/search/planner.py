@@ -1,4 +1,4 @@
-"""A search in its words, and what it means: targets, weights and a filter for the engine."""
+"""Planning: a request becomes targets, weights, a filter, and limits for the search."""
 
 from __future__ import annotations
 
@@ -6,50 +6,53 @@ import math
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from lookalike import record
 from lookalike.errors import NotFound, QueryError
 from lookalike.fields import fields_of
-from lookalike.filters import parser
-from lookalike.filters.qdrant_json import where_of
+from lookalike.filters import parse_where
 from lookalike.manifest import Manifest
 from lookalike.protocols import Descriptors, Engine, ImageLoader
 from lookalike.record import record_of
-from lookalike.search.calibration import Calibrator
-from lookalike.search.request import Request, Where
-from lookalike.search.targets import Similarity, Target, Targets
+from lookalike.search import rerank
+from lookalike.search.calibration import LEAST, Calibrator
+from lookalike.search.request import TEXT, Request
+from lookalike.search.targets import (
+    Blend,
+    Part,
+    PartReader,
+    combine,
+    contributions,
+    replace_colors,
+    standing,
+    unwanted,
+)
+from lookalike.search.threshold import MOST_CANDIDATES
 from lookalike.search.weights import choose_weights
-from lookalike.types import AnyOfValues, Filter, HasId, ImageInput, Not, Point, WeightedVector, join
+from lookalike.types import AnyOfValues, Filter, HasId, ImageInput, Not, Point, Query, join
 
 MOST_EXAMPLES = 100
 """Examples that the strategy "best" compares with, each by itself."""
 
-TEXT = "text:"
-"""What an example of a recommendation begins with when it is words, and no id or file."""
+CHUNK = 100
+"""Rows that are diversified together."""
+FIRST_POOL = 100
+MOST_POOL = 1_600
+"""Rows to choose from where they are diversified or collapsed: at first, then four times as many,
+and at the most unless the search is exact."""
 
-
-@dataclass(frozen=True, slots=True)
-class BlendTarget:
-    """One thing to be near to, over one or more aspects.
-
-    Attributes:
-        weights: by aspect, as they were asked for; they add up to 1.
-        targets: by aspect.
-        near: the same for the engine, with the weights that mean influence.
-    """
-
-    weights: Mapping[str, float]
-    targets: Mapping[str, Target]
-    near: tuple[WeightedVector, ...]
-
-    def brought(self, similarities: Sequence[Similarity]) -> dict[str, Similarity]:
-        """By aspect, how far above random images it lifts an image with these similarities, in
-        standard deviations times the weight; without calibration weight times similarity."""
-        return {
-            aspect: self.weights[aspect] * target.calibrated(similarity)
-            for (aspect, target), similarity in zip(self.targets.items(), similarities, strict=True)
-        }
+SMALL_INDEX = 5_000
+"""Images in the largest index that is always searched exactly: engines build no graph for it, so
+an exact search costs the same."""
+FEW_MATCHES = 1_000
+"""Images that pass a filter at the most for the search to be exact. Among 100,000 images of 512
+dimensions an exact search of 1,000 took 0.22 ms and the graph 0.20; for 3,000 it was 0.63 and 0.35.
+From a cold disk the 1,000 took 28 ms and the graph 4."""
+_MANY = 1_000
+"""Rows from which on it pays to count first how many there are at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,188 +60,288 @@ class Plan:
     """A request, understood.
 
     Attributes:
+        request: the request.
         weights: by aspect, as they were asked for; they add up to 1.
-        goals: an image ranks by the nearest of them.
+        blends: an image ranks by the nearest of them.
         against: an image that is nearer to one of these is left out.
-        filter: what passes, the examples left out.
-        milliseconds: that it took to understand.
+        filter: which images to search: the request's filter without the examples.
+        exact: whether the engine compares every matching image.
+        matching: an upper bound of the images that match; None where it is not known.
+        floor: how far above random images a hit must stand; None where none is dropped.
+        color_vector: name of the vector that serves the aspect `color`.
+        pool: how many rows the page is chosen from, if it is chosen from more than it shows.
+        milliseconds: time it took to plan.
     """
 
     request: Request
     weights: Mapping[str, float]
-    goals: Sequence[BlendTarget]
-    against: Sequence[BlendTarget]
+    blends: Sequence[Blend]
+    against: Sequence[Blend]
     filter: Filter | None
+    exact: bool
+    matching: int | None
+    floor: float | None
+    color_vector: str
+    pool: int
     milliseconds: float
+
+    @property
+    def chooses(self) -> bool:
+        """Whether the page is chosen from more rows than it shows."""
+        several = len(self.blends) > 1 or self.against
+        return bool(self.request["diversity"] or self.request["collapse"] or several)
+
+    @property
+    def most_candidates(self) -> int:
+        """Candidates per target at the most."""
+        return self.matching if self.exact and self.matching is not None else MOST_CANDIDATES
+
+    @property
+    def most_rows(self) -> int:
+        """Rows to choose from at the most."""
+        return self.matching if self.exact and self.matching is not None else MOST_POOL
+
+    def wider(self) -> Plan:
+        """The same with four times as many rows to choose from."""
+        return replace(self, pool=4 * self.pool)
+
+    def queries(self) -> list[Query]:
+        """One query per blend: for the page, or for the rows to choose it from."""
+        limit, offset = self.request["limit"], self.request["offset"]
+        vectors = set[str]()
+        if self.chooses:
+            limit, offset = self.pool, 0
+            vectors = {target.near.name for blend in self._compared for target in blend}
+            vectors |= {self.color_vector} if self.request["collapse"] else set()
+        if self.matching is not None:
+            offset = min(offset, self.matching)
+            limit = max(1, min(limit, self.matching - offset))
+        return [
+            Query(
+                tuple(target.near for target in blend),
+                self.filter,
+                limit,
+                offset,
+                vectors=tuple(vectors),
+                exact=self.exact,
+            )
+            for blend in self.blends
+        ]
+
+    @property
+    def _compared(self) -> Sequence[Blend]:
+        return [*self.blends, *self.against]
+
+
+def rows_needed(request: Request) -> int:
+    """How many of the best rows have to be known to show the page."""
+    last = request["offset"] + request["limit"]
+    return math.ceil(last / CHUNK) * CHUNK if request["diversity"] else last
 
 
 @dataclass(slots=True)
 class Planner:
-    """Understands requests to one index."""
+    """Plans requests to one index.
+
+    Attributes:
+        is_large: whether the index has been seen to hold more than `SMALL_INDEX` images.
+    """
 
     engine: Engine
     manifest: Manifest
     models: Descriptors
     loader: ImageLoader
     calibrator: Calibrator
+    is_large: bool = False
 
     def plan(self, request: Request) -> Plan:
-        """What a request means; raises what `Index.search` says."""
+        """The plan of a request; raises what `Index.search` says."""
         started = time.perf_counter()
-        targets = Targets(self.manifest, self.models)
-        left_out = self._add(targets, request)
-        examples, more = self._examples(request)
-        for example, wanted in examples:
-            targets.add(example, wanted=wanted)
-        if request.color:
-            targets.set_colors(request.color)
+        parts, excluded = self._read_targets(request)
+        likes, unlikes, examples = self._read_examples(request)
+        parts += [part for like in likes for part in like]
+        parts += [part for unlike in unlikes for part in unwanted(unlike)]
+        wanted, against = [parts], list[list[Part]]()
+        if request["strategy"] == "best" and request["like"]:
+            _require_likes_alone(request)
+            wanted, against = likes, unlikes
+        if request["color"]:
+            palette = self._reader.read_colors(request["color"])
+            parts = replace_colors(parts, palette)
+            wanted = [replace_colors(one, palette) for one in wanted]
+            against = [replace_colors(one, palette) for one in against]
         weights = choose_weights(
-            request.weights,
-            targets=list(targets.parts),
-            meant=targets.meant,
+            request["weights"],
+            targets=list(dict.fromkeys(part.aspect for part in parts)),
+            meant=list(dict.fromkeys(part.aspect for part in parts if part.counts)),
             aspects=list(self.manifest.aspects),
         )
-        passing = join(self.parse(request.where), *left_out, *more)
-        goals, against = [targets], list[Targets]()
-        if request.strategy == "best" and request.like:
-            if request.image or request.id or request.text or request.negative_text:
-                raise QueryError("The strategy best takes likes alone: give all of it as likes.")
-            goals = [example for example, wanted in examples if wanted]
-            against = [example for example, wanted in examples if not wanted]
-            if request.color:
-                for one in [*goals, *against]:
-                    one.set_colors(request.color)
+        where = parse_where(request["where"], fields_of(self.manifest.fields))
+        filter = join(where, *excluded, *examples)
+        exact, matching = self._limits(request, where, filter)
+        blends = [self._combine(request, one, weights) for one in wanted]
         return Plan(
-            request,
-            weights,
-            [self._goal(request, weights, one) for one in goals],
-            [self._goal(request, weights, one) for one in against],
-            passing,
-            (time.perf_counter() - started) * 1e3,
+            request=request,
+            weights=weights,
+            blends=blends,
+            against=[self._combine(request, one, weights) for one in against],
+            filter=filter,
+            exact=exact,
+            matching=matching,
+            floor=self._floor(blends) if request["relevant"] else None,
+            color_vector=self.manifest.aspects["color"],
+            pool=max(FIRST_POOL, rows_needed(request)),
+            milliseconds=(time.perf_counter() - started) * 1e3,
         )
 
-    def _goal(self, request: Request, asked: Mapping[str, float], targets: Targets) -> BlendTarget:
-        """Targets for those aspects that have a weight and something to be near to."""
-        calibrator = self.calibrator if request.calibration == "spread" else None
-        chosen = {
-            aspect: targets.target(aspect, calibrator, summed=request.strategy == "sum")
-            for aspect in asked
-            if aspect in targets.parts
-        }
-        if not chosen:
-            raise QueryError(
-                f"An example has nothing in {', '.join(asked)}: give semantic a weight, or leave "
-                "the words out."
-            )
-        weights = _scaled({aspect: asked[aspect] for aspect in chosen})
-        effective = _scaled(
-            {
-                aspect: weight / (known.spread if (known := chosen[aspect].background) else 1.0)
-                for aspect, weight in weights.items()
-            }
-        )
-        near = tuple(
-            WeightedVector(self.manifest.aspects[aspect], target.vector, effective[aspect])
-            for aspect, target in chosen.items()
-        )
-        return BlendTarget(weights, chosen, near)
+    # --- targets ----------------------------------------------------------------------------
 
-    def parse(self, where: Where | None) -> Filter | None:
-        """The filter in words or in Qdrant's JSON as a filter; None for none.
+    @property
+    def _reader(self) -> PartReader:
+        return PartReader(self.manifest, self.models, self.loader)
 
-        Raises:
-            FilterError: it does not parse, or does not fit the fields.
-        """
-        if where is None:
-            return None
-        text = where if isinstance(where, str) else where_of(where)
-        return parser.parse(text, fields_of(self.manifest.fields))
-
-    def _add(self, targets: Targets, request: Request) -> list[Filter]:
-        """What is searched by; returns what leaves images of the index out of their results."""
-        images, ids = _images(request.image), _texts(request.id)
-        if request.crop is not None and len(images) + len(ids) != 1:
+    def _read_targets(self, request: Request) -> tuple[list[Part], list[Filter]]:
+        """What to search by but for examples and colors; and the filters that leave images of the
+        index out of their own results."""
+        reader = self._reader
+        images, ids = _images(request["image"]), _texts(request["id"])
+        crop = request["crop"]
+        if crop is not None and len(images) + len(ids) != 1:
             raise QueryError("A crop is of one picture: give it with one image or one id.")
         points = self._points(ids)
+        parts: list[Part] = []
         for id in ids:
             if id not in points:
                 raise NotFound(f"There is no image with the id {id!r} in this index.")
-            if request.crop is None:
-                targets.add_stored(id, points[id].vectors)
+            if crop is None:
+                parts += reader.read_stored(id, points[id].vectors)
             else:
-                uri = record_of(points[id].payload)["uri"]
-                targets.add_image(uri, self.loader, box=request.crop)
+                parts += reader.read_image(record_of(points[id].payload)["uri"], crop)[0]
         for image in images:
-            targets.add_image(image, self.loader, box=request.crop)
-        for text in _texts(request.text):
-            targets.add_text(text)
-        if request.negative_text and not any(
-            part.wanted for part in targets.parts.get("semantic", ())
-        ):
+            parts += reader.read_image(image, crop)[0]
+        for text in _texts(request["text"]):
+            parts += reader.read_text(text)
+        if request["negative_text"] and not parts:
             raise QueryError(
                 "There is nothing to take away from: say what to look for too, or use recommend "
                 "with what you do not want."
             )
-        for text in _texts(request.negative_text):
-            targets.add_text(text, wanted=False)
-        return [Not(HasId(tuple(ids)))] if ids else []
+        for text in _texts(request["negative_text"]):
+            parts += reader.read_text(text, wanted=False)
+        return parts, [Not(HasId(tuple(ids)))] if ids else []
 
-    def _examples(self, request: Request) -> tuple[list[tuple[Targets, bool]], list[Filter]]:
-        """Each like and dislike with whether it is a like; and what leaves them all out."""
-        likes, unlikes = _images(request.like), _images(request.unlike)
-        if request.strategy == "best":  # which counts each by itself
+    def _read_examples(
+        self, request: Request
+    ) -> tuple[list[list[Part]], list[list[Part]], list[Filter]]:
+        """The likes, the dislikes, and the filters that leave them all out."""
+        likes, unlikes = _images(request["like"]), _images(request["unlike"])
+        if request["strategy"] == "best":  # which counts each by itself
             likes, unlikes = list(dict.fromkeys(likes)), list(dict.fromkeys(unlikes))
             if len(likes) + len(unlikes) > MOST_EXAMPLES:
                 raise QueryError(
                     f"The strategy best compares with each of {len(likes) + len(unlikes):,} "
                     f"examples by itself: give at most {MOST_EXAMPLES}, or use average."
                 )
-        given = [(one, True) for one in likes] + [(one, False) for one in unlikes]
-        points = self._points([one for one, _ in given if isinstance(one, str)])
-        hashes, examples = [], []
-        for one, wanted in given:
-            targets = Targets(self.manifest, self.models)
-            if isinstance(one, str) and one in points:
-                targets.add_stored(one, points[one].vectors)
-            elif isinstance(one, str) and one.startswith(TEXT):
-                targets.add_text(one.removeprefix(TEXT).strip())
-            else:
-                _require_file(one, allowed=request.files)
-                hashes.append(targets.add_image(one, self.loader).sha256)
-            examples.append((targets, wanted))
-        left_out: list[Filter] = [Not(HasId(tuple(points)))] if points else []
+        examples = [*likes, *unlikes]
+        points = self._points([one for one in examples if isinstance(one, str)])
+        read = [self._read_example(one, points, files=request["files"]) for one in examples]
+        parts = [parts for parts, _ in read]
+        hashes = tuple(sha256 for _, sha256 in read if sha256 is not None)
+        excluded: list[Filter] = [Not(HasId(tuple(points)))] if points else []
         if hashes:
-            left_out.append(Not(AnyOfValues(record.SHA256, tuple(hashes))))
-        return examples, left_out
+            excluded.append(Not(AnyOfValues(record.SHA256, hashes)))
+        return parts[: len(likes)], parts[len(likes) :], excluded
+
+    def _read_example(
+        self, example: ImageInput, points: Mapping[str, Point], *, files: bool
+    ) -> tuple[list[Part], str | None]:
+        """The parts of an example, and the SHA-256 of one that is a file."""
+        reader = self._reader
+        if isinstance(example, str):
+            if example in points:
+                return reader.read_stored(example, points[example].vectors), None
+            if example.startswith(TEXT):
+                return reader.read_text(example.removeprefix(TEXT).strip()), None
+            if not (files and os.path.isfile(example)):  # noqa: PTH113 -- Path raises where a name is too long
+                raise NotFound(
+                    f"{example!r} is neither an image of this index nor a file; text is written "
+                    f'"{TEXT}{example}".'
+                )
+        parts, image = reader.read_image(example)
+        return parts, image.sha256
 
     def _points(self, ids: Sequence[str]) -> dict[str, Point]:
-        """Those images of the index that are there, with the vectors of every aspect, by id."""
-        names = list(self.manifest.aspects.values())
+        """Those of the images that exist, with the vectors of every aspect, by id."""
         if not ids:
             return {}
+        names = list(self.manifest.aspects.values())
         return {point.id: point for point in self.engine.retrieve(ids, vectors=names)}
 
+    def _combine(
+        self, request: Request, parts: Sequence[Part], weights: Mapping[str, float]
+    ) -> Blend:
+        calibrator = self.calibrator if request["calibration"] == "spread" else None
+        return combine(parts, weights, calibrator, summed=request["strategy"] == "sum")
 
-def _scaled(weights: Mapping[str, float]) -> dict[str, float]:
-    total = math.fsum(weights.values())
-    return {name: weight / total for name, weight in weights.items()}
+    # --- limits -----------------------------------------------------------------------------
+
+    def _limits(
+        self, request: Request, where: Filter | None, filter: Filter | None
+    ) -> tuple[bool, int | None]:
+        """Whether to search exactly; and an upper bound of the images that match, if that takes
+        one or many are to be shown."""
+        exact = request["exact"] or self._is_small() or self._few_pass(where)
+        if request["exact"] or request["offset"] + request["limit"] > _MANY:
+            return exact, self.engine.count(filter)
+        return exact, SMALL_INDEX if exact else None
+
+    def _is_small(self) -> bool:
+        """Whether the index is so small that every search is exact. It may grow at any time, and
+        hardly ever shrinks so far."""
+        if not self.is_large:
+            self.is_large = self.engine.count(exact=False) > SMALL_INDEX
+        return not self.is_large
+
+    def _few_pass(self, where: Filter | None) -> bool:
+        """Whether so few images pass a filter that every search among them is exact.
+
+        An estimate takes conditions for independent, and may be far too low.
+        """
+        if where is None or self.engine.count(where, exact=False) > FEW_MATCHES:
+            return False
+        return self.engine.count(where) <= FEW_MATCHES
+
+    def _floor(self, blends: Sequence[Blend]) -> float | None:
+        """How far above random images a relevant one stands; None for too few images."""
+        names = {target.near.name for blend in blends for target in blend}
+        vectors = {name: self.calibrator.sample(name) for name in names}
+        count = min(map(len, vectors.values()))
+        if count < LEAST:
+            return None
+        background = np.max([standing(blend, vectors) for blend in blends], axis=0)
+        calibration = self.calibrator.calibration
+        perfect = [
+            math.fsum(contributions(blend, [1.0] * len(blend)).values())
+            if all(target.pictured for target in blend)
+            else math.inf
+            for blend in blends
+        ]
+        images = max(count, calibration.images if calibration else 0)
+        return rerank.relevance_floor(background, images, perfect=max(perfect))
 
 
-def _texts(given: str | Sequence[str] | None) -> list[str]:
+def _require_likes_alone(request: Request) -> None:
+    if request["image"] or request["id"] or request["text"] or request["negative_text"]:
+        raise QueryError("The strategy best takes likes alone: give all of it as likes.")
+
+
+def _texts(texts: str | Sequence[str] | None) -> list[str]:
     """One, several or none as a list."""
-    return [] if given is None else [given] if isinstance(given, str) else list(given)
+    return [] if texts is None else [texts] if isinstance(texts, str) else list(texts)
 
 
-def _images(given: ImageInput | Sequence[ImageInput] | None) -> list[ImageInput]:
+def _images(images: ImageInput | Sequence[ImageInput] | None) -> list[ImageInput]:
     """One, several or none as a list."""
-    if isinstance(given, str | bytes | os.PathLike):
-        return [given]
-    return list(given or ())
-
-
-def _require_file(example: ImageInput, *, allowed: bool) -> None:
-    if isinstance(example, str) and not (allowed and os.path.isfile(example)):  # noqa: PTH113 -- Path raises where a name is too long
-        raise NotFound(
-            f"{example!r} is neither an image of this index nor a file; words are written "
-            f'"{TEXT}{example}".'
-        )
+    if isinstance(images, str | bytes | os.PathLike):
+        return [images]
+    return list(images or ())

@@ -1,130 +1,180 @@
-"""A search request: its options and their validation."""
+"""Search requests: the options of a search, each declared once.
+
+An entry here gives an option its type, default, help and bounds in Python, on the command line, in
+a batch, and over HTTP; see `search.options`.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from numbers import Integral, Real
-from typing import Any, Literal, TypeAlias, get_args
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, TypeAlias, TypedDict, cast
 
 from lookalike.errors import QueryError
-from lookalike.search.colors import ColorInput
-from lookalike.search.targets import Box
-from lookalike.types import ImageInput
+from lookalike.search.options import Option, check
 
-Strategy: TypeAlias = Literal["average", "best", "sum"]
+_ImageInput: TypeAlias = str | os.PathLike[str] | bytes
+"""The same as `types.ImageInput`, whose module imports NumPy."""
+
+ColorInput: TypeAlias = str | Sequence[str] | Mapping[str, float]
+"""One color; several, each with a share ("navy=0.6") or without; or shares by name."""
+
+Box: TypeAlias = Sequence[float]
+"""A part of a picture: x, y, width, height as shares of the whole, from the upper left corner."""
 
 Where: TypeAlias = str | Mapping[str, Any]
 """A filter: a text of the `where` language, or one of Qdrant's as JSON."""
 
+Strategy: TypeAlias = Literal["average", "best", "sum"]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """One search as it is asked for; see `Index.search` and `Index.recommend`."""
-
-    image: ImageInput | Sequence[ImageInput] | None = None
-    id: str | Sequence[str] | None = None
-    text: str | Sequence[str] | None = None
-    negative_text: str | Sequence[str] | None = None
-    color: ColorInput | None = None
-    crop: Box | None = None
-    like: ImageInput | Sequence[ImageInput] = ()
-    unlike: ImageInput | Sequence[ImageInput] = ()
-    strategy: Strategy = "average"
-    files: bool = True
-    weights: Mapping[str, float] | str | None = None
-    calibration: Literal["spread", "none"] = "spread"
-    where: Where | None = None
-    limit: int = 10
-    offset: int = 0
-    diversity: float = 0.0
-    collapse: bool = False
-    relevant: bool = False
-    exact: bool = False
-
-    def __post_init__(self) -> None:
-        """Raises QueryError for what no index could answer."""
-        for name, fits in _FITS.items():
-            value = getattr(self, name)
-            if value is not None and not fits(value):
-                raise QueryError(f"{name} cannot be {value!r} in a query.")
-        if self.limit < 1 or self.offset < 0:
-            raise QueryError(
-                f"limit is {self.limit} and offset {self.offset}: ask for at least 1 image, "
-                "from 0 on."
-            )
-        if not 0 <= self.diversity <= 1:
-            raise QueryError(f"diversity is {self.diversity}: give a number from 0 (off) to 1.")
-        if self.calibration not in ("spread", "none"):
-            raise QueryError(f"There is no calibration {self.calibration!r}: it is spread or none.")
-        if self.strategy not in get_args(Strategy):
-            raise QueryError(
-                f"There is no strategy {self.strategy!r}: it is {', '.join(get_args(Strategy))}."
-            )
-
-    @classmethod
-    def of(cls, fields: Mapping[str, Any]) -> Request:
-        """A request from its fields by name, as a file of queries holds them.
-
-        Raises:
-            QueryError: there is no such field, or a value is of the wrong type.
-        """
-        if not isinstance(fields, Mapping):
-            raise QueryError(f"A query has fields by name, and this is {fields!r}.")
-        for name in fields:
-            if name not in _FITS:
-                raise QueryError(f"A query has no {name!r}; it can have {', '.join(_FITS)}.")
-        return cls(**{name: value for name, value in fields.items() if value is not None})
+TEXT = "text:"
+"""Prefix of an example that is text, not an id or a file."""
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
+class TargetOptions(TypedDict, total=False):
+    """What results should be like."""
+
+    image: Annotated[
+        _ImageInput | Sequence[_ImageInput] | None,
+        Option("Picture that results should resemble; several count by their mean.", None, "FILE"),
+    ]
+    id: Annotated[
+        str | Sequence[str] | None,
+        Option(
+            "Image of the index that results should resemble; it is left out of the results.",
+            None,
+            "ID",
+        ),
+    ]
+    text: Annotated[
+        str | Sequence[str] | None,
+        Option("Text that results should show, if the index's model supports text.", None, "T"),
+    ]
+    negative_text: Annotated[
+        str | Sequence[str] | None,
+        Option(
+            "Text that results should not show; takes a picture, id or text beside it.", None, "T"
+        ),
+    ]
+    color: Annotated[
+        ColorInput | None,
+        Option(
+            "Color of the results: a CSS name or #rrggbb, with a share (navy=0.6) or without; "
+            "several make a palette. Replaces the colors of a picture.",
+            None,
+            "NAME|#HEX[=SHARE]",
+        ),
+    ]
+    crop: Annotated[
+        Box | None,
+        Option(
+            "Part of the one picture or id to search by: x, y, width and height as shares of the "
+            "whole, from the upper left corner.",
+            None,
+            "X,Y,W,H",
+        ),
+    ]
 
 
-def _is_image(value: Any) -> bool:
-    return isinstance(value, str | bytes | os.PathLike)
+class ExampleOptions(TypedDict, total=False):
+    """Examples that results should be like, or unlike."""
+
+    like: Annotated[
+        _ImageInput | Sequence[_ImageInput],
+        Option(
+            "Example that results should resemble: an image of the index, a picture, or text "
+            "after text:.",
+            (),
+            "ID|FILE|text:T",
+        ),
+    ]
+    unlike: Annotated[
+        _ImageInput | Sequence[_ImageInput],
+        Option(
+            "Example that results should not resemble. Without any to resemble, the images least "
+            "like these come first.",
+            (),
+            "ID|FILE|text:T",
+        ),
+    ]
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)
+class StrategyOptions(TypedDict, total=False):
+    """How examples count together."""
+
+    strategy: Annotated[
+        Strategy,
+        Option(
+            "average ranks by the mean of the likes less a quarter of the mean of the dislikes; "
+            "best by the nearest like, without what is nearer to a dislike; sum by the sum of "
+            "similarities to the likes less that to the dislikes.",
+            "average",
+        ),
+    ]
 
 
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool)
+class RankingOptions(TypedDict, total=False):
+    """Options of searches of every kind."""
+
+    weights: Annotated[
+        Mapping[str, float] | str | None,
+        Option(
+            "Weights by aspect (semantic, color, texture), or a preset: style, color, material, "
+            "balanced.",
+            None,
+            "PRESET|ASPECT=W,…",
+        ),
+    ]
+    calibration: Annotated[
+        Literal["spread", "none"],
+        Option(
+            "spread divides weights by the spread of each aspect's similarities, so that they "
+            "mean influence; none takes the plain weighted sum.",
+            "spread",
+        ),
+    ]
+    where: Annotated[
+        Where | None,
+        Option('Filter, such as price < 100 and category = "dress".', None, "EXPR"),
+    ]
+    limit: Annotated[int, Option("Number of results.", 10, "N", short="-k", least=1)]
+    offset: Annotated[int, Option("Number of best results to skip.", 0, "N", least=0)]
+    diversity: Annotated[
+        float,
+        Option("How much results should differ, from 0 to 1.", 0.0, "0…1", least=0, most=1),
+    ]
+    collapse: Annotated[
+        bool, Option("Show near-identical images once, the others as its variants.", False)
+    ]
+    relevant: Annotated[bool, Option("Drop results no closer than chance.", False)]
+    exact: Annotated[
+        bool,
+        Option(
+            "Search exactly: compare every matching image, and prove the answer complete.", False
+        ),
+    ]
 
 
-def _list_of(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, list | tuple) and all(map(fits, value))
+class SearchOptions(TargetOptions, RankingOptions, total=False):
+    """The options of `Index.search`."""
 
 
-def _either(*fit: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: any(fits(value) for fits in fit)
+class RecommendOptions(StrategyOptions, RankingOptions, total=False):
+    """The options of `Index.recommend`, beside its examples."""
 
 
-def _numbers_by_name(value: Any) -> bool:
-    return isinstance(value, Mapping) and all(map(_is_number, value.values()))
+class Request(TargetOptions, ExampleOptions, StrategyOptions, RankingOptions, total=False):
+    """One search or recommendation: every option, checked."""
+
+    files: Annotated[bool, Option("Whether an example may name a file of this machine.", True)]
 
 
-_FITS: Mapping[str, Callable[[Any], bool]] = {
-    "image": _either(_is_image, _list_of(_is_image)),
-    "id": _either(_is_text, _list_of(_is_text)),
-    "text": _either(_is_text, _list_of(_is_text)),
-    "negative_text": _either(_is_text, _list_of(_is_text)),
-    "color": _either(_is_text, _list_of(_is_text), _numbers_by_name),
-    "crop": _list_of(_is_number),
-    "like": _either(_is_image, _list_of(_is_image)),
-    "unlike": _either(_is_image, _list_of(_is_image)),
-    "strategy": _is_text,
-    "files": lambda value: isinstance(value, bool),
-    "weights": _either(_is_text, _numbers_by_name),
-    "calibration": _is_text,
-    "where": _either(_is_text, lambda value: isinstance(value, Mapping)),
-    "limit": _is_whole,
-    "offset": _is_whole,
-    "diversity": _is_number,
-    "collapse": lambda value: isinstance(value, bool),
-    "relevant": lambda value: isinstance(value, bool),
-    "exact": lambda value: isinstance(value, bool),
-}
-"""What fits a field of a query that is given as data."""
+def read_request(options: Mapping[str, Any]) -> Request:
+    """The request that some options make.
+
+    Raises:
+        QueryError: an unknown option, or a value of another type or out of bounds.
+    """
+    if not isinstance(options, Mapping):
+        raise QueryError(f"A query must be an object with options by name (got {options!r:.80}).")
+    return cast(Request, check(Request, options))

@@ -1,10 +1,14 @@
-"""What a search is about: pictures, images of the index, words, colors, as targets by aspect."""
+"""Targets: the vectors that a search compares images with, one per aspect.
+
+A picture, a stored image, a text or a palette is read into parts, each for one aspect; the parts
+of an aspect are combined into one target, and the targets of all weighted aspects are a blend.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias, TypeVar
@@ -17,70 +21,274 @@ from lookalike.manifest import Manifest
 from lookalike.protocols import DescribesColor, DescribesText, Descriptors, ImageLoader
 from lookalike.search import colors
 from lookalike.search.calibration import Calibrator
-from lookalike.search.colors import ColorInput
-from lookalike.types import Background, Image, ImageInput, Vector
+from lookalike.search.request import Box, ColorInput
+from lookalike.types import Background, Image, ImageInput, Vector, WeightedVector
 
 Floats: TypeAlias = NDArray[np.floating]
 
 Similarity = TypeVar("Similarity", float, Floats)
-"""That of one image, or of many at a time."""
-
-Box: TypeAlias = Sequence[float]
-"""A part of a picture: x, y, width, height as shares of the whole, from the upper left corner."""
+"""The similarity of one image, or of many at a time."""
 
 UNWANTED = 0.25
-"""How much what is not wanted counts beside what is (Rocchio's gamma over beta). Measured on
-labeled photos: misleading dislikes lie close to the likes, and a larger factor, such as the 0.5
-of Qdrant's average vector, pushes away what is wanted; from 0.15 to 0.3 it hardly matters."""
-
-
-class Kind(StrEnum):
-    """What a part of a target was made of: similarities to each lie in another band."""
-
-    IMAGE = "image"
-    WORDS = "words"
-    COLORS = "colors"
+"""Weight of what is not wanted beside what is (Rocchio's gamma over beta). Measured on labeled
+photos: misleading dislikes lie close to the likes, and a larger factor, such as the 0.5 of
+Qdrant's average vector, pushes away what is wanted; from 0.15 to 0.3 it hardly matters."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
     """One thing to be like, or unlike, in one aspect.
 
-    How to get its vector is kept, not the vector: an aspect that turns out not to count need not
-    be described.
+    Attributes:
+        aspect: the aspect it belongs to.
+        name: name of the aspect's vector.
+        label: for people.
+        describe: computes its vector; never called for an aspect that has no weight.
+        pictured: whether the vector is that of a picture.
+        counts: whether the aspect counts when no weights are given. A picture has a color and a
+            texture too, but is meant for what it shows.
+        wanted: False for what results should be unlike.
     """
 
+    aspect: str
+    name: str
     label: str
-    kind: Kind
-    vector: Callable[[], Vector]
+    describe: Callable[[], Vector]
+    pictured: bool
+    counts: bool
     wanted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What one aspect is compared with.
+    """The target of one aspect.
 
     Attributes:
-        vector: of length 1.
-        label: in words.
+        aspect: the aspect.
+        label: for people.
+        near: the vector, with the weight that means influence; those of a blend add up to 1.
+        weight: the weight asked for; those of a blend add up to 1.
         background: how similar random images are to it; None without calibration.
         pictured: whether it is the vector of one picture, so that the best similarity is 1.
     """
 
-    vector: Vector
+    aspect: str
     label: str
+    near: WeightedVector
+    weight: float
     background: Background | None
     pictured: bool
 
-    def calibrated(self, similarity: Similarity) -> Similarity:
-        """How far above random images, in standard deviations; as it is without calibration."""
+    def contribution(self, similarity: Similarity) -> Similarity:
+        """How far above random images the aspect lifts an image with this similarity, in standard
+        deviations times the weight; without calibration the similarity times the weight."""
         if self.background is None:
-            return similarity
-        return (similarity - self.background.mean) / self.background.spread
+            return self.weight * similarity
+        return self.weight * ((similarity - self.background.mean) / self.background.spread)
 
 
-def crop(image: Image, box: Box) -> Image:
-    """The part of a picture that `box` names; it must be `checked_box`."""
+Blend: TypeAlias = Sequence[Target]
+"""What an image is ranked by: one target per weighted aspect."""
+
+
+# --- reading --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PartReader:
+    """Reads what a request names into parts."""
+
+    manifest: Manifest
+    models: Descriptors
+    loader: ImageLoader
+
+    def read_image(self, image: ImageInput, box: Box | None = None) -> tuple[list[Part], Image]:
+        """The parts of a picture, or of the part of it in `box`; and the whole picture, decoded."""
+        side = max(self.models.descriptor(name).side for name in self.manifest.aspects.values())
+        if box is not None:
+            side = round(side / max(min(_checked_box(box)[2:]), 1e-6))
+        decoded = self.loader.load(image, side)
+        shown = decoded if box is None else _crop(decoded, box)
+        label = "image" if isinstance(image, bytes) else Path(image).name
+        if box is not None:
+            label += f" at {_numbers(box)}"
+        return self._pictured(label, lambda name: partial(self._describe, name, shown)), decoded
+
+    def read_stored(self, id: str, vectors: Mapping[str, Vector]) -> list[Part]:
+        """The parts of an image of the index, from its vectors."""
+        return self._pictured(id, lambda name: partial(vectors.__getitem__, name))
+
+    def read_text(self, text: str, *, wanted: bool = True) -> list[Part]:
+        if not text.strip():
+            raise QueryError("A text to search by is empty: give words.")
+        spec = self.manifest.semantic
+        descriptor = self.models.descriptor(spec.name)
+        if not isinstance(descriptor, DescribesText):
+            raise QueryError(
+                f"This index was made with {spec.model}, which does not support text: search by "
+                "image or color, or index into a new folder with `--model clip`."
+            )
+
+        def describe() -> Vector:
+            return descriptor.describe_text([text])[0]
+
+        return [Part("semantic", spec.name, f"“{text}”", describe, False, True, wanted)]
+
+    def read_colors(self, palette: ColorInput) -> list[Part]:
+        name = self.manifest.aspects["color"]
+        descriptor = self.models.descriptor(name)
+        assert isinstance(descriptor, DescribesColor)  # noqa: S101 -- ours always does
+        describe = partial(descriptor.describe_color, colors.parse_palette(palette))
+        return [Part("color", name, colors.describe(palette), describe, False, True)]
+
+    def _pictured(self, label: str, describer: Callable[[str], Callable[[], Vector]]) -> list[Part]:
+        return [
+            Part(aspect, name, label, describer(name), True, aspect == "semantic")
+            for aspect, name in self.manifest.aspects.items()
+        ]
+
+    def _describe(self, name: str, image: Image) -> Vector:
+        vector: Vector = self.models.descriptor(name).describe([image]).vectors[0]
+        return vector
+
+
+def replace_colors(parts: Sequence[Part], palette: Sequence[Part]) -> list[Part]:
+    """The parts with a palette in place of the colors of pictures: "like this, but red"."""
+    return [*(part for part in parts if part.aspect != "color"), *palette]
+
+
+def unwanted(parts: Sequence[Part]) -> list[Part]:
+    """The same as parts that results should be unlike."""
+    return [replace(part, wanted=False) for part in parts]
+
+
+# --- combining ------------------------------------------------------------------------------
+
+
+def combine(
+    parts: Sequence[Part],
+    weights: Mapping[str, float],
+    calibrator: Calibrator | None,
+    *,
+    summed: bool = False,
+) -> Blend:
+    """The parts as targets of those aspects that have a weight and a part.
+
+    Args:
+        parts: of any aspects.
+        weights: by aspect.
+        calibrator: None takes weights as plain factors.
+        summed: whether the parts of an aspect add up instead of being averaged; see `_target`.
+
+    Raises:
+        QueryError: no aspect has both, or the parts of one cancel out.
+    """
+    own = {aspect: [part for part in parts if part.aspect == aspect] for aspect in weights}
+    own = {aspect: several for aspect, several in own.items() if several}
+    if not own:
+        raise QueryError(
+            f"An example has nothing in {', '.join(weights)}: give semantic a weight, or leave "
+            "the words out."
+        )
+    total = math.fsum(weights[aspect] for aspect in own)
+    targets = [
+        _target(several, weights[aspect] / total, calibrator, summed)
+        for aspect, several in own.items()
+    ]
+    influence = math.fsum(target.near.weight for target in targets)
+    return [
+        replace(one, near=replace(one.near, weight=one.near.weight / influence)) for one in targets
+    ]
+
+
+def _target(
+    parts: Sequence[Part], weight: float, calibrator: Calibrator | None, summed: bool
+) -> Target:
+    """The parts of one aspect as one target, its weight divided by its spread.
+
+    Each part is divided by the spread of its similarities, so that text, which lies in a narrow
+    band, counts as much as a picture. A quarter of the mean of what is not wanted is taken from the
+    mean of what is; or, `summed`, the whole sum of the one from that of the other.
+    """
+    first, name = parts[0], parts[0].name
+    vectors = [_unit(part.describe()) for part in parts]
+    single = len(parts) == 1 and first.wanted
+    vector: Vector = vectors[0]
+    if not single:
+        scaled = [
+            one / _spread(calibrator, part, one) for part, one in zip(parts, vectors, strict=True)
+        ]
+        vector = _direction(
+            [one for one, part in zip(scaled, parts, strict=True) if part.wanted],
+            [one for one, part in zip(scaled, parts, strict=True) if not part.wanted],
+            summed=summed,
+        )
+    pictured = single and first.pictured
+    background = calibrator.background(name, vector, pictured=pictured) if calibrator else None
+    influence = weight / (background.spread if background else 1.0)
+    near = WeightedVector(name, vector, influence)
+    return Target(first.aspect, _label(parts), near, weight, background, pictured)
+
+
+def _spread(calibrator: Calibrator | None, part: Part, vector: Vector) -> float:
+    background = None
+    if calibrator is not None:
+        background = calibrator.background(part.name, vector, pictured=part.pictured)
+    return 1.0 if background is None else background.spread
+
+
+def _direction(wanted: Sequence[Floats], unwanted: Sequence[Floats], *, summed: bool) -> Vector:
+    """One direction for several: ranking by it is ranking by the mean similarity to what is wanted
+    less a part of that to what is not."""
+    merge, share = (np.sum, 1.0) if summed else (np.mean, UNWANTED if wanted else 1.0)
+    total: Floats = np.zeros_like((*wanted, *unwanted)[0])
+    if wanted:
+        total = total + merge(wanted, axis=0)
+    if unwanted:
+        total = total - share * merge(unwanted, axis=0)
+    longest = max(float(np.linalg.norm(one)) for one in (*wanted, *unwanted))
+    if np.linalg.norm(total) < 1e-6 * longest:
+        raise QueryError("The targets contradict each other: together they point nowhere.")
+    return _unit(total)
+
+
+def _unit(vector: Vector | Floats) -> NDArray[np.float32]:
+    return np.asarray(vector / np.linalg.norm(vector), np.float32)
+
+
+def _label(parts: Sequence[Part]) -> str:
+    shown = [part.label if part.wanted else f"not {part.label}" for part in parts]
+    rest = f" and {len(shown) - 4} more" if len(shown) > 4 else ""
+    return " + ".join(shown[:4]) + rest
+
+
+# --- standing -------------------------------------------------------------------------------
+
+
+def contributions(blend: Blend, similarities: Sequence[Similarity]) -> dict[str, Similarity]:
+    """By aspect, how far it lifts an image with these similarities above random images."""
+    return {
+        target.aspect: target.contribution(similarity)
+        for target, similarity in zip(blend, similarities, strict=True)
+    }
+
+
+def standing(blend: Blend, vectors: Mapping[str, Floats]) -> Floats:
+    """(n,): how far n images stand above random ones.
+
+    Args:
+        blend: what they are compared with.
+        vectors: (n, size) by name.
+    """
+    similarities = [vectors[target.near.name] @ target.near.vector for target in blend]
+    return np.asarray(sum(contributions(blend, similarities).values()), np.float32)
+
+
+# --- crops ----------------------------------------------------------------------------------
+
+
+def _crop(image: Image, box: Box) -> Image:
+    """The part of a picture in a checked box."""
     x, y, width, height = box
     rows, columns = image.pixels.shape[:2]
     left, top = round(x * columns), round(y * rows)
@@ -96,7 +304,7 @@ def crop(image: Image, box: Box) -> Image:
     )
 
 
-def checked_box(box: Box) -> Box:
+def _checked_box(box: Box) -> Box:
     """`box` if it lies within the picture.
 
     Raises:
@@ -116,160 +324,3 @@ def checked_box(box: Box) -> Box:
 
 def _numbers(box: Box) -> str:
     return ",".join(f"{number:g}" for number in box)
-
-
-@dataclass(slots=True)
-class Targets:
-    """What is asked for, by aspect.
-
-    Attributes:
-        meant: the aspects that count when no weights are given: an image has a color and a
-            texture too, and is meant for what it shows.
-    """
-
-    manifest: Manifest
-    models: Descriptors
-    parts: dict[str, list[Part]] = field(default_factory=dict)
-    meant: list[str] = field(default_factory=list)
-
-    def add_image(
-        self,
-        image: ImageInput,
-        loader: ImageLoader,
-        *,
-        box: Box | None = None,
-    ) -> Image:
-        """A picture, or the part of it in `box`; returns it as it was decoded."""
-        names = self.manifest.aspects.values()
-        side = max(self.models.descriptor(name).side for name in names)
-        if box is not None:
-            side = round(side / max(min(checked_box(box)[2:]), 1e-6))
-        decoded = loader.load(image, side)
-        shown = decoded if box is None else crop(decoded, box)
-        label = "image" if isinstance(image, bytes) else Path(image).name
-        if box is not None:
-            label += f" at {_numbers(box)}"
-        for aspect, name in self.manifest.aspects.items():
-            self._add(aspect, label, Kind.IMAGE, partial(self._describe, name, shown))
-        self._mean("semantic")
-        return decoded
-
-    def add_stored(self, id: str, vectors: Mapping[str, Vector]) -> None:
-        """An image of the index, by its vectors."""
-        for aspect, name in self.manifest.aspects.items():
-            self._add(aspect, id, Kind.IMAGE, partial(vectors.__getitem__, name))
-        self._mean("semantic")
-
-    def add_text(self, text: str, *, wanted: bool = True) -> None:
-        if not text.strip():
-            raise QueryError("A text to search by is empty: give words.")
-        spec = self.manifest.semantic
-        descriptor = self.models.descriptor(spec.name)
-        if not isinstance(descriptor, DescribesText):
-            raise QueryError(
-                f"This index was made with {spec.model}, which knows no words: search by image "
-                "or color, or index into a new folder with `--model clip`."
-            )
-        label = f"“{text}”"
-        self._add(
-            "semantic", label, Kind.WORDS, lambda: descriptor.describe_text([text])[0], wanted
-        )
-        self._mean("semantic")
-
-    def set_colors(self, given: ColorInput) -> None:
-        """Colors in the place of what an image brought: "like this, but red"."""
-        palette = colors.parse_palette(given)
-        descriptor = self.models.descriptor(self.manifest.aspects["color"])
-        assert isinstance(descriptor, DescribesColor)  # noqa: S101 -- ours always does
-        label = colors.describe(given)
-        self.parts["color"] = [Part(label, Kind.COLORS, lambda: descriptor.describe_color(palette))]
-        self._mean("color")
-
-    def add(self, other: Targets, *, wanted: bool) -> None:
-        """Everything that `other` is about."""
-        for aspect, parts in other.parts.items():
-            mine = self.parts.setdefault(aspect, [])
-            mine.extend(replace(part, wanted=wanted) for part in parts)
-        for aspect in other.meant:
-            self._mean(aspect)
-
-    def target(self, aspect: str, calibrator: Calibrator | None, *, summed: bool = False) -> Target:
-        """The parts of one aspect as one target.
-
-        Each part is divided by the spread of its similarities, so that words, which lie in a
-        narrow band, count as much as a picture. The mean of what is not wanted is taken, a
-        quarter of it, from the mean of what is; or, `summed`, all of the one from all of the
-        other.
-
-        Raises:
-            QueryError: they cancel out.
-        """
-        name, parts = self.manifest.aspects[aspect], self.parts[aspect]
-        vectors = [_unit(part.vector()) for part in parts]
-        pictured = len(parts) == 1 and parts[0].wanted and parts[0].kind is Kind.IMAGE
-        if len(parts) == 1 and parts[0].wanted:
-            vector: Vector = vectors[0]
-        else:
-            spreads = [
-                _spread(calibrator, name, one, part.kind)
-                for one, part in zip(vectors, parts, strict=True)
-            ]
-            scaled = [one / spread for one, spread in zip(vectors, spreads, strict=True)]
-            wanted = [part.wanted for part in parts]
-            vector = _combine(
-                [one for one, yes in zip(scaled, wanted, strict=True) if yes],
-                [one for one, yes in zip(scaled, wanted, strict=True) if not yes],
-                summed=summed,
-            )
-        background = calibrator.background(name, vector, pictured=pictured) if calibrator else None
-        return Target(vector, _label(parts), background, pictured)
-
-    def _describe(self, name: str, image: Image) -> Vector:
-        vector: Vector = self.models.descriptor(name).describe([image]).vectors[0]
-        return vector
-
-    def _add(
-        self,
-        aspect: str,
-        label: str,
-        kind: Kind,
-        vector: Callable[[], Vector],
-        wanted: bool = True,
-    ) -> None:
-        self.parts.setdefault(aspect, []).append(Part(label, kind, vector, wanted))
-
-    def _mean(self, aspect: str) -> None:
-        if aspect not in self.meant:
-            self.meant.append(aspect)
-
-
-def _spread(calibrator: Calibrator | None, name: str, vector: Vector, kind: Kind) -> float:
-    background = None
-    if calibrator is not None:
-        background = calibrator.background(name, vector, pictured=kind is Kind.IMAGE)
-    return 1.0 if background is None else background.spread
-
-
-def _combine(wanted: Sequence[Floats], unwanted: Sequence[Floats], *, summed: bool) -> Vector:
-    """One direction out of several: ranking by it is ranking by the mean similarity to what is
-    wanted, less a part of that to what is not."""
-    merge, part = (np.sum, 1.0) if summed else (np.mean, UNWANTED if wanted else 1.0)
-    total: Floats = np.zeros_like((*wanted, *unwanted)[0])
-    if wanted:
-        total = total + merge(wanted, axis=0)
-    if unwanted:
-        total = total - part * merge(unwanted, axis=0)
-    longest = max(float(np.linalg.norm(one)) for one in (*wanted, *unwanted))
-    if np.linalg.norm(total) < 1e-6 * longest:
-        raise QueryError("The targets contradict each other: together they point nowhere.")
-    return _unit(total)
-
-
-def _unit(vector: Vector | Floats) -> NDArray[np.float32]:
-    return np.asarray(vector / np.linalg.norm(vector), np.float32)
-
-
-def _label(parts: Sequence[Part]) -> str:
-    shown = [part.label if part.wanted else f"not {part.label}" for part in parts]
-    rest = f" and {len(shown) - 4} more" if len(shown) > 4 else ""
-    return " + ".join(shown[:4]) + rest

@@ -1,13 +1,16 @@
-"""Weights, and a weighted sum into the right answer. Pure but for the asking.
+"""Candidates and ranking: the top of a weighted sum, and what is proved of it.
 
 The score of a point is the weighted sum of its similarities, and the answer is the top of that
-sum over all points that pass. Fagin's threshold algorithm finds it (Fagin, Lotem and Naor,
-"Optimal aggregation algorithms for middleware", 2003): each target proposes its nearest
-candidates; the last similarity of each list bounds those of all points below it, so that every
-candidate has an upper bound for its sum, and so have the points that nobody proposed. The
-candidates with the highest bounds are compared exactly, until no bound exceeds the last row of
-the answer; where the bound of the unseen points does, the target proposes more whose list falls off
-fastest.
+sum over all matching points. Fagin's threshold algorithm finds it (Fagin, Lotem and Naor, "Optimal
+aggregation algorithms for middleware", 2003): each target proposes its nearest candidates; the
+last similarity of each list bounds those of all points below it, so that every candidate has an
+upper bound for its sum, and so have the points that no target proposed. The candidates with the
+highest bounds are compared exactly, until no bound exceeds the last row of the answer; while the
+bound of the unseen points does, the target whose list falls off fastest proposes more.
+
+The bounds are only as good as the lists. Those of an exact search prove the answer. Those of an
+approximate one come from the search graph and from quantized vectors, either of which may miss a
+point: when their bounds close, the blend is settled, and nothing is proved.
 """
 
 from __future__ import annotations
@@ -24,12 +27,11 @@ from lookalike.types import CandidateQuery, Candidates, PointId, Query, Scored
 
 FIRST_CANDIDATES = 400
 MOST_CANDIDATES = 1_000
-EXACT_CANDIDATES = 100_000
-"""How many points each target proposes at first, at the most, and where no effort is spared."""
+"""Candidates that each target proposes at first, and at the most."""
 FIRST_COMPARED = 150
-"""How many of them are compared by their original vectors at first."""
+"""Candidates compared by their original vectors at first."""
 _QUANTIZATION = 0.002
-"""By how much int8 may misjudge a sum of similarities: the usual error."""
+"""The usual error of int8 in a sum of similarities."""
 _FAR = 20.0
 """Steps that no list is long enough for."""
 _ROUNDING = 1e-6
@@ -38,18 +40,20 @@ _ROUNDING = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """An answer and what it took.
+    """The answer to a query and its cost.
 
     Attributes:
         rows: best first.
-        complete: whether nothing better can have been missed.
-        candidates: how many points each target proposed in the last round.
-        compared: how many of them were compared by their original vectors.
+        complete: True if it is proved that nothing better was missed; None if the engine searched
+            approximately; False if the search stopped at its limit of candidates, while something
+            better may have been missed.
+        candidates: points that each target proposed in the last round.
+        compared: candidates that were compared by their original vectors in it.
         rounds: requests to the engine.
     """
 
     rows: Sequence[Scored]
-    complete: bool
+    complete: bool | None
     candidates: int
     compared: int
     rounds: int
@@ -58,26 +62,26 @@ class Result:
 def run(
     engine: Engine, queries: Sequence[Query], *, most: Sequence[int] | int = MOST_CANDIDATES
 ) -> list[Result]:
-    """The top of each weighted sum, as far as it takes to prove it.
+    """The top of each weighted sum.
 
     The queries go through the rounds together: many cost no more requests than one.
 
     Args:
         engine: holds the points.
         queries: without `among`.
-        most: candidates a target, for all queries or each; where they do not suffice the answer
-            is not `complete`.
+        most: limit of candidates per target, for all queries or each.
     """
     limits = [most] * len(queries) if isinstance(most, int) else most
     searches = [_Search(query, limit) for query, limit in zip(queries, limits, strict=True)]
-    while open := [search for search in searches if not search.done]:
-        proposing = [search for search in open if search.widen]
+    while pending := [search for search in searches if not search.done]:
+        proposing = [search for search in pending if search.widen]
         if proposing:
-            lists = iter(engine.nearest([ask for one in proposing for ask in one.asks()]))
+            asked = [query for search in proposing for query in search.candidate_queries()]
+            lists = iter(engine.nearest(asked))
             for search in proposing:
                 search.take_candidates([next(lists) for _ in search.widen])
-        answers = engine.query([search.ranking() for search in open])
-        for search, rows in zip(open, answers, strict=True):
+        answers = engine.query([search.ranking_query() for search in pending])
+        for search, rows in zip(pending, answers, strict=True):
             search.take_rows(rows)
     return [search.result() for search in searches]
 
@@ -87,10 +91,10 @@ class _Search:
     """One query between two requests.
 
     Attributes:
-        depths: candidates of each target.
+        depths: length of the list that each target was asked for.
         widen: indexes of the targets that have to propose, for the first time or more.
-        lists: what each target proposed.
-        ids, bounds: the candidates by the upper bound of their sums, highest first.
+        lists: the candidates of each target.
+        ids, bounds: all candidates by the upper bound of their sums, highest first.
         unseen: upper bound for the points that no target proposed.
         compared: how many candidates are compared exactly.
         ties: rows to ask for beyond the wanted ones, to see whether the last of them tie.
@@ -108,7 +112,7 @@ class _Search:
     unseen: float = -math.inf
     compared: int = 0
     ties: int = 1
-    complete: bool = False
+    closed: bool = False
     done: bool = False
     wanted: int = field(init=False)
 
@@ -127,44 +131,45 @@ class _Search:
 
     @property
     def least(self) -> float:
-        """What a point has to exceed to belong to the answer."""
+        """The sum that a point has to exceed to belong to the answer."""
         return self.rows[-1].score if len(self.rows) == self.query.limit else -math.inf
 
-    def asks(self) -> list[CandidateQuery]:
+    def candidate_queries(self) -> list[CandidateQuery]:
         self.rounds += 1
+        query = self.query
         return [
-            CandidateQuery(self.query.near[i], self.query.filter, self.depths[i])
+            CandidateQuery(query.near[i], query.filter, self.depths[i], exact=query.exact)
             for i in self.widen
         ]
 
     def take_candidates(self, lists: Sequence[Candidates]) -> None:
-        for i, found in zip(self.widen, lists, strict=True):
-            self.lists[i] = found
+        for i, candidates in zip(self.widen, lists, strict=True):
+            self.lists[i] = candidates
         self.widen = []
         weights = [near.weight for near in self.query.near]
-        floors = [found[-1][1] if found else 0.0 for found in self.lists]
+        floors = [candidates[-1][1] if candidates else 0.0 for candidates in self.lists]
         base = math.fsum(w * floor for w, floor in zip(weights, floors, strict=True))
         bounds: dict[PointId, float] = {}
-        for weight, floor, found in zip(weights, floors, self.lists, strict=True):
-            for id, similarity in found:
+        for weight, floor, candidates in zip(weights, floors, self.lists, strict=True):
+            for id, similarity in candidates:
                 bounds[id] = bounds.get(id, base) + weight * (similarity - floor)
         ids, values = list(bounds), np.fromiter(bounds.values(), np.float64, len(bounds))
         order = np.argsort(-values)
         self.ids = [ids[i] for i in order.tolist()]
         self.bounds = values[order]
-        # A short list holds every point that passes.
-        short = any(len(f) < depth for f, depth in zip(self.lists, self.depths, strict=True))
+        # A short list holds every point that matches.
+        short = any(len(one) < depth for one, depth in zip(self.lists, self.depths, strict=True))
         self.unseen = -math.inf if short else base
         if self.rows:  # nothing below the last row can enter any more
             self.compared = min(max(2 * self.wanted, self._above(self.least)), self.most_compared)
 
-    def ranking(self) -> Query:
+    def ranking_query(self) -> Query:
         self.rounds += 1
-        ask = replace(self.query, offset=0, limit=self.wanted + self.ties)
+        query = replace(self.query, offset=0, limit=self.wanted + self.ties)
         if len(self.query.near) == 1:
-            return ask
+            return query
         self.compared = min(self.compared, len(self.ids))
-        return replace(ask, among=self.ids[: self.compared])
+        return replace(query, among=self.ids[: self.compared])
 
     def take_rows(self, rows: Sequence[Scored]) -> None:
         if len(rows) == self.wanted + self.ties and rows[self.wanted - 1].score == rows[-1].score:
@@ -173,31 +178,33 @@ class _Search:
         ranked = sorted(rows, key=lambda row: (-row.score, row.id))
         self.rows = ranked[self.query.offset : self.wanted]
         if len(self.query.near) == 1:  # the engine's own answer
-            self.complete = self.done = True
+            self.closed = self.done = True
             return
         needed = self._above(self.least)
         if needed > self.compared:
             self.done = self.compared >= self.most_compared
             self.compared = max(self.compared, min(needed, self.most_compared))
         elif self.unseen <= self.least + _ROUNDING:
-            self.complete = self.done = True
+            self.closed = self.done = True
         else:
             self._widen()
 
     def result(self) -> Result:
+        complete = (True if self.query.exact else None) if self.closed else False
         candidates = max(self.depths, default=0)
-        return Result(self.rows, self.complete, candidates, self.compared, self.rounds)
+        return Result(self.rows, complete, candidates, self.compared, self.rounds)
 
     def _above(self, least: float) -> int:
         """How many candidates may exceed `least`."""
-        return int(np.searchsorted(-self.bounds, _QUANTIZATION - least))
+        error = _ROUNDING if self.query.exact else _QUANTIZATION
+        return int(np.searchsorted(-self.bounds, error - least))
 
     def _widen(self) -> None:
-        """Lets that target propose more whose list falls fastest, until the bound of the unseen
+        """Lets the target whose list falls fastest propose more, until the bound of the unseen
         will have sunk to the answer: similarity falls with the logarithm of the rank."""
         falls = [
-            near.weight * (found[len(found) // 4][1] - found[-1][1]) / math.log(4)
-            for near, found in zip(self.query.near, self.lists, strict=True)
+            near.weight * (one[len(one) // 4][1] - one[-1][1]) / math.log(4)
+            for near, one in zip(self.query.near, self.lists, strict=True)
         ]
         fastest = max(range(len(falls)), key=falls.__getitem__)
         if self.depths[fastest] >= self.most:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from lookalike import record
 from lookalike.cli.console import printable
-from lookalike.output.labels import count, field_summary, name_field
+from lookalike.output.labels import completeness, count, field_summary, name_field
 from lookalike.record import record_of
 from lookalike.search.histogram import Histogram
 from lookalike.types import Hit, Hits, Point
@@ -53,7 +53,7 @@ def hits_table(title: str, hits: Hits) -> Table:
 def hits_footer(hits: Hits) -> str:
     """The number of hits, the weights, the time taken, and a note if hits may be missing."""
     weights = ", ".join(f"{name} {weight:.0%}" for name, weight in hits.weights.items())
-    note = "; a better image may have been missed" if hits.complete is False else ""
+    note = f"; {note}" if (note := completeness(hits)) else ""
     return f"{count(len(hits), 'image')}, {weights}, {hits.took_ms:.1f} ms{note}"
 
 

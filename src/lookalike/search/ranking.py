@@ -1,0 +1,123 @@
+"""Ranking: the engine's rows become the page to show.
+
+The rows of several blends are merged, those of no relevance dropped, near-identical ones collapsed
+into one, and the rest diversified. Pure functions of a plan and the engine's results.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lookalike.search import rerank
+from lookalike.search.planner import CHUNK, Plan, rows_needed
+from lookalike.search.targets import Blend, contributions, standing
+from lookalike.search.threshold import Result
+from lookalike.types import Scored
+
+Matrices: TypeAlias = Mapping[str, NDArray[np.float32]]
+"""(n, size) each, by vector name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A row in the ranking.
+
+    Attributes:
+        row: the engine's row.
+        blend: the blend that it is nearest to.
+        calibrated: how far it stands above random images there.
+        variants: ids of the near-identical images that it stands for.
+    """
+
+    row: Scored
+    blend: Blend
+    calibrated: float
+    variants: tuple[str, ...] = ()
+
+
+def rank(plan: Plan, results: Sequence[Result]) -> tuple[list[Ranked], bool]:
+    """The page of a plan, best first; and whether it takes more rows to choose it from.
+
+    Args:
+        plan: the plan.
+        results: the engine's answer for each blend.
+    """
+    request = plan.request
+    merged = _merge(plan, results)
+    rows = merged
+    if plan.floor is not None:
+        rows = [one for one in rows if one.calibrated > plan.floor]
+    if not plan.chooses:
+        return rows, False
+    cut = len(rows) < len(merged)  # whatever comes after them is of no relevance either
+    if request["collapse"]:
+        rows = _collapse(rows, plan.color_vector)
+    most = max(len(result.rows) for result in results)
+    exhausted = most < plan.pool or most == plan.matching
+    lacks = len(rows) < rows_needed(request) and not cut and not exhausted
+    if request["diversity"]:
+        rows = _diversify(rows[: rows_needed(request)], plan.blends[0], request["diversity"])
+    return rows[request["offset"] : request["offset"] + request["limit"]], lacks
+
+
+def _merge(plan: Plan, results: Sequence[Result]) -> list[Ranked]:
+    """One ranking by the nearest blend, without rows that are nearer to one they are against.
+
+    The best by the maximum of several scores are among the best by each.
+    """
+    best: dict[str, Ranked] = {}
+    for blend, result in zip(plan.blends, results, strict=True):
+        for row in result.rows:
+            one = Ranked(row, blend, math.fsum(contributions(blend, row.scores).values()))
+            if row.id not in best or one.calibrated > best[row.id].calibrated:
+                best[row.id] = one
+    rows = list(best.values())
+    if len(results) > 1:
+        longest = max(len(result.rows) for result in results)
+        rows = sorted(rows, key=lambda one: -one.calibrated)[:longest]
+    if plan.against and rows:
+        vectors = _vectors(rows)
+        nearest = np.max([standing(blend, vectors) for blend in plan.against], axis=0)
+        rows = [one for one, other in zip(rows, nearest, strict=True) if one.calibrated >= other]
+    return rows
+
+
+def _collapse(rows: Sequence[Ranked], color_vector: str) -> list[Ranked]:
+    if not rows:
+        return []
+    groups = rerank.collapse([one.row.payload for one in rows], _vectors(rows)[color_vector])
+    return [
+        replace(rows[first], variants=tuple(rows[i].row.id for i in others))
+        for first, others in groups
+    ]
+
+
+def _diversify(rows: Sequence[Ranked], blend: Blend, diversity: float) -> list[Ranked]:
+    """The rows diversified a hundred at a time, so that pages fit together."""
+    diverse: list[Ranked] = []
+    for start in range(0, len(rows), CHUNK):
+        chunk = rows[start : start + CHUNK]
+        vectors = _vectors(chunk)
+        similarities = [vectors[one.near.name] @ vectors[one.near.name].T for one in blend]
+        order = rerank.diversify(
+            np.array([one.calibrated for one in chunk]),
+            np.asarray(sum(contributions(blend, similarities).values())),
+            diversity,
+            len(chunk),
+        )
+        diverse += [chunk[i] for i in order]
+    return diverse
+
+
+def _vectors(rows: Sequence[Ranked]) -> Matrices:
+    """(n, size) of n rows by name."""
+    return {
+        name: np.array([one.row.vectors[name] for one in rows], np.float32)
+        for name in rows[0].row.vectors
+    }

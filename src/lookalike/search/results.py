@@ -1,0 +1,98 @@
+"""Results: a ranking as `Hits`, with the explanation of how they came about."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from lookalike.search.planner import Plan
+from lookalike.search.ranking import Ranked
+from lookalike.search.targets import contributions
+from lookalike.search.threshold import Result
+from lookalike.types import AspectPlan, Explanation, Hit, Hits
+
+
+def hits_of(
+    plan: Plan,
+    results: Sequence[Result],
+    rows: Sequence[Ranked],
+    *,
+    lacks: bool,
+    milliseconds: Mapping[str, float],
+) -> Hits:
+    """The answer to a request.
+
+    Args:
+        plan: its plan.
+        results: the engine's answer for each blend.
+        rows: the page to show.
+        lacks: whether it would take more rows to choose the page from.
+        milliseconds: time that each stage took.
+    """
+    complete, reason = _completeness(plan, results, lacks=lacks)
+    explanation = Explanation(
+        aspects=_aspects(plan),
+        candidates=max(result.candidates for result in results),
+        compared=sum(result.compared for result in results),
+        rounds=max(result.rounds for result in results),
+        relevant_from=plan.floor,
+        milliseconds=milliseconds,
+        reason=reason,
+    )
+    hits = tuple(_hit(one) for one in rows)
+    return Hits(hits, complete, plan.weights, sum(milliseconds.values()), explanation)
+
+
+def _completeness(plan: Plan, results: Sequence[Result], *, lacks: bool) -> tuple[bool | None, str]:
+    """What is proved of the answer, and why."""
+    if lacks:
+        return False, (
+            f"Too few remained of the best {plan.pool:,} images; an exact search looks at more."
+        )
+    if any(result.complete is False for result in results):
+        return False, (
+            f"The search stopped at {plan.most_candidates:,} candidates per aspect, and a better "
+            "image may exist; an exact search finds it."
+        )
+    if any(result.complete is None for result in results):
+        return None, (
+            "The engine's search is approximate and may have missed an image; an exact search "
+            "proves the answer."
+        )
+    return True, "The engine searched exactly."
+
+
+def _hit(one: Ranked) -> Hit:
+    row, blend = one.row, one.blend
+    scores = {target.aspect: score for target, score in zip(blend, row.scores, strict=True)}
+    return Hit(
+        id=row.id,
+        score=row.score,
+        scores=scores,
+        payload=row.payload,
+        calibrated=one.calibrated,
+        raw=math.fsum(target.weight * scores[target.aspect] for target in blend),
+        shares=_shares(contributions(blend, row.scores)),
+        variants=one.variants,
+    )
+
+
+def _shares(contributed: Mapping[str, float]) -> dict[str, float]:
+    above = {aspect: max(value, 0.0) for aspect, value in contributed.items()}
+    total = math.fsum(above.values())
+    return {aspect: value / total if total else 0.0 for aspect, value in above.items()}
+
+
+def _aspects(plan: Plan) -> dict[str, AspectPlan]:
+    """The targets of the plan; of several blends those of the one with the most."""
+    return {
+        target.aspect: AspectPlan(
+            vector=target.near.name,
+            target=target.label,
+            weight=target.weight,
+            mean=target.background.mean if target.background else None,
+            spread=target.background.spread if target.background else None,
+            effective=target.near.weight,
+        )
+        for target in max(plan.blends, key=len)
+    }

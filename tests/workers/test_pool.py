@@ -422,8 +422,8 @@ def test_memory_of_a_decoder_is_limited(pixels: int, expected: str) -> None:
     import numpy as np
     from lookalike.errors import ImageRejected
     from lookalike.imaging.decode import decode
-    from lookalike.workers import main
     from lookalike.types import DecodeLimits
+    from lookalike.workers import main
     main._confine(DecodeLimits(pixels={pixels}))
     try:
         decode(sys.stdin.buffer.read(), before_load=lambda pixels: np.empty(2**31, np.uint8))

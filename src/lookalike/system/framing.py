@@ -1,7 +1,8 @@
-"""Messages between processes.
+"""Messages between processes, each preceded by its length.
 
-A message is a JSON header preceded by its length in four bytes, and then raw bytes whose number
-the header gives. Nothing is unpickled, so a compromised child cannot make its parent run code.
+Between a parent and a child that reads untrusted files, a message is a JSON header and the raw
+bytes that it announces: no pickles, so that a compromised child cannot make its parent run code.
+Between processes that trust each other, it is plain bytes.
 """
 
 from __future__ import annotations

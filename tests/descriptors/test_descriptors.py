@@ -273,12 +273,12 @@ NAMES = {
     ("color", "term"), [(color, term) for term, names in NAMES.items() for color in names.split()]
 )
 def test_colors_have_the_names_people_give_them(color: str, term: str) -> None:
-    assert palette.name(rgb(color)) == term
+    assert palette.color_term(rgb(color)) == term
 
 
 @pytest.mark.parametrize("term", palette.TERMS)
 def test_the_typical_color_of_a_term_has_that_name_in_a_picture_too(term: str) -> None:
-    assert palette.name(palette.SHADES[term][0]) == term
+    assert palette.color_term(palette.SHADES[term][0]) == term
     assert colors(flat(palette.SHADES[term][0])) == {term: 1.0}
 
 

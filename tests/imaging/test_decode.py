@@ -22,7 +22,7 @@ from PIL.ExifTags import IFD, Base
 from PIL.Image import Transpose
 
 from lookalike.errors import ImageRejected, Reason
-from lookalike.imaging.decode import Postponed, decode
+from lookalike.imaging.decode import DecodeDeferred, decode
 from lookalike.imaging.thumbnails import encode_thumbnail, thumbnail_of
 from lookalike.types import DecodeLimits, Image
 from tests.support.paths import DATA
@@ -564,9 +564,9 @@ def test_before_load_counts_what_will_be_held() -> None:
 
 def test_a_picture_can_be_postponed() -> None:
     def later(pixels: int) -> None:
-        raise Postponed
+        raise DecodeDeferred
 
-    with pytest.raises(Postponed):
+    with pytest.raises(DecodeDeferred):
         decode(encoded(photo(200, 150), "JPEG"), before_load=later)
 
 

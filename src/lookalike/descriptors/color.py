@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.descriptors._pixels import COLOR_BINS, color_bins, foreground_or_middle, shrink, unit
-from lookalike.imaging.palette import dominant
+from lookalike.imaging.palette import dominant_colors
 from lookalike.types import Description, Distance, Image, Vector, VectorSpec
 
 # Where the dimensions lie in OpenCV's 8-bit CIELAB: closer together near grey, where most of what
@@ -49,7 +49,7 @@ class Color:
         """(n, 125) float32, each row of length 1.
 
         The payload holds `{"colors": [{"name": basic term, "hex": "#rrggbb", "share": 0..1}]}`,
-        the dominant colors of the foreground with the largest first; see `palette.dominant`.
+        the dominant colors of the foreground with the largest first; see `palette.dominant_colors`.
         """
         vectors, payload = [], []
         for image in images:
@@ -88,7 +88,7 @@ class Color:
         counts = np.bincount(bins.ravel(), weights.ravel(), math.prod(COLOR_BINS)).astype(
             np.float32
         )
-        colors = dominant(lab, bins, weights, counts)
+        colors = dominant_colors(lab, bins, weights, counts)
         return self._vector(counts.reshape(COLOR_BINS)), colors
 
     def _vector(self, histogram: NDArray[np.float32]) -> Vector:

@@ -1,1 +1,1 @@
-"""Decoding images: formats, pixels, thumbnails, color names."""
+"""Image decoding, thumbnails and color names."""

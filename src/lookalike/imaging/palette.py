@@ -1,4 +1,4 @@
-"""Names of colors: the eleven basic terms, and which of them a picture shows."""
+"""Color names: the eleven basic terms, and the dominant colors of a picture."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def _rgb(text: str) -> tuple[int, int, int]:
     return red, green, blue
 
 
-# What people call by each term or by a shade of it. The saturated ones follow the color survey
-# of 2010 (https://xkcd.com/color/rgb/, public domain): navy, maroon, olive, teal and
-# so on stand under the term they are a shade of; the muted ones are fabric in room light.
+# Colors that people call by the term or by one of its shades. The saturated ones follow the color
+# survey of 2010 (https://xkcd.com/color/rgb/, public domain): navy, maroon, olive, teal and so on
+# stand under the term that they are a shade of. The muted ones are fabrics in room light.
 _PROTOTYPES = {
     "black": "000000 141414 222222 1e1c1a 15171e 251f1f 2a2826 2e2a2a 2c2c30",
     "white": "ffffff f0f0f0 e4e4e4 dcdcdc e4dcdc dcd6d6 dcdce4 dcd8cc e8e4d8 fffff0 f5f5dc f0e8dc "
@@ -48,45 +48,47 @@ _PROTOTYPES = {
 }
 
 SHADES = {term: tuple(map(_rgb, text.split())) for term, text in _PROTOTYPES.items()}
-"""The shades of each term, in sRGB, the most typical one first. To search by "blue" is to search
-by all of them: CSS's pure blue is what hardly a thing is made in, and its brown is a red."""
+"""The shades of each term in sRGB, the most typical one first. A search by "blue" is a search by
+all of them, since hardly anything has CSS's pure blue, and CSS's brown is a red."""
 
-_MOST = 5  # colors to report
-_LEAST = 0.05  # share of a color worth reporting
+_MAX_COLORS = 5
+_MIN_SHARE = 0.05
 
 
-def name(rgb: tuple[int, int, int]) -> str:
-    """The basic term for a color in sRGB, 0 to 255: that of the nearest prototype in CIELAB."""
+def color_term(rgb: tuple[int, int, int]) -> str:
+    """Returns the basic term for a color in sRGB, 0 to 255: that of the nearest prototype in
+    CIELAB."""
     return TERMS[int(_nearest(_lab(np.array([rgb])))[0])]
 
 
-def dominant(
+def dominant_colors(
     lab: NDArray[np.uint8],
     bins: NDArray[np.intp],
     weights: NDArray[np.float32],
     counts: NDArray[np.float32],
 ) -> list[dict[str, Any]]:
-    """Up to five colors with a share of at least 0.05, the largest first; always at least one.
+    """Returns one to five colors with a share of at least 0.05, the largest first.
 
-    One entry a basic term: its share is that of all its pixels, its hex their mean weighted by
-    how frequent each one's bin is, which lies where the most alike pixels are.
+    There is one entry for each basic term. Its share is that of all its pixels. Its hex is their
+    mean, weighted by the frequency of each pixel's bin, so that it lies among the most common ones.
 
     Args:
         lab: (height, width, 3), CIELAB in OpenCV's 8-bit scale.
-        bins: (height, width), color bins as `color_bins` in the descriptors gives them.
-        weights: (height, width), how much each pixel counts; not all zero.
+        bins: (height, width), color bins as returned by `color_bins` of the descriptors.
+        weights: (height, width), the weight of each pixel; not all zero.
         counts: (16384,), sum of the weights by bin.
     """
-    shown = np.flatnonzero(weights)
-    bins, weights = bins.ravel().take(shown), weights.ravel().take(shown)
-    lab = lab.reshape(-1, 3).take(shown, axis=0)
+    visible = np.flatnonzero(weights)
+    bins, weights = bins.ravel().take(visible), weights.ravel().take(visible)
+    lab = lab.reshape(-1, 3).take(visible, axis=0)
     terms = _term_of_bin().take(bins)
     shares = np.bincount(terms, weights, len(TERMS)) / weights.sum()
-    order = [term for term in np.argsort(-shares, kind="stable")[:_MOST] if shares[term] >= _LEAST]
-    pull = (weights * counts.take(bins)).astype(np.float64)
-    total = np.bincount(terms, pull, len(TERMS))[order]
+    largest = np.argsort(-shares, kind="stable")[:_MAX_COLORS]
+    order = [term for term in largest if shares[term] >= _MIN_SHARE]
+    pixel_weights = (weights * counts.take(bins)).astype(np.float64)
+    total = np.bincount(terms, pixel_weights, len(TERMS))[order]
     means = [
-        np.bincount(terms, pull * lab[:, channel], len(TERMS))[order] / total
+        np.bincount(terms, pixel_weights * lab[:, channel], len(TERMS))[order] / total
         for channel in range(3)
     ]
     colors = np.stack(means, axis=1).round().astype(np.uint8)[None]
@@ -99,7 +101,7 @@ def dominant(
 
 @cache
 def _term_of_bin() -> NDArray[np.intp]:
-    """(16384,) index into `TERMS` for the middle of each color bin."""
+    """(16384,) index into `TERMS` for the center of each color bin."""
     a, b, light = np.meshgrid(*(np.arange(n) for n in (32, 32, 16)), indexing="ij")
     lab = np.stack((light * 16 + 8, a * 8 + 4, b * 8 + 4), axis=-1).reshape(-1, 3)
     return _nearest(_cielab(lab))
@@ -108,27 +110,27 @@ def _term_of_bin() -> NDArray[np.intp]:
 @cache
 def _prototypes() -> tuple[NDArray[np.float32], NDArray[np.intp]]:
     """(n, 3) CIELAB, and (n,) index into `TERMS`."""
-    hexes = [(TERMS.index(term), text) for term, all in _PROTOTYPES.items() for text in all.split()]
-    colors = np.array([_rgb(text) for _, text in hexes])
-    return _lab(colors), np.array([term for term, _ in hexes], np.intp)
+    colors = [(TERMS.index(term), rgb) for term, shades in SHADES.items() for rgb in shades]
+    lab = _lab(np.array([rgb for _, rgb in colors]))
+    return lab, np.array([term for term, _ in colors], np.intp)
 
 
 def _nearest(lab: NDArray[np.float32]) -> NDArray[np.intp]:
-    """(n,) index into `TERMS` of the prototype nearest to each of (n, 3)."""
+    """(n,) index into `TERMS` of the prototype nearest to each color of (n, 3)."""
     prototypes, terms = _prototypes()
-    far = lab @ prototypes.T  # in place from here: all color bins at once are 13 MB
-    far *= -2
-    far += (prototypes**2).sum(axis=1)
-    nearest: NDArray[np.intp] = terms[far.argmin(axis=1)]
+    distances = lab @ prototypes.T  # in place from here on: for all color bins it is 13 MB
+    distances *= -2
+    distances += (prototypes**2).sum(axis=1)
+    nearest: NDArray[np.intp] = terms[distances.argmin(axis=1)]
     return nearest
 
 
 def _lab(rgb: NDArray[np.int_]) -> NDArray[np.float32]:
-    """(n, 3) sRGB, 0 to 255, in CIELAB."""
+    """Converts (n, 3) sRGB, 0 to 255, to CIELAB."""
     scaled = (rgb / 255).astype(np.float32)[None]
     return np.asarray(cv2.cvtColor(scaled, cv2.COLOR_RGB2LAB)[0], np.float32)
 
 
 def _cielab(steps: NDArray[np.int_]) -> NDArray[np.float32]:
-    """OpenCV's 8-bit scale in CIELAB's own."""
+    """Converts OpenCV's 8-bit scale to CIELAB's own."""
     return ((steps - (0, 128, 128)) * (100 / 255, 1, 1)).astype(np.float32)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lookalike.errors import ImageRejected, Reason, SourceError
-from lookalike.imaging.formats import format_of
+from lookalike.imaging.formats import image_format
 from lookalike.protocols import Source
 from lookalike.system.times import format_datetime
 from lookalike.types import ImageRef
@@ -174,7 +174,7 @@ def _seems_picture(entry: os.DirEntry[str]) -> bool:
         return True
     try:
         with builtins.open(entry.path, "rb") as file:
-            return format_of(file.read(512)) is not None
+            return image_format(file.read(512)) is not None
     except OSError:
         return True  # reading it says why it is refused
 

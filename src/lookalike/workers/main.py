@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 
 from lookalike import descriptors
 from lookalike.errors import ImageRejected, Reason
-from lookalike.imaging.decode import Postponed, decode
+from lookalike.imaging.decode import DecodeDeferred, decode
 from lookalike.imaging.thumbnails import thumbnail_of
 from lookalike.protocols import Descriptor
 from lookalike.system.framing import receive_json, send_json
@@ -110,11 +110,11 @@ def _answer(
 def _decode(data: bytes, request: Mapping[str, Any], limits: DecodeLimits) -> _Outcome:
     def check(pixels: int) -> None:
         if pixels > request["most"]:
-            raise Postponed
+            raise DecodeDeferred
 
     try:
         return decode(data, side=request["side"], limits=limits, before_load=check)
-    except Postponed:
+    except DecodeDeferred:
         return None
     except ImageRejected as rejected:
         return rejected

@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.cache.store import Cache, cache_file
-from lookalike.descriptors import ModelChoice
-from lookalike.descriptors.loader import Models
+from lookalike.descriptors.loader import ModelChoice, Models
 from lookalike.engines.edge.engine import EdgeEngine
 from lookalike.index import Index
 from lookalike.manifest import Manifest

@@ -17,7 +17,7 @@ from typing import Any, Literal, Protocol, Self, TypeAlias, Unpack
 from lookalike import record
 from lookalike.comparison import batch
 from lookalike.comparison.evidence import THUMBNAIL_SIDE
-from lookalike.descriptors import HUB
+from lookalike.descriptors.loader import HUB
 from lookalike.duplicates import groups
 from lookalike.duplicates.check import PHASH, Checker, Duplicate, Floors
 from lookalike.duplicates.cleanup import Action, clean

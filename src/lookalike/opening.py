@@ -9,8 +9,8 @@ from pathlib import Path
 
 from lookalike import descriptors
 from lookalike.cache.store import Cache, cache_file
-from lookalike.descriptors import ModelChoice
-from lookalike.descriptors.loader import Models
+from lookalike.descriptors import loader
+from lookalike.descriptors.loader import ModelChoice, Models
 from lookalike.engines import open_engine
 from lookalike.engines.options import ServerOptions
 from lookalike.errors import NotFound
@@ -98,7 +98,7 @@ def model_choice(
 ) -> ModelChoice:
     """The choice of model that a caller's arguments mean, with absolute folders."""
     folder = None if model_dir is None else Path(model_dir).expanduser().resolve()
-    cache = descriptors.default_cache_dir() if cache_dir is None else Path(cache_dir)
+    cache = loader.default_cache_dir() if cache_dir is None else Path(cache_dir)
     return ModelChoice(model, folder, cache, hub)
 
 
@@ -106,11 +106,11 @@ def create_index(
     engine: Engine, choice: ModelChoice, decoder: DecoderPool
 ) -> tuple[Manifest, Models, str | None]:
     """Makes an empty index; returns its manifest, its models, and a notice for the user."""
-    requested = {descriptors.full_name(choice.model)} if choice.model else set()
+    requested = {loader.full_name(choice.model)} if choice.model else set()
     # The decoders start while the model loads.
-    decoder.start((*descriptors.ALWAYS, *requested & {descriptors.BUILT_IN}))
-    semantic, notice = descriptors.choose_semantic(choice)
-    loaded = (semantic, *map(descriptors.load, descriptors.ALWAYS))
+    decoder.start((*descriptors.STANDARD, *requested & {loader.BUILT_IN}))
+    semantic, notice = loader.choose_semantic(choice)
+    loaded = (semantic, *map(descriptors.load, descriptors.STANDARD))
     folder = None if choice.model_dir is None else str(choice.model_dir)
     manifest = Manifest.of([descriptor.spec for descriptor in loaded], folder)
     engine.create(list(manifest.vectors.values()))

@@ -65,7 +65,7 @@ def test_without_weights_it_falls_back_quickly_and_says_so(tmp_path: Path) -> No
     started = time.monotonic()
     done = lookalike_process("index", photos, "--index", tmp_path / "i", env=env)
     assert time.monotonic() - started < 8  # under five for the decision; the rest is the work
-    assert "built-in `lookalike-small-1`" in done.stderr
+    assert "built-in model `lookalike-small-1`" in done.stderr
     assert "--model clip" in done.stderr
     started = time.monotonic()
     again = lookalike_process("index", photos, "--index", tmp_path / "i", env=env)
@@ -89,7 +89,7 @@ def test_a_file_that_cannot_be_written_is_told_first(shop: Path, tmp_path: Path)
 
 def test_another_model_than_the_index_s_own(shop: Path) -> None:
     message = error("index", shop / "photos", "--index", shop / "index", "--model", "clip", code=1)
-    assert "made with lookalike-small-1 and clip was asked for" in message
+    assert "made with lookalike-small-1, not clip: leave out the model" in message
 
 
 def test_unknown_models_name_those_there_are(tmp_path: Path) -> None:

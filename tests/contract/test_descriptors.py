@@ -1,6 +1,9 @@
-"""What every descriptor must do. A new module in `descriptors/` is found by itself."""
+"""The contract of a descriptor, checked for all that need no download."""
 
 from __future__ import annotations
+
+import importlib
+import pkgutil
 
 import numpy as np
 import pytest
@@ -32,6 +35,17 @@ def descriptor(request: pytest.FixtureRequest) -> Descriptor:
     return descriptors.load(request.param)
 
 
+def test_every_class_with_a_spec_is_registered() -> None:
+    classes = {
+        value.spec.name
+        for module in pkgutil.iter_modules(descriptors.__path__, f"{descriptors.__name__}.")
+        for value in vars(importlib.import_module(module.name)).values()
+        if isinstance(value, type) and value.__module__ == module.name and hasattr(value, "spec")
+    }
+    assert classes
+    assert classes <= set(descriptors.names())
+
+
 def test_its_name_finds_it(descriptor: Descriptor) -> None:
     assert descriptors.load(descriptor.spec.name).spec == descriptor.spec
     assert 1 <= descriptor.side <= 256
@@ -48,12 +62,12 @@ def test_rows_are_of_the_size_promised_finite_and_not_zero(descriptor: Descripto
 
 
 def test_a_batch_is_its_pictures_one_by_one(descriptor: Descriptor) -> None:
-    together = descriptor.describe(PICTURES)
-    for i, one in enumerate(PICTURES):
-        alone = descriptor.describe([one])
-        np.testing.assert_allclose(alone.vectors[0], together.vectors[i], atol=1e-6)
-        if together.payload:
-            assert alone.payload[0] == together.payload[i]
+    batch = descriptor.describe(PICTURES)
+    for i, image in enumerate(PICTURES):
+        single = descriptor.describe([image])
+        np.testing.assert_allclose(single.vectors[0], batch.vectors[i], atol=1e-6)
+        if batch.payload:
+            assert single.payload[0] == batch.payload[i]
 
 
 def test_pictures_that_differ_have_vectors_that_differ(descriptor: Descriptor) -> None:

@@ -1,47 +1,49 @@
-"""The image model of FastEmbed's, tried with the stand-in that has CLIP's shapes."""
+"""FastEmbed's image models, tested with a stand-in of CLIP's shapes and a tiny network."""
 
 from __future__ import annotations
 
+import json
 import shutil
-import socket
 import threading
-import time
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+import onnx
 import PIL.Image
 import pytest
 from fastembed import ImageEmbedding, TextEmbedding
+from onnx import TensorProto, helper, numpy_helper
 
-from lookalike import descriptors
-from lookalike.descriptors import ModelChoice, clip
+from lookalike.descriptors import clip
+from lookalike.descriptors.loader import ModelChoice, load_semantic
 from lookalike.errors import ModelError
 from lookalike.imaging.decode import decode
 from lookalike.protocols import DescribesText
 
 
-def choice(model_dir: Path | None, model: str | None = None, hub: str | None = None) -> ModelChoice:
-    return ModelChoice(model, model_dir, Path("/nowhere/cache"), hub)
+def choice(model_dir: Path | None, model: str | None = None) -> ModelChoice:
+    return ModelChoice(model, model_dir, Path("/nowhere/cache"), hub=None)
 
 
 @pytest.fixture(scope="module")
 def standin(data: Path) -> clip.Clip:
-    found = descriptors.load_semantic(choice(data / "standin-clip"))
-    assert isinstance(found, clip.Clip)
-    return found
+    loaded = load_semantic(choice(data / "standin-clip"))
+    assert isinstance(loaded, clip.Clip)
+    return loaded
 
 
-def test_it_is_what_fastembed_says(data: Path, standin: clip.Clip) -> None:
+def test_vectors_are_those_of_fastembed(data: Path, standin: clip.Clip) -> None:
     files = sorted((data / "photos").rglob("*.jpg"))[:200:9]
     images = [decode(file.read_bytes()) for file in files]
-    theirs = ImageEmbedding(
+    expected = ImageEmbedding(
         clip.DEFAULT, specific_model_path=str(data / "standin-clip" / "vision")
     ).embed([PIL.Image.fromarray(image.pixels) for image in images])
-    np.testing.assert_allclose(standin.describe(images).vectors, list(theirs), atol=1e-4)
+    np.testing.assert_allclose(standin.describe(images).vectors, list(expected), atol=1e-4)
 
 
 def test_pre_processing_is_openai_s_own(data: Path, standin: clip.Clip) -> None:
-    """On a photo whose array OpenAI's code made; what is left is the resize's rounding."""
+    """On a photo whose array OpenAI's code made. The rounding of the resize is what differs."""
     reference = data / "standin-clip" / "reference"
     expected = np.load(reference / "expected_preprocessed_image.npy")
     photo = PIL.Image.open(reference / "franz-kafka.jpg").convert("RGB")
@@ -52,15 +54,12 @@ def test_pre_processing_is_openai_s_own(data: Path, standin: clip.Clip) -> None:
 
 def test_words_are_those_of_the_text_tower(data: Path, standin: clip.Clip) -> None:
     assert isinstance(standin, DescribesText)
-    theirs = next(
-        iter(
-            TextEmbedding(
-                "Qdrant/clip-ViT-B-32-text", specific_model_path=str(data / "standin-clip" / "text")
-            ).embed(["red shoes"])
-        )
+    tower = TextEmbedding(
+        "Qdrant/clip-ViT-B-32-text", specific_model_path=str(data / "standin-clip" / "text")
     )
-    (ours,) = standin.describe_text(["red shoes"])
-    np.testing.assert_allclose(ours, theirs / np.linalg.norm(theirs), atol=1e-6)
+    expected = next(iter(tower.embed(["red shoes"])))
+    (vector,) = standin.describe_text(["red shoes"])
+    np.testing.assert_allclose(vector, expected / np.linalg.norm(expected), atol=1e-6)
 
 
 def test_the_spec_names_model_and_weights(standin: clip.Clip) -> None:
@@ -78,12 +77,12 @@ def test_other_weights_are_another_revision(data: Path, standin: clip.Clip, tmp_
     content = bytearray(weights.read_bytes())
     content[len(content) * 7 // 16 + 100] ^= 1
     weights.write_bytes(content)
-    assert clip._fingerprint(weights) != standin.spec.revision
+    assert clip.fingerprint(weights) != standin.spec.revision
 
 
 def test_a_folder_with_the_image_model_alone_knows_no_words(data: Path) -> None:
-    found = descriptors.load_semantic(choice(data / "standin-clip" / "vision"))
-    assert not isinstance(found, DescribesText)
+    loaded = load_semantic(choice(data / "standin-clip" / "vision"))
+    assert not isinstance(loaded, DescribesText)
 
 
 def test_it_can_be_called_from_several_threads(data: Path, standin: clip.Clip) -> None:
@@ -109,32 +108,56 @@ def test_it_can_be_called_from_several_threads(data: Path, standin: clip.Clip) -
         ("empty", None, "holds no .onnx file"),
         ("broken", None, "cannot be loaded as Qdrant/clip-ViT-B-32-vision"),
         (None, "vgg", "no image model 'vgg'"),
-        (None, "clip", "weights of Qdrant/clip-ViT-B-32-vision cannot be had"),
+        (None, "clip", "weights of Qdrant/clip-ViT-B-32-vision cannot be loaded"),
     ],
 )
-def test_models_that_cannot_be_had(
+def test_models_that_cannot_be_loaded(
     tmp_path: Path, folder: str | None, model: str | None, message: str
 ) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "model.onnx").write_text("no model")
     with pytest.raises(ModelError, match=message):
-        descriptors.load_semantic(choice(tmp_path / folder if folder else None, model))
+        load_semantic(choice(tmp_path / folder if folder else None, model))
 
 
-def test_a_hub_that_never_answers_costs_seconds_not_minutes(tmp_path: Path) -> None:
-    started = time.monotonic()
-    found, notice = descriptors.choose_semantic(
-        ModelChoice(None, None, tmp_path, "http://192.0.2.1")  # never answers (RFC 5737)
+def write_tiny_model(folder: Path, *, side: int) -> Path:
+    """Writes a model folder whose network multiplies the mean color by a 3 x 4 matrix."""
+    folder.mkdir()
+    settings = {
+        "do_resize": True,
+        "size": {"shortest_edge": side},
+        "do_center_crop": True,
+        "crop_size": {"height": side, "width": side},
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+    }
+    (folder / "preprocessor_config.json").write_text(json.dumps(settings))
+    matrix = numpy_helper.from_array(np.eye(3, 4, dtype=np.float32), "matrix")
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["pixel_values"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["means"]),
+        helper.make_node("MatMul", ["means", "matrix"], ["image_embeds"]),
+    ]
+    pixels = helper.make_tensor_value_info(
+        "pixel_values", TensorProto.FLOAT, ["n", 3, "side", "side"]
     )
-    assert time.monotonic() - started < 5
-    assert found.spec.name == descriptors.BUILT_IN
-    assert notice is not None
-    assert "--model clip" in notice
+    vectors = helper.make_tensor_value_info("image_embeds", TensorProto.FLOAT, ["n", 4])
+    graph = helper.make_graph(nodes, "tiny", [pixels], [vectors], [matrix])
+    opset = helper.make_opsetid("", 17)
+    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=8), folder / "model.onnx")
+    return folder
 
 
-def test_the_probe_sees_who_listens_and_who_does_not() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        assert descriptors._answers(f"http://127.0.0.1:{port}")
-    assert not descriptors._answers(f"http://127.0.0.1:{port}", seconds=1)
+def test_fastembed_s_private_names_are_where_we_read_them(tmp_path: Path) -> None:
+    """A guard: `Clip` reads the weights' folder and the pre-processing's size from attributes that
+    FastEmbed does not publish."""
+    folder = write_tiny_model(tmp_path / "tiny", side=96)
+    tiny = clip.Clip(clip.DEFAULT, {"specific_model_path": str(folder)})
+    assert tiny.side == 96
+    assert tiny.spec.size == 4
+    assert tiny.spec.revision == clip.fingerprint(folder / "model.onnx")
+    file = BytesIO()
+    PIL.Image.new("RGB", (120, 100), "red").save(file, "PNG")
+    red = decode(file.getvalue())
+    np.testing.assert_allclose(tiny.describe([red]).vectors, [[1, 0, 0, 0]], atol=1e-6)

@@ -25,7 +25,7 @@ import lookalike
 from lookalike.descriptors import lookalike_small_1
 from lookalike.descriptors.color import Color
 from lookalike.descriptors.lookalike_small_1 import LookalikeSmall1
-from lookalike.descriptors.phash import Phash, scaled
+from lookalike.descriptors.phash import Phash, scale
 from lookalike.descriptors.texture import Texture
 from lookalike.imaging import palette
 from lookalike.protocols import DescribesColor, Descriptor
@@ -143,7 +143,7 @@ def test_the_built_in_model_gives_what_exact_sums_give() -> None:
     np.testing.assert_allclose(vector(LookalikeSmall1(), noise), wanted, atol=1e-5)
     # Were the numbers wrong, the exact sums would be taken everywhere, at half the speed.
     probed = exact.run(None, {"pixels": lookalike_small_1.probe()})[0][0]
-    known = lookalike_small_1.PROBED
+    known = lookalike_small_1.PROBE_RESULT
     np.testing.assert_allclose(probed[: len(known)], known, atol=1e-5)
 
 
@@ -377,7 +377,7 @@ def test_phash_scales_as_pillow_does(height: int) -> None:
         black_or_white = noise.integers(0, 2, (height, width), np.uint8) * np.uint8(255)
         grey = PIL.Image.fromarray(black_or_white)
         small = np.asarray(grey.resize((32, 32), PIL.Image.Resampling.LANCZOS))
-        np.testing.assert_array_equal(scaled(grey), small)
+        np.testing.assert_array_equal(scale(grey), small)
 
 
 def test_phash_equals_imagehash_on_photos(data: Path) -> None:

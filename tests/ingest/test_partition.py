@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from lookalike.cache.store import Cache
-from lookalike.descriptors import ModelChoice
+from lookalike.descriptors.loader import ModelChoice
 from lookalike.engines import open_engine
 from lookalike.engines.options import ServerOptions
 from lookalike.errors import InputError, SourceError

@@ -13,7 +13,7 @@ from urllib.request import getproxies
 
 import platformdirs
 
-from lookalike.descriptors import HUB, default_cache_dir
+from lookalike.descriptors.loader import HUB, default_cache_dir
 
 _TRUE = {"1", "TRUE", "YES", "ON"}
 

@@ -1,4 +1,4 @@
-"""Which colors a thing has: a histogram of its foreground."""
+"""Color: a histogram of the foreground, and the names of its dominant colors."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from lookalike.descriptors._pixels import COLOR_BINS, color_bins, foreground_or_
 from lookalike.imaging.palette import dominant_colors
 from lookalike.types import Description, Distance, Image, Vector, VectorSpec
 
-# Where the dimensions lie in OpenCV's 8-bit CIELAB: closer together near grey, where most of what
-# people wear and own is.
+# Positions of the dimensions in OpenCV's 8-bit CIELAB, closer together near gray, as are the colors
+# of most clothes and household goods.
 _HUES = (64, 108, 128, 148, 192)
 _LIGHTS = (16, 72, 128, 184, 240)
-# How far the light on a thing spreads one color, along a*, b* and L*.
+# Standard deviation of one color under the light on an object, along a*, b* and L*.
 _SPREAD = (5, 5, 20)
 
 
 class Color:
     """Joint histogram of the foreground's colors in CIELAB, square-rooted.
 
-    The dot product of two vectors is the Bhattacharyya coefficient of their histograms. A color
-    is shared between the eight nearest dimensions by its distance, so that a little more light
-    changes the vector a little. Background and transparent pixels do not count.
+    The dot product of two vectors is the Bhattacharyya coefficient of their histograms. A color is
+    divided between the eight nearest dimensions by linear interpolation, so that a small change of
+    light is a small change of the vector. Background and transparent pixels do not count.
     """
 
     side = 64
@@ -49,7 +49,7 @@ class Color:
         """(n, 125) float32, each row of length 1.
 
         The payload holds `{"colors": [{"name": basic term, "hex": "#rrggbb", "share": 0..1}]}`,
-        the dominant colors of the foreground with the largest first; see `palette.dominant_colors`.
+        the dominant colors of the foreground, the largest first; see `palette.dominant_colors`.
         """
         vectors, payload = [], []
         for image in images:
@@ -61,23 +61,22 @@ class Color:
         )
 
     def describe_color(self, colors: Sequence[tuple[tuple[int, int, int], float]]) -> Vector:
-        """The vector of a thing of these ((red, green, blue), share), shaded as things are.
+        """Returns the vector of an object with these ((red, green, blue), share), lit and shaded.
 
         Raises:
             ValueError: no color has a share above zero.
         """
         if not any(share > 0 for _, share in colors):
-            raise ValueError("no color has a share above zero: give at least one that has")
+            raise ValueError("no color has a share above zero: give at least one")
         histogram = np.zeros(COLOR_BINS)
         for rgb, share in colors:
-            light, a, b = cv2.cvtColor(np.array([[rgb]], np.uint8), cv2.COLOR_RGB2LAB)[
-                0, 0
-            ].tolist()
-            along = (
-                _bell(center, spread, bins)
+            lab = cv2.cvtColor(np.array([[rgb]], np.uint8), cv2.COLOR_RGB2LAB)
+            light, a, b = lab[0, 0].tolist()
+            axes = (
+                _gaussian(center, spread, bins)
                 for center, spread, bins in zip((a, b, light), _SPREAD, COLOR_BINS, strict=True)
             )
-            histogram += max(share, 0) * np.einsum("a,b,l->abl", *along)
+            histogram += max(share, 0) * np.einsum("a,b,l->abl", *axes)
         return self._vector(histogram.astype(np.float32))
 
     def _describe(self, image: Image) -> tuple[Vector, list[dict[str, Any]]]:
@@ -85,14 +84,13 @@ class Color:
         lab = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2LAB), np.uint8)
         bins = color_bins(lab)
         weights = foreground_or_middle(bins, opacity)
-        counts = np.bincount(bins.ravel(), weights.ravel(), math.prod(COLOR_BINS)).astype(
-            np.float32
-        )
+        sums = np.bincount(bins.ravel(), weights.ravel(), math.prod(COLOR_BINS))
+        counts = sums.astype(np.float32)
         colors = dominant_colors(lab, bins, weights, counts)
         return self._vector(counts.reshape(COLOR_BINS)), colors
 
     def _vector(self, histogram: NDArray[np.float32]) -> Vector:
-        """Moves a (32, 32, 16) histogram to the fewer dimensions, one axis after the other."""
+        """Reduces a (32, 32, 16) histogram to the dimensions of the vector, axis by axis."""
         lights = histogram @ self._light_shares
         b = self._hue_shares.T @ lights
         a = self._hue_shares.T @ b.reshape(len(b), -1)
@@ -100,18 +98,18 @@ class Color:
 
 
 def _centers(bins: int) -> NDArray[np.float64]:
-    """Middle of each bin in the 8-bit scale."""
+    """Returns the center of each bin in the 8-bit scale."""
     return (np.arange(bins) + 0.5) * 256 / bins
 
 
-def _shares(knots: Sequence[int], bins: int) -> NDArray[np.float32]:
-    """(bins, knots): how a bin is shared between the two nearest knots."""
-    hats = [np.interp(_centers(bins), knots, hat) for hat in np.eye(len(knots))]
-    return np.stack(hats, axis=1).astype(np.float32)
+def _shares(dimensions: Sequence[int], bins: int) -> NDArray[np.float32]:
+    """(bins, dimensions): the share of each bin that its two nearest dimensions get."""
+    columns = [np.interp(_centers(bins), dimensions, one) for one in np.eye(len(dimensions))]
+    return np.stack(columns, axis=1).astype(np.float32)
 
 
-def _bell(center: float, spread: float, bins: int) -> NDArray[np.float64]:
-    """Shares of the bins in a bell curve around `center`, 1 in all."""
-    bell = np.exp(-((_centers(bins) - center) ** 2) / (2 * spread**2))
-    shares: NDArray[np.float64] = bell / bell.sum()
+def _gaussian(center: float, spread: float, bins: int) -> NDArray[np.float64]:
+    """Returns the shares of the bins in a Gaussian around `center`, which add up to 1."""
+    density = np.exp(-((_centers(bins) - center) ** 2) / (2 * spread**2))
+    shares: NDArray[np.float64] = density / density.sum()
     return shares

@@ -1,27 +1,147 @@
-"""The descriptors of an index, loaded when they are first needed, and always its own."""
+"""The choice of the semantic model, and the descriptors of an index, loaded when first needed."""
 
 from __future__ import annotations
 
+import threading
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from lookalike import descriptors
-from lookalike.descriptors import ModelChoice
 from lookalike.errors import ModelError
 from lookalike.manifest import Manifest
 from lookalike.protocols import Describers, Descriptor
 
+BUILT_IN = "lookalike-small-1"
+"""The semantic model that is used where CLIP's weights are missing; also called `built-in`."""
 
-class Models:
-    """What describes images for one index.
+HUB = "https://huggingface.co"
+"""The model hub from which FastEmbed downloads weights."""
 
-    Args:
-        manifest: says which descriptors the index was made with.
-        choice: where the semantic model's weights may be found.
-        loaded: descriptors that are there already, when the index was just made with them.
+_PROBE_SECONDS = 2.5
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """The semantic model, and where its weights are.
+
+    Attributes:
+        model: `clip`, `built-in`, the name of a descriptor or of a FastEmbed model; None for CLIP
+            if possible, else the built-in model.
+        model_dir: folder of the weights; None for the cache and the hub.
+        cache_dir: folder of downloaded weights.
+        hub: address of the model hub; None forbids downloads.
+    """
+
+    model: str | None
+    model_dir: Path | None
+    cache_dir: Path
+    hub: str | None
+
+
+def default_cache_dir() -> Path:
+    """Returns the folder for downloaded weights. Unlike FastEmbed's own, it outlives a restart."""
+    import platformdirs
+
+    return platformdirs.user_cache_path("lookalike") / "models"
+
+
+def full_name(model: str) -> str:
+    """Returns the name that an index records for a model, in lower case."""
+    if model == "built-in":
+        return BUILT_IN
+    if model != "clip":
+        return model.lower()
+    from lookalike.descriptors import clip  # importing FastEmbed takes half a second
+
+    return clip.DEFAULT.lower()
+
+
+def load_semantic(choice: ModelChoice) -> Descriptor:
+    """Loads the chosen descriptor, by default CLIP.
 
     Raises:
-        ModelError: another model was asked for than the index's own.
+        ModelError: the name is unknown, or the weights are missing.
+    """
+    name = BUILT_IN if choice.model == "built-in" else choice.model
+    if name in descriptors.names():
+        return descriptors.load(name)
+    from lookalike.descriptors import clip
+
+    model = clip.DEFAULT if name in (None, "clip") else name
+    return clip.load_clip(
+        model, choice.model_dir, choice.cache_dir, download=choice.hub is not None
+    )
+
+
+def choose_semantic(choice: ModelChoice) -> tuple[Descriptor, str | None]:
+    """Loads the semantic descriptor of a new index.
+
+    A model that was named is loaded or refused. Otherwise it is CLIP if its weights are cached or
+    the hub answers, else the built-in model. Offline, the decision takes less than five seconds;
+    FastEmbed alone would try for forty.
+
+    Returns:
+        The descriptor, and a notice for the user if it is the fallback.
+
+    Raises:
+        ModelError: as in `load_semantic`.
+    """
+    if choice.model is not None or choice.model_dir is not None:
+        return load_semantic(choice), None
+    from lookalike.descriptors import clip
+
+    try:
+        return clip.load_clip(clip.DEFAULT, None, choice.cache_dir, download=False), None
+    except ModelError:
+        pass
+    if choice.hub is not None and hub_answers(choice.hub):
+        try:
+            return clip.load_clip(clip.DEFAULT, None, choice.cache_dir, download=True), None
+        except ModelError as error:
+            reason = str(error)
+    else:
+        reason = "CLIP's weights are not on this machine and the model hub cannot be reached."
+    return descriptors.load(BUILT_IN), (
+        f"{reason} Using the built-in model `{BUILT_IN}`, which does not support text; for CLIP, "
+        "index into a new folder with `--model clip` when there is a network, or with "
+        "`--model-dir DIR`."
+    )
+
+
+def hub_answers(hub: str, seconds: float = _PROBE_SECONDS) -> bool:
+    """Tells whether a connection to the hub opens in time, including the name lookup, which has no
+    timeout of its own."""
+    import socket
+
+    address = urlsplit(hub)
+    opened = threading.Event()
+
+    def connect() -> None:
+        port = address.port or (80 if address.scheme == "http" else 443)
+        try:
+            socket.create_connection((address.hostname or "", port), timeout=seconds).close()
+        except OSError:
+            return
+        opened.set()
+
+    thread = threading.Thread(target=connect, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return opened.is_set()
+
+
+class Models:
+    """The descriptors of one index; see `protocols.Descriptors`.
+
+    Args:
+        manifest: names the descriptors that the index was made with.
+        choice: the model that was asked for, and where its weights are.
+        loaded: descriptors that are loaded already, as those of a new index are.
+
+    Raises:
+        ModelError: the choice names another model than that of the index.
     """
 
     def __init__(
@@ -30,44 +150,44 @@ class Models:
         self._manifest = manifest
         self._choice = choice
         self._loaded = {descriptor.spec.name: descriptor for descriptor in loaded}
-        own = manifest.semantic.model
-        if choice.model is not None and descriptors.full_name(choice.model) != own.lower():
+        recorded = manifest.semantic.model
+        if choice.model is not None and full_name(choice.model) != recorded.lower():
             raise ModelError(
-                f"This index was made with {own} and {choice.model} was asked for: leave out the "
-                "model to use the index's own, or index into a new folder with the other."
+                f"This index was made with {recorded}, not {choice.model}: leave out the model to "
+                "use the index's own, or index into a new folder with the other."
             )
 
     def descriptor(self, name: str) -> Descriptor:
-        """The one that makes the vectors of this name.
+        """Returns the descriptor that makes the vectors of this name.
 
         Raises:
-            ModelError: its weights cannot be had, or are not those the index was made with.
+            ModelError: its weights are missing, or differ from those of the index.
         """
         if name not in self._loaded:
-            semantic = name == self._manifest.semantic.name
-            found = descriptors.load_semantic(self._own()) if semantic else descriptors.load(name)
-            self._manifest.require(found.spec)
-            self._loaded[name] = found
+            is_semantic = name == self._manifest.semantic.name
+            loaded = load_semantic(self._recorded()) if is_semantic else descriptors.load(name)
+            self._manifest.require(loaded.spec)
+            self._loaded[name] = loaded
         return self._loaded[name]
 
     @cached_property
     def without_weights(self) -> list[str]:
-        """Names of those that decoders can run by themselves."""
+        """Names of the descriptors that decoders can run by themselves."""
         known = descriptors.names()
         return [name for name in self._manifest.vectors if name in known]
 
     def describers(self) -> Describers:
-        """All of them, as an ingest wants them."""
+        """Returns all descriptors, divided by where an ingest runs them."""
         names = self.without_weights
-        everyone = {name: self.descriptor(name) for name in self._manifest.vectors}
+        all_of_them = {name: self.descriptor(name) for name in self._manifest.vectors}
         return Describers(
             names={name: self._manifest.vectors[name] for name in names},
-            models=[one for name, one in everyone.items() if name not in names],
-            side=max(one.side for one in everyone.values()),
+            models=[one for name, one in all_of_them.items() if name not in names],
+            side=max(one.side for one in all_of_them.values()),
         )
 
-    def _own(self) -> ModelChoice:
-        """The choice that finds the index's own model again."""
+    def _recorded(self) -> ModelChoice:
+        """The choice that loads the model which the index was made with."""
         recorded = self._manifest.model_dir
         folder = self._choice.model_dir or (Path(recorded) if recorded else None)
         return ModelChoice(

@@ -29,7 +29,7 @@ from benchmarks._clip_sized import write
 from benchmarks._figures import bound, finish, need_data
 from benchmarks.search_overhead import POINTS, fill
 from lookalike import Index
-from lookalike.descriptors import ModelChoice, load_semantic
+from lookalike.descriptors.loader import ModelChoice, load_semantic
 from lookalike.imaging.decode import decode
 
 QUERIES = 400

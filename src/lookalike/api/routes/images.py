@@ -33,7 +33,6 @@ from lookalike.ingest.report import IngestReport
 from lookalike.output import documents
 from lookalike.record import record_of
 from lookalike.sources.uploads import Upload
-from lookalike.types import Point
 
 FILE_SIDE = 2048
 """Longer side in pixels of an image that is served as a file."""
@@ -61,14 +60,14 @@ def images(
     if offset + limit > MAX_LISTED:
         raise InputError(f"The list ends after {MAX_LISTED:,} images; narrow it down with where.")
     points = islice(service.index.scroll(where), offset, offset + limit)
-    listed = [{"id": point.id, "payload": point.payload} for point in points]
+    listed = [documents.of_point(point) for point in points]
     return Document({"images": listed, "total": service.index.count(where)})
 
 
 @read_router.get("/image", response_model=ImageResponse)
 def image(service: Serving, id: ImageId, vectors: bool = False) -> Document:
     """Returns the payload of an image and, on request, its vectors."""
-    return Document(_point_document(service.index.get(id, vectors=vectors), vectors))
+    return Document(documents.of_point(service.index.get(id, vectors=vectors), vectors=vectors))
 
 
 @read_router.get("/image/thumbnail", response_class=JPEG)
@@ -131,7 +130,7 @@ def update(service: Serving, id: ImageId, fields: Fields) -> Document:
     """Sets fields of one image."""
     with service.writing():
         service.index.update(id, fields.fields)
-        return Document(_point_document(service.index.get(id)))
+        return Document(documents.of_point(service.index.get(id)))
 
 
 @write_router.delete("/image", response_model=DeletedResponse)
@@ -190,13 +189,6 @@ def _jpeg(request: Request, service: Service, id: str, side: int) -> Any:
         return jpeg(request, f"{sha256}-{side}", lambda: service.index.thumbnail(id, side))
     except (SourceError, ImageRejected):
         raise NotFound(f"The file of the image {id!r} is missing or no longer readable.") from None
-
-
-def _point_document(point: Point, vectors: bool = False) -> dict[str, Any]:
-    document: dict[str, Any] = {"id": point.id, "payload": point.payload}
-    if vectors:
-        document["vectors"] = {name: vector.tolist() for name, vector in point.vectors.items()}
-    return document
 
 
 def _reject_document(reject: Reject, names: dict[str, str]) -> dict[str, str]:

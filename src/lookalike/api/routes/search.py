@@ -115,9 +115,8 @@ def facets(
     limit: Annotated[int, Query(ge=1, le=10_000)] = 100,
 ) -> Document:
     """Returns the most frequent values of a field with their counts."""
-    counts = service.index.facets(field, where=where, limit=limit)
-    values = [{"value": value, "count": count} for value, count in counts]
-    return Document({"field": field, "values": values})
+    values = service.index.facets(field, where=where, limit=limit)
+    return Document(documents.of_facets(field, values))
 
 
 @read_router.get("/histogram", response_model=HistogramResponse)

@@ -18,9 +18,10 @@ import pytest
 from lookalike.engines.options import ServerOptions
 from lookalike.errors import EngineError, InputError
 from lookalike.index import Index
-from lookalike.ingest import listing, partition
-from lookalike.ingest.report import IngestReport
-from lookalike.ray import RayWorkers
+from lookalike.ingest import partition
+from lookalike.ingest.listing import list_images
+from lookalike.ingest.report import IngestCounts
+from lookalike.ray import RayExecutor
 from lookalike.sources import open_sources
 from lookalike.sources.file import Files
 from lookalike.types import ImageRef, Point
@@ -58,7 +59,7 @@ def cluster() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that few images make several blocks."""
-    monkeypatch.setattr("lookalike.ray.BLOCK", 4)
+    monkeypatch.setattr("lookalike.ray.BLOCK_SIZE", 4)
 
 
 @pytest.fixture
@@ -103,8 +104,8 @@ def test_the_index_is_the_one_that_a_single_process_makes(index: Index, photos: 
     by_ray = index.add(
         photos,
         metadata=catalog(photos),
-        workers=RayWorkers(),
-        progress=lambda report, total: seen.append((report.done, total)),
+        executor=RayExecutor(),
+        progress=lambda counts, total: seen.append((counts.done, total)),
     )
     with (
         closing(RestServer(Store())) as server,
@@ -131,15 +132,15 @@ def test_the_index_is_the_one_that_a_single_process_makes(index: Index, photos: 
 
 
 def test_it_goes_on_where_it_was_stopped_and_does_nothing_twice(index: Index, photos: Path) -> None:
-    def stop(report: IngestReport, total: int | None) -> None:
+    def stop(counts: IngestCounts, total: int | None) -> None:
         raise KeyboardInterrupt
 
     many = folder_of(photos, 60)
-    first = index.add(many, workers=RayWorkers(), progress=stop)
+    first = index.add(many, executor=RayExecutor(), progress=stop)
     assert first.interrupted
     assert 0 < first.added <= len(index) < 60
     there = len(index)
-    second = index.add(many, workers=RayWorkers())
+    second = index.add(many, executor=RayExecutor())
     assert second.unchanged >= there  # what actors were at may have come in still
     assert (second.added, second.done) == (60 - second.unchanged, 60)
     assert len(index) == 60
@@ -159,23 +160,21 @@ class Fatal(Files):
 def test_a_lost_actor_is_replaced_and_its_block_done_again(index: Index, photos: Path) -> None:
     poison = photos / "013.jpg"
     sources = [Fatal(os.fspath(poison), os.fspath(photos)), *open_sources([photos])]
-    images = ((source, ref, ()) for source, ref in listing.refs(sources))
-    report = IngestReport()
-    with RayWorkers().start(index) as work:
-        work(images, report, lambda: None)
+    with RayExecutor().start(index.opener()) as ingest:
+        report = ingest(list_images(sources).images, lambda counts: None)
     assert Path(f"{poison}.killed").exists()
-    assert (report.done, report.rejects) == (COUNT, [])
+    assert (report.done, report.rejects) == (COUNT, ())
     assert len(index) == COUNT
 
 
 def test_prune_and_partition_are_as_without_ray(index: Index, photos: Path) -> None:
-    index.add(photos, workers=RayWorkers())
+    index.add(photos, executor=RayExecutor())
     for i in range(6):
         (photos / f"{i:03}.jpg").unlink()
-    own = sum(partition.holds((1, 2), str(photos / f"{i:03}.jpg")) for i in range(6))
-    report = index.add(photos, prune=True, partition=(1, 2), workers=RayWorkers())
+    own = sum(partition.belongs_to((1, 2), str(photos / f"{i:03}.jpg")) for i in range(6))
+    report = index.add(photos, prune=True, partition=(1, 2), executor=RayExecutor())
     assert (report.removed, len(index)) == (own, COUNT - own)
-    assert index.add(photos, prune=True, workers=RayWorkers()).removed == 6 - own
+    assert index.add(photos, prune=True, executor=RayExecutor()).removed == 6 - own
 
 
 def test_what_an_actor_cannot_do_is_said_as_it_would_be_here(
@@ -183,9 +182,9 @@ def test_what_an_actor_cannot_do_is_said_as_it_would_be_here(
 ) -> None:
     store.troubles.extend([Trouble(403, "Forbidden: this key may only read", on="upsert")] * 2)
     with pytest.raises(EngineError, match="may only read"):
-        index.add(photos, workers=RayWorkers(most=1))
+        index.add(photos, executor=RayExecutor(max_actors=1))
     store.troubles.clear()
-    assert index.add(photos, workers=RayWorkers()).done == COUNT
+    assert index.add(photos, executor=RayExecutor()).done == COUNT
 
 
 def test_ray_is_started_where_there_is_none_and_ended_again(index: Index, photos: Path) -> None:
@@ -195,9 +194,9 @@ def test_ray_is_started_where_there_is_none_and_ended_again(index: Index, photos
 import os, ray
 from lookalike.engines import ServerOptions
 from lookalike.index import Index
-from lookalike.ray import RayWorkers
+from lookalike.ray import RayExecutor
 with Index.open({opener.args[0]!r}, server=ServerOptions(grpc=False)) as index:
-    print(index.add({os.fspath(photos)!r}, workers=RayWorkers("local")).added)
+    print(index.add({os.fspath(photos)!r}, executor=RayExecutor("local")).added)
 print(ray.is_initialized(), os.environ["RAY_USAGE_STATS_ENABLED"])
 """
     environment = {name: v for name, v in os.environ.items() if name != "RAY_USAGE_STATS_ENABLED"}
@@ -211,6 +210,6 @@ print(ray.is_initialized(), os.environ["RAY_USAGE_STATS_ENABLED"])
 def test_an_index_in_a_folder_is_refused(photos: Path, tmp_path: Path) -> None:
     with (
         Index.open(tmp_path / "index", model="built-in") as embedded,
-        pytest.raises(InputError, match="belongs to one process, so Ray cannot fill it"),
+        pytest.raises(InputError, match="Ray cannot fill an index in a folder"),
     ):
-        embedded.add(photos, workers=RayWorkers())
+        embedded.add(photos, executor=RayExecutor())

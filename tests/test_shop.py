@@ -25,7 +25,7 @@ def table() -> dict[str, dict[str, str]]:
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
     with Index.open(tmp_path_factory.mktemp("shop") / "index", model="built-in") as index:
         report = index.add(SHOP, metadata=SHOP / "catalog.csv")
-        assert (report.added, report.rejects, report.warnings) == (36, [], [])
+        assert (report.added, report.rejects, report.warnings) == (36, (), ())
         yield index
 
 

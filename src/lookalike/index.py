@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self, TypeAlias, Unpack
+from typing import Any, Literal, Self, Unpack
 
 from lookalike import record
 from lookalike.comparison import batch
@@ -30,17 +29,20 @@ from lookalike.duplicates.keepers import Keep, policy_of
 from lookalike.engines import is_server
 from lookalike.engines.options import ServerOptions
 from lookalike.errors import InputError, LookalikeError, NotFound, QueryError
-from lookalike.fields import Field, fields_of, kind_of, parse_value, user_field
+from lookalike.fields import Field, fields_of
 from lookalike.filters import parse_where, parser
 from lookalike.imaging.thumbnails import decode_thumbnail, encode_thumbnail
-from lookalike.ingest import listing, pipeline, schema
 from lookalike.ingest import prune as pruning
+from lookalike.ingest import run, schema
 from lookalike.ingest.describe import facts
-from lookalike.ingest.partition import Partition, check_partition, holds, share
-from lookalike.ingest.pipeline import Gate, Listing
-from lookalike.ingest.report import IngestReport
+from lookalike.ingest.executor import Executor
+from lookalike.ingest.listing import ListedImage
+from lookalike.ingest.lookup import CopyDetector
+from lookalike.ingest.partition import Partition, check_partition
+from lookalike.ingest.pipeline import Pipeline
+from lookalike.ingest.report import IngestCounts, IngestProgress, IngestReport
 from lookalike.manifest import Manifest, ManifestStore
-from lookalike.metadata.table import Row, read_metadata
+from lookalike.metadata.table import Row
 from lookalike.opening import Parts, model_choice, open_parts
 from lookalike.protocols import DescribesText
 from lookalike.record import record_of
@@ -51,7 +53,7 @@ from lookalike.search.request import RecommendOptions, SearchOptions, Where, rea
 from lookalike.search.searcher import Searcher
 from lookalike.sources import open_sources
 from lookalike.sources.inputs import Loader, read
-from lookalike.sources.uploads import Given, Upload
+from lookalike.sources.uploads import Upload, UploadSource
 from lookalike.types import (
     Decision,
     DecodeLimits,
@@ -66,24 +68,6 @@ from lookalike.types import (
 
 _GIVEN = "the image that was given"
 """Stands for the address of an image that comes from outside the index."""
-
-Progress: TypeAlias = Callable[[IngestReport, int | None], None]
-"""Called after every batch with the report so far, and the number of inputs once it is known."""
-
-Ingest: TypeAlias = Callable[[Listing, IngestReport, Callable[[], None]], None]
-"""Brings an index up to date with a listing, fills in the report, calls after every batch."""
-
-
-class Workers(Protocol):
-    """Others who do the work of `Index.add`, such as `ray.RayWorkers`."""
-
-    def start(self, index: Index) -> AbstractContextManager[Ingest]:
-        """Gets them ready for this index.
-
-        Raises:
-            LookalikeError: they cannot work for it.
-        """
-        ...
 
 
 class Index:
@@ -108,6 +92,7 @@ class Index:
         self._loader = Loader(parts.decoder)
         self._searcher = Searcher(parts.engine, parts.manifest, parts.models, self._loader)
         self._manifests = ManifestStore(parts.engine, parts.manifest, self._searcher.refresh)
+        self._destination = run.Destination(parts.engine, self._manifests, parts.cache)
 
     @property
     def _manifest(self) -> Manifest:
@@ -215,162 +200,118 @@ class Index:
         prune: bool = False,
         partition: Partition | None = None,
         copies: Literal["keep", "skip", "link"] = "keep",
-        progress: Progress | None = None,
-        workers: Workers | None = None,
+        progress: IngestProgress | None = None,
+        executor: Executor | None = None,
         optimize: bool = True,
     ) -> IngestReport:
-        """Adds images, or brings them up to date: doing it again is cheap and harmless.
+        """Adds the images of sources, and updates those that have changed.
+
+        Unchanged images are not read again, so repeated runs are fast. Ctrl-C stops a run; the
+        report then counts what is stored, and the same call continues it.
 
         Args:
-            sources: folders, files, or globs.
+            sources: folders, files or globs.
             metadata: a CSV, JSON Lines or Parquet file whose rows name images.
-            id_field: the column that holds ids; by default `id`.
-            fields: types of columns, where they should not be inferred.
-            prune: remove what these sources no longer hold.
-            partition: (3, 16) takes the third of sixteen parts of the images, and leaves the
-                others alone. Sixteen processes, one a part, fill an index on a server together.
-            copies: what becomes of a new image that is a copy of one in the index: "keep" adds it
-                like any other, "skip" leaves it out, "link" adds it with the other's id in
+            id_field: the column with the ids; by default `id`.
+            fields: types of metadata columns, such as `{"price": "float"}`; the others are
+                inferred.
+            prune: remove images that these sources no longer have.
+            partition: (3, 16) takes the third of sixteen parts of the images and leaves the others
+                alone, so that sixteen processes can fill an index on a server together.
+            copies: what to do with a new image that is a copy of one in the index: "keep" adds it
+                like any other, "skip" leaves it out, "link" adds it with the original's id in
                 `image.copy_of`.
-            progress: called after every batch.
-            workers: who does it instead of this process, such as `ray.RayWorkers`; they cannot
-                tell copies that come in at the same moment, so they keep all.
-            optimize: whether to build the search graph at the end; see `optimize`.
+            progress: called after every batch with the counts so far, and the number of inputs
+                once it is known; it may raise `ingest.report.Canceled` to stop the run.
+            executor: runs the ingest elsewhere, such as `ray.RayExecutor` on a cluster. Its
+                processes cannot compare the images that they add at the same moment, so it takes
+                `copies="keep"` only.
+            optimize: build the search graph at the end; see `optimize`. With a partition it is
+                never built, as other processes may still be writing.
 
         Raises:
-            InputError: there is no such partition, or a field cannot have the type it is given; or
-                workers were to skip or link copies.
-            SourceError: a source does not exist, or there is nothing in any.
+            InputError: the partition or a field's type is not valid, or an executor was to skip
+                or link copies.
+            SourceError: a source does not exist, or all of them are empty.
             MetadataError: the metadata cannot be used as it is; nothing was written.
-            DiskFull: too little space; what the report would count is stored.
+            DiskFull: too little space; images that were added before stay.
         """
         started = time.monotonic()
         part = None if partition is None else check_partition(partition)
-        if workers is None:
+        if executor is None:
             self._decoder.start(self._models.without_weights)  # while the model loads
         elif copies != "keep":
             raise InputError(
-                "Copies that come in at several places at once cannot be told: keep them, and find "
-                "them afterwards with `lookalike duplicates`."
+                "An executor cannot detect copies among images that are added at the same moment: "
+                'use copies="keep", and find copies afterwards with `lookalike duplicates`.'
             )
-        opened = open_sources(sources)
-        own = share(opened, part)
-        report = IngestReport(model=self._manifest.semantic.model)
-        moving: Callable[[Sequence[str]], Collection[str]] | None = None
-        with ExitStack() as stack:
-            work = (
-                stack.enter_context(workers.start(self))
-                if workers
-                else partial(self.ingest, gate=self._gate(copies))
+        request = run.AddRequest(
+            sources=open_sources(sources),
+            metadata=None if metadata is None else Path(metadata),
+            id_field=id_field,
+            fields=fields or {},
+            partition=part,
+            prune=prune,
+            progress=progress,
+            optimize=optimize,
+        )
+        local = partial(self.ingest, detector=self._gate(copies))
+        with executor.start(self._opener) if executor else nullcontext(local) as ingest:
+            return run.add(
+                self._destination, request, ingest, calibrate=self.calibrate, started=started
             )
-            if metadata is None:
-                images: Listing = ((source, ref, ()) for source, ref in listing.refs(own))
-                total = pipeline.count_in_background(own) if progress else lambda: None
-            else:
-                known = self._manifests.read().fields
-                declared = schema.declared_types(fields or {}, known)
-                table = stack.enter_context(
-                    read_metadata(Path(metadata), id_field=id_field, known=known, declared=declared)
-                )
-                count, left_out = listing.match(table, opened, part)
-                report.warnings.extend(left_out)
-                self._learn(table.fields)
-                images = (
-                    (listing.source_of(ref, opened), ref, rows)
-                    for ref, rows in table.matched()
-                    if holds(part, ref.uri)
-                )
-                total = lambda: count  # noqa: E731
-                if part is not None:  # an id's image may have moved on to another part
-                    moving = table.named
-            work(images, report, lambda: progress(report, total()) if progress else None)
-            if not report.interrupted:
-                if prune:
-                    pruning.prune(self._engine, own, report, self._cache, moving)
-                others_write = partition is not None and partition[1] > 1
-                if optimize and not others_write:
-                    self._engine.optimize()  # also what a run that was killed left undone
-                self.calibrate()
-        report.seconds = time.monotonic() - started
-        return report
 
     def put(self, images: Sequence[Upload]) -> IngestReport:
-        """Adds images that the caller has in hand, or replaces those of the same ids.
+        """Adds images that the caller has in memory, and replaces those with the same ids.
 
-        The next search finds them. The search graph is left for `optimize`, as one image at a time
-        is not worth it.
+        The next search finds them. The search graph is not rebuilt; call `optimize` after many.
 
         Args:
             images: their bytes, ids and fields. A field that is new to the index takes its type
                 from the first value.
 
         Raises:
-            InputError: an id stands twice, or a field cannot have such a value; nothing was
-                written.
-            DiskFull: too little space; what the report would count is stored.
+            InputError: two images have the same id, or a value does not fit its field; nothing
+                was written.
+            DiskFull: too little space; images that were added before stay.
         """
-        started = time.monotonic()
-        ids = [image.id or image.sha256 for image in images]
-        twice = [id for id, count in Counter(ids).items() if count > 1]
-        if twice:
-            raise InputError(f"{twice[0]!r} is to be put twice at once: put each image once.")
-        kinds = self._kinds([image.fields or {} for image in images])
-        rows = [
-            Row(id, {name: _fitting(name, kinds[name], value) for name, value in given.items()})
-            for id, given in zip(ids, (image.fields or {} for image in images), strict=True)
-        ]
-        if kinds.keys() - self._manifest.fields.keys():
-            self._learn(kinds)
-        report = IngestReport(model=self._manifest.semantic.model)
-        sources = [Given(image) for image in images]
-        listed = [(one, one.ref, [row]) for one, row in zip(sources, rows, strict=True)]
-        self.ingest(listed, report, lambda: None)
-        report.seconds = time.monotonic() - started
-        return report
+        return run.put(self._destination, [_listed(image) for image in images], self.ingest)
 
     def ingest(
         self,
-        images: Listing,
-        report: IngestReport,
-        progress: Callable[[], None],
+        images: Iterable[ListedImage],
+        progress: Callable[[IngestCounts], None] = lambda counts: None,
         *,
-        gate: Gate | None = None,
-    ) -> None:
-        """The part of `add` that can be shared out: brings the index up to date with `images`."""
-        side = THUMBNAIL_SIDE if self._cache.limit or gate else 0
-        pipeline.ingest(
+        detector: CopyDetector | None = None,
+    ) -> IngestReport:
+        """Indexes images that are listed already: the part of `add` that an executor distributes.
+
+        Args:
+            images: the images with their metadata rows.
+            progress: called after every batch with the counts so far.
+            detector: detects copies among new images; None adds copies like other images.
+        """
+        side = THUMBNAIL_SIDE if self._cache.limit or detector else 0
+        return Pipeline(
             self._engine,
             self._decoder,
             replace(self._models.describers(), thumbnail=side),
-            images,
             limits=self._decoder.limits,
             threads=self._decoder.size + 1,  # one writes while the others wait for a decoder
-            report=report,
-            progress=progress,
             thumbnails=self._cache,
-            gate=gate,
-        )
+            progress=progress,
+            detector=detector,
+        ).run(images)
 
     def update(self, id: str, fields: Mapping[str, Any]) -> None:
         """Sets fields of one image; None removes a field. Values are checked against its type.
 
         Raises:
             NotFound: no image has this id.
-            InputError: a field that no metadata brought, one of ours, or a value of another type.
+            InputError: the index has no such field, or a value does not fit its type.
         """
         self._require(id)
-        own = self._manifest.fields
-        for name in fields:
-            if name not in own:
-                raise InputError(
-                    f"There is no field {name!r} to set; this index has "
-                    f"{', '.join(own) or 'none yet, metadata brings them'}."
-                )
-        values = {
-            name: None if value is None else _fitting(name, own[name], value)
-            for name, value in fields.items()
-        }
-        self._engine.set_payload(id, values)
+        self._engine.set_payload(id, schema.parse_update(fields, self._manifest.fields))
 
     def delete(self, ids: Sequence[str]) -> int:
         """Removes images from the index, never from disk; returns how many there were."""
@@ -689,7 +630,7 @@ class Index:
 
     # --- inside -----------------------------------------------------------------------------
 
-    def _gate(self, copies: Literal["keep", "skip", "link"]) -> Gate | None:
+    def _gate(self, copies: Literal["keep", "skip", "link"]) -> CopyDetector | None:
         if copies == "keep":
             return None
         # Compared here: the decoders have the pictures to come, and each would wait for them.
@@ -762,27 +703,6 @@ class Index:
             return point
         raise NotFound(f"There is no image with the id {id!r} in this index.")
 
-    def _learn(self, types: Mapping[str, FieldType]) -> None:
-        """Makes fields known and fast to filter by, before any point has them."""
-        schema.declared_types(types, self._manifests.read().fields)  # another may have been first
-        fields = fields_of(types)
-        for name in types:
-            self._engine.create_field_index(fields[name].path, fields[name].type)
-        self._manifests.update(lambda manifest: manifest.with_fields(types))
-
-    def _kinds(self, given: Sequence[Mapping[str, Any]]) -> dict[str, FieldType]:
-        """The types of the fields that are given, those that are new by their first value."""
-        kinds: dict[str, FieldType] = {}
-        for name, value in ((name, fields[name]) for fields in given for name in fields):
-            kind = kinds.get(name) or self._manifest.fields.get(name) or kind_of(value)
-            if kind is None:
-                raise InputError(
-                    f"{name} cannot be {value!r:.60}: give a number, a text, true or false, or a "
-                    "list of texts."
-                )
-            kinds[user_field(name, kind).name] = kind
-        return kinds
-
     def _values(self, name: str, type: FieldType) -> int | None:
         """How many different values a field has, up to 1,000; None for numbers and dates."""
         if type in (FieldType.FLOAT, FieldType.DATETIME):
@@ -790,8 +710,6 @@ class Index:
         return len(self._engine.facet(self.fields[name].path, limit=1000))
 
 
-def _fitting(name: str, type: FieldType, value: Any) -> Any:
-    try:
-        return parse_value(type, value)
-    except InputError as error:
-        raise InputError(f"{name} is a {type} in this index, and {error}.") from error
+def _listed(image: Upload) -> ListedImage:
+    source = UploadSource(image)
+    return ListedImage(source, source.ref, [Row(image.id or image.sha256, image.fields or {})])

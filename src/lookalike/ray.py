@@ -1,9 +1,9 @@
-"""Indexing by a Ray cluster: the listing goes out in blocks, and actors index them.
+"""Ingest on a Ray cluster: the listing is divided into blocks, and actors index them.
 
-The pipeline is Ray Data's (https://docs.ray.io/en/latest/data/data.html): what is to be indexed is
-listed here, and each block of it is mapped by an actor that has the same index open and does with
-it what `Index.add` would do here. A block that is done twice, because a machine was lost, does no
-more than once.
+The pipeline is Ray Data's (https://docs.ray.io/en/latest/data/data.html). This process lists the
+images. Actors map the blocks of the listing: each actor has the same index open, and does what
+`Index.add` would do here. When a machine is lost, another actor repeats its block, which is
+harmless.
 """
 
 from __future__ import annotations
@@ -12,56 +12,56 @@ import logging
 import os
 import pickle
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from typing import Any
 
 from lookalike.errors import InputError, LookalikeError
-from lookalike.index import Index, Ingest
-from lookalike.ingest.pipeline import Listing
-from lookalike.ingest.report import IngestReport
+from lookalike.ingest.executor import Ingest, IngestsImages, Opener
+from lookalike.ingest.listing import ListedImage
+from lookalike.ingest.report import Canceled, IngestCounts, IngestReport, Tally
+from lookalike.system.iteration import batched
 
-BLOCK = 256
-"""Images that an actor is handed at a time: what is done again when it is lost."""
+BLOCK_SIZE = 256
+"""Images in a block: so many are indexed again when an actor is lost."""
 
 
 @dataclass(frozen=True, slots=True)
-class RayWorkers:
-    """Lets the actors of a Ray cluster do the work of `Index.add`.
+class RayExecutor:
+    """Runs `Index.add` on the actors of a Ray cluster.
 
         with Index.open("http://host:6333/shop") as index:
-            index.add("photos/", workers=RayWorkers())
+            index.add("photos/", executor=RayExecutor())
 
-    Every machine of the cluster needs lookalike, and must see the pictures at the same place.
+    Every machine of the cluster needs lookalike, and must see the images at the same place.
 
     Attributes:
-        address: of the cluster; by default the one that RAY_ADDRESS names or this machine is in,
-            else one of this machine alone, for as long as it takes. Where the process has called
-            `ray.init` before, it is that one.
-        most: actors at most; by default as many as there is room for.
-        cores: of each actor. It loads the model once, so more of them save memory.
+        address: address of the cluster. By default the one in RAY_ADDRESS, else the cluster that
+            this machine belongs to, else Ray on this machine alone for the length of the run. If
+            the process has called `ray.init` before, that cluster is used.
+        max_actors: by default as many as the cluster has room for.
+        cores: cores of each actor. An actor loads the model once, so fewer actors with more cores
+            use less memory.
     """
 
     address: str | None = None
-    most: int | None = None
+    max_actors: int | None = None
     cores: int = 1
 
     @contextmanager
-    def start(self, index: Index) -> Iterator[Ingest]:
-        """See `index.Workers`.
+    def start(self, opener: Opener | None) -> Iterator[Ingest]:
+        """See `ingest.executor.Executor`.
 
         Raises:
             InputError: the index is in a folder, or Ray is not installed.
-            LookalikeError: there is no cluster at the address.
+            LookalikeError: Ray cannot be reached at the address.
         """
-        opener = index.opener()
         if opener is None:
             raise InputError(
-                "An index in a folder belongs to one process, so Ray cannot fill it: give the "
-                "address of one on a server, such as http://host:6333/name."
+                "Ray cannot fill an index in a folder, which only one process may have open: give "
+                "the address of an index on a server, such as http://host:6333/name."
             )
         try:
             import ray
@@ -70,8 +70,8 @@ class RayWorkers:
             raise InputError(
                 'Ray is not installed here: run `pip install "lookalike[ray]"`.'
             ) from error
-        own = not ray.is_initialized()
-        if own:
+        started_here = not ray.is_initialized()
+        if started_here:
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else it reports home
             logging.getLogger("ray.data").setLevel(logging.ERROR)
             try:
@@ -83,80 +83,90 @@ class RayWorkers:
                 )
             except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
                 raise LookalikeError(
-                    f"Ray cannot be had at {self.address or 'its usual address'} ({error}): see "
-                    "`ray status` on a machine of the cluster."
+                    f"Ray cannot be reached at {self.address or 'its usual address'} ({error}): "
+                    "run `ray status` on a machine of the cluster."
                 ) from error
         try:
-            yield _Pipeline(opener, self.most, self.cores)
+            yield _RayIngest(opener, self.max_actors, self.cores)
         finally:
-            if own:
+            if started_here:
                 ray.shutdown()
 
 
 @dataclass(frozen=True, slots=True)
-class _Pipeline:
-    """See `index.Ingest`."""
+class _RayIngest:
+    """See `ingest.executor.Ingest`."""
 
-    reopen: Callable[..., Index]
-    most: int | None
+    opener: Opener
+    max_actors: int | None
     cores: int
 
-    def __call__(self, images: Listing, report: IngestReport, progress: Callable[[], None]) -> None:
+    def __call__(
+        self, images: Iterable[ListedImage], progress: Callable[[IngestCounts], None]
+    ) -> IngestReport:
+        import ray
+
+        tally = Tally()
+        interrupted = False
+        try:
+            with closing(self._results(images)) as results:
+                for result in results:
+                    if isinstance(result, LookalikeError):
+                        raise result
+                    progress(tally.add(result))
+        except (KeyboardInterrupt, Canceled):
+            interrupted = True
+        except ray.exceptions.RayError as error:
+            raise LookalikeError(
+                f"Ray failed ({error}): what was done is stored; run the same command again to "
+                "continue."
+            ) from error
+        return tally.report(interrupted=interrupted)
+
+    def _results(self, images: Iterable[ListedImage]) -> Generator[IngestReport | LookalikeError]:
+        """The reports of the blocks in the order of the listing, or the error of an actor."""
         import ray.data
 
-        blocks = [{"listing": block} for block in _blocks(images)]
+        blocks = [{"block": block} for block in _blocks(images)]
         if not blocks:
             return
         dataset = ray.data.from_items(blocks, override_num_blocks=len(blocks)).map(
             _Actor,
-            fn_constructor_args=(self.reopen, self.cores),
+            fn_constructor_args=(self.opener, self.cores),
             num_cpus=self.cores,
             compute=ray.data.ActorPoolStrategy(
-                min_size=1, max_size=self.most, max_tasks_in_flight_per_actor=2
+                min_size=1, max_size=self.max_actors, max_tasks_in_flight_per_actor=2
             ),
         )
         dataset.context.enable_progress_bars = False
         dataset.context.print_on_execution_start = False
         dataset.context.execution_options.preserve_order = True  # for the report
-        try:
-            with closing(iter(dataset.iter_rows())) as rows:
-                for row in rows:
-                    done = pickle.loads(row["done"])  # noqa: S301 -- `_Actor` wrote it
-                    if isinstance(done, LookalikeError):
-                        raise done
-                    report.include(done)
-                    progress()
-        except KeyboardInterrupt:
-            report.interrupted = True
-        except ray.exceptions.RayError as error:
-            raise LookalikeError(
-                f"Ray gave up ({error}): what is done is stored, run it again to go on."
-            ) from error
+        with closing(iter(dataset.iter_rows())) as rows:
+            for row in rows:
+                yield pickle.loads(row["result"])  # noqa: S301 -- `_Actor` wrote it
 
 
 class _Actor:
-    """A process of Ray's that has the index open."""
+    """A Ray process that has the index open."""
 
-    def __init__(self, reopen: Callable[..., Index], cores: int) -> None:
-        self._reopen = reopen
+    def __init__(self, opener: Opener, cores: int) -> None:
+        self._opener = opener
         self._cores = cores
 
     @cached_property
-    def _index(self) -> Index:
-        return self._reopen(threads=self._cores)
+    def _index(self) -> IngestsImages:
+        return self._opener(threads=self._cores)
 
     def __call__(self, row: Mapping[str, Any]) -> dict[str, bytes]:
-        images = pickle.loads(zlib.decompress(row["listing"]))  # noqa: S301 -- `_blocks` wrote it
-        report = IngestReport()
+        images = pickle.loads(zlib.decompress(row["block"]))  # noqa: S301 -- `_blocks` wrote it
         try:
-            self._index.ingest(images, report, lambda: None)
-        except LookalikeError as error:  # raised in an actor, Ray would wrap it
-            return {"done": pickle.dumps(error)}
-        return {"done": pickle.dumps(report)}
+            result: IngestReport | LookalikeError = self._index.ingest(images)
+        except LookalikeError as error:  # Ray would wrap an error that is raised
+            result = error
+        return {"result": pickle.dumps(result)}
 
 
-def _blocks(images: Listing) -> Iterator[bytes]:
-    """The listing in parts. The whole of it waits in memory: some 20 bytes an image."""
-    iterator = iter(images)
-    while block := list(islice(iterator, BLOCK)):
+def _blocks(images: Iterable[ListedImage]) -> Iterator[bytes]:
+    """The listing in blocks. All of it waits in memory, at about 20 bytes an image."""
+    for block in batched(images, BLOCK_SIZE):
         yield zlib.compress(pickle.dumps(block), level=1)

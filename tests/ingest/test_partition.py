@@ -21,7 +21,7 @@ from lookalike.engines.options import ServerOptions
 from lookalike.errors import InputError, SourceError
 from lookalike.index import Index
 from lookalike.ingest import partition
-from lookalike.ingest.report import IngestReport
+from lookalike.ingest.report import IngestCounts
 from lookalike.opening import Parts, create_index
 from lookalike.sources import open_source
 from lookalike.types import DecodeLimits, FieldType
@@ -42,7 +42,7 @@ def photos(tmp_path: Path) -> Path:
         folder = tmp_path / f"photos{i}"
         files = [str(folder / f"{n:03}.jpg") for n in range(COUNT)]
         parts = range(1, PARTS + 1)
-        if all(sum(partition.holds((k, PARTS), file) for file in files) > 2 for k in parts):
+        if all(sum(partition.belongs_to((k, PARTS), file) for file in files) > 2 for k in parts):
             return folder_of(folder, COUNT)
     raise AssertionError
 
@@ -62,7 +62,9 @@ def url() -> Iterator[str]:
 
 def members(folder: Path, number: int) -> set[str]:
     """The images of a folder that one of the parts has."""
-    return {str(file) for file in folder.iterdir() if partition.holds((number, PARTS), str(file))}
+    return {
+        str(file) for file in folder.iterdir() if partition.belongs_to((number, PARTS), str(file))
+    }
 
 
 def uris(index: Index) -> set[str]:
@@ -83,12 +85,12 @@ def test_each_image_is_in_exactly_one_part_and_the_parts_are_about_equal() -> No
     parts = range(1, 17)
     sizes: Counter[int] = Counter()
     for i in range(8000):
-        owners = [part for part in parts if partition.holds((part, 16), f"/store/{i:06}.jpg")]
+        owners = [part for part in parts if partition.belongs_to((part, 16), f"/store/{i:06}.jpg")]
         assert len(owners) == 1
         sizes.update(owners)
     assert set(sizes) == set(parts)
     assert all(abs(size - 500) < 100 for size in sizes.values()), sizes  # 4.6 standard deviations
-    assert partition.holds(None, "/store/any.jpg")
+    assert partition.belongs_to(None, "/store/any.jpg")
 
 
 @pytest.mark.parametrize(
@@ -96,13 +98,13 @@ def test_each_image_is_in_exactly_one_part_and_the_parts_are_about_equal() -> No
     [("/store/a.jpg", 4), ("/store/é.jpg", 2), ("s3://bucket/a.jpg", 8)],
 )
 def test_the_part_is_the_same_for_ever(uri: str, number: int) -> None:
-    assert [part for part in range(1, 17) if partition.holds((part, 16), uri)] == [number]
+    assert [part for part in range(1, 17) if partition.belongs_to((part, 16), uri)] == [number]
 
 
 def test_the_name_of_the_source_does_not_matter(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(photos)
     for named in (photos, tmp_path / "link", f"{photos}/*.jpg"):
-        (own,) = partition.share([open_source(os.fspath(named))], (2, PARTS))
+        (own,) = partition.restrict([open_source(os.fspath(named))], (2, PARTS))
         assert {ref.uri for ref in own.refs()} == members(photos, 2)
 
 
@@ -110,14 +112,14 @@ def test_the_name_of_the_source_does_not_matter(photos: Path, tmp_path: Path) ->
     "text", ["0/4", "5/4", "-1/4", "0/0", "a/b", "3", "3/", "1/2/3", "1.5/2", ""]
 )
 def test_no_partition(text: str) -> None:
-    with pytest.raises(InputError, match=r"is no partition: give its number, from 1,"):
+    with pytest.raises(InputError, match=r"is not a valid partition: give its number, from 1,"):
         partition.parse_partition(text)
 
 
 def test_no_partition_in_python(index: Index, photos: Path) -> None:
     given: Any
     for given in [(0, 4), (5, 4), (3,), (1.0, 2), "3/16", 3]:
-        with pytest.raises(InputError, match="is no partition"):
+        with pytest.raises(InputError, match="is not a valid partition"):
             index.add(photos, partition=given)
     assert len(index) == 0
 
@@ -125,7 +127,8 @@ def test_no_partition_in_python(index: Index, photos: Path) -> None:
 def test_no_partition_on_the_command_line(photos: Path, tmp_path: Path) -> None:
     said = error("index", photos, "--index", tmp_path / "new", "--partition", "5/4")
     assert said == (
-        "5/4 is no partition: give its number, from 1, and how many there are, such as 3/16."
+        "5/4 is not a valid partition: give its number, from 1, and the number of partitions, "
+        "such as 3/16."
     )
     assert not (tmp_path / "new").exists()
 
@@ -152,8 +155,8 @@ def test_the_parts_are_the_whole_and_each_goes_on_where_it_stopped(
 def test_a_part_that_was_stopped_is_finished_by_the_same_command(
     index: Index, photos: Path
 ) -> None:
-    def stop(report: IngestReport, total: int | None) -> None:
-        if report.added:
+    def stop(counts: IngestCounts, total: int | None) -> None:
+        if counts.added:
             raise KeyboardInterrupt
 
     # More than all threads have begun with, so that there is something left to do.
@@ -208,7 +211,7 @@ def test_rows_of_other_parts_are_not_left_out(index: Index, photos: Path) -> Non
     for number in range(1, PARTS + 1):
         report = index.add(photos, metadata=catalog(photos), partition=(number, PARTS))
         assert report.added == len(members(photos, number))
-        assert report.warnings == []
+        assert report.warnings == ()
     assert {point.id: point.payload["price"] for point in index.scroll()} == {
         f"sku-{i}": i for i in range(COUNT)
     }
@@ -222,8 +225,8 @@ def test_a_name_that_fits_images_of_two_parts_is_left_out(index: Index, tmp_path
     name = next(
         file.name
         for file in one.iterdir()
-        if partition.holds((1, PARTS), str(file))
-        and not partition.holds((1, PARTS), str(two / file.name))
+        if partition.belongs_to((1, PARTS), str(file))
+        and not partition.belongs_to((1, PARTS), str(two / file.name))
     )
     rows = tmp_path / "rows.csv"
     rows.write_text(f"id,file,price\nsku-0,one/{name},1\nsku-1,{name},2\n")
@@ -242,7 +245,7 @@ def test_an_image_that_moved_to_another_part_is_not_pruned_on_the_way(
     new = next(
         name
         for name in (f"moved{i}.jpg" for i in count())
-        if partition.holds((2, PARTS), str(photos / name))
+        if partition.belongs_to((2, PARTS), str(photos / name))
     )
     Path(old).rename(photos / new)
     moved = catalog(photos)

@@ -11,7 +11,7 @@ import pytest
 
 from lookalike.errors import InputError
 from lookalike.index import Index
-from lookalike.ingest.report import IngestReport, Stop
+from lookalike.ingest.report import Canceled, IngestCounts
 from lookalike.sources.uploads import Upload
 from tests.support.pictures import draw, folder_of
 
@@ -79,7 +79,7 @@ def test_what_does_not_fit_is_refused_whole(index: Index, tmp_path: Path) -> Non
         index.put([good, upload(21, tmp_path, id="bad", fields={"size": None})])
     with pytest.raises(InputError, match="reserved"):
         index.put([good, upload(21, tmp_path, id="bad", fields={"image.width": 1})])
-    with pytest.raises(InputError, match="twice"):
+    with pytest.raises(InputError, match="Two images have the id 'good'"):
         index.put([good, good])
     assert len(index) == 5
 
@@ -87,9 +87,9 @@ def test_what_does_not_fit_is_refused_whole(index: Index, tmp_path: Path) -> Non
 def test_a_run_is_stopped_in_good_order_and_goes_on(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "photos", 200)
 
-    def enough(report: IngestReport, total: int | None) -> None:
-        if report.done >= 8:
-            raise Stop
+    def enough(counts: IngestCounts, total: int | None) -> None:
+        if counts.done >= 8:
+            raise Canceled
 
     with Index.open(tmp_path / "index", model="built-in") as index:
         report = index.add(folder, progress=enough)

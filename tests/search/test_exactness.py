@@ -15,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from lookalike.index import Index
+from lookalike.ingest.schema import learn_types
 from lookalike.search import planner, threshold
 from lookalike.types import CandidateQuery, FieldType, Hits, Point, Query, WeightedVector
 
@@ -39,7 +40,8 @@ class Made:
             rows = rng.standard_normal((COUNT, index._manifest.vectors[name].size))
             rows /= np.linalg.norm(rows, axis=1, keepdims=True)
             self.vectors[aspect] = rows.astype(np.float32)
-        index._learn({"n": FieldType.INTEGER, "same": FieldType.INTEGER})
+        types = {"n": FieldType.INTEGER, "same": FieldType.INTEGER}
+        learn_types(self.engine, index._manifests, types)
         for first in range(0, COUNT, 500):
             self.engine.upsert([self.point(i) for i in range(first, first + 500)])
         index.optimize()

@@ -15,7 +15,7 @@ from lookalike.cli.options import Pairs, index_option, json_option, name_and_val
 from lookalike.errors import InputError
 
 if TYPE_CHECKING:
-    from lookalike.ray import RayWorkers
+    from lookalike.ray import RayExecutor
     from lookalike.types import DecodeLimits
 
 
@@ -92,7 +92,7 @@ def index_command(
     options: dict[str, Any] = {"model": model, "model_dir": model_dir, "threads": threads}
     if thumbnails is not None:
         options["thumbnails"] = _thumbnails(thumbnails)
-    workers = None if ray_address is None else _workers(ray_address, url, threads)
+    executor = None if ray_address is None else _executor(ray_address, url, threads)
     with (
         writable(rejects) as rejects_file,
         open_index(url, create=True, limits=_limits(limits), server=server, **options) as index,
@@ -109,7 +109,7 @@ def index_command(
                 partition=part,
                 copies=copies,
                 progress=progress,
-                workers=workers,
+                executor=executor,
             )
         if index.thumbnails_problem:
             note(index.thumbnails_problem)
@@ -171,11 +171,11 @@ def _thumbnails(text: str) -> int:
         raise InputError(f"--thumbnails takes 0 or a size such as 10G, not {text!r}.") from None
 
 
-def _workers(address: str, url: str | None, threads: int | None) -> RayWorkers:
+def _executor(address: str, url: str | None, threads: int | None) -> RayExecutor:
     """Ray's, before an index is made in a folder that they could not fill."""
     from lookalike.cli.settings import Settings
     from lookalike.engines import is_server
-    from lookalike.ray import RayWorkers
+    from lookalike.ray import RayExecutor
 
     name = url or Settings.from_environment().index
     if not is_server(name):
@@ -183,7 +183,7 @@ def _workers(address: str, url: str | None, threads: int | None) -> RayWorkers:
             f"{name} is a folder, which belongs to one process, so Ray cannot fill it: give "
             "--index the address of one on a server, such as http://host:6333/name."
         )
-    return RayWorkers(address, cores=threads or 1)
+    return RayExecutor(address, cores=threads or 1)
 
 
 def _limits(pairs: dict[str, str] | None) -> DecodeLimits | None:

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from lookalike.cache.skipped import Skipped
 from lookalike.cache.store import Cache
 from lookalike.duplicates.check import Checker
-from lookalike.ingest.describe import Copied
+from lookalike.ingest.report import IncomingCopy
+from lookalike.record import record_of
 from lookalike.types import ImageRef, Point
 
 
 @dataclass(frozen=True, slots=True)
 class Arrivals:
-    """See `ingest.Gate`.
+    """See `ingest.lookup.CopyDetector`.
 
     Attributes:
         checker: of the index.
@@ -26,7 +27,7 @@ class Arrivals:
     cache: Cache
     links: bool
 
-    def left_out(self, refs: Sequence[ImageRef]) -> Mapping[str, Copied]:
+    def skipped(self, refs: Sequence[ImageRef]) -> Mapping[str, IncomingCopy]:
         if self.links:
             return {}
         etags = {ref.uri: ref.etag for ref in refs}
@@ -38,16 +39,17 @@ class Arrivals:
         originals = list({skipped.of for skipped in known.values()})
         there = {point.id for point in self.checker.engine.retrieve(originals, payload=False)}
         return {
-            uri: Copied(uri, skipped.of, skipped.verdict)
+            uri: IncomingCopy(uri, skipped.of, skipped.verdict)
             for uri, skipped in known.items()
             if skipped.of in there
         }
 
-    def copy_of(self, ref: ImageRef, point: Point, thumbnail: bytes) -> Copied | None:
+    def copy_of(self, point: Point, thumbnail: bytes) -> IncomingCopy | None:
         found = self.checker.check(point, thumbnail, limit=1)
         if not found:
             return None
-        copied = Copied(ref.uri, found[0].id, found[0].verdict)
+        own = record_of(point.payload)
+        copied = IncomingCopy(own["uri"], found[0].id, found[0].verdict)
         if not self.links:
-            self.cache.skip({ref.uri: Skipped(ref.etag, copied.of, copied.verdict)})
+            self.cache.skip({copied.uri: Skipped(own["etag"], copied.of, copied.verdict)})
         return copied

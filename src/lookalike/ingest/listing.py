@@ -1,60 +1,129 @@
-"""What there is to index: the sources' images, each with its metadata rows."""
+"""The listing of an ingest: the images of the sources, each with its metadata rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from lookalike.ingest.partition import Partition, holds
-from lookalike.metadata.table import MatchSummary, MetadataTable, Problem
+from lookalike.ingest.partition import Partition, belongs_to, restrict
+from lookalike.metadata.join import MatchSummary
+from lookalike.metadata.readers import Problem
+from lookalike.metadata.table import MetadataTable, Row
 from lookalike.protocols import Source
 from lookalike.types import ImageRef
 
 
-def refs(sources: Sequence[Source]) -> Iterator[tuple[Source, ImageRef]]:
-    """Every image of the sources once: what an earlier source has is not listed again."""
+class ListedImage(NamedTuple):
+    """An image to index.
+
+    Attributes:
+        source, ref: where the image is.
+        rows: its metadata rows; several with ids of their own make several points.
+    """
+
+    source: Source
+    ref: ImageRef
+    rows: Sequence[Row]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The images of a run.
+
+    Attributes:
+        images: each image once, in an order that does not change between runs.
+        count: returns the number of images, or None while they are being counted.
+        warnings: metadata that was left out.
+        claimed: returns those of some ids that rows give to images of any partition. Such a point
+            may have moved to another partition, whose run updates it.
+    """
+
+    images: Iterable[ListedImage]
+    count: Callable[[], int | None]
+    warnings: tuple[Problem, ...] = ()
+    claimed: Callable[[Sequence[str]], Collection[str]] = lambda ids: ()
+
+
+def list_images(
+    sources: Sequence[Source], partition: Partition | None = None, *, counted: bool = False
+) -> Listing:
+    """Lists images without metadata.
+
+    Args:
+        sources: the whole sources.
+        partition: the part of the images to list; None lists all.
+        counted: whether to count the images, in a second pass over the sources.
+    """
+    own = restrict(sources, partition)
+    images = (ListedImage(source, ref, ()) for source, ref in list_refs(own))
+    return Listing(images, _count_in_background(own) if counted else lambda: None)
+
+
+def list_with_metadata(
+    table: MetadataTable, sources: Sequence[Source], partition: Partition | None = None
+) -> Listing:
+    """Lists images with the metadata rows that name them.
+
+    Rows are matched with the images of all partitions. Otherwise a name that several images have
+    could look unique, and rows about other partitions' images would be reported as unmatched.
+
+    Args:
+        table: the rows.
+        sources: the whole sources.
+        partition: the part of the images to list; None lists all.
+
+    Raises:
+        MetadataError: no row names any of the images.
+    """
+    count = 0
+
+    def refs() -> Iterator[ImageRef]:
+        nonlocal count
+        for _, ref in list_refs(sources):
+            count += belongs_to(partition, ref.uri)
+            yield ref
+
+    summary = table.match(refs(), lambda ref: _source_of(ref, sources).root)
+    images = (
+        ListedImage(_source_of(ref, sources), ref, rows)
+        for ref, rows in table.matched()
+        if belongs_to(partition, ref.uri)
+    )
+    warnings = (*table.problems, *_unmatched_rows(summary))
+    if partition is None:
+        return Listing(images, lambda: count, warnings)
+    return Listing(images, lambda: count, warnings, table.named)
+
+
+def list_refs(sources: Sequence[Source]) -> Iterator[tuple[Source, ImageRef]]:
+    """Every image of the sources once, under the first source that has it."""
     for i, source in enumerate(sources):
         for ref in source.refs():
             if not any(earlier.has(ref.uri) for earlier in sources[:i]):
                 yield source, ref
 
 
-def source_of(ref: ImageRef, sources: Sequence[Source]) -> Source:
+def _source_of(ref: ImageRef, sources: Sequence[Source]) -> Source:
     """The source that lists the image."""
     return next(source for source in sources if source.covers(ref.uri))
 
 
-def match(
-    table: MetadataTable, sources: Sequence[Source], partition: Partition | None = None
-) -> tuple[int, list[Problem]]:
-    """Finds the image of every row; returns how many images there are, and what is left out.
-
-    Rows are matched with all images, whatever the partition: only so is a name that fits several
-    seen to, and a row of another partition's image is not left out.
-
-    Args:
-        table: the rows.
-        sources: the whole sources.
-        partition: the images that are counted; None counts all.
-
-    Raises:
-        MetadataError: no row is about any of the images.
-    """
-    images = 0
-
-    def listed() -> Iterator[ImageRef]:
-        nonlocal images
-        for _, ref in refs(sources):
-            images += holds(partition, ref.uri)
-            yield ref
-
-    summary = table.match(listed(), lambda ref: source_of(ref, sources).root)
-    return images, [*table.problems, *_unused(summary)]
-
-
-def _unused(summary: MatchSummary) -> Iterator[Problem]:
-    """What to say of the rows that found no image."""
+def _unmatched_rows(summary: MatchSummary) -> Iterator[Problem]:
     if summary.unmatched:
         examples = ", ".join(summary.unmatched_examples)
         yield Problem(
             0, f"{summary.unmatched:,} rows name no image that is here, such as {examples}"
         )
+
+
+def _count_in_background(sources: Sequence[Source]) -> Callable[[], int | None]:
+    """Counts the images of the sources in a thread; the returned function gives the result."""
+    result: list[int] = []
+
+    def count() -> None:
+        result.append(sum(1 for source in sources for _ in source.refs()))
+
+    threading.Thread(target=count, daemon=True).start()
+    return lambda: result[0] if result else None

@@ -1,4 +1,4 @@
-"""Partitions: the part of a listing that one of several processes takes."""
+"""Partitions: the parts into which several processes divide a listing."""
 
 from __future__ import annotations
 
@@ -12,43 +12,44 @@ from lookalike.protocols import Source
 from lookalike.types import ImageRef
 
 Partition: TypeAlias = tuple[int, int]
-"""The number of a part of the images, from 1, and how many parts there are."""
-
-
-# --- partitions -----------------------------------------------------------------------------
+"""The number of a part of the images, from 1, and the number of parts."""
 
 
 def parse_partition(text: str) -> Partition:
-    """The partition that `3/16` means.
+    """Reads a partition such as `3/16`.
 
     Raises:
-        InputError: it means none.
+        InputError: the text is not a valid partition.
     """
     number, _, count = text.partition("/")
     try:
         return check_partition((int(number), int(count)))
     except ValueError:
-        raise _no_partition(text) from None
+        raise _invalid(text) from None
 
 
 def check_partition(partition: Any) -> Partition:
-    """Returns it.
+    """Returns a valid partition unchanged.
 
     Raises:
-        InputError: it is no pair of integers, or its number is not among the parts there are.
+        InputError: it is not a pair of integers, or its number is out of range.
     """
     match partition:
         case (int(number), int(count)) if 1 <= number <= count:
             return number, count
-    raise _no_partition(partition)
+    raise _invalid(partition)
 
 
-def holds(partition: Partition | None, uri: str) -> bool:
-    """Whether the image belongs to the partition; each belongs to exactly one, None has all.
+def belongs_to(partition: Partition | None, uri: str) -> bool:
+    """Whether an image belongs to a partition; each image belongs to exactly one of them.
 
-    The address as the index keeps it decides, by its SHA-256: it is the same in every run and on
-    every machine that sees the files at the same place, and by whatever source they are named.
-    And an index holds nothing else of an image that is gone, so that pruning can go by it too.
+    The SHA-256 of the address decides. The address is the same in every run, on every machine that
+    sees the files at the same place, and for every source that names the image. Pruning can rely
+    on it too: the address is all that an index still has of an image that is gone.
+
+    Args:
+        partition: None stands for all images.
+        uri: the image's address, as the index stores it.
     """
     if partition is None:
         return True
@@ -57,13 +58,15 @@ def holds(partition: Partition | None, uri: str) -> bool:
     return int.from_bytes(digest) % count == number - 1
 
 
-def share(sources: Sequence[Source], partition: Partition | None) -> list[Source]:
-    """What the partition has of each source."""
-    return list(sources) if partition is None else [_Share(one, partition) for one in sources]
+def restrict(sources: Sequence[Source], partition: Partition | None) -> list[Source]:
+    """The sources, restricted to the images of a partition."""
+    if partition is None:
+        return list(sources)
+    return [_RestrictedSource(source, partition) for source in sources]
 
 
-class _Share:
-    """A source as far as it belongs to a partition. See `protocols.Source`."""
+class _RestrictedSource:
+    """A source restricted to a partition. See `protocols.Source`."""
 
     def __init__(self, source: Source, partition: Partition) -> None:
         self.root = source.root
@@ -71,20 +74,21 @@ class _Share:
         self._partition = partition
 
     def refs(self) -> Iterator[ImageRef]:
-        return (ref for ref in self._source.refs() if holds(self._partition, ref.uri))
+        return (ref for ref in self._source.refs() if belongs_to(self._partition, ref.uri))
 
     def read(self, ref: ImageRef) -> bytes:
         return self._source.read(ref)
 
     def covers(self, uri: str) -> bool:
-        return holds(self._partition, uri) and self._source.covers(uri)
+        return belongs_to(self._partition, uri) and self._source.covers(uri)
 
     def has(self, uri: str) -> bool:
-        return holds(self._partition, uri) and self._source.has(uri)
+        return belongs_to(self._partition, uri) and self._source.has(uri)
 
 
-def _no_partition(given: object) -> InputError:
-    shown = "/".join(map(str, given)) if isinstance(given, tuple) else given
+def _invalid(partition: object) -> InputError:
+    shown = "/".join(map(str, partition)) if isinstance(partition, tuple) else partition
     return InputError(
-        f"{shown} is no partition: give its number, from 1, and how many there are, such as 3/16."
+        f"{shown} is not a valid partition: give its number, from 1, and the number of partitions, "
+        "such as 3/16."
     )

@@ -1,4 +1,4 @@
-"""Removal of images that their sources no longer hold."""
+"""Removal of images that their sources no longer have."""
 
 from __future__ import annotations
 
@@ -6,42 +6,37 @@ from collections.abc import Callable, Collection, Sequence
 
 from lookalike import record
 from lookalike.cache.store import Cache
-from lookalike.ingest.report import IngestReport
 from lookalike.protocols import Engine, Source
 from lookalike.record import record_of
-from lookalike.types import (
-    AnyOfValues,
-    Point,
-)
+from lookalike.types import AnyOfValues, Point
 
 
-def prune(
+def remove_missing(
     engine: Engine,
     sources: Sequence[Source],
-    report: IngestReport,
     thumbnails: Cache,
-    moving: Callable[[Sequence[str]], Collection[str]] | None = None,
-) -> None:
+    claimed: Callable[[Sequence[str]], Collection[str]],
+) -> int:
     """Removes the points whose image belonged to one of the sources and is gone from it.
 
     Args:
-        moving: those of some ids whose image is elsewhere now, and another process's to update.
+        claimed: see `Listing.claimed`; these points stay.
+
+    Returns:
+        The number of points removed.
     """
+    removed = 0
     for points in engine.scroll():
-        gone = []
-        for point in points:
-            uri = record_of(point.payload)["uri"]
-            covering = [source for source in sources if source.covers(uri)]
-            if covering and not any(source.has(uri) for source in covering):
-                gone.append(point)
-        kept = moving([point.id for point in gone]) if moving else ()
+        gone = [point for point in points if _is_gone(record_of(point.payload)["uri"], sources)]
+        kept = claimed([point.id for point in gone])
         gone = [point for point in gone if point.id not in kept]
         remove(engine, gone, thumbnails)
-        report.removed += len(gone)
+        removed += len(gone)
+    return removed
 
 
 def remove(engine: Engine, points: Sequence[Point], thumbnails: Cache) -> None:
-    """Takes points out of the index, and the thumbnails that no other point has."""
+    """Removes points, and the thumbnails that no other point uses."""
     if not points:
         return
     engine.delete([point.id for point in points])
@@ -51,3 +46,8 @@ def remove(engine: Engine, points: Sequence[Point], thumbnails: Cache) -> None:
         if not keys:
             break
     thumbnails.forget(keys)
+
+
+def _is_gone(uri: str, sources: Sequence[Source]) -> bool:
+    covering = [source for source in sources if source.covers(uri)]
+    return bool(covering) and not any(source.has(uri) for source in covering)

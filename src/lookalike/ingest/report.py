@@ -1,65 +1,128 @@
-"""The report of an ingest run."""
+"""The report of an ingest run: counts while it goes on, everything at the end."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import TypeAlias
 
-from lookalike.ingest.describe import (
-    Batch,
-    Copied,
-    Reject,
-)
-from lookalike.metadata.table import Problem
+from lookalike.metadata.readers import Problem
 
 
-class Stop(Exception):
-    """A progress callback raises it to end a run in good order; the same command goes on."""
+class Canceled(Exception):
+    """Raised by a progress callback to stop a run; the same command continues it later."""
 
 
-@dataclass(slots=True)
-class IngestReport:
-    """What became of every input. The counts add up to the number of inputs.
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """An image that cannot be indexed, with the reason."""
+
+    uri: str
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingCopy:
+    """A new image that is a copy of one in the index.
 
     Attributes:
-        skipped: copies of what is in the index, left out.
-        copies: what is a copy of what, where incoming copies are skipped or linked.
+        uri: the new image.
+        of: id of the image in the index.
+        verdict: the kind of copy.
+    """
+
+    uri: str
+    of: str
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class IngestCounts:
+    """Counts of inputs by outcome; each input has exactly one.
+
+    Attributes:
+        skipped: copies that were left out.
+        removed: images deleted because their source no longer has them. They are not inputs.
         seconds: wall time.
-        model: what serves `semantic`.
-        rejects: what was refused, in the order of the listing.
-        warnings: metadata that did not fit and was left out.
-        interrupted: whether it was stopped before the end; the same command goes on.
     """
 
     added: int = 0
     updated: int = 0
     unchanged: int = 0
-    removed: int = 0
     skipped: int = 0
+    rejected: int = 0
+    removed: int = 0
     seconds: float = 0.0
-    model: str = ""
-    rejects: list[Reject] = field(default_factory=list)
-    copies: list[Copied] = field(default_factory=list)
-    warnings: list[Problem] = field(default_factory=list)
-    interrupted: bool = False
-
-    @property
-    def rejected(self) -> int:
-        return len(self.rejects)
 
     @property
     def done(self) -> int:
-        """Inputs dealt with so far."""
+        """The number of inputs processed so far."""
         return self.added + self.updated + self.unchanged + self.skipped + self.rejected
 
     @property
     def images_per_second(self) -> float:
         return self.done / self.seconds if self.seconds else 0.0
 
-    def include(self, part: IngestReport | Batch) -> None:
-        """Counts what became of some of the inputs."""
-        self.added += part.added
-        self.updated += part.updated
-        self.unchanged += part.unchanged
-        self.skipped += part.skipped
-        self.copies.extend(part.copies)
-        self.rejects.extend(part.rejects)
+
+@dataclass(frozen=True, slots=True)
+class IngestReport(IngestCounts):
+    """The counts of a run with their details.
+
+    Attributes:
+        model: the model that serves `semantic`.
+        rejects: images that cannot be indexed, in the order of the listing.
+        copies: new images that are copies, where these are skipped or linked.
+        warnings: metadata that was left out because it did not fit.
+        interrupted: whether the run was stopped early; the same command continues it.
+    """
+
+    model: str = ""
+    rejects: tuple[Reject, ...] = ()
+    copies: tuple[IncomingCopy, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+    interrupted: bool = False
+
+
+IngestProgress: TypeAlias = Callable[[IngestCounts, int | None], None]
+"""Called after every batch with the counts so far, and the number of inputs once it is known."""
+
+
+class Tally:
+    """Adds up the reports of the batches of a run."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+        self._counts = IngestCounts()
+        self._rejects: list[Reject] = []
+        self._copies: list[IncomingCopy] = []
+
+    def add(self, batch: IngestReport) -> IngestCounts:
+        """Adds the report of a batch, and returns the counts so far."""
+        self._counts = replace(_sum(self._counts, batch), seconds=self._seconds())
+        self._rejects += batch.rejects
+        self._copies += batch.copies
+        return self._counts
+
+    def report(self, *, interrupted: bool = False) -> IngestReport:
+        """The report of all batches together."""
+        return IngestReport(
+            **asdict(replace(self._counts, seconds=self._seconds())),
+            rejects=tuple(self._rejects),
+            copies=tuple(self._copies),
+            interrupted=interrupted,
+        )
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self._started
+
+
+def _sum(one: IngestCounts, other: IngestCounts) -> IngestCounts:
+    return IngestCounts(
+        added=one.added + other.added,
+        updated=one.updated + other.updated,
+        unchanged=one.unchanged + other.unchanged,
+        skipped=one.skipped + other.skipped,
+        rejected=one.rejected + other.rejected,
+    )

@@ -1,4 +1,4 @@
-"""Images that a caller has in hand, rather than a place that lists them."""
+"""Images whose bytes the caller has."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from lookalike.types import ImageRef
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One image to put into an index.
+    """An image to put into an index.
 
     Attributes:
         data: the file's bytes.
-        uri: where the caller keeps them: duplicates, thumbnails and later runs read them there.
-        id: of the image; by default its SHA-256.
-        fields: the user's fields; those that are not named stay as they are.
+        uri: where the caller keeps the file: duplicates, thumbnails and later runs read it there.
+        id: id of the image; by default its SHA-256.
+        fields: the user's fields to set; the image's other fields stay as they are.
     """
 
     data: bytes
@@ -31,8 +31,8 @@ class Upload:
         return hashlib.sha256(self.data).hexdigest()
 
 
-class Given:
-    """One upload as a source. See `protocols.Source`."""
+class UploadSource:
+    """A source with one image, an upload. See `protocols.Source`."""
 
     root = ""
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeAlias
 from lookalike.api.allowed_folders import AllowedFolders
 from lookalike.api.stores.groups import DuplicateGroupStore
 from lookalike.index import Index
-from lookalike.ingest.report import IngestReport, Stop
+from lookalike.ingest.report import Canceled, IngestCounts
 from lookalike.output import documents
 from lookalike.system.locks import WriteLock
 
@@ -23,7 +23,7 @@ class JobProgress(Protocol):
     """Records the progress of a job."""
 
     def __call__(self, stage: str, done: int = 0, total: int | None = None) -> None:
-        """Raises `Stop` if the job was canceled or the service is stopping."""
+        """Raises `Canceled` if the job was canceled or the service is stopping."""
         ...
 
 
@@ -49,7 +49,7 @@ class JobContext:
 
 
 JobFunction: TypeAlias = Callable[[JobContext, dict[str, Any]], None]
-"""Runs a job with the parameters of its request. Raises `Stop` where `progress` did."""
+"""Runs a job with the parameters of its request. Raises `Canceled` where `progress` did."""
 
 
 def run_ingest(context: JobContext, request: dict[str, Any]) -> None:
@@ -58,9 +58,9 @@ def run_ingest(context: JobContext, request: dict[str, Any]) -> None:
     path = context.folders.resolve(request.pop("path"))
     metadata = request.pop("metadata", None)
 
-    def progress(report: IngestReport, total: int | None) -> None:
+    def progress(counts: IngestCounts, total: int | None) -> None:
         context.write_lock.give_way()
-        context.progress("adding images", report.done, total)
+        context.progress("adding images", counts.done, total)
 
     with context.write_lock:
         report = context.index.add(
@@ -72,7 +72,7 @@ def run_ingest(context: JobContext, request: dict[str, Any]) -> None:
         )
     context.publish(documents.of_report(report))
     if report.interrupted:
-        raise Stop
+        raise Canceled
     run_optimize(context, {})
 
 

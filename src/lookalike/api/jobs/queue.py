@@ -25,7 +25,7 @@ from lookalike.api.problems import problem_of
 from lookalike.api.stores.groups import DuplicateGroupStore
 from lookalike.errors import EngineError, LookalikeError, NotFound
 from lookalike.index import Index
-from lookalike.ingest.report import Stop
+from lookalike.ingest.report import Canceled
 from lookalike.search.calibration import LEAST
 from lookalike.system.locks import WriteLock
 from lookalike.system.times import now
@@ -181,7 +181,7 @@ class JobQueue:
             state, problem = JobState.DONE, None
             try:
                 JOB_FUNCTIONS[job.kind](self._context(job), dict(job.request))
-            except Stop:
+            except Canceled:
                 state = JobState.CANCELED
             except Exception as error:
                 state, problem = JobState.FAILED, problem_of(error)
@@ -225,7 +225,7 @@ class JobQueue:
         with self._changed:
             job.stage, job.done, job.total = stage, done, total
             if job.canceling or self._stopping:
-                raise Stop
+                raise Canceled
 
     def _publish(self, job: Job, report: Mapping[str, Any]) -> None:
         with self._changed:

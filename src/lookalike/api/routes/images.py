@@ -28,8 +28,7 @@ from lookalike.api.schemas import (
 )
 from lookalike.api.service import Service, Serving
 from lookalike.errors import ImageRejected, InputError, NotFound, Reason, SourceError
-from lookalike.ingest.describe import Reject
-from lookalike.ingest.report import IngestReport
+from lookalike.ingest.report import IngestReport, Reject
 from lookalike.output import documents
 from lookalike.record import record_of
 from lookalike.sources.uploads import Upload

@@ -9,11 +9,11 @@ from functools import partial
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from lookalike.ingest.report import IngestReport
+from lookalike.ingest.report import IngestCounts, IngestProgress
 
 
 @contextmanager
-def ingest_bar(console: Console) -> Iterator[Callable[[IngestReport, int | None], None] | None]:
+def ingest_bar(console: Console) -> Iterator[IngestProgress | None]:
     """A bar with the number of images, images per second, remaining time and rejects."""
     if not console.is_terminal:
         yield None
@@ -29,17 +29,17 @@ def ingest_bar(console: Console) -> Iterator[Callable[[IngestReport, int | None]
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("reading", total=None, speed=0.0, rejected=0)
 
-        def show(report: IngestReport, total: int | None) -> None:
-            last = report.done == total
+        def show(counts: IngestCounts, total: int | None) -> None:
+            last = counts.done == total
             bar.update(
                 task,
                 # The engine blocks this process during the build, so draw this at once.
                 description="building the search graph" if last else "reading",
                 refresh=last,
-                completed=report.done,
+                completed=counts.done,
                 total=total,
-                speed=report.images_per_second,
-                rejected=report.rejected,
+                speed=counts.images_per_second,
+                rejected=counts.rejected,
             )
 
         yield show

@@ -1,0 +1,111 @@
+"""Comparison of a listing with the index: finds what can be settled without reading a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
+
+from lookalike import record
+from lookalike.errors import Reason
+from lookalike.fields import is_unicode
+from lookalike.ingest.items import Change, IngestItem, Outcome, rejected
+from lookalike.ingest.listing import ListedImage
+from lookalike.ingest.report import IncomingCopy
+from lookalike.protocols import Engine
+from lookalike.record import record_of
+from lookalike.system.iteration import batched
+from lookalike.types import AnyOf, AnyOfValues, HasId, ImageRef, Point
+
+BATCH_SIZE = 512
+"""Images whose points are looked up in one request."""
+
+
+class CopyDetector(Protocol):
+    """Detects new images that are copies of one in the index; see `duplicates.gate.Arrivals`."""
+
+    @property
+    def links(self) -> bool:
+        """Whether copies are added with the original's id in `image.copy_of`; else they are
+        skipped."""
+        ...
+
+    def skipped(self, refs: Sequence[ImageRef]) -> Mapping[str, IncomingCopy]:
+        """The images, by address, that an earlier run skipped and that have not changed since."""
+        ...
+
+    def copy_of(self, point: Point, thumbnail: bytes) -> IncomingCopy | None:
+        """Returns the image as a copy, or None if it is not one; remembers a skipped copy."""
+        ...
+
+
+def compare(
+    engine: Engine, images: Iterable[ListedImage], detector: CopyDetector | None
+) -> Iterator[tuple[list[IngestItem], list[Change]]]:
+    """Yields, for each batch of images, the items to read and the changes that need no reading."""
+    for batch in batched(images, BATCH_SIZE):
+        readable = [image for image in batch if is_unicode(image.ref.uri)]
+        settled = [_not_utf8(image.ref) for image in batch if not is_unicode(image.ref.uri)]
+        skipped = detector.skipped([image.ref for image in readable]) if detector else {}
+        to_read = []
+        for item in _items(engine, readable):
+            change = _settle(item, skipped)
+            if change is None:
+                to_read.append(item)
+            else:
+                settled.append(change)
+        yield to_read, settled
+
+
+def _not_utf8(ref: ImageRef) -> Change:
+    name = ref.uri.encode("utf-8", "backslashreplace").decode()
+    return rejected(name, Reason.UNREADABLE, "its name is not UTF-8: rename it")
+
+
+def _settle(item: IngestItem, skipped: Mapping[str, IncomingCopy]) -> Change | None:
+    """The change for an item whose file need not be read; None if it must be read."""
+    stored, ref = item.stored, item.ref
+    if stored is None:
+        copy = skipped.get(ref.uri)
+        return Change(Outcome.SKIPPED, copy=copy) if copy else None
+    own = record_of(stored.payload)
+    if own["etag"] != ref.etag or own["uri"] != ref.uri:
+        return None
+    fields = item.changed_fields(stored)
+    outcome = Outcome.UPDATED if fields else Outcome.UNCHANGED
+    return Change(outcome, item.id, payload=fields or None, obsolete_id=item.obsolete_id)
+
+
+def _items(engine: Engine, images: Sequence[ListedImage]) -> Iterator[IngestItem]:
+    """The points to make or keep for the images, each with what the index has of it."""
+    by_id, by_uri = _stored_points(engine, images)
+    for source, ref, rows in images:
+        with_ids = [row for row in rows if row.id is not None]
+        for row in with_ids:
+            assert row.id is not None  # noqa: S101 -- for the type checker
+            # A point under the address dates from before the metadata gave the image an id.
+            obsolete = ref.uri if row.id != ref.uri and ref.uri in by_id else None
+            yield IngestItem(source, ref, row.id, row.fields, by_id.get(row.id), obsolete)
+        if not with_ids:
+            fields = rows[0].fields if rows else None
+            stored = by_uri.get(ref.uri, [])
+            for point in stored:
+                yield IngestItem(source, ref, point.id, fields, point, None)
+            if not stored:
+                yield IngestItem(source, ref, ref.uri, fields, None, None)
+
+
+def _stored_points(
+    engine: Engine, images: Sequence[ListedImage]
+) -> tuple[dict[str, Point], dict[str, list[Point]]]:
+    """The points that the index has of some images, by id and by address."""
+    by_id: dict[str, Point] = {}
+    by_uri: dict[str, list[Point]] = {}
+    if not images:
+        return by_id, by_uri
+    uris = tuple(image.ref.uri for image in images)
+    ids = tuple(row.id for image in images for row in image.rows if row.id is not None)
+    for points in engine.scroll(AnyOf((AnyOfValues(record.URI, uris), HasId(ids)))):
+        for point in points:
+            by_id[point.id] = point
+            by_uri.setdefault(record_of(point.payload)["uri"], []).append(point)
+    return by_id, by_uri

@@ -70,9 +70,12 @@ def open_index(engine: EdgeEngine, points: Points) -> Index:
             engine.upsert([_point(points, i) for i in range(first, first + 500)])
         engine.optimize()
         engine.write_manifest(manifest.with_fields({"rank": FieldType.FLOAT}).to_json())
-    stored = Manifest.from_json(engine.read_manifest() or {}, str(engine.path))
-    choice = ModelChoice("made", None, engine.path, None)
-    decoder, cache = DecoderPool(1, limits=DecodeLimits()), Cache(cache_file(str(engine.path)))
+    stored = Manifest.from_json(engine.read_manifest() or {}, str(engine.folder.path))
+    choice = ModelChoice("made", None, engine.folder.path, None)
+    decoder, cache = (
+        DecoderPool(1, limits=DecodeLimits()),
+        Cache(cache_file(str(engine.folder.path))),
+    )
     index = Index(
         Parts(
             engine=engine,

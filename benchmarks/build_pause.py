@@ -24,7 +24,7 @@ import numpy as np
 
 from benchmarks._synthetic import SPECS, Points, draw
 from lookalike.engines.edge.engine import EdgeEngine
-from lookalike.engines.edge.process import HostedEngine
+from lookalike.engines.edge.process import SubprocessEngine
 from lookalike.types import (
     AnyOfValues,
     CandidateQuery,
@@ -81,7 +81,7 @@ class Clients:
         written: ids of the points added.
     """
 
-    def __init__(self, engine: HostedEngine, points: Points, count: int) -> None:
+    def __init__(self, engine: SubprocessEngine, points: Points, count: int) -> None:
         self.engine, self.points = engine, points
         self.took: dict[str, list[tuple[float, float]]] = defaultdict(list)
         self.failed: list[str] = []
@@ -159,7 +159,7 @@ def main() -> int:
     points = draw(options.points)
     with tempfile.TemporaryDirectory() as folder:
         fill(Path(folder) / "index", points)
-        engine = HostedEngine(Path(folder) / "index")
+        engine = SubprocessEngine(Path(folder) / "index")
         engine.count()
         clients = Clients(engine, points, options.clients)
         time.sleep(BEFORE_SECONDS)

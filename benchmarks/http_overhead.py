@@ -59,7 +59,7 @@ def main() -> None:
 
 def by_id(folder: Path) -> None:
     """Searches alternately within the process and over a port."""
-    with Index.open(folder / "index", model="built-in", hosted=True) as index:
+    with Index.open(folder / "index", model="built-in", subprocess=True) as index:
         fill(index)
         with client(index, folder) as send:
             direct, served = [], []
@@ -76,7 +76,7 @@ def by_upload(folder: Path, model_dir: Path) -> float:
     """Returns the share of a search by upload that the model takes."""
     photos = sorted((need_data() / "photos").rglob("*.jpg"))[: UPLOADS + 200]
     folder.mkdir()
-    with Index.open(folder / "index", model_dir=model_dir, hosted=True) as index:
+    with Index.open(folder / "index", model_dir=model_dir, subprocess=True) as index:
         index.add(*map(str, photos[UPLOADS:]))
         model = load_semantic(ModelChoice(None, model_dir, folder, None))
         with client(index, folder) as send:

@@ -114,7 +114,7 @@ class Index:
         threads: int | None = None,
         server: ServerOptions | None = None,
         thumbnails: int | None = None,
-        hosted: bool = False,
+        subprocess: bool = False,
     ) -> Index:
         """Opens an index, or makes a new one.
 
@@ -132,7 +132,7 @@ class Index:
             server: how a server is spoken to, and how a new collection is laid out there.
             thumbnails: bytes that they may take from now on; 0 keeps none. By default as it was
                 said before, else 10 GB.
-            hosted: whether the engine of a folder gets a process of its own, so that the search
+            subprocess: whether the engine of a folder runs in a child process, so that the search
                 graph is built while searches and writes go on. A server does so anyway.
 
         Raises:
@@ -150,7 +150,7 @@ class Index:
             threads=threads,
             server=server,
             thumbnails=thumbnails,
-            hosted=hosted,
+            subprocess=subprocess,
         )
         opener = partial(
             cls.open,

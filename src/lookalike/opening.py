@@ -57,11 +57,11 @@ def open_parts(
     threads: int | None,
     server: ServerOptions | None,
     thumbnails: int | None,
-    hosted: bool,
+    subprocess: bool,
 ) -> Parts:
     """Opens the parts of an index; see `Index.open` for the arguments and errors."""
     with ExitStack() as undo:
-        engine = open_engine(url, server, hosted=hosted)
+        engine = open_engine(url, server, subprocess=subprocess)
         stored = engine.read_manifest()
         if stored is None and not create:
             raise NotFound(

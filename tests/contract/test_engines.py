@@ -14,7 +14,7 @@ import pytest
 from qdrant_client import QdrantClient
 
 from lookalike.engines.edge.engine import EdgeEngine
-from lookalike.engines.edge.process import HostedEngine
+from lookalike.engines.edge.process import SubprocessEngine
 from lookalike.engines.options import ServerOptions
 from lookalike.engines.server.engine import ServerEngine
 from lookalike.errors import EngineError
@@ -47,9 +47,9 @@ def edge(folder: Path) -> AbstractContextManager[Engine]:
     return closing(EdgeEngine(folder))
 
 
-def hosted(folder: Path) -> AbstractContextManager[Engine]:
-    """The same in a process of its own."""
-    return closing(HostedEngine(folder))
+def subprocess(folder: Path) -> AbstractContextManager[Engine]:
+    """The same in a child process."""
+    return closing(SubprocessEngine(folder))
 
 
 def in_memory(_: Path) -> AbstractContextManager[Engine]:
@@ -90,7 +90,7 @@ def on_server(_: Path) -> Iterator[Engine]:
 
 ENGINES: dict[str, Callable[[Path], AbstractContextManager[Engine]]] = {
     "edge": edge,
-    "hosted": hosted,
+    "subprocess": subprocess,
     "server-in-memory": in_memory,
     "server-over-rest": over_rest,
     "server-over-grpc": over_grpc,

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from lookalike.engines.edge.engine import EdgeEngine
-from lookalike.engines.edge.process import HostedEngine
+from lookalike.engines.edge.process import SubprocessEngine
 from lookalike.errors import DiskFull, EngineError, IndexDamaged, IndexLocked
 from lookalike.types import (
     AnyOfValues,
@@ -52,7 +52,7 @@ def point(i: int, n: int | None = None) -> Point:
     return Point(str(i), {"v": vector(i), "phash": bits}, payload)
 
 
-def fill(engine: EdgeEngine | HostedEngine, count: int) -> None:
+def fill(engine: EdgeEngine | SubprocessEngine, count: int) -> None:
     for first in range(0, count, 250):
         engine.upsert([point(i) for i in range(first, min(first + 250, count))])
 
@@ -77,8 +77,8 @@ def folder(filled: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def engine(folder: Path) -> Iterator[HostedEngine]:
-    with closing(HostedEngine(folder)) as made:
+def engine(folder: Path) -> Iterator[SubprocessEngine]:
+    with closing(SubprocessEngine(folder)) as made:
         yield made
 
 
@@ -86,7 +86,7 @@ def shards(folder: Path) -> list[str]:
     return sorted(one.name for one in folder.glob("shard*"))
 
 
-def state(engine: EdgeEngine | HostedEngine) -> dict[str, int]:
+def state(engine: EdgeEngine | SubprocessEngine) -> dict[str, int]:
     """The field `n` of every point."""
     points = [one for batch in engine.scroll() for one in batch]
     assert len({one.id for one in points}) == len(points)
@@ -112,7 +112,7 @@ def alive(pid: int) -> bool:
 
 
 @contextmanager
-def building(engine: HostedEngine) -> Iterator[Future[None]]:
+def building(engine: SubprocessEngine) -> Iterator[Future[None]]:
     """While a graph is being built by another thread."""
     with ThreadPoolExecutor(1) as pool:
         build = pool.submit(engine.optimize)
@@ -126,7 +126,7 @@ def run(code: str, *arguments: str) -> subprocess.Popen[str]:
     setup = """
         import sys, threading, time
         from lookalike.engines.edge.engine import EdgeEngine
-        from lookalike.engines.edge.process import HostedEngine
+        from lookalike.engines.edge.process import SubprocessEngine
         from tests.engines.test_edge_process import point
     """
     return subprocess.Popen(
@@ -141,7 +141,7 @@ def run(code: str, *arguments: str) -> subprocess.Popen[str]:
 # --- the build ------------------------------------------------------------------------------
 
 
-def test_a_build_makes_a_graph_and_leaves_one_shard(engine: HostedEngine, folder: Path) -> None:
+def test_a_build_makes_a_graph_and_leaves_one_shard(engine: SubprocessEngine, folder: Path) -> None:
     before = engine.children()
     query = Query((WeightedVector("v", vector(7), 1.0),), AnyOfValues("kind", ("k2",)), limit=10)
     rows = [row.id for row in engine.query([query])[0]] if before else None
@@ -162,7 +162,7 @@ def test_a_build_makes_a_graph_and_leaves_one_shard(engine: HostedEngine, folder
     assert shards(folder) == [name]  # there was nothing to do
 
 
-def test_vectors_come_through_to_the_bit(engine: HostedEngine) -> None:
+def test_vectors_come_through_to_the_bit(engine: SubprocessEngine) -> None:
     wanted = [str(i) for i in range(40)]
     before = {one.id: one for one in engine.retrieve(wanted, vectors=["v", "phash"])}
     engine.optimize()
@@ -174,7 +174,7 @@ def test_vectors_come_through_to_the_bit(engine: HostedEngine) -> None:
 
 
 def test_few_points_are_not_worth_a_build(tmp_path: Path) -> None:
-    with closing(HostedEngine(tmp_path / "index")) as engine:
+    with closing(SubprocessEngine(tmp_path / "index")) as engine:
         engine.create(SPECS)
         fill(engine, 300)
         engine.optimize()
@@ -182,7 +182,9 @@ def test_few_points_are_not_worth_a_build(tmp_path: Path) -> None:
         assert engine.info()["indexed_vectors"] == 0
 
 
-def test_points_that_were_replaced_are_worth_a_build(engine: HostedEngine, folder: Path) -> None:
+def test_points_that_were_replaced_are_worth_a_build(
+    engine: SubprocessEngine, folder: Path
+) -> None:
     engine.optimize()
     names = shards(folder)
     fill(engine, COUNT)  # the engine itself counts them as indexed
@@ -192,7 +194,7 @@ def test_points_that_were_replaced_are_worth_a_build(engine: HostedEngine, folde
 
 
 @pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="no sessions are weighed")
-def test_a_build_lets_others_go_first(engine: HostedEngine) -> None:
+def test_a_build_lets_others_go_first(engine: SubprocessEngine) -> None:
     with building(engine):
         live, builder = engine.children()
 
@@ -203,7 +205,7 @@ def test_a_build_lets_others_go_first(engine: HostedEngine) -> None:
         assert niceness(live) == os.getpriority(os.PRIO_PROCESS, live) == 0
 
 
-def test_what_is_written_during_a_build_is_there_after_it(engine: HostedEngine) -> None:
+def test_what_is_written_during_a_build_is_there_after_it(engine: SubprocessEngine) -> None:
     expected = dict(EXPECTED)
     with building(engine) as build:
         turn = 0
@@ -225,11 +227,11 @@ def test_what_is_written_during_a_build_is_there_after_it(engine: HostedEngine) 
     assert state(engine) == expected
     assert engine.bounds("n") == (-2, max(expected.values()))  # the index came along
     engine.close()
-    with closing(EdgeEngine(engine.path)) as plain:
+    with closing(EdgeEngine(engine.folder.path)) as plain:
         assert state(plain) == expected
 
 
-def test_threads_write_and_read_at_once_during_builds(engine: HostedEngine) -> None:
+def test_threads_write_and_read_at_once_during_builds(engine: SubprocessEngine) -> None:
     stop = threading.Event()
 
     def work(number: int) -> set[str]:
@@ -258,7 +260,7 @@ def test_threads_write_and_read_at_once_during_builds(engine: HostedEngine) -> N
     assert state(engine).keys() == EXPECTED.keys() | written
 
 
-def test_each_thread_gets_its_own_answers(engine: HostedEngine) -> None:
+def test_each_thread_gets_its_own_answers(engine: SubprocessEngine) -> None:
     def ask(i: int) -> bool:
         (found,) = engine.retrieve([str(i)])
         nearest, _ = engine.query([Query((WeightedVector("v", vector(i), 1.0),), limit=2)])[0]
@@ -268,7 +270,7 @@ def test_each_thread_gets_its_own_answers(engine: HostedEngine) -> None:
         assert all(pool.map(ask, range(COUNT)))
 
 
-def test_a_scroll_goes_on_over_the_switch(engine: HostedEngine) -> None:
+def test_a_scroll_goes_on_over_the_switch(engine: SubprocessEngine) -> None:
     batches = engine.scroll(batch=100)
     seen = [one.id for one in next(batches)]
     engine.optimize()
@@ -278,7 +280,7 @@ def test_a_scroll_goes_on_over_the_switch(engine: HostedEngine) -> None:
 
 
 def test_a_second_caller_waits_for_the_build_and_makes_no_other(
-    engine: HostedEngine, folder: Path
+    engine: SubprocessEngine, folder: Path
 ) -> None:
     with building(engine) as build:
         (name,) = {one for one in shards(folder) if one != "shard"}
@@ -291,7 +293,7 @@ def test_a_second_caller_waits_for_the_build_and_makes_no_other(
 
 
 def test_a_call_that_its_process_does_not_outlive_fails_and_the_next_works(
-    engine: HostedEngine,
+    engine: SubprocessEngine,
 ) -> None:
     engine.upsert([point(COUNT)])
     (child,) = engine.children()
@@ -300,7 +302,7 @@ def test_a_call_that_its_process_does_not_outlive_fails_and_the_next_works(
         call = pool.submit(engine.count)
         time.sleep(0.05)
         os.kill(child, signal.SIGKILL)
-        with pytest.raises(EngineError, match=r"ended \(signal 9\); nothing that was confirmed"):
+        with pytest.raises(EngineError, match=r"ended \(signal 9\); no confirmed write is lost"):
             call.result()
     assert engine.count() == COUNT + 1
     assert engine.children() != [child]
@@ -308,7 +310,7 @@ def test_a_call_that_its_process_does_not_outlive_fails_and_the_next_works(
 
 @pytest.mark.parametrize("victim", [0, 1], ids=["live", "builder"])
 def test_a_kill_during_a_build_leaves_the_index_as_it_was(
-    engine: HostedEngine, folder: Path, victim: int
+    engine: SubprocessEngine, folder: Path, victim: int
 ) -> None:
     with building(engine) as build:
         engine.upsert([point(COUNT)])
@@ -329,7 +331,7 @@ def test_a_kill_during_a_build_leaves_the_index_as_it_was(
 def test_a_kill_of_the_parent_during_a_build_ends_its_children(folder: Path, moment: float) -> None:
     parent = run(
         """
-        engine = HostedEngine(sys.argv[1])
+        engine = SubprocessEngine(sys.argv[1])
         engine.upsert([point(5000)])
         threading.Thread(target=engine.optimize).start()
         while len(engine.children()) < 2: time.sleep(0.001)
@@ -358,7 +360,7 @@ def is_free(folder: Path) -> bool:
     return True
 
 
-def test_closing_breaks_off_a_build(engine: HostedEngine, folder: Path) -> None:
+def test_closing_breaks_off_a_build(engine: SubprocessEngine, folder: Path) -> None:
     with building(engine) as build:
         engine.upsert([point(COUNT)])
         children = engine.children()
@@ -373,7 +375,7 @@ def test_closing_breaks_off_a_build(engine: HostedEngine, folder: Path) -> None:
     assert not (folder / "owner.json").exists()
     with pytest.raises(EngineError, match="has been closed: open it again"):
         engine.count()
-    with closing(HostedEngine(folder)) as again:
+    with closing(SubprocessEngine(folder)) as again:
         assert state(again) == EXPECTED | {str(COUNT): COUNT}
 
 
@@ -381,26 +383,26 @@ def test_closing_breaks_off_a_build(engine: HostedEngine, folder: Path) -> None:
 
 
 def test_each_engine_opens_what_the_other_left(folder: Path) -> None:
-    with closing(HostedEngine(folder)) as hosted:
-        hosted.optimize()
-        hosted.upsert([point(COUNT)])
+    with closing(SubprocessEngine(folder)) as engine:
+        engine.optimize()
+        engine.upsert([point(COUNT)])
     with closing(EdgeEngine(folder)) as plain:
         assert plain.info()["indexed_vectors"] >= COUNT
         plain.upsert([point(COUNT + 1)])
         plain.optimize()
-    with closing(HostedEngine(folder)) as hosted:
-        assert hosted.count() == COUNT + 2
-        assert hosted.read_manifest() == {"schema": 1}
+    with closing(SubprocessEngine(folder)) as engine:
+        assert engine.count() == COUNT + 2
+        assert engine.read_manifest() == {"schema": 1}
 
 
-def test_an_index_in_use_names_its_owner(engine: HostedEngine, folder: Path) -> None:
+def test_an_index_in_use_names_its_owner(engine: SubprocessEngine, folder: Path) -> None:
     engine.optimize()
-    for kind in (EdgeEngine, HostedEngine):
+    for kind in (EdgeEngine, SubprocessEngine):
         with pytest.raises(IndexLocked, match="this very process"), closing(kind(folder)) as other:
             other.count()
     stranger = run(
         """
-        for kind in (EdgeEngine, HostedEngine):
+        for kind in (EdgeEngine, SubprocessEngine):
             try: kind(sys.argv[1]).count()
             except Exception as error: print(type(error).__name__, error, flush=True)
         """,
@@ -422,7 +424,7 @@ def test_an_index_that_a_plain_engine_holds_is_refused(folder: Path) -> None:
     assert holder.stdout.readline() == "open\n"
     with (
         pytest.raises(IndexLocked, match=rf"in use by process {holder.pid} \("),
-        closing(HostedEngine(folder)) as engine,
+        closing(SubprocessEngine(folder)) as engine,
     ):
         engine.count()
     assert (folder / "owner.json").exists()
@@ -435,11 +437,11 @@ def test_leftovers_go_when_the_index_is_opened_and_not_before(folder: Path) -> N
     with closing(EdgeEngine(folder)) as holder:
         holder.count()
         (folder / "shard-89abcdef").mkdir()
-        with pytest.raises(IndexLocked), closing(HostedEngine(folder)) as other:
+        with pytest.raises(IndexLocked), closing(SubprocessEngine(folder)) as other:
             other.count()
         assert shards(folder) == ["shard", "shard-89abcdef"]
         assert not (folder / "current.new").exists()
-    with closing(HostedEngine(folder)) as engine:
+    with closing(SubprocessEngine(folder)) as engine:
         assert engine.count() == COUNT
     assert shards(folder) == ["shard"]
 
@@ -447,13 +449,16 @@ def test_leftovers_go_when_the_index_is_opened_and_not_before(folder: Path) -> N
 @pytest.mark.parametrize("text", ["", "../elsewhere", "shard-1/../x"])
 def test_a_pointer_to_nothing_is_damage(folder: Path, text: str) -> None:
     (folder / "current").write_text(text)
-    with pytest.raises(IndexDamaged, match="current names no shard"):
+    with pytest.raises(IndexDamaged, match="current does not name a shard"):
         EdgeEngine(folder).count()
-    with closing(HostedEngine(folder)) as engine, pytest.raises(IndexDamaged, match="names no"):
+    with (
+        closing(SubprocessEngine(folder)) as engine,
+        pytest.raises(IndexDamaged, match="does not name a shard"),
+    ):
         engine.count()
 
 
-def test_a_creation_after_a_build_starts_over(engine: HostedEngine, folder: Path) -> None:
+def test_a_creation_after_a_build_starts_over(engine: SubprocessEngine, folder: Path) -> None:
     engine.optimize()
     engine.close()
     (folder / "manifest.json").unlink()  # as if the index had been begun anew and cut off
@@ -466,7 +471,7 @@ def test_a_creation_after_a_build_starts_over(engine: HostedEngine, folder: Path
 
 def test_too_little_space_is_refused_before_anything_is_written(folder: Path) -> None:
     much = shutil.disk_usage(folder).free + 2**40
-    with closing(HostedEngine(folder, reserve=much)) as engine:
+    with closing(SubprocessEngine(folder, reserve=much)) as engine:
         writes: list[Callable[[], None]] = [
             lambda: engine.upsert([point(COUNT)]),
             lambda: engine.write_manifest({}),
@@ -483,7 +488,7 @@ def test_a_build_needs_room_for_a_second_copy(
     folder = small_disk / "index"
     shutil.copytree(filled, folder)
     reserve = shutil.disk_usage(folder).free - 16 * 2**20
-    with closing(HostedEngine(folder, reserve=reserve)) as engine:
+    with closing(SubprocessEngine(folder, reserve=reserve)) as engine:
         assert engine.count() == COUNT
         with pytest.raises(DiskFull, match=r"has \d+ MiB left; free at least"):
             engine.optimize()
@@ -492,7 +497,7 @@ def test_a_build_needs_room_for_a_second_copy(
 
 
 @pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="looks at what /proc tells of reads")
-def test_an_opened_index_is_read_into_memory(engine: HostedEngine, folder: Path) -> None:
+def test_an_opened_index_is_read_into_memory(engine: SubprocessEngine, folder: Path) -> None:
     engine.count()
     (child,) = engine.children()
     segments = sum(
@@ -507,7 +512,7 @@ def test_an_opened_index_is_read_into_memory(engine: HostedEngine, folder: Path)
 
 
 def test_opening_and_closing_start_no_process(tmp_path: Path) -> None:
-    engine = HostedEngine(tmp_path / "index")
+    engine = SubprocessEngine(tmp_path / "index")
     assert engine.read_manifest() is None
     assert engine.children() == []
     engine.close()
@@ -516,7 +521,7 @@ def test_opening_and_closing_start_no_process(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_larger_build_under_steady_writing_loses_nothing(engine: HostedEngine) -> None:
+def test_a_larger_build_under_steady_writing_loses_nothing(engine: SubprocessEngine) -> None:
     fill(engine, 3000)
     stop = threading.Event()
     last: dict[str, int | None] = {}

@@ -120,7 +120,7 @@ def serve(
     )
     check_host(host, options)
     with closing(
-        open_index(url, create=True, model_dir=model_dir, server=server, hosted=True)
+        open_index(url, create=True, model_dir=model_dir, server=server, subprocess=True)
     ) as index:
         if index.notice:
             note(index.notice)

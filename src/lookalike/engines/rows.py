@@ -1,4 +1,4 @@
-"""How Qdrant is asked for rows and how they are read, whichever engine it is."""
+"""Rows of a query: the vectors to request, and the results in our types, for both engines."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from lookalike.types import Point, Query, Scored, Vector
 
 
 def vectors_wanted(query: Query) -> list[str]:
-    """Names of the vectors that rows have to come with: those asked for, and where several points
-    compete those of all targets but the weightiest, whose similarity follows from the sum."""
+    """Names of the vectors to request with each row.
+
+    Besides those that the query names, a weighted sum needs the vectors of all targets but the
+    one with the largest weight, whose similarity follows from the sum.
+    """
     names = set(query.vectors)
     if query.among is not None:
         weightiest = max(query.near, key=lambda near: near.weight)
@@ -22,7 +25,7 @@ def vectors_wanted(query: Query) -> list[str]:
 
 
 def scored(row: Any, query: Query) -> Scored:
-    """One row of an engine's answer."""
+    """One row of an engine's result."""
     payload = row.payload or {}
     id: str = record_of(payload)["id"]
     vectors = _arrays(row.vector)
@@ -33,9 +36,23 @@ def scored(row: Any, query: Query) -> Scored:
 
 
 def stored(record: Any) -> Point:
-    """One point as an engine keeps it."""
+    """One stored point."""
     payload = record.payload or {}
     return Point(record_of(payload)["id"], _arrays(record.vector), payload)
+
+
+def ordered_value(record: Any) -> float | str:
+    """The value that a record was ordered by, where only that field was requested.
+
+    A payload may come back with the last bit of a long float changed, while the field's index,
+    which range filters use, has the exact number. The index orders times by their microseconds,
+    so a time is taken from the payload.
+    """
+    value: Any = record.payload
+    while isinstance(value, dict):
+        (value,) = value.values()
+    number: float | None = record.order_value
+    return value if number is None or isinstance(value, str) else number
 
 
 def _arrays(vectors: Any) -> dict[str, Vector]:
@@ -43,10 +60,11 @@ def _arrays(vectors: Any) -> dict[str, Vector]:
 
 
 def _similarities(query: Query, total: float, vectors: Mapping[str, Vector]) -> tuple[float, ...]:
-    """The similarity to each target of a point whose weighted sum is `total`.
+    """Similarities to each target, from a point's weighted sum `total` and its vectors.
 
-    Cosine vectors come back normalized, and so are the targets; to the weightiest it is what the
-    others leave of the sum, so that the largest vector need not be fetched.
+    Cosine vectors come back normalized, as the targets are. The similarity to the target with the
+    largest weight is what the others leave of the sum, so that its vector, often the largest, need
+    not be fetched.
     """
     weightiest = max(query.near, key=lambda near: near.weight)
     known = {

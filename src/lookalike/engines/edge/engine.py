@@ -1,30 +1,23 @@
-"""The embedded engine: Qdrant Edge in this process, one folder an index, one process a folder.
-
-The folder holds `manifest.json`, `shard/` (the engine's own files; see `_generations`) and, while
-it is open, `owner.json`, which names the process that holds it.
-"""
+"""The embedded engine: Qdrant Edge in this process; one process at a time has the index open."""
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import qdrant_edge as qe
 
 from lookalike import record
-from lookalike.engines import UNIQUE_FIELDS, check_vectors
 from lookalike.engines.edge import generations
 from lookalike.engines.edge.filters import to_edge
-from lookalike.engines.rows import scored, stored, vectors_wanted
+from lookalike.engines.edge.folder import RESERVE, IndexFolder, bytes_on_disk
+from lookalike.engines.points import UNIQUE_FIELDS, PayloadUpdate, check_vectors
+from lookalike.engines.rows import ordered_value, scored, stored, vectors_wanted
 from lookalike.errors import DiskFull, EngineError, IndexDamaged, IndexLocked
 from lookalike.protocols import oversampling
-from lookalike.system.files import write_atomically
 from lookalike.types import (
     CandidateQuery,
     Candidates,
@@ -40,14 +33,10 @@ from lookalike.types import (
     point_id,
 )
 
-RESERVE = 256 * 2**20
-"""Free bytes that must remain before a write: a disk that fills under the engine's memory maps
-kills the process, and opening the shard then kills it again."""
-
 _THREADS = 2
-"""Of a search: one each for what has a graph and for what was added since. The engine's default is
-four a core, which wait by spinning: counting a facet took a fifth longer, and all of it a fifth
-more of the cores."""
+"""Threads of a search: one for the segment with a graph, one for the points added since. The
+engine's default, four a core, waits by spinning: counting a facet took a fifth longer, and all
+requests together cost a fifth more CPU time."""
 
 _INDEXES: Mapping[FieldType, Callable[..., Any]] = {
     FieldType.INTEGER: qe.IntegerIndexParams,
@@ -62,17 +51,16 @@ _ID_ALONE = qe.PayloadSelector.Include([record.ID])
 # Exact search: no graph and no quantized vectors, either of which could miss a point.
 _ORIGINALS = qe.SearchParams(exact=True, quantization=qe.QuantizationSearchParams(ignore=True))
 
-T = TypeVar("T")
-
 
 class EdgeEngine:
-    """See `protocols.Engine`.
+    """Implements `protocols.Engine`.
 
     Args:
         path: the index's folder; it need not exist yet.
         reserve: free bytes that must remain before a write.
-        generation: name of the shard's folder, where its holder knows better than the pointer.
-        owner: who is said to hold the index, as `this_process` tells it; by default this process.
+        generation: name of the shard's folder; by default the current one.
+        owner: the process that others are told has the index open, in the form of
+            `folder.this_process`; by default this process.
     """
 
     def __init__(
@@ -83,62 +71,40 @@ class EdgeEngine:
         generation: str | None = None,
         owner: Mapping[str, Any] | None = None,
     ) -> None:
-        self.path = Path(path)
-        self.reserve = reserve
-        self.generation = generation
-        self._holder = owner or this_process()
+        self.folder = IndexFolder(path, reserve=reserve, owner=owner)
+        self._generation = generation
         self._shard: qe.EdgeShard | None = None
 
     # --- the folder -------------------------------------------------------------------------
 
     def read_manifest(self) -> Mapping[str, Any] | None:
-        file = self.path / "manifest.json"
-        try:
-            manifest = json.loads(file.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        except NotADirectoryError:
-            raise EngineError(
-                f"{self.path} is a file, and an index is a folder: name another."
-            ) from None
-        except (OSError, ValueError) as error:
-            raise IndexDamaged(
-                f"{file} cannot be read ({error}); restore it from a backup, or delete the folder "
-                "and index again."
-            ) from error
-        if not isinstance(manifest, dict):
-            raise IndexDamaged(
-                f"{file} holds no manifest; restore it from a backup, or delete the folder and "
-                "index again."
-            )
-        return manifest
+        return self.folder.read_manifest()
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
-        self.path.mkdir(parents=True, exist_ok=True)
-        self.require_space(0)
-        content = json.dumps(manifest, indent=1, ensure_ascii=False).encode()
-        write_atomically(self.path / "manifest.json", content)
+        self.folder.write_manifest(manifest)
 
     def create(self, vectors: Sequence[VectorSpec]) -> None:
-        shard, draft = generations.current(self.path), self.path / "shard.new"
-        if shard.exists():  # from a creation that was cut off before it wrote the manifest
-            self._load(shard).close()  # raises where another process is at it
+        path = self.folder.path
+        shard, draft = generations.current(path), path / "shard.new"
+        if shard.exists():  # left by a creation that was cut off before it wrote the manifest
+            self._load(shard).close()  # raises if another process has it open
         shutil.rmtree(draft, ignore_errors=True)
         try:
             draft.mkdir(parents=True)
         except OSError as error:
             raise EngineError(
-                f"The index folder {self.path} cannot be made ({error.strerror}): name another."
+                f"The index folder {path} cannot be created ({error.strerror}); choose another "
+                "path."
             ) from error
-        self.require_space(0)
-        generations.forget(self.path)
-        shard = generations.current(self.path)
+        self.folder.require_space(0)
+        generations.forget(path)
+        shard = generations.current(path)
         config = qe.EdgeConfig(
             vectors={spec.name: _params(spec) for spec in vectors},
             hnsw_config=qe.HnswIndexConfig(m=16, ef_construct=128, full_scan_threshold=10_000),
             max_search_threads=_THREADS,
         )
-        # Made under another name, so that a shard is whole as soon as it is there.
+        # Creating a shard is not atomic, so it gets its name once it is complete.
         with self._translated():
             qe.EdgeShard.create(str(draft), config).close()
             draft.rename(shard)
@@ -156,7 +122,7 @@ class EdgeEngine:
             return
         check_vectors(points)
         size = sum(vector.nbytes for point in points for vector in point.vectors.values())
-        self.require_space(4 * size)
+        self.folder.require_space(4 * size)
         self._update(
             qe.UpdateOperation.upsert_points(
                 [
@@ -175,18 +141,16 @@ class EdgeEngine:
             self._update(qe.UpdateOperation.delete_points([point_id(id) for id in ids]))
 
     def set_payload(self, id: str, fields: Payload) -> None:
-        self.require_space(0)
-        own = fields.get(record.KEY, {})
-        users = {name: value for name, value in fields.items() if name != record.KEY}
+        self.folder.require_space(0)
         point: list[qe.PointId] = [point_id(id)]
-        kept = {name: value for name, value in users.items() if value is not None}
-        gone = [_quoted(name) for name, value in users.items() if value is None]
-        if kept:
-            self._update(qe.UpdateOperation.set_payload(point, kept))
-        if own:
-            self._update(qe.UpdateOperation.set_payload(point, dict(own), key=record.KEY))
-        if gone:
-            self._update(qe.UpdateOperation.delete_payload(point, gone))
+        update = PayloadUpdate.of(fields)
+        if update.fields:
+            self._update(qe.UpdateOperation.set_payload(point, dict(update.fields)))
+        if update.record:
+            operation = qe.UpdateOperation.set_payload(point, dict(update.record), key=record.KEY)
+            self._update(operation)
+        if update.removed:
+            self._update(qe.UpdateOperation.delete_payload(point, list(update.removed)))
 
     # --- reading ----------------------------------------------------------------------------
 
@@ -250,7 +214,7 @@ class EdgeEngine:
         vectors: Sequence[str],
         limit: int,
     ) -> tuple[list[Point], qe.PointId | None]:
-        """One batch of a scroll, and where the next begins; None: there is no more."""
+        """One page of a scroll, and the offset of the next; None after the last."""
         request = qe.ScrollRequest(
             offset=offset,
             limit=limit,
@@ -272,7 +236,7 @@ class EdgeEngine:
         request = qe.FacetRequest(path, limit=limit, exact=True, filter=to_edge(filter))
         with self._translated():
             hits = self.shard.facet(request)
-        # The index remembers values that no point has any more.
+        # The index still lists values that no point has any more.
         return [(hit.value, hit.count) for hit in hits if hit.count]
 
     def bounds(
@@ -290,20 +254,14 @@ class EdgeEngine:
                 records, _ = self.shard.scroll(request)
             if not records:
                 return None
-            value: Any = records[0].payload
-            while isinstance(value, dict):  # it holds the one path that was asked for
-                (value,) = value.values()
-            # A float of many digits may come back from the payload with its last bit changed; the
-            # index, which ranges go by, has it right.
-            number = records[0].order_value
-            ends.append(value if number is None or isinstance(value, str) else number)
+            ends.append(ordered_value(records[0]))
         return ends[0], ends[1]
 
     # --- upkeep -----------------------------------------------------------------------------
 
     def optimize(self) -> None:
-        # The optimizer writes new segments before it drops the old ones.
-        self.require_space(bytes_on_disk(self.path))
+        # The optimizer writes the new segments before it drops the old ones.
+        self.folder.require_space(bytes_on_disk(self.folder.path))
         with self._translated():
             self.shard.optimize()
             self.shard.flush()
@@ -314,7 +272,7 @@ class EdgeEngine:
         return {
             "points": info.points_count,
             "indexed_vectors": info.indexed_vectors_count,
-            "bytes_on_disk": bytes_on_disk(self.path),
+            "bytes_on_disk": bytes_on_disk(self.folder.path),
             "engine": "qdrant-edge",
         }
 
@@ -324,29 +282,29 @@ class EdgeEngine:
             with self._translated():
                 shard.flush()
                 shard.close()
-            (self.path / "owner.json").unlink(missing_ok=True)
+            self.folder.release()
 
-    # --- inside -----------------------------------------------------------------------------
+    # --- the shard --------------------------------------------------------------------------
 
     @property
     def shard(self) -> qe.EdgeShard:
-        """The shard, loaded at its first use."""
+        """The shard, loaded on first use."""
         if self._shard is None:
-            self.require_space(0)  # loading allocates too
-            if self.generation:
+            self.folder.require_space(0)  # loading allocates, too
+            if self._generation:
                 self._hold(self._load(self.shard_folder))
             else:
                 self._hold(self._load_current())
-                generations.tidy(self.path, self.shard_folder)
+                generations.tidy(self.folder.path, self.shard_folder)
         assert self._shard is not None  # noqa: S101 -- for the type checker
         return self._shard
 
     @property
     def shard_folder(self) -> Path:
-        """Where the shard is, or would be."""
-        if self.generation:
-            return self.path / self.generation
-        return generations.current(self.path)
+        """The shard's folder, which need not exist."""
+        if self._generation:
+            return self.folder.path / self._generation
+        return generations.current(self.folder.path)
 
     def _load_current(self) -> qe.EdgeShard:
         folder = self.shard_folder
@@ -359,42 +317,29 @@ class EdgeEngine:
             if folder == self.shard_folder:
                 return shard
             shard.close()
-        return self._load_current()  # its holder has switched to another in between
+        return self._load_current()  # its owner has just switched to another generation
 
     def _load(self, folder: Path) -> qe.EdgeShard:
         if not folder.is_dir():
             raise IndexDamaged(
-                f"{self.path} has a manifest and no shard: restore the folder from a backup, "
-                "or delete it and index again."
+                f"{self.folder.path} has a manifest but no shard; restore the folder from a "
+                "backup, or delete it and index again."
             )
         with self._translated():
             return qe.EdgeShard.load(str(folder))
 
     def _hold(self, shard: qe.EdgeShard) -> None:
         self._shard = shard
-        (self.path / "owner.json").write_text(json.dumps(self._holder), encoding="utf-8")
+        self.folder.claim()
 
     def _update(self, operation: qe.UpdateOperation) -> None:
         with self._translated():
             self.shard.update(operation)
 
-    def require_space(self, needed: int) -> None:
-        """Refuses what would leave less than the reserve.
-
-        Raises:
-            DiskFull: and nothing was written.
-        """
-        free = shutil.disk_usage(self.path).free
-        if free < self.reserve + needed:
-            missing = (self.reserve + needed - free) // 2**20 + 1
-            raise DiskFull(
-                f"The disk that holds {self.path} has {free // 2**20} MiB left; free at least "
-                f"{missing} MiB more and run the same command again: nothing was lost."
-            )
-
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        """WriteLock the engine's bare exceptions into ours."""
+        """Translates the engine's errors, all of them bare exceptions, into ours."""
+        path = self.folder.path
         try:
             yield
         except EngineError:
@@ -402,28 +347,14 @@ class EdgeEngine:
         except Exception as error:
             message = str(error)
             if "WAL" in message and "WouldBlock" in message:
-                raise IndexLocked(f"The index {self.path} is in use by {self._owner()}.") from error
+                owner = self.folder.describe_owner()
+                raise IndexLocked(f"The index {path} is in use by {owner}.") from error
             if "No space left" in message:
                 raise DiskFull(
-                    f"The disk that holds {self.path} is full; free some space and run the same "
+                    f"The disk that holds {path} is full; free some space and run the same "
                     "command again."
                 ) from error
-            raise EngineError(f"The index {self.path} answered: {message}") from error
-
-    def _owner(self) -> str:
-        try:
-            owner = json.loads((self.path / "owner.json").read_text(encoding="utf-8"))
-            pid, command = int(owner["pid"]), str(owner["command"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return "another process; wait until it ends"
-        if pid == self._holder["pid"]:
-            return "this very process, which has opened it already; close the first one"
-        return f"process {pid} ({command}); wait until it ends, or stop it"
-
-
-def this_process() -> dict[str, Any]:
-    """Who we are, for those who find the index in use."""
-    return {"pid": os.getpid(), "command": " ".join(sys.argv)[:200]}
+            raise EngineError(f"Qdrant Edge failed on the index {path}: {message}") from error
 
 
 def _params(spec: VectorSpec) -> qe.EdgeVectorParams:
@@ -488,18 +419,3 @@ def _request(query: Query) -> qe.QueryRequest:
         ]
     )
     return qe.QueryRequest(prefetches=stages, query=qe.Formula(total, {}), **ask)
-
-
-def _quoted(name: str) -> str:
-    """A user's field name as a JSON path, whatever characters it has."""
-    return f'"{name}"'
-
-
-def bytes_on_disk(path: Path) -> int:
-    """Blocks really taken: the engine's files are sparse."""
-    total = 0
-    for folder, _, names in os.walk(path):
-        for name in names:
-            with suppress(FileNotFoundError):  # the optimizer drops segments as we look
-                total += (Path(folder) / name).stat().st_blocks * 512
-    return total

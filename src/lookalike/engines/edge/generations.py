@@ -1,7 +1,7 @@
-"""Which of an embedded index's shard folders counts.
+"""Generations of an embedded index: its shard folders, and the pointer to the current one.
 
-The engine keeps to the folder that it was opened in, so a shard that is built anew has one of its
-own. The file `current` then names the folder that counts; without that file it is `shard`.
+The engine cannot move a shard to another folder, so a rebuilt shard stays in the folder that it was
+built in. The file `current` then names that folder; without the file it is `shard`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _NAME = re.compile(r"shard(-[0-9a-f]{8})?")
 
 
 def current(index: Path) -> Path:
-    """The folder that counts, which need not exist.
+    """The current shard's folder, which need not exist.
 
     Raises:
-        IndexDamaged: the pointer names nothing that could be one.
+        IndexDamaged: the pointer does not hold a shard's name.
     """
     pointer = index / "current"
     try:
@@ -31,42 +31,48 @@ def current(index: Path) -> Path:
         name = _FIRST
     if not _NAME.fullmatch(name):
         raise IndexDamaged(
-            f"{pointer} names no shard; restore it from a backup, or delete the index folder and "
-            "index again."
+            f"{pointer} does not name a shard; restore it from a backup, or delete the index "
+            "folder and index again."
         )
     return index / name
 
 
 def new(index: Path) -> Path:
-    """A folder for another shard. Its name never comes again, so that a builder which has outlived
-    its parent cannot write into a later one's."""
+    """A folder for another shard.
+
+    No name is ever used twice, so that a builder that outlived its parent cannot write into a later
+    one's folder.
+    """
     return index / f"{_FIRST}-{secrets.token_hex(4)}"
 
 
 class Pointer:
-    """Makes another shard the one that counts, in two steps: what may take long, then a rename."""
+    """Makes another shard the current one, in two steps: a write that may take long, and a rename.
+
+    Creating it writes the name to disk; `switch` is the rename.
+    """
 
     def __init__(self, shard: Path) -> None:
         self._index = shard.parent
         self._draft = files.Draft(self._index / "current")
         self._draft.write(shard.name.encode())
 
-    def set(self) -> None:
+    def switch(self) -> None:
         self._draft.commit()
 
-    def settle(self) -> None:
+    def sync(self) -> None:
         """Waits until the rename would survive a power cut, too."""
         files.sync_folder(self._index)
 
 
 def forget(index: Path) -> None:
-    """Removes every shard; the first one counts again."""
+    """Removes every shard and the pointer."""
     (index / "current").unlink(missing_ok=True)
     tidy(index, None)
 
 
 def tidy(index: Path, keep: Path | None) -> None:
-    """Removes what builds and switches that were cut off have left beside the shard `keep`."""
+    """Removes all shards but `keep`: leftovers of builds and switches that were cut off."""
     for folder in index.glob(f"{_FIRST}*"):
         if folder != keep and _NAME.fullmatch(folder.name):
             shutil.rmtree(folder, ignore_errors=True)

@@ -17,9 +17,9 @@ from uuid import UUID
 from qdrant_client import QdrantClient, models
 
 from lookalike import record
-from lookalike.engines import check_vectors
 from lookalike.engines.options import ServerOptions
-from lookalike.engines.rows import scored, stored
+from lookalike.engines.points import PayloadUpdate, check_vectors
+from lookalike.engines.rows import ordered_value, scored, stored
 from lookalike.engines.server.connection import connect
 from lookalike.engines.server.errors import Caller
 from lookalike.engines.server.filters import to_server
@@ -195,20 +195,17 @@ class ServerEngine:
             self._call(self.client.delete, self.collection, selector, wait=True)
 
     def set_payload(self, id: str, fields: Payload) -> None:
-        own = fields.get(record.KEY, {})
-        users = {name: value for name, value in fields.items() if name != record.KEY}
         point: list[models.ExtendedPointId] = [str(point_id(id))]
-        kept = {name: value for name, value in users.items() if value is not None}
-        gone = [f'"{name}"' for name, value in users.items() if value is None]
+        update = PayloadUpdate.of(fields)
         operations: list[models.UpdateOperation] = []
-        if kept:
-            merge = models.SetPayload(payload=kept, points=point)
+        if update.fields:
+            merge = models.SetPayload(payload=dict(update.fields), points=point)
             operations.append(models.SetPayloadOperation(set_payload=merge))
-        if own:
-            merge = models.SetPayload(payload=dict(own), points=point, key=record.KEY)
+        if update.record:
+            merge = models.SetPayload(payload=dict(update.record), points=point, key=record.KEY)
             operations.append(models.SetPayloadOperation(set_payload=merge))
-        if gone:
-            remove = models.DeletePayload(keys=gone, points=point)
+        if update.removed:
+            remove = models.DeletePayload(keys=list(update.removed), points=point)
             operations.append(models.DeletePayloadOperation(delete_payload=remove))
         if operations:
             self._call(self.client.batch_update_points, self.collection, operations, wait=True)
@@ -306,12 +303,7 @@ class ServerEngine:
             )
             if not records:
                 return None
-            value: Any = records[0].payload
-            while isinstance(value, dict):  # it holds the one path that was asked for
-                (value,) = value.values()
-            # A time is ordered by its microseconds; of numbers the index has every bit right.
-            number = records[0].order_value
-            ends.append(value if number is None or isinstance(value, str) else number)
+            ends.append(ordered_value(records[0]))
         return ends[0], ends[1]
 
     # --- upkeep -----------------------------------------------------------------------------

@@ -7,8 +7,8 @@ from typing import Any
 
 from qdrant_client import models
 
-from lookalike.engines import UNIQUE_FIELDS
 from lookalike.engines.options import ServerOptions
+from lookalike.engines.points import UNIQUE_FIELDS
 from lookalike.types import Distance, FieldType, VectorSpec
 
 _INDEXES: Mapping[FieldType, tuple[type[Any], str]] = {

@@ -1,0 +1,129 @@
+"""The folder of an embedded index: its manifest, its owner, the free space of its disk.
+
+It holds `manifest.json`, the shard's folder (see `generations`), and while the index is open
+`owner.json`, which names the process that has it open.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from lookalike.errors import DiskFull, EngineError, IndexDamaged
+from lookalike.system.files import write_atomically
+
+RESERVE = 256 * 2**20
+"""Free bytes that must remain before a write: a disk that fills under the engine's memory maps
+kills the process, and opening the shard then kills it again."""
+
+
+class IndexFolder:
+    """The folder of one index.
+
+    Args:
+        path: the folder; it need not exist yet.
+        reserve: free bytes that must remain before a write.
+        owner: the process to name while the index is open, in the form of `this_process`; by
+            default this process.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        reserve: int = RESERVE,
+        owner: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self.reserve = reserve
+        self._owner = owner or this_process()
+
+    # --- manifest ---------------------------------------------------------------------------
+
+    def read_manifest(self) -> Mapping[str, Any] | None:
+        file = self.path / "manifest.json"
+        try:
+            manifest = json.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except NotADirectoryError:
+            raise EngineError(
+                f"{self.path} is a file, but an index is a folder; choose another path."
+            ) from None
+        except (OSError, ValueError) as error:
+            raise IndexDamaged(
+                f"{file} cannot be read ({error}); restore it from a backup, or delete the folder "
+                "and index again."
+            ) from error
+        if not isinstance(manifest, dict):
+            raise IndexDamaged(
+                f"{file} does not hold a manifest; restore it from a backup, or delete the folder "
+                "and index again."
+            )
+        return manifest
+
+    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.require_space(0)
+        content = json.dumps(manifest, indent=1, ensure_ascii=False).encode()
+        write_atomically(self.path / "manifest.json", content)
+
+    # --- owner ------------------------------------------------------------------------------
+
+    def claim(self) -> None:
+        """Records the owner."""
+        (self.path / "owner.json").write_text(json.dumps(self._owner), encoding="utf-8")
+
+    def release(self) -> None:
+        (self.path / "owner.json").unlink(missing_ok=True)
+
+    def describe_owner(self) -> str:
+        """Names the process that has the index open, and says what to do about it."""
+        try:
+            owner = json.loads((self.path / "owner.json").read_text(encoding="utf-8"))
+            pid, command = int(owner["pid"]), str(owner["command"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return "another process; wait until it ends"
+        if pid == self._owner["pid"]:
+            return "this very process, which already has it open; close it there first"
+        return f"process {pid} ({command}); wait until it ends, or stop it"
+
+    # --- disk -------------------------------------------------------------------------------
+
+    def require_space(self, needed: int) -> None:
+        """Refuses a write that would leave less than the reserve.
+
+        Args:
+            needed: bytes that the write takes.
+
+        Raises:
+            DiskFull: too little is free; nothing was written.
+        """
+        free = shutil.disk_usage(self.path).free
+        if free < self.reserve + needed:
+            missing = (self.reserve + needed - free) // 2**20 + 1
+            raise DiskFull(
+                f"The disk that holds {self.path} has {free // 2**20} MiB left; free at least "
+                f"{missing} MiB more and run the same command again: nothing was lost."
+            )
+
+
+def this_process() -> dict[str, Any]:
+    """This process as the owner of an index: its id and its command line."""
+    return {"pid": os.getpid(), "command": " ".join(sys.argv)[:200]}
+
+
+def bytes_on_disk(path: Path) -> int:
+    """Bytes of the blocks that a folder's files take: the engine's files are sparse."""
+    total = 0
+    for folder, _, names in os.walk(path):
+        for name in names:
+            with suppress(FileNotFoundError):  # the optimizer drops segments meanwhile
+                total += (Path(folder) / name).stat().st_blocks * 512
+    return total

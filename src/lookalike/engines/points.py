@@ -1,0 +1,73 @@
+"""Rules for stored points that both engines follow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lookalike import record
+from lookalike.errors import EngineError
+from lookalike.types import Payload, Point
+
+UNIQUE_FIELDS = frozenset(
+    {
+        record.URI,
+        record.SHA256,
+        record.PHASH,
+        record.COPY_OF,
+        record.NOT_DUPLICATES,
+        record.KEEP_ALL,
+    }
+)
+"""Indexed fields whose values differ from point to point. A search graph over such a field would be
+useless, since no two points share a value, and filters use these fields too seldom to keep their
+indexes in RAM."""
+
+
+def check_vectors(points: Sequence[Point]) -> None:
+    """Refuses vectors that Qdrant would accept silently and then rank by.
+
+    Raises:
+        EngineError: a vector has NaN or infinity in it, or is of float32 and zero.
+    """
+    for point in points:
+        for name, vector in point.vectors.items():
+            if vector.dtype == np.float32 and 0 < np.dot(vector, vector) < np.inf:
+                continue  # a fast path, a tenth of the time, for nearly all vectors
+            if not np.isfinite(vector).all():
+                raise EngineError(
+                    f"The {name!r} vector of {point.id!r} has NaN or infinity in it; fix the "
+                    "descriptor that made it."
+                )
+            if vector.dtype == np.float32 and not vector.any():
+                raise EngineError(
+                    f"The {name!r} vector of {point.id!r} is zero; fix the descriptor that made it."
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadUpdate:
+    """A payload update, in the parts that Qdrant applies one by one.
+
+    Attributes:
+        fields: values of the user's fields.
+        record: values in our own record, merged one level deeper.
+        removed: JSON paths of the user's fields to remove.
+    """
+
+    fields: Mapping[str, Any]
+    record: Mapping[str, Any]
+    removed: Sequence[str]
+
+    @classmethod
+    def of(cls, update: Payload) -> PayloadUpdate:
+        """Splits an update in which None removes a field."""
+        users = {name: value for name, value in update.items() if name != record.KEY}
+        return cls(
+            fields={name: value for name, value in users.items() if value is not None},
+            record=dict(update.get(record.KEY, {})),
+            removed=[f'"{name}"' for name, value in users.items() if value is None],
+        )

@@ -1,4 +1,4 @@
-"""What is the server engine's own: the address, the troubles on the way, the layout, the limits."""
+"""The server engine alone: addresses, failures on the way, collection layout, limits."""
 
 from __future__ import annotations
 
@@ -67,11 +67,11 @@ def test_an_address_opens_a_server(rest: RestServer) -> None:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("http://localhost:6333", "names no collection: give an address like"),
-        ("http://localhost:6333/", "names no collection"),
-        ("http:///catalog", "names no collection"),
-        ("http://localhost:port/catalog", "is no address"),
-        ("http://localhost:99999/catalog", "is no address"),
+        ("http://localhost:6333", "does not name a collection; write it like"),
+        ("http://localhost:6333/", "does not name a collection"),
+        ("http:///catalog", "does not name a collection"),
+        ("http://localhost:port/catalog", "is not a valid address"),
+        ("http://localhost:99999/catalog", "is not a valid address"),
     ],
 )
 def test_addresses_that_are_none(url: str, message: str) -> None:
@@ -94,7 +94,7 @@ def test_grpc_is_spoken_where_the_server_does(
         # Without a server of its own the port is that of REST, which is no gRPC.
         options = replace(QUICK, grpc=True, grpc_port=grpc.port if speaks else rest.port)
         with closing(ServerEngine.connect(rest.url, options)) as engine:
-            assert engine.client._client._prefer_grpc is expected  # type: ignore[attr-defined]
+            assert engine.client.init_options["prefer_grpc"] is expected
             assert engine.read_manifest() is None
 
 
@@ -154,7 +154,7 @@ def test_something_else_at_the_address() -> None:
     server = HTTPServer(("127.0.0.1", 0), Handler)
     Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
-        with pytest.raises(EngineError, match="does not answer as Qdrant does"):
+        with pytest.raises(EngineError, match="does not respond like a Qdrant server"):
             open_engine(f"http://127.0.0.1:{server.server_address[1]}/catalog", QUICK)
     finally:
         server.shutdown()
@@ -163,7 +163,7 @@ def test_something_else_at_the_address() -> None:
 
 def test_a_server_that_is_too_old(store: Store, rest: RestServer) -> None:
     store.version = "1.12.4"
-    with pytest.raises(EngineError, match=r"runs Qdrant 1\.12\.4, and lookalike needs 1\.19"):
+    with pytest.raises(EngineError, match=r"runs Qdrant 1\.12\.4, but lookalike needs 1\.19"):
         open_engine(rest.url, QUICK)
 
 
@@ -171,7 +171,7 @@ def test_a_server_that_is_too_old(store: Store, rest: RestServer) -> None:
 def test_a_wrong_key(store: Store, rest: RestServer, key: str | None) -> None:
     store.api_key = "right"
     with closing(open_engine(rest.url, replace(QUICK, api_key=key))) as engine:
-        with pytest.raises(EngineError, match="wants an API key"):
+        with pytest.raises(EngineError, match="requires an API key"):
             engine.read_manifest()
         assert len(store.asked) == 2  # the version, and one try
     with closing(open_engine(rest.url, replace(QUICK, api_key="right"))) as engine:
@@ -184,7 +184,7 @@ def test_the_key_is_not_shown() -> None:
 
 def test_a_wrong_key_over_grpc(engine: ServerEngine, store: Store) -> None:
     store.api_key = "right"
-    with pytest.raises(EngineError, match="wants an API key"):
+    with pytest.raises(EngineError, match="requires an API key"):
         engine.count()
 
 
@@ -192,15 +192,17 @@ def test_a_collection_that_is_not_ours(store: Store, rest: RestServer) -> None:
     vectors = {"style": models.VectorParams(size=24, distance=models.Distance.COSINE)}
     store.local.create_collection("catalog", vectors_config=vectors)
     with closing(open_engine(rest.url, QUICK)) as engine:
-        with pytest.raises(EngineError, match="lookalike did not make it: name another"):
+        with pytest.raises(EngineError, match="lookalike did not create it; choose another"):
             engine.read_manifest()
-        with pytest.raises(EngineError, match="lookalike did not make it: name another"):
+        with pytest.raises(EngineError, match="lookalike did not create it; choose another"):
             engine.create(SPECS)
 
 
 def test_a_collection_that_was_dropped(engine: ServerEngine, store: Store) -> None:
     store.local.delete_collection("catalog")
-    with pytest.raises(EngineError, match=r"There is no collection http://.*/catalog: make it"):
+    with pytest.raises(
+        EngineError, match=r"The collection http://.*/catalog does not exist; create it"
+    ):
         engine.count()
 
 
@@ -228,7 +230,9 @@ def test_two_may_create_it_at_once(store: Store, rest: RestServer) -> None:
 def test_a_collection_begun_with_other_vectors_is_left_alone(rest: RestServer) -> None:
     with closing(open_engine(rest.url, QUICK)) as engine:
         engine.create(SPECS)
-        with pytest.raises(EngineError, match=r"begun with other vectors \(style, color, phash\)"):
+        with pytest.raises(
+            EngineError, match=r"created with other vectors \(style, color, phash\)"
+        ):
             engine.create(SPECS[:2])
 
 
@@ -340,14 +344,14 @@ def test_what_passes_is_tried_again(engine: ServerEngine, store: Store) -> None:
 
 def test_trying_again_has_an_end(engine: ServerEngine, store: Store) -> None:
     store.troubles += [Trouble(503, "Service unavailable")] * 9
-    with pytest.raises(EngineError, match=r"cannot answer now \(Service unavailable\)"):
+    with pytest.raises(EngineError, match=r"cannot serve requests now \(Service unavailable\)"):
         engine.count()
     assert store.asked == ["count"] * 4
 
 
 def test_what_does_not_pass_is_not_tried_again(engine: ServerEngine, store: Store) -> None:
     store.troubles += [Trouble(400, "Wrong input: no such thing")]
-    with pytest.raises(EngineError, match=r"answered: Wrong input: no such thing\.$"):
+    with pytest.raises(EngineError, match=r"rejected the request: Wrong input: no such thing\.$"):
         engine.count()
     assert store.asked == ["count"]
 
@@ -369,7 +373,7 @@ def test_a_rate_limit_without_a_time_is_backed_off_from(engine: ServerEngine, st
 
 def test_nobody_waits_for_hours(engine: ServerEngine, store: Store) -> None:
     store.troubles += [Trouble(429, "Rate limiting exceeded", {"Retry-After": "3600"})]
-    with pytest.raises(EngineError, match=r"asked more often than it allows \(Rate limiting"):
+    with pytest.raises(EngineError, match=r"limits the rate of requests \(Rate limiting"):
         engine.count()
 
 
@@ -383,7 +387,7 @@ def test_nobody_waits_for_hours(engine: ServerEngine, store: Store) -> None:
 )
 def test_a_full_disk_is_told_at_once(engine: ServerEngine, store: Store, trouble: Trouble) -> None:
     store.troubles.append(trouble)
-    with pytest.raises(DiskFull, match="takes no more"):
+    with pytest.raises(DiskFull, match="is out of space"):
         engine.upsert([point(30)])
     assert store.asked == ["upsert"]
 
@@ -391,14 +395,14 @@ def test_a_full_disk_is_told_at_once(engine: ServerEngine, store: Store, trouble
 def test_a_silent_server_is_given_up(engine: ServerEngine, store: Store) -> None:
     hasty = ServerEngine(engine.client, "catalog", replace(engine.options, retries=0))
     store.troubles.append(Trouble(seconds=2.5))
-    with pytest.raises(EngineError, match="did not answer within 2 s"):
+    with pytest.raises(EngineError, match="did not respond within 2 s"):
         hasty.count()
     assert engine.count() == 20
 
 
 def test_a_key_that_may_only_read(engine: ServerEngine, store: Store) -> None:
     store.troubles.append(Trouble(403, "Forbidden: Global write access is required"))
-    with pytest.raises(EngineError, match=r"does not allow this .*may read and write"):
+    with pytest.raises(EngineError, match=r"does not permit this .*may read and write"):
         engine.delete(["photos/1.jpg"])
 
 

@@ -11,33 +11,34 @@ from lookalike.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """How a collection on a server is laid out when it is made, and how the server is spoken to.
+    """The layout of a new collection, and the connection to its server.
 
     Attributes:
-        shard_number: into how many parts a new collection is cut, for ever: a cluster of one's own
-            cannot reshard. Six spread evenly over 1, 2, 3 or 6 nodes; more than two or four a node
-            cost every query, so take 12 only where 4 or 12 nodes are to come.
-        replication_factor: how many nodes hold each shard; 2 or more survive the loss of a node.
-        write_consistency_factor: how many of them must have written before a write is done.
-        vectors_on_disk: whether the original vectors are left on disk, read when they are needed.
-        quantization: what stands in RAM for them and proposes candidates: "int8" a quarter of
-            their size, "turbo" an eighth, "binary" a thirty-second; "none" compares originals.
-            Candidates of all but "int8" are compared with the originals before they count.
-        quantized_in_ram: whether those are pinned in RAM, or read from disk as well.
-        m, ef_construct: edges of a point in the search graph, and how widely it is built.
-        payload_indexes_on_disk: whether the indexes that filters go by are left on disk.
-        indexing_threshold: kilobytes of vectors in a segment from which on it gets a graph. A new
-            collection has none until `optimize` sets this.
-        read_consistency: how many replicas must agree on what is read: a number, "majority",
-            "quorum" or "all"; None asks one.
-        api_key: for servers that want one. Over http:// it travels in the clear.
-        grpc: whether to speak gRPC where the server does, which is faster than REST.
-        grpc_port: by default the one after that of the address, as with 6333 and 6334.
-        timeout: seconds that a request may take.
-        retries: how often a request is sent again after a failure that may pass.
-        backoff: seconds of the first pause before that; the next may last twice as long.
-        batch: points a request when they are written.
-        parallel: requests at the same time when they are written.
+        shard_number: shards of a new collection, fixed for good, as a self-hosted cluster cannot
+            reshard. Six spread evenly over 1, 2, 3 or 6 nodes. More than two or four shards a node
+            slow down every query, so use 12 only if you plan 4 or 12 nodes.
+        replication_factor: nodes that hold each shard; 2 or more survive the loss of a node.
+        write_consistency_factor: replicas that must have written before a write returns.
+        vectors_on_disk: whether the original vectors stay on disk and are read when needed.
+        quantization: compression of the vectors that propose candidates: "int8" to a quarter of
+            the size, "turbo" to an eighth, "binary" to a thirty-second; "none" compares the
+            originals. Candidates of all but "int8" are rescored by the originals.
+        quantized_in_ram: whether the quantized vectors are pinned in RAM, or read from disk.
+        m, ef_construct: edges per point in the search graph, and the search width of its build.
+        payload_indexes_on_disk: whether the indexes used by filters stay on disk.
+        indexing_threshold: kilobytes of vectors from which on a segment gets a graph. A new
+            collection builds none until `optimize` sets this.
+        read_consistency: replicas that must agree on a read: a number, "majority", "quorum" or
+            "all"; None reads from one.
+        api_key: the server's key, if it requires one. Over http:// it travels unencrypted.
+        grpc: whether to use gRPC, which is faster than REST, where the server offers it.
+        grpc_port: by default the port after the address's, as with 6333 and 6334.
+        timeout: seconds until a request times out.
+        retries: attempts after a request failed for a temporary reason.
+        backoff: seconds up to which the first pause between attempts lasts; the limit doubles with
+            each attempt.
+        batch: points per write request.
+        parallel: concurrent write requests.
         optimize_timeout: seconds that `optimize` waits for the server's graphs.
     """
 
@@ -63,26 +64,30 @@ class ServerOptions:
     optimize_timeout: float = 3600.0
 
     @classmethod
-    def of(cls, given: Mapping[str, str], *, api_key: str | None) -> ServerOptions:
-        """Options from what a command line says.
+    def of(cls, texts: Mapping[str, str], *, api_key: str | None) -> ServerOptions:
+        """Parses options from a command line.
 
         Raises:
-            InputError: there is no such option, or it takes another kind of value.
+            InputError: an option does not exist, or its value has the wrong type.
         """
         known = {field.name: field for field in fields(cls) if field.name != "api_key"}
         values: dict[str, Any] = {}
-        for name, text in given.items():
+        for name, text in texts.items():
             if name not in known:
-                raise InputError(f"A server has no option {name!r}; it has {', '.join(known)}.")
+                raise InputError(f"Unknown server option {name!r}; choose from {', '.join(known)}.")
+            default = known[name].default
             try:
-                values[name] = _value(known[name].default, text)
+                values[name] = _parse(text, default)
             except (ValueError, KeyError):
-                raise InputError(f"The server's {name} cannot be {text!r}.") from None
+                example = str(default).lower() if isinstance(default, bool) else default
+                raise InputError(
+                    f"The server option {name} cannot be {text!r}; use a value like {example}."
+                ) from None
         return cls(**values, api_key=api_key)
 
 
-def _value(default: Any, text: str) -> Any:
-    """`text` as a value of the kind that `default` is of."""
+def _parse(text: str, default: Any) -> Any:
+    """Parses a value of the default's type."""
     if isinstance(default, bool):
         return {"true": True, "false": False}[text.lower()]
     if isinstance(default, int | float):

@@ -115,9 +115,9 @@ class ChildEngine(EdgeEngine):
     def warm_up(self) -> None:
         """Reads the shard's segments into the system's page cache.
 
-        Closing a shard drops its pages from the cache, so without this the first searches of a new
-        generation wait for the disk many times over (6 s for the longest, at 100,000 points).
-        Segments larger than half of the memory are left alone: their pages would evict each other.
+        Closing a shard drops its pages from the cache. Without this the first searches of a new
+        generation read them one by one, and one search stalled for 6 s. Segments larger than half
+        of the memory are left alone, as their pages would evict each other.
         """
         segments = self.shard_folder / "segments"
         if hasattr(os, "sysconf"):
@@ -157,10 +157,11 @@ def _read_through(file: Path) -> None:
 
 @contextmanager
 def _killed_with_parent() -> Iterator[None]:
-    """Has the kernel kill this process as soon as its parent is gone.
+    """Has the kernel kill this process by SIGIO as soon as its parent closes standard input.
 
-    `optimize` holds the GIL for minutes, so no code in this process would notice. SIGIO on standard
-    input, which the parent holds the other end of, ends it at once.
+    `optimize` holds the GIL, so no code in this process would notice that the parent is gone. When
+    the parent was killed, a builder of 20,000 points worked on for 6 s without this, and ended
+    within 10 ms with it.
     """
     if sys.platform == "win32":  # there it ends after the call
         yield

@@ -1,4 +1,4 @@
-"""Our filters in the words of Qdrant Edge."""
+"""Filters as Qdrant Edge takes them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NEVER = qe.HasIdCondition(set())
 
 
 def to_edge(filter: Filter | None) -> qe.Filter | None:
-    """The filter as Edge wants it at the top of a request."""
+    """The filter in the form that the top of a request takes."""
     if filter is None:
         return None
     condition = _condition(filter)
@@ -34,7 +34,7 @@ def _condition(filter: Filter) -> Any:
             return qe.HasIdCondition({point_id(id) for id in ids})
         case All(parts):
             return qe.Filter(must=[_condition(part) for part in parts])
-        case AnyOf(()):  # an empty `should` would let everything pass
+        case AnyOf(()):  # an empty `should` matches everything
             return _NEVER
         case AnyOf(parts):
             return qe.Filter(should=[_condition(part) for part in parts])
@@ -46,7 +46,7 @@ def _match(path: str, values: tuple[str | int | bool, ...]) -> Any:
     if not values:
         return _NEVER
     if isinstance(values[0], bool):
-        # Edge reads Python's bool as the integer that it also is; NumPy's it takes for what it is.
+        # Edge reads Python's bool as an integer, which it is a subclass of, and NumPy's as a bool.
         parts: list[Any] = [
             qe.FieldCondition(path, match=qe.MatchValue(np.bool_(value)))  # type: ignore[arg-type]
             for value in values

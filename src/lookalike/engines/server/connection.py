@@ -1,4 +1,4 @@
-"""From an address to a client that a server has answered."""
+"""The connection to a server: its address, its protocol, its version."""
 
 from __future__ import annotations
 
@@ -14,15 +14,22 @@ from lookalike.engines.server.errors import Caller
 from lookalike.errors import EngineError
 
 LEAST_VERSION = (1, 19)
-"""What qdrant-client 1.20 speaks to, and the first to know where its parts are kept (`memory`)."""
+"""The oldest server that qdrant-client 1.20 supports, and the first with the `memory` settings."""
 PROBE = 2.0
-"""Seconds that a server may take to say that it speaks gRPC."""
+"""Seconds that a server has to answer over gRPC."""
 
 
 def connect(url: str, options: ServerOptions) -> tuple[QdrantClient, str, str]:
-    """A client, the collection's name, and its address without what is secret or left out."""
+    """Connects to a server.
+
+    Returns:
+        The client, the collection's name, and the complete address without credentials.
+
+    Raises:
+        EngineError: the address is not valid, no server answers there, or it is too old.
+    """
     server, collection, grpc_port = _address(url, options)
-    with warnings.catch_warnings():  # of keys over http://, which is for the user to choose
+    with warnings.catch_warnings():  # about keys over http://, which is the user's choice
         warnings.simplefilter("ignore")
         client = QdrantClient(
             url=server,
@@ -30,7 +37,7 @@ def connect(url: str, options: ServerOptions) -> tuple[QdrantClient, str, str]:
             grpc_port=grpc_port or 0,
             api_key=options.api_key,
             timeout=options.timeout,
-            check_compatibility=False,  # in a thread of its own, which prints
+            check_compatibility=False,  # it would print from another thread
         )
     url = f"{server}/{collection}"
     try:
@@ -45,22 +52,24 @@ def _check_version(url: str, version: str) -> None:
     if tuple(int(part) for part in version.split(".")[:2]) < LEAST_VERSION:
         least = ".".join(map(str, LEAST_VERSION))
         raise EngineError(
-            f"{url} runs Qdrant {version}, and lookalike needs {least} or newer: upgrade the "
+            f"{url} runs Qdrant {version}, but lookalike needs {least} or newer; upgrade the "
             "server."
         )
 
 
 def _address(url: str, options: ServerOptions) -> tuple[str, str, int | None]:
-    """Server, collection and the port for gRPC, if it may be tried."""
+    """Splits an address into server, collection and gRPC port; no port where gRPC is ruled out."""
     try:
         parts = urlsplit(url)
         port = parts.port or 6333
     except ValueError as error:
-        raise EngineError(f"{url} is no address ({error}): see `http://host:6333/name`.") from None
+        raise EngineError(
+            f"{url} is not a valid address ({error}); write it like `http://host:6333/name`."
+        ) from None
     prefix, _, collection = parts.path.strip("/").rpartition("/")
     if not parts.hostname or not collection:
         raise EngineError(
-            f"{url} names no collection: give an address like `http://host:6333/name`."
+            f"{url} does not name a collection; write it like `http://host:6333/name`."
         )
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     server = f"{parts.scheme}://{host}:{port}" + (f"/{prefix}" if prefix else "")
@@ -80,7 +89,7 @@ def _speaks_grpc(server: str, port: int) -> bool:
         stub.HealthCheck(protocol.HealthCheckRequest(), timeout=PROBE)
     except grpc.RpcError as error:
         refused = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
-        return error.code() in refused  # it does, and wants a key first
+        return error.code() in refused  # it speaks gRPC and requires a key
     finally:
         channel.close()
     return True

@@ -1,8 +1,8 @@
 """The server engine: a collection on a Qdrant server, a cluster, or Qdrant Cloud.
 
-The manifest is the collection's metadata, under one key of ours. What is written is on the
-server's disk when a call returns; requests that a lost connection or a busy server cut short are
-sent again, as each of them does the same when it is done twice.
+The manifest is stored in the collection's metadata, under one key. Writes wait until the server
+has them on disk. All requests but creation are idempotent, so they are retried after a lost
+connection or while the server is busy.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ from lookalike.types import (
     point_id,
 )
 
-_OURS = "lookalike"
-"""The key in the collection's metadata: an empty mapping until there is a manifest. Metadata is
-merged key by key at the top, so a value under one key is replaced whole."""
+_METADATA_KEY = "lookalike"
+"""The manifest's key in the collection's metadata; its value is an empty mapping until there is a
+manifest. The server merges metadata by top-level key, so it replaces the value as a whole."""
 
 
 class ServerEngine:
-    """See `protocols.Engine`. Safe to use from several threads.
+    """Implements `protocols.Engine`. Thread-safe.
 
     Args:
-        client: speaks to the server.
-        collection: its name.
-        options: how a new collection is laid out, and how the server is spoken to.
+        client: the connection to the server.
+        collection: the collection's name.
+        options: layout of a new collection, and settings of the connection.
         url: names the collection in errors.
     """
 
@@ -70,9 +70,9 @@ class ServerEngine:
         self._call = Caller(self.url, self.options)
         self._layout: Mapping[str, models.VectorParams] | None = None
         self._writers = ThreadPoolExecutor(self.options.parallel, "upsert")
-        # Whether the server takes so long that it is worth sending from several threads, which take
-        # turns at the interpreter and so cost a quarter more of it.
-        self._lags = False
+        # Whether the server is so slow that parallel requests pay, which cost a quarter more CPU
+        # time here, as their threads contend for the GIL.
+        self._parallel = False
         consistency = self.options.read_consistency
         self._reading: dict[str, Any] = {
             "collection_name": collection,
@@ -85,10 +85,10 @@ class ServerEngine:
     def connect(cls, url: str, options: ServerOptions | None = None) -> ServerEngine:
         """The collection at `http(s)://host[:6333][/prefix]/collection`; it need not exist yet.
 
-        gRPC is spoken where the server answers to it; behind a prefix there is only REST.
+        It uses gRPC where the server answers over it, and REST otherwise or behind a prefix.
 
         Raises:
-            EngineError: no such address, no server there, or one that is too old.
+            EngineError: the address is not valid, no server answers there, or it is too old.
         """
         options = options or ServerOptions()
         client, collection, shown = connect(url, options)
@@ -103,7 +103,8 @@ class ServerEngine:
         return manifest or None
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
-        self._call(self.client.update_collection, self.collection, metadata={_OURS: dict(manifest)})
+        metadata = {_METADATA_KEY: dict(manifest)}
+        self._call(self.client.update_collection, self.collection, metadata=metadata)
 
     def create(self, vectors: Sequence[VectorSpec]) -> None:
         options = self.options
@@ -120,20 +121,22 @@ class ServerEngine:
                     hnsw_config=models.HnswConfigDiff(
                         m=options.m, ef_construct=options.ef_construct, full_scan_threshold=10_000
                     ),
-                    # Points come faster where no graph is built meanwhile; see `optimize`.
+                    # Uploads are faster while no graph is built; `optimize` turns that on.
                     optimizers_config=models.OptimizersConfigDiff(indexing_threshold=0),
-                    metadata={_OURS: {}},
+                    metadata={_METADATA_KEY: {}},
                 )
             except EngineError:
-                if not self._exists():  # else another process was first, or the answer got lost
+                if (
+                    not self._exists()
+                ):  # otherwise another process was first, or the response was lost
                     raise
         info = self._info()
-        self._metadata(info)  # raises where it is not ours
-        there = {name: (one.size, one.distance) for name, one in _vectors(info).items()}
-        if there != {name: (one.size, one.distance) for name, one in layout.items()}:
+        self._metadata(info)  # raises if lookalike did not create it
+        existing = _sizes(_vectors(info))
+        if existing != _sizes(layout):
             raise EngineError(
-                f"{self.url} was begun with other vectors ({', '.join(there)}): delete that "
-                "collection, or name another."
+                f"{self.url} was created with other vectors ({', '.join(existing)}); delete that "
+                "collection, or choose another name."
             )
 
     def _exists(self) -> bool:
@@ -145,12 +148,12 @@ class ServerEngine:
         return info
 
     def _metadata(self, info: models.CollectionInfo) -> Mapping[str, Any]:
-        ours: Mapping[str, Any] | None = (info.config.metadata or {}).get(_OURS)
-        if ours is None:
+        metadata: Mapping[str, Any] | None = (info.config.metadata or {}).get(_METADATA_KEY)
+        if metadata is None:
             raise EngineError(
-                f"{self.url} exists, and lookalike did not make it: name another collection."
+                f"{self.url} exists, but lookalike did not create it; choose another collection."
             )
-        return ours
+        return metadata
 
     # --- writing ----------------------------------------------------------------------------
 
@@ -160,34 +163,34 @@ class ServerEngine:
 
     def upsert(self, points: Sequence[Point]) -> None:
         check_vectors(points)
-        # Batches travel side by side: of two points with one id only the last may.
-        last = list({point.id: point for point in points}.values())
+        # Batches may arrive in any order, so of points with the same id only the last is sent.
+        unique = list({point.id: point for point in points}.values())
         size = self.options.batch
         as_struct = to_grpc if self.client.init_options.get("prefer_grpc") else to_rest
-        on_the_way: deque[Future[float]] = deque()
+        pending: deque[Future[float]] = deque()
         try:
-            for start in range(0, len(last), size):
-                began = time.perf_counter()
-                structs = [as_struct(point) for point in last[start : start + size]]
-                made = time.perf_counter() - began
-                if not self._lags:
-                    self._lags = self._send(structs) > made / 2
+            for start in range(0, len(unique), size):
+                started = time.perf_counter()
+                structs = [as_struct(point) for point in unique[start : start + size]]
+                converting = time.perf_counter() - started
+                if not self._parallel:
+                    self._parallel = self._send(structs) > converting / 2
                     continue
-                # While others send, the next are made: by one thread, for if all made their own
-                # they would be done at the same time, and the server idle until then.
-                if len(on_the_way) >= 2 * self.options.parallel:
-                    on_the_way.popleft().result()
-                on_the_way.append(self._writers.submit(self._send, structs))
+                # This thread converts all batches while others send. If each converted its own,
+                # they would all be ready at the same time, and the server idle until then.
+                if len(pending) >= 2 * self.options.parallel:
+                    pending.popleft().result()
+                pending.append(self._writers.submit(self._send, structs))
         finally:
-            wait(on_the_way)
-        for sent in on_the_way:
+            wait(pending)
+        for sent in pending:
             sent.result()
 
     def _send(self, structs: list[Any]) -> float:
-        """Seconds that were spent waiting for the server."""
-        began, busy = time.perf_counter(), time.thread_time()
+        """Sends a batch; returns the seconds spent waiting for the server."""
+        started, busy = time.perf_counter(), time.thread_time()
         self._call(self.client.upsert, self.collection, structs, wait=True)
-        return time.perf_counter() - began - (time.thread_time() - busy)
+        return time.perf_counter() - started - (time.thread_time() - busy)
 
     def delete(self, ids: Sequence[str]) -> None:
         if ids:
@@ -242,8 +245,8 @@ class ServerEngine:
     def _query(self, requests: list[models.QueryRequest]) -> list[list[models.ScoredPoint]]:
         if not requests:
             return []
-        answers = self._call(self.client.query_batch_points, requests=requests, **self._reading)
-        return [answer.points for answer in answers]
+        responses = self._call(self.client.query_batch_points, requests=requests, **self._reading)
+        return [response.points for response in responses]
 
     def scroll(
         self,
@@ -270,14 +273,14 @@ class ServerEngine:
                 return
 
     def count(self, filter: Filter | None = None, *, exact: bool = True) -> int:
-        # The one read to which the client passes no consistency on.
-        answer = self._call(self.client.count, self.collection, to_server(filter), exact=exact)
-        return answer.count
+        # The only read for which the client does not pass on a read consistency.
+        response = self._call(self.client.count, self.collection, to_server(filter), exact=exact)
+        return response.count
 
     def facet(
         self, path: str, filter: Filter | None = None, limit: int = 100
     ) -> list[tuple[str | int | bool, int]]:
-        answer = self._call(
+        response = self._call(
             self.client.facet,
             key=path,
             facet_filter=to_server(filter),
@@ -285,8 +288,8 @@ class ServerEngine:
             exact=True,
             **self._reading,
         )
-        # The index remembers values that no point has any more.
-        return [(hit.value, hit.count) for hit in answer.hits if hit.count]
+        # The index still lists values that no point has any more.
+        return [(hit.value, hit.count) for hit in response.hits if hit.count]
 
     def bounds(
         self, path: str, filter: Filter | None = None
@@ -309,10 +312,12 @@ class ServerEngine:
     # --- upkeep -----------------------------------------------------------------------------
 
     def optimize(self) -> None:
-        """Has the server build its graphs, and waits for them for `optimize_timeout` seconds; then
-        they go on being built without us."""
+        """Has the server build its graphs, and waits for up to `optimize_timeout` seconds.
+
+        After that, the server goes on by itself.
+        """
         threshold = self._info().config.optimizer_config.indexing_threshold
-        if threshold == 0:  # of a collection that was being filled
+        if threshold == 0:  # still as at creation, so that uploads were fast
             self._call(
                 self.client.update_collection,
                 self.collection,
@@ -321,17 +326,17 @@ class ServerEngine:
                 ),
             )
         deadline = time.monotonic() + self.options.optimize_timeout
-        pause, calm = 0.1, 0
-        # A server may be calm for a moment before it sees what there is to do.
-        while calm < 2 and time.monotonic() < deadline:
+        pause, green = 0.1, 0
+        # The status may be green for a moment before the server notices what is to do.
+        while green < 2 and time.monotonic() < deadline:
             info = self._info()
             if info.status is models.CollectionStatus.RED:
                 raise EngineError(
-                    f"{self.url} failed to build its graphs ({info.optimizer_status}): see the "
+                    f"{self.url} failed to build its graphs ({info.optimizer_status}); see the "
                     "server's log."
                 )
-            calm = calm + 1 if info.status is models.CollectionStatus.GREEN else 0
-            if calm < 2:
+            green = green + 1 if info.status is models.CollectionStatus.GREEN else 0
+            if green < 2:
                 time.sleep(pause)
                 pause = min(2 * pause, 5.0)
 
@@ -346,19 +351,19 @@ class ServerEngine:
         }
 
     def _bytes_on_disk(self) -> int:
-        """What the server says of all its nodes; 0 where it says nothing."""
+        """Bytes that the collection takes on all nodes; 0 in the client's in-memory mode."""
         try:
             rest = self.client.http.client
-        except NotImplementedError:  # in memory
+        except NotImplementedError:
             return 0
-        answer: Any = self._call(
+        response: Any = self._call(  # the client has no method for this endpoint yet
             rest.request,
             type_=object,
             method="GET",
             url="/collections/{collection_name}/memory",
             path_params={"collection_name": self.collection},
         )
-        return int(answer["result"]["total"]["disk_bytes"])
+        return int(response["result"]["total"]["disk_bytes"])
 
     def close(self) -> None:
         self._writers.shutdown()
@@ -366,6 +371,10 @@ class ServerEngine:
 
 
 def _vectors(info: models.CollectionInfo) -> Mapping[str, models.VectorParams]:
-    """The named vectors; a collection with a nameless one is none of ours."""
+    """The named vectors; empty for a collection with an unnamed vector."""
     vectors = info.config.params.vectors
     return vectors if isinstance(vectors, dict) else {}
+
+
+def _sizes(vectors: Mapping[str, models.VectorParams]) -> Mapping[str, tuple[int, models.Distance]]:
+    return {name: (params.size, params.distance) for name, params in vectors.items()}

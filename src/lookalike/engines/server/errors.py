@@ -1,5 +1,5 @@
-"""What goes wrong between us and a server: each error of qdrant-client, gRPC and httpx as ours,
-and whether the same request may succeed if it is sent again."""
+"""Errors of qdrant-client, gRPC and httpx, translated into ours, and retries of those that are
+temporary."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from lookalike.engines.options import ServerOptions
 from lookalike.errors import DiskFull, EngineError
 
 LONGEST_PAUSE = 30.0
-"""Seconds; the pauses between attempts grow up to it."""
-MOST_PATIENCE = 120.0
-"""Seconds; a server that asks for a longer pause is not waited for."""
+"""Seconds; the upper limit of a pause between attempts."""
+LONGEST_RETRY_AFTER = 120.0
+"""Seconds; if a server asks for a longer pause, the request fails instead."""
 
-_OF_GRPC = {
+_HTTP_STATUS = {
     grpc.StatusCode.UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
     grpc.StatusCode.PERMISSION_DENIED: HTTPStatus.FORBIDDEN,
     grpc.StatusCode.NOT_FOUND: HTTPStatus.NOT_FOUND,
@@ -40,7 +40,7 @@ _OF_GRPC = {
     grpc.StatusCode.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
     grpc.StatusCode.ABORTED: HTTPStatus.SERVICE_UNAVAILABLE,
 }
-"""gRPC's codes as the HTTP status that says the same, so that there is one table of meanings."""
+"""HTTP statuses with the meaning of gRPC's codes, so that `_response_failure` handles both."""
 
 FAILURES = (
     ApiException,
@@ -51,7 +51,7 @@ FAILURES = (
     RuntimeError,
     ValueError,
 )
-"""What the client raises when a request fails; its in-memory self raises the last three."""
+"""Errors that the client raises when a request fails; its in-memory mode raises the last three."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -59,168 +59,158 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What became of a request.
+    """A failed request.
 
     Attributes:
-        error: ours, in one sentence.
-        passes: whether the same request may succeed later.
-        after: seconds that the server asks to be left alone.
+        error: our error for it.
+        temporary: whether the same request may succeed later.
+        retry_after: seconds that the server asks the client to wait.
     """
 
     error: EngineError
-    passes: bool = False
-    after: float = 0.0
+    temporary: bool = False
+    retry_after: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Calls the client: errors become ours, and what may pass is tried again.
+    """Calls the client's methods, translates their errors, and retries temporary ones.
 
-    Pauses grow twofold and are drawn at random below that ("full jitter"), so that many clients
-    of a server that came back do not all return at once:
+    It backs off exponentially with full jitter, so that many clients of a server that restarted do
+    not return all at once:
     https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
 
     Attributes:
         url: names the collection in errors.
-        options: time-out, retries and back-off.
+        options: timeout, retries and backoff.
     """
 
     url: str
     options: ServerOptions
 
     def __call__(self, method: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Calls what does no harm when it is done twice."""
+        """Calls an idempotent method."""
         attempt = 0
         while True:
             try:
                 return method(*args, **kwargs)
             except FAILURES as error:
-                failure = judge(error, self.url, self.options.timeout)
-                spent = attempt >= self.options.retries or failure.after > MOST_PATIENCE
-                if spent or not failure.passes:
+                failure = failure_of(error, self.url, self.options.timeout)
+                too_long = failure.retry_after > LONGEST_RETRY_AFTER
+                if not failure.temporary or too_long or attempt >= self.options.retries:
                     raise failure.error from error
             ceiling = min(LONGEST_PAUSE, self.options.backoff * 2**attempt)
-            time.sleep(failure.after + random.uniform(0, ceiling))
+            time.sleep(failure.retry_after + random.uniform(0, ceiling))
             attempt += 1
 
     def once(self, method: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Calls what must not be repeated blindly, or whose failure is better known at once."""
+        """Calls a method that must not be retried, or whose failure the user should see at once."""
         try:
             return method(*args, **kwargs)
         except FAILURES as error:
-            raise judge(error, self.url, self.options.timeout).error from error
+            raise failure_of(error, self.url, self.options.timeout).error from error
 
 
-def judge(error: Exception, url: str, timeout: float) -> Failure:
-    """What an error of the client's means.
+def failure_of(error: Exception, url: str, timeout: float) -> Failure:
+    """Translates an error of the client.
 
     Args:
-        error: as it was raised.
-        url: names the collection in the sentence.
-        timeout: seconds that the request was given.
+        error: the error, one of `FAILURES`.
+        url: names the collection.
+        timeout: seconds that the request had.
     """
     match error:
         case ResponseHandlingException(source=Exception() as source):
-            return judge(source, url, timeout)
+            return failure_of(source, url, timeout)
         case httpx.TimeoutException():
-            return _late(url, timeout)
+            return _timed_out(url, timeout)
         case httpx.TransportError():
             return _unreachable(url, str(error))
         case grpc.RpcError():
-            return _of_grpc(error, url, timeout)
+            return _grpc_failure(error, url, timeout)
         case UnexpectedResponse():
-            return _answered(error.status_code, _text(error.content), url, _pause(error))
+            text = _error_text(error.content)
+            return _response_failure(error.status_code, text, url, _retry_after(error))
         case ResourceExhaustedResponse():
-            return _answered(429, str(error), url, float(error.retry_after_s))
-        case QdrantException():  # the client could not read when to come back
-            return _answered(429, str(error), url)
+            return _response_failure(429, str(error), url, float(error.retry_after_s))
+        case QdrantException():  # without a readable Retry-After
+            return _response_failure(429, str(error), url)
         case pydantic.ValidationError() | json.JSONDecodeError():
-            return Failure(
-                EngineError(f"{url} does not answer as Qdrant does: check the URL and its port.")
-            )
-        case ValueError() if "not found" in str(error):  # the client's own, in memory
-            return _answered(404, str(error), url)
+            message = f"{url} does not respond like a Qdrant server; check the URL and its port."
+            return Failure(EngineError(message))
+        case ValueError() if "not found" in str(error):  # from the in-memory mode
+            return _response_failure(404, str(error), url)
     detail = str(error) or type(error).__name__
-    return Failure(EngineError(f"{url} failed: {_line(detail)}."))
+    return Failure(EngineError(f"{url} failed: {_first_line(detail)}."))
 
 
-def _of_grpc(error: grpc.RpcError, url: str, timeout: float) -> Failure:
+def _grpc_failure(error: grpc.RpcError, url: str, timeout: float) -> Failure:
     code: grpc.StatusCode = error.code()
     detail = error.details() or code.name
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return _late(url, timeout)
+        return _timed_out(url, timeout)
     if code is grpc.StatusCode.UNAVAILABLE and "failed to connect" in detail:
         return _unreachable(url, detail)
-    return _answered(_OF_GRPC.get(code), detail, url)
+    return _response_failure(_HTTP_STATUS.get(code), detail, url)
 
 
-def _answered(status: int | None, detail: str, url: str, after: float = 0.0) -> Failure:
-    """What an answer of the server's means, by its HTTP status and its text."""
-    said = _line(detail)
-    # A node over its quota answers 507, or by gRPC as to one who asks too often; a full disk 500.
+def _response_failure(
+    status: int | None, detail: str, url: str, retry_after: float = 0.0
+) -> Failure:
+    """Translates an error response by its HTTP status and its text."""
+    reason = _first_line(detail)
+    # A node over its quota answers 507, or over gRPC RESOURCE_EXHAUSTED; a full disk, 500.
     if status == 507 or "usage is at" in detail or "No space left" in detail:
-        return Failure(
-            DiskFull(f"{url} takes no more ({said}): make room there and run the same again.")
-        )
-    if status == 401 or (status == 403 and "API key" in detail):
-        return Failure(
-            EngineError(f"{url} wants an API key, and none or a wrong one was given: give its own.")
-        )
-    if status == 403:
-        return Failure(
-            EngineError(
-                f"The API key for {url} does not allow this ({said}): give one that may read and "
-                "write the collection."
-            )
-        )
-    if status == 404 and "ollection" in detail:
-        return Failure(
-            EngineError(
-                f"There is no collection {url}: make it with `lookalike index PATH --index {url}`."
-            )
-        )
+        message = f"{url} is out of space ({reason}); free some and run the same command again."
+        return Failure(DiskFull(message))
     if status == 429:
-        return Failure(
-            EngineError(f"{url} is asked more often than it allows ({said}): ask more slowly."),
-            passes=True,
-            after=after,
-        )
+        message = f"{url} limits the rate of requests ({reason}); send fewer of them."
+        return Failure(EngineError(message), temporary=True, retry_after=retry_after)
     if status is not None and status >= 500:
-        return Failure(
-            EngineError(f"{url} cannot answer now ({said}): see to the server, and try again."),
-            passes=True,
-            after=after,
+        message = f"{url} cannot serve requests now ({reason}); check the server and try again."
+        return Failure(EngineError(message), temporary=True, retry_after=retry_after)
+    if status == 401 or (status == 403 and "API key" in detail):
+        message = (
+            f"{url} requires an API key, and it is missing or wrong: set QDRANT_API_KEY, or "
+            "`api_key` in Python."
         )
-    return Failure(EngineError(f"{url} answered: {said}."))
+    elif status == 403:
+        message = (
+            f"The API key for {url} does not permit this ({reason}); use a key that may read and "
+            "write the collection."
+        )
+    elif status == 404 and "ollection" in detail:
+        message = (
+            f"The collection {url} does not exist; create it with "
+            f"`lookalike index PATH --index {url}`."
+        )
+    else:
+        message = f"{url} rejected the request: {reason}."
+    return Failure(EngineError(message))
 
 
-def _late(url: str, timeout: float) -> Failure:
-    return Failure(
-        EngineError(
-            f"{url} did not answer within {timeout:g} s: allow it more time, or ask less at once."
-        ),
-        passes=True,
-    )
+def _timed_out(url: str, timeout: float) -> Failure:
+    message = f"{url} did not respond within {timeout:g} s; raise the timeout, or request less."
+    return Failure(EngineError(message), temporary=True)
 
 
 def _unreachable(url: str, detail: str) -> Failure:
     tls = "SSL" in detail or "CERTIFICATE" in detail
     advice = "check whether it is http or https" if tls else "start the server, or check the URL"
-    return Failure(
-        EngineError(f"{url} cannot be reached ({_line(detail)}): {advice}."), passes=not tls
-    )
+    message = f"{url} cannot be reached ({_first_line(detail)}): {advice}."
+    return Failure(EngineError(message), temporary=not tls)
 
 
-def _pause(error: UnexpectedResponse) -> float:
-    """Retry-After in seconds; the other form it may have, a date, counts as none."""
+def _retry_after(error: UnexpectedResponse) -> float:
+    """Seconds of the Retry-After header; 0 without it, or if it holds a date."""
     try:
         return float(error.headers.get("Retry-After", 0))
     except ValueError:
         return 0.0
 
 
-def _text(content: bytes) -> str:
-    """The server's own words in the body of an answer."""
+def _error_text(content: bytes) -> str:
+    """The server's message in the body of a response."""
     try:
         body: Any = json.loads(content)
         return str(body["status"]["error"])
@@ -228,6 +218,6 @@ def _text(content: bytes) -> str:
         return content.decode("utf-8", "replace")
 
 
-def _line(text: str) -> str:
-    """The first line of a text, short enough for a sentence."""
+def _first_line(text: str) -> str:
+    """The first line of a text, at most 200 characters of it."""
     return (text.strip().splitlines() or ["no reason given"])[0][:200].rstrip(". ")

@@ -1,4 +1,4 @@
-"""Our filters in the words of Qdrant's API."""
+"""Filters as Qdrant's API takes them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NEVER = models.HasIdCondition(has_id=[])
 
 
 def to_server(filter: Filter | None) -> models.Filter | None:
-    """The filter as the server wants it at the top of a request."""
+    """The filter in the form that the top of a request takes."""
     if filter is None:
         return None
     condition = _condition(filter)
@@ -31,7 +31,7 @@ def _condition(filter: Filter) -> models.Condition:
             return models.HasIdCondition(has_id=[str(point_id(id)) for id in ids])
         case All(parts):
             return models.Filter(must=[_condition(part) for part in parts])
-        case AnyOf(()):  # an empty `should` would let everything pass
+        case AnyOf(()):  # an empty `should` matches everything
             return _NEVER
         case AnyOf(parts):
             return models.Filter(should=[_condition(part) for part in parts])
@@ -44,7 +44,7 @@ def _match(path: str, values: tuple[str | int | bool, ...]) -> models.Condition:
         return _NEVER
     if len(values) == 1:
         return models.FieldCondition(key=path, match=models.MatchValue(value=values[0]))
-    if isinstance(values[0], bool):  # MatchAny knows texts and integers only
+    if isinstance(values[0], bool):  # MatchAny takes strings and integers only
         return models.Filter(should=[_match(path, (value,)) for value in values])
     return models.FieldCondition(key=path, match=models.MatchAny(any=list(values)))  # type: ignore[arg-type]
 

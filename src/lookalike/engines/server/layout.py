@@ -1,4 +1,4 @@
-"""How a collection is laid out on the server: vectors, quantization, payload indexes."""
+"""The layout of a new collection: vectors, quantization, payload indexes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our queries and points in the words of Qdrant's API, and its answers in ours."""
+"""Queries as Qdrant's API takes them."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _ORIGINALS = models.SearchParams(
 def nearest_request(
     ask: CandidateQuery, layout: Mapping[str, models.VectorParams]
 ) -> models.QueryRequest:
-    """Asks for candidates, in the way that suits how the vector is quantized in `layout`."""
+    """A request for candidates; how they are scored depends on the quantization in `layout`."""
     quantized = layout[ask.near.name].quantization_config if ask.near.name in layout else None
-    # What codes coarser than int8 say of similarity is too far off to bound a sum by.
+    # Similarities by codes coarser than int8 are too inaccurate to bound a weighted sum.
     coarse = not isinstance(quantized, models.ScalarQuantization)
     approximate = models.SearchParams(
         hnsw_ef=ask.limit + ask.explored,
@@ -75,7 +75,7 @@ def query_request(query: Query) -> models.QueryRequest:
     ]
     return models.QueryRequest(
         prefetch=stages,
-        # At the root it counts for every stage, and travels once.
+        # At the root the filter applies to every stage, and is sent once.
         filter=models.Filter(must=[models.HasIdCondition(has_id=[str(id) for id in query.among])]),
         query=models.FormulaQuery(formula=_weighted_sum(query.near)),
         **ask,

@@ -26,7 +26,7 @@ from lookalike.sources import open_sources
 from lookalike.sources.file import Files
 from lookalike.types import ImageRef, Point
 from tests.support.pictures import folder_of
-from tests.support.qdrant_wire import RestServer, Store, Trouble
+from tests.support.qdrant_wire import Fault, RestServer, Store
 
 # Ray reads these when it is imported: it reports to nobody, and leaves no token in the home folder.
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
@@ -180,10 +180,10 @@ def test_prune_and_partition_are_as_without_ray(index: Index, photos: Path) -> N
 def test_what_an_actor_cannot_do_is_said_as_it_would_be_here(
     index: Index, store: Store, photos: Path
 ) -> None:
-    store.troubles.extend([Trouble(403, "Forbidden: this key may only read", on="upsert")] * 2)
+    store.faults.extend([Fault(403, "Forbidden: this key may only read", on="upsert")] * 2)
     with pytest.raises(EngineError, match="may only read"):
         index.add(photos, executor=RayExecutor(max_actors=1))
-    store.troubles.clear()
+    store.faults.clear()
     assert index.add(photos, executor=RayExecutor()).done == COUNT
 
 

@@ -1,4 +1,4 @@
-"""What every engine must do. A new engine adds itself to `ENGINES` and changes nothing else."""
+"""The contract of every engine. A new engine only needs to be added to `ENGINES`."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ def subprocess(folder: Path) -> AbstractContextManager[Engine]:
 
 
 def in_memory(_: Path) -> AbstractContextManager[Engine]:
-    """qdrant-client's own re-implementation in Python, which is for one thread at a time."""
+    """The client's in-memory mode, which is for one thread at a time."""
     return closing(ServerEngine(QdrantClient(":memory:"), "test", ServerOptions(parallel=1)))
 
 
 @contextmanager
 def over_rest(_: Path) -> Iterator[Engine]:
-    """The same behind real HTTP."""
+    """The same behind a real REST API."""
     options = ServerOptions(grpc=False)
     with (
         closing(RestServer(Store())) as server,
@@ -70,7 +70,7 @@ def over_rest(_: Path) -> Iterator[Engine]:
 
 @contextmanager
 def over_grpc(_: Path) -> Iterator[Engine]:
-    """The same behind real gRPC."""
+    """The same behind a real gRPC API."""
     store = Store()
     with (
         closing(RestServer(store)) as server,
@@ -145,9 +145,12 @@ def point(i: int) -> Point:
 
 
 DIFFERS = {
-    ("server-in-memory", "test_info_counts_points_and_bytes"): "it has no disk and tells no bytes",
+    (
+        "server-in-memory",
+        "test_info_counts_points_and_bytes",
+    ): "it has no disk and reports no bytes",
 }
-"""Where qdrant-client's re-implementation is not like Qdrant."""
+"""Tests that the client's in-memory mode fails, with the reason."""
 
 
 @contextmanager
@@ -173,7 +176,7 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
 def unchanged(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Engine]:
-    """One engine for all tests that only read."""
+    """A filled engine, shared by the tests that only read."""
     with filled(request.param, tmp_path_factory.mktemp("engine") / "index") as made:
         yield made
 
@@ -224,7 +227,7 @@ def test_filters(unchanged: Engine, filter: Filter, expected: Callable[[int], bo
 
 
 def similarities(near: WeightedVector) -> dict[str, float]:
-    """Brute force, by id."""
+    """Similarities of all points by brute force, by id."""
     seed = {"style": 0, "color": 10_000}[near.name]
     return {
         f"photos/{i}.jpg": float(vector(seed + i, len(near.vector)) @ near.vector)
@@ -246,26 +249,26 @@ IN_STOCK = AnyOfValues("in_stock", (True,))
 
 
 def test_nearest_gives_candidates_for_every_target(engine: Engine) -> None:
-    asked = [
+    queries = [
         CandidateQuery(STYLE, None, 20),
         CandidateQuery(COLOR, IN_STOCK, 30),
         CandidateQuery(COLOR, None, 1000),
     ]
-    answers = engine.nearest(asked)
-    assert [len(found) for found in answers] == [20, 30, COUNT]
-    for ask, found in zip(asked, answers, strict=True):
+    answers = engine.nearest(queries)
+    assert [len(candidates) for candidates in answers] == [20, 30, COUNT]
+    for query, candidates in zip(queries, answers, strict=True):
         passing = {
             id: score
-            for id, score in similarities(ask.near).items()
-            if ask.filter is None or in_stock(id)
+            for id, score in similarities(query.near).items()
+            if query.filter is None or in_stock(id)
         }
         exact = {point_id(id): score for id, score in passing.items()}
-        scores = [score for _, score in found]
+        scores = [score for _, score in candidates]
         assert scores == sorted(scores, reverse=True)
-        assert len({id for id, _ in found}) == len(found)
-        # Quantized vectors may misjudge a little.
-        assert scores == pytest.approx([exact[id] for id, _ in found], abs=0.02)
-        least = sorted(passing.values(), reverse=True)[: ask.limit][-1]
+        assert len({id for id, _ in candidates}) == len(candidates)
+        # Quantized vectors are slightly off.
+        assert scores == pytest.approx([exact[id] for id, _ in candidates], abs=0.02)
+        least = sorted(passing.values(), reverse=True)[: query.limit][-1]
         assert scores[-1] == pytest.approx(least, abs=0.02)
     assert engine.nearest([]) == []
     assert engine.nearest([CandidateQuery(STYLE, AnyOf(()), 5)]) == [[]]

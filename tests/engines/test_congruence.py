@@ -1,8 +1,8 @@
-"""The same points and the same generated questions to the embedded engine and to servers: the same
-ids, and scores to 1e-4.
+"""Congruence of the engines: the same points and the same generated queries must give the same ids
+in the embedded engine and on servers, with scores equal to 1e-4.
 
-Against a real server where QDRANT_URL names one (and QDRANT_API_KEY its key); always against the
-in-memory re-implementation, alone and behind real REST and gRPC.
+The servers are the client's in-memory mode, alone and behind real REST and gRPC, and a real server
+if QDRANT_URL names one (and QDRANT_API_KEY its key).
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def unit(seed: int, size: int) -> Vector:
 
 
 def stored(i: int) -> Point:
-    """A point whose fields are there, absent, null or empty, in every type."""
+    """A point with fields of every type, some of them absent, null or empty."""
     rng = random.Random(i)
     values: dict[str, Any] = {
         "n": rng.choice([-3, 0, 1, 7, 2**40]),
@@ -88,7 +88,7 @@ def stored(i: int) -> Point:
 
 
 def _written(at: datetime, rng: random.Random) -> str:
-    """A point in time as RFC 3339, in one of the ways that allows."""
+    """A point in time in one of the spellings that RFC 3339 allows."""
     zone = rng.choice([UTC, None])
     if zone is UTC:
         return at.isoformat().replace("+00:00", "Z")
@@ -103,7 +103,7 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 
 OTHERS = [
-    # Over sockets the same takes a minute; the contract suite goes over them every time.
+    # Over sockets this takes a minute; the contract suite uses them in every run.
     pytest.param(name, marks=[pytest.mark.slow] if "over" in name else [])
     for name in ENGINES
     if name != "edge"
@@ -126,20 +126,22 @@ def fill(engine: Engine) -> None:
     engine.upsert([stored(i) for i in range(COUNT)])
 
 
-# --- questions ------------------------------------------------------------------------------
+# --- queries ------------------------------------------------------------------------------
 
 numbers = st.floats(-10, 50).map(lambda x: round(x, 2)) | st.integers(-5, 2**41)
 times = st.integers(0, 5000).map(lambda hours: START + timedelta(hours=hours))
 
 
 def ranges(path: str, bounds: st.SearchStrategy[Any]) -> st.SearchStrategy[Filter]:
-    """With one bound or one at either end. Of `lt` and `lte` together Qdrant's index looks at one
-    and the in-memory re-implementation at both, and without any they differ too; nothing of ours
-    asks for that."""
+    """Ranges with one bound, or one at each end.
+
+    Of `lt` and `lte` together, Qdrant's index uses one and the in-memory mode both, and they differ
+    without any bound, too. lookalike never sends either.
+    """
     low, high = st.sampled_from(["gt", "gte"]), st.sampled_from(["lt", "lte"])
     one = st.dictionaries(low | high, bounds, min_size=1, max_size=1)
     two = st.tuples(low, bounds, high, bounds).map(lambda t: {t[0]: t[1], t[2]: t[3]})
-    return (one | two).map(lambda given: Range(path, **given))
+    return (one | two).map(lambda limits: Range(path, **limits))
 
 
 leaf: st.SearchStrategy[Filter] = st.one_of(
@@ -235,8 +237,8 @@ def test_one_target_finds_the_same(
     offset: int,
     vectors: tuple[str, ...],
 ) -> None:
-    asked = Query((near,), filter, limit, offset, vectors=vectors)
-    (ours,), (theirs,) = edge.query([asked]), server.query([asked])
+    query = Query((near,), filter, limit, offset, vectors=vectors)
+    (ours,), (theirs,) = edge.query([query]), server.query([query])
     same_rows(ours, theirs)
     proposal = CandidateQuery(near, filter, limit)
     (ours_,), (theirs_,) = edge.nearest([proposal]), server.nearest([proposal])
@@ -259,8 +261,8 @@ def test_blends_find_the_same(
     limit: int,
     offset: int,
 ) -> None:
-    asked = Query(near, filter, limit, offset)
-    (ours,), (theirs,) = threshold.run(edge, [asked]), threshold.run(server, [asked])
+    query = Query(near, filter, limit, offset)
+    (ours,), (theirs,) = threshold.run(edge, [query]), threshold.run(server, [query])
     same_rows(ours.rows, theirs.rows)
     assert (theirs.complete, theirs.rounds) == (ours.complete, ours.rounds)
 
@@ -274,8 +276,8 @@ def test_blends_find_the_same(
 def test_the_same_points_compete(
     edge: Engine, server: Engine, near: tuple[WeightedVector, ...], among: list[int], limit: int
 ) -> None:
-    asked = Query(near, None, limit, among=[point_id(f"{i}.jpg") for i in among])
-    (ours,), (theirs,) = edge.query([asked]), server.query([asked])
+    query = Query(near, None, limit, among=[point_id(f"{i}.jpg") for i in among])
+    (ours,), (theirs,) = edge.query([query]), server.query([query])
     same_rows(ours, theirs)
 
 
@@ -285,10 +287,10 @@ def test_perceptual_hashes_differ_by_the_same(
     edge: Engine, server: Engine, seed: int, filter: Filter | None
 ) -> None:
     bits = np.random.default_rng(seed).integers(0, 2, 64).astype(np.float32)
-    asked = Query((WeightedVector("phash", bits, 1.0),), filter, limit=15)
-    (ours,), (theirs,) = edge.query([asked]), server.query([asked])
+    query = Query((WeightedVector("phash", bits, 1.0),), filter, limit=15)
+    (ours,), (theirs,) = edge.query([query]), server.query([query])
     assert [row.score for row in theirs] == [row.score for row in ours]
-    last = ours[-1].score if ours else 0  # beyond it ties may fall either way
+    last = ours[-1].score if ours else 0  # ties at the end of the list may fall either way
     assert {r.id for r in theirs if r.score != last} == {r.id for r in ours if r.score != last}
 
 

@@ -1,4 +1,4 @@
-"""What is the embedded engine's own: its folder, its lock, the kill, the full disk."""
+"""The embedded engine alone: its folder, its lock, kills, a full disk."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.paths import ROOT
 
 
 def run(code: str, *arguments: str) -> subprocess.Popen[str]:
-    """Another process that runs `code` on the engine at argv[1]."""
+    """Runs `code` in another process, on the engine at argv[1]."""
     setup = """
         import sys
         from lookalike.engines.edge.engine import EdgeEngine
@@ -57,7 +57,7 @@ def test_a_second_process_is_told_who_holds_the_index(folder: Path) -> None:
     finally:
         holder.kill()
         holder.wait()
-    assert EdgeEngine(folder).count() == 20  # the kill let go of it
+    assert EdgeEngine(folder).count() == 20  # the kill released it
 
 
 def test_opening_twice_in_one_process_says_so(folder: Path) -> None:
@@ -90,10 +90,10 @@ def test_acknowledged_upserts_survive_a_kill(folder: Path) -> None:
 
 
 def test_too_little_space_is_refused_before_anything_is_written(folder: Path) -> None:
-    much = shutil.disk_usage(folder).free
+    free = shutil.disk_usage(folder).free
     engine = EdgeEngine(folder)
     assert engine.count() == 20
-    engine.folder.reserve = much + 2**40  # as if the disk were that much fuller
+    engine.folder.reserve = free + 2**40  # has the effect of a full disk
     writes: list[Callable[[], None]] = [
         lambda: engine.upsert([point(30)]),
         lambda: engine.set_payload("photos/1.jpg", {"category": "x"}),
@@ -110,12 +110,12 @@ def test_too_little_space_is_refused_before_anything_is_written(folder: Path) ->
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 420 MiB that the test may fill."""
+    """A file system of 420 MiB to fill."""
     mount = tmp_path / "disk"
     mount.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=420m", "none", str(mount)]
     if subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("needs the right to mount a small file system")
+        pytest.skip("mounting a file system needs root")
     yield mount
     subprocess.run(["umount", "-l", str(mount)], check=True)
 

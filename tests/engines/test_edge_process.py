@@ -1,4 +1,4 @@
-"""What is the hosted engine's own: its processes, and the graph built beside the live index."""
+"""The embedded engine in a child process: its processes, and rebuilds beside the live index."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from lookalike.types import (
 from tests.engines.test_edge import small_disk  # noqa: F401  a fixture
 from tests.support.paths import ROOT
 
-SIZE = 4096  # so that few points are enough to be worth a graph
+SIZE = 4096  # large, so that few points are enough for a graph
 COUNT = 700
 SPECS = (
     VectorSpec("v", "semantic", SIZE, Distance.COSINE, "float32", "test", "1"),
@@ -59,7 +59,7 @@ def fill(engine: EdgeEngine | SubprocessEngine, count: int) -> None:
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An index without a graph, as a plain engine leaves it."""
+    """An index without a graph, made by an embedded engine."""
     folder = tmp_path_factory.mktemp("filled") / "index"
     with closing(EdgeEngine(folder)) as engine:
         engine.create(SPECS)
@@ -113,7 +113,7 @@ def alive(pid: int) -> bool:
 
 @contextmanager
 def building(engine: SubprocessEngine) -> Iterator[Future[None]]:
-    """While a graph is being built by another thread."""
+    """Runs the body while another thread builds a graph."""
     with ThreadPoolExecutor(1) as pool:
         build = pool.submit(engine.optimize)
         wait_for(lambda: build.done() or len(engine.children()) == 2)
@@ -122,7 +122,7 @@ def building(engine: SubprocessEngine) -> Iterator[Future[None]]:
 
 
 def run(code: str, *arguments: str) -> subprocess.Popen[str]:
-    """Another process that runs `code`; no `if __name__ == "__main__"` about it."""
+    """Runs `code` in another process, without an `if __name__ == "__main__"`."""
     setup = """
         import sys, threading, time
         from lookalike.engines.edge.engine import EdgeEngine
@@ -187,13 +187,13 @@ def test_points_that_were_replaced_are_worth_a_build(
 ) -> None:
     engine.optimize()
     names = shards(folder)
-    fill(engine, COUNT)  # the engine itself counts them as indexed
+    fill(engine, COUNT)  # Edge counts them as indexed
     engine.optimize()
     assert shards(folder) != names
     assert state(engine) == EXPECTED
 
 
-@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="no sessions are weighed")
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="needs autogroup scheduling")
 def test_a_build_lets_others_go_first(engine: SubprocessEngine) -> None:
     with building(engine):
         live, builder = engine.children()
@@ -225,7 +225,7 @@ def test_what_is_written_during_a_build_is_there_after_it(engine: SubprocessEngi
         build.result()
     assert turn > 10
     assert state(engine) == expected
-    assert engine.bounds("n") == (-2, max(expected.values()))  # the index came along
+    assert engine.bounds("n") == (-2, max(expected.values()))  # the field index came along
     engine.close()
     with closing(EdgeEngine(engine.folder.path)) as plain:
         assert state(plain) == expected
@@ -326,7 +326,7 @@ def test_a_kill_during_a_build_leaves_the_index_as_it_was(
     assert len(shards(folder)) == len(engine.children()) == 1
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 @pytest.mark.parametrize("moment", [0.0, 0.4])
 def test_a_kill_of_the_parent_during_a_build_ends_its_children(folder: Path, moment: float) -> None:
     parent = run(
@@ -345,7 +345,7 @@ def test_a_kill_of_the_parent_during_a_build_ends_its_children(folder: Path, mom
     parent.kill()
     parent.wait()
     wait_for(lambda: not any(map(alive, children)), 5.0)
-    wait_for(lambda: is_free(folder), 5.0)  # of a child that was started later
+    wait_for(lambda: is_free(folder), 5.0)  # a child may have been started later
     with closing(EdgeEngine(folder)) as plain:
         assert state(plain) == EXPECTED | {"5000": 5000}
     assert len(shards(folder)) == 1
@@ -408,9 +408,9 @@ def test_an_index_in_use_names_its_owner(engine: SubprocessEngine, folder: Path)
         """,
         str(folder),
     )
-    said = stranger.communicate()[0].splitlines()
-    assert [line.split()[0] for line in said] == ["IndexLocked"] * 2
-    assert all(f"in use by process {os.getpid()} (" in line for line in said)
+    lines = stranger.communicate()[0].splitlines()
+    assert [line.split()[0] for line in lines] == ["IndexLocked"] * 2
+    assert all(f"in use by process {os.getpid()} (" in line for line in lines)
     assert engine.count() == COUNT
 
 
@@ -461,7 +461,7 @@ def test_a_pointer_to_nothing_is_damage(folder: Path, text: str) -> None:
 def test_a_creation_after_a_build_starts_over(engine: SubprocessEngine, folder: Path) -> None:
     engine.optimize()
     engine.close()
-    (folder / "manifest.json").unlink()  # as if the index had been begun anew and cut off
+    (folder / "manifest.json").unlink()  # like a new index whose creation was cut off
     with closing(EdgeEngine(folder)) as plain:
         plain.create(SPECS)
         assert plain.count() == 0
@@ -470,8 +470,8 @@ def test_a_creation_after_a_build_starts_over(engine: SubprocessEngine, folder: 
 
 
 def test_too_little_space_is_refused_before_anything_is_written(folder: Path) -> None:
-    much = shutil.disk_usage(folder).free + 2**40
-    with closing(SubprocessEngine(folder, reserve=much)) as engine:
+    reserve = shutil.disk_usage(folder).free + 2**40
+    with closing(SubprocessEngine(folder, reserve=reserve)) as engine:
         writes: list[Callable[[], None]] = [
             lambda: engine.upsert([point(COUNT)]),
             lambda: engine.write_manifest({}),
@@ -496,7 +496,7 @@ def test_a_build_needs_room_for_a_second_copy(
         assert shards(folder) == ["shard"]
 
 
-@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="looks at what /proc tells of reads")
+@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="needs /proc")
 def test_an_opened_index_is_read_into_memory(engine: SubprocessEngine, folder: Path) -> None:
     engine.count()
     (child,) = engine.children()

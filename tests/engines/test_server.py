@@ -23,7 +23,7 @@ from lookalike.errors import DiskFull, EngineError
 from lookalike.search import threshold
 from lookalike.types import CandidateQuery, FieldType, Point, Query
 from tests.contract.test_engines import COLOR, SPECS, STYLE, point
-from tests.support.qdrant_wire import GrpcServer, RestServer, Store, Trouble
+from tests.support.qdrant_wire import Fault, GrpcServer, RestServer, Store
 
 QUICK = ServerOptions(grpc=False, backoff=0.01, retries=3, timeout=2)
 
@@ -50,7 +50,7 @@ def engine(
             made.create(SPECS)
             made.write_manifest({"schema": 1})
             made.upsert([point(i) for i in range(20)])
-            store.asked.clear()
+            store.requests.clear()
             yield made
 
 
@@ -173,7 +173,7 @@ def test_a_wrong_key(store: Store, rest: RestServer, key: str | None) -> None:
     with closing(open_engine(rest.url, replace(QUICK, api_key=key))) as engine:
         with pytest.raises(EngineError, match="requires an API key"):
             engine.read_manifest()
-        assert len(store.asked) == 2  # the version, and one try
+        assert len(store.requests) == 2  # the version, and one try
     with closing(open_engine(rest.url, replace(QUICK, api_key="right"))) as engine:
         assert engine.read_manifest() is None
 
@@ -221,7 +221,7 @@ def test_a_creation_that_was_cut_off_goes_on(rest: RestServer) -> None:
 
 def test_two_may_create_it_at_once(store: Store, rest: RestServer) -> None:
     with closing(open_engine(rest.url, QUICK)) as one:
-        store.troubles.append(Trouble(status=0, on="create"))  # done, and the answer is lost
+        store.faults.append(Fault(status=0, on="create"))  # done, and the answer is lost
         one.create(SPECS)
         one.upsert([point(1)])
         assert one.count() == 1
@@ -270,9 +270,9 @@ def test_candidates_are_asked_for_as_the_collection_is_quantized(
         engine.upsert([point(1)])
     with closing(open_engine(rest.url, QUICK)) as engine:  # another process, with defaults
         engine.nearest([CandidateQuery(STYLE, None, 5)])
-    (asked,) = store.queries[-1]
-    assert asked.params is not None
-    quantized = asked.params.quantization
+    (request,) = store.queries[-1]
+    assert request.params is not None
+    quantized = request.params.quantization
     assert (None if quantized is None else quantized.rescore) == rescored
 
 
@@ -297,7 +297,7 @@ def test_an_exact_search_asks_for_originals_without_the_graph(
 def test_a_large_upsert_travels_in_parallel_batches(engine: ServerEngine, store: Store) -> None:
     many = [point(i) for i in range(1000)]
     engine.upsert([*many, replace_payload(many[3])])
-    assert store.asked == ["upsert"] * 4
+    assert store.requests == ["upsert"] * 4
     assert engine.count() == 1000
     (last,) = engine.retrieve([many[3].id])
     assert last.payload["category"] == "last"
@@ -332,76 +332,76 @@ def test_a_failed_optimization_is_told(engine: ServerEngine, store: Store) -> No
         engine.optimize()
 
 
-# --- troubles on the way --------------------------------------------------------------------
+# --- failures on the way --------------------------------------------------------------------
 
 
 def test_what_passes_is_tried_again(engine: ServerEngine, store: Store) -> None:
-    store.troubles += [Trouble(503), Trouble(500), Trouble(0)]
+    store.faults += [Fault(503), Fault(500), Fault(0)]
     engine.upsert([point(30)])
-    assert store.asked == ["upsert"] * 4
+    assert store.requests == ["upsert"] * 4
     assert engine.count() == 21
 
 
 def test_trying_again_has_an_end(engine: ServerEngine, store: Store) -> None:
-    store.troubles += [Trouble(503, "Service unavailable")] * 9
+    store.faults += [Fault(503, "Service unavailable")] * 9
     with pytest.raises(EngineError, match=r"cannot serve requests now \(Service unavailable\)"):
         engine.count()
-    assert store.asked == ["count"] * 4
+    assert store.requests == ["count"] * 4
 
 
 def test_what_does_not_pass_is_not_tried_again(engine: ServerEngine, store: Store) -> None:
-    store.troubles += [Trouble(400, "Wrong input: no such thing")]
+    store.faults += [Fault(400, "Wrong input: no such thing")]
     with pytest.raises(EngineError, match=r"rejected the request: Wrong input: no such thing\.$"):
         engine.count()
-    assert store.asked == ["count"]
+    assert store.requests == ["count"]
 
 
 def test_a_rate_limit_is_waited_for(engine: ServerEngine, store: Store) -> None:
-    store.troubles += [Trouble(429, "Rate limiting exceeded", {"Retry-After": "1"})]
+    store.faults += [Fault(429, "Rate limiting exceeded", {"Retry-After": "1"})]
     started = time.monotonic()
     assert engine.count() == 20
     assert 1 <= time.monotonic() - started < 3
 
 
 def test_a_rate_limit_without_a_time_is_backed_off_from(engine: ServerEngine, store: Store) -> None:
-    store.troubles += [
-        Trouble(429, "Rate limiting exceeded"),
-        Trouble(429, "…", {"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}),
+    store.faults += [
+        Fault(429, "Rate limiting exceeded"),
+        Fault(429, "…", {"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}),
     ]
     assert engine.count() == 20
 
 
 def test_nobody_waits_for_hours(engine: ServerEngine, store: Store) -> None:
-    store.troubles += [Trouble(429, "Rate limiting exceeded", {"Retry-After": "3600"})]
+    store.faults += [Fault(429, "Rate limiting exceeded", {"Retry-After": "3600"})]
     with pytest.raises(EngineError, match=r"limits the rate of requests \(Rate limiting"):
         engine.count()
 
 
 @pytest.mark.parametrize(
-    "trouble",
+    "fault",
     [
-        Trouble(507, "Disk usage is at 95% of total capacity, exceeding the configured limit"),
-        Trouble(500, "Service internal error: No space left on device: WAL buffer size exceeds"),
+        Fault(507, "Disk usage is at 95% of total capacity, exceeding the configured limit"),
+        Fault(500, "Service internal error: No space left on device: WAL buffer size exceeds"),
     ],
     ids=["quota", "full"],
 )
-def test_a_full_disk_is_told_at_once(engine: ServerEngine, store: Store, trouble: Trouble) -> None:
-    store.troubles.append(trouble)
+def test_a_full_disk_is_told_at_once(engine: ServerEngine, store: Store, fault: Fault) -> None:
+    store.faults.append(fault)
     with pytest.raises(DiskFull, match="is out of space"):
         engine.upsert([point(30)])
-    assert store.asked == ["upsert"]
+    assert store.requests == ["upsert"]
 
 
 def test_a_silent_server_is_given_up(engine: ServerEngine, store: Store) -> None:
     hasty = ServerEngine(engine.client, "catalog", replace(engine.options, retries=0))
-    store.troubles.append(Trouble(seconds=2.5))
+    store.faults.append(Fault(seconds=2.5))
     with pytest.raises(EngineError, match="did not respond within 2 s"):
         hasty.count()
     assert engine.count() == 20
 
 
 def test_a_key_that_may_only_read(engine: ServerEngine, store: Store) -> None:
-    store.troubles.append(Trouble(403, "Forbidden: Global write access is required"))
+    store.faults.append(Fault(403, "Forbidden: Global write access is required"))
     with pytest.raises(EngineError, match=r"does not permit this .*may read and write"):
         engine.delete(["photos/1.jpg"])
 
@@ -424,10 +424,10 @@ def test_an_ingest_goes_on_when_the_server_is_back(store: Store, rest: RestServe
 
 def test_a_round_is_one_request(engine: ServerEngine, store: Store) -> None:
     (result,) = threshold.run(engine, [Query((STYLE, COLOR), limit=5)])
-    assert store.asked == ["query"] * result.rounds
-    store.asked.clear()
+    assert store.requests == ["query"] * result.rounds
+    store.requests.clear()
     threshold.run(engine, [Query((STYLE,), limit=5), Query((COLOR,), limit=3)])
-    assert store.asked == ["query"]
+    assert store.requests == ["query"]
 
 
 def test_bytes_are_what_the_server_tells(engine: ServerEngine) -> None:
@@ -445,4 +445,4 @@ def test_closing_twice_is_harmless() -> None:
 def test_every_type_of_field_can_be_indexed(engine: ServerEngine, store: Store) -> None:
     for type in FieldType:
         engine.create_field_index(f"field_{type}", type)
-    assert store.asked == ["index"] * len(FieldType)
+    assert store.requests == ["index"] * len(FieldType)

@@ -11,18 +11,35 @@ from lookalike.cli.options import json_option
 
 
 @click.command("plan")
-@click.option("--images", required=True, metavar="N", help="How many: 100M, 2.5k.")
+@click.option("--images", required=True, metavar="N", help="Number of images: 100M, 2.5k.")
 @click.option(
-    "--model", default="clip", show_default=True, metavar="NAME|SIZE", help="Or its dimensions."
+    "--model",
+    default="clip",
+    show_default=True,
+    metavar="NAME|SIZE",
+    help="Semantic model, or the dimensions of its vectors.",
 )
-@click.option("--replicas", default=1, show_default=True, metavar="N", help="Of each shard.")
-@click.option("--latency", metavar="TIME", help="What a search may take: 20ms.")
-@click.option("--node-ram", default="64G", show_default=True, metavar="BYTES", help="A machine's.")
-@click.option("--node-cores", default=16, show_default=True, metavar="N", help="Its cores.")
-@click.option("--images-per-second", type=float, metavar="N", help="What embeds, all together.")
-@click.option("--writers", default=1, show_default=True, metavar="N", help="Uploading machines.")
+@click.option("--replicas", default=1, show_default=True, metavar="N", help="Copies of each shard.")
+@click.option("--latency", metavar="TIME", help="Time limit of a search: 20ms.")
 @click.option(
-    "--payload-bytes", default=122, show_default=True, metavar="N", help="Your fields as JSON."
+    "--node-ram", default="64G", show_default=True, metavar="BYTES", help="RAM of a node."
+)
+@click.option("--node-cores", default=16, show_default=True, metavar="N", help="Cores of a node.")
+@click.option(
+    "--images-per-second",
+    type=float,
+    metavar="N",
+    help="Embedding speed of all machines together.",
+)
+@click.option(
+    "--writers", default=1, show_default=True, metavar="N", help="Machines that upload in parallel."
+)
+@click.option(
+    "--payload-bytes",
+    default=122,
+    show_default=True,
+    metavar="N",
+    help="Bytes of your fields per image, as JSON.",
 )
 @json_option
 def plan_command(
@@ -37,25 +54,26 @@ def plan_command(
     payload_bytes: int,
     as_json: bool,
 ) -> None:
-    """Says what so many images take: RAM, disk, machines, hours."""
+    """Estimates the RAM, disk, machines and hours that an index needs."""
     from lookalike.admin import capacity
+    from lookalike.cli import quantities
     from lookalike.cli.terminal import reports
 
-    found = capacity.plan(
-        capacity.Ask(
-            images=capacity.parse_count(images),
+    estimate = capacity.estimate(
+        capacity.CapacityRequest(
+            images=quantities.parse_count(images),
             semantic=capacity.vector_size(model),
             replicas=replicas,
-            node_ram=capacity.parse_bytes(node_ram),
+            node_ram=quantities.parse_bytes(node_ram),
             node_cores=node_cores,
-            latency_ms=capacity.parse_milliseconds(latency) if latency else None,
+            latency_ms=quantities.parse_milliseconds(latency) if latency else None,
             images_per_second=images_per_second,
             payload_bytes=payload_bytes,
             nodes_writing=writers,
         )
     )
     if as_json:
-        print_json(asdict(found))
+        print_json(asdict(estimate))
         return
-    for line in reports.capacity_lines(found):
+    for line in reports.capacity_lines(estimate):
         click.echo(line)

@@ -163,10 +163,10 @@ def optimize(url: str | None) -> None:
 
 def _thumbnails(text: str) -> int:
     """What `--thumbnails` says, in bytes."""
-    from lookalike.admin import capacity
+    from lookalike.cli.quantities import parse_bytes
 
     try:
-        return 0 if text == "0" else capacity.parse_bytes(text)
+        return 0 if text == "0" else parse_bytes(text)
     except InputError:
         raise InputError(f"--thumbnails takes 0 or a size such as 10G, not {text!r}.") from None
 

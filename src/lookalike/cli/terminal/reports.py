@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from lookalike.admin.capacity import Capacity
+from lookalike.admin.capacity import CapacityEstimate
 from lookalike.cli.console import printable
 from lookalike.duplicates.check import Duplicate
 from lookalike.duplicates.comparer import Verdict
@@ -98,7 +98,7 @@ def file_lines(report: Report, outcome: str) -> Iterator[str]:
         yield printable(f"  {untouched.uri}: {untouched.reason}")
 
 
-def capacity_lines(capacity: Capacity) -> Iterator[str]:
+def capacity_lines(capacity: CapacityEstimate) -> Iterator[str]:
     """The RAM, disk, machines and hours that an index needs."""
     embedding = "" if capacity.embed_hours is None else f"{capacity.embed_hours:,.1f} to embed, "
     yield f"{capacity.images:,} images, {count(capacity.replicas, 'replica')}"

@@ -1,4 +1,4 @@
-"""A copy is the whole index or none: moved, cut off, damaged, tampered with."""
+"""Copies, backups and restores: complete or not at all, when cut off, damaged or tampered with."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lookalike.admin import archive
-from lookalike.admin.copy import BATCH, Place, backup, copy, restore
+from lookalike.admin.archive import ARCHIVE_VERSION, open_archive
+from lookalike.admin.copy import BATCH, NamedEngine, backup, copy, restore
 from lookalike.engines.edge.engine import EdgeEngine
 from lookalike.errors import DiskFull, EngineError, IndexDamaged, InputError, NotFound, SchemaTooNew
 from lookalike.index import Index
@@ -53,7 +53,7 @@ ODD: dict[str, Any] = {
 
 
 def fill(folder: Path, count: int, *, manifest: Any = MANIFEST) -> Path:
-    """An index of `count` points, the first of them with values of every odd kind."""
+    """An index of `count` points, the first of them with unusual values of every kind."""
     engine = EdgeEngine(folder)
     engine.create(SPECS)
     first = point(0)
@@ -68,7 +68,7 @@ def fill(folder: Path, count: int, *, manifest: Any = MANIFEST) -> Path:
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """More than two batches; nothing changes it."""
+    """An index of more than two batches; no test changes it."""
     return fill(tmp_path_factory.mktemp("large") / "index", COUNT)
 
 
@@ -82,28 +82,28 @@ def saved(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A backup of `small`."""
     file = tmp_path_factory.mktemp("saved") / "shop.backup"
     engine = EdgeEngine(small)
-    backup(Place("shop", engine), file)
+    backup(NamedEngine("shop", engine), file)
     engine.close()
     return file
 
 
 @pytest.fixture
-def place() -> Iterator[Callable[[Path], Place]]:
-    """Opens each folder once, and closes it at the end."""
+def place() -> Iterator[Callable[[Path], NamedEngine]]:
+    """Opens each folder once, and closes all of them at the end."""
     opened: dict[Path, EdgeEngine] = {}
 
-    def at(folder: Path) -> Place:
-        return Place(str(folder), opened.setdefault(folder, EdgeEngine(folder)))
+    def at(folder: Path) -> NamedEngine:
+        return NamedEngine(str(folder), opened.setdefault(folder, EdgeEngine(folder)))
 
     yield at
     for engine in opened.values():
         engine.close()
 
 
-At = Callable[[Path], Place]
+At = Callable[[Path], NamedEngine]
 
 
-def content(place: Place) -> dict[str, Point]:
+def content(place: NamedEngine) -> dict[str, Point]:
     return {one.id: one for batch in place.engine.scroll(vectors=NAMES) for one in batch}
 
 
@@ -118,7 +118,7 @@ def assert_same(one: dict[str, Point], other: dict[str, Point]) -> None:
             np.testing.assert_allclose(values, other[id].vectors[name], rtol=0, atol=1e-6)
 
 
-# --- the whole of it ------------------------------------------------------------------------
+# --- complete copies ------------------------------------------------------------------------
 
 
 def test_a_copy_is_the_index(large: Path, tmp_path: Path, place: At) -> None:
@@ -180,7 +180,7 @@ def test_the_restore_drill(tmp_path: Path, place: At) -> None:
     with Index.open(tmp_path / "shop", model="built-in") as index:
         index.add(photos, metadata=tmp_path / "rows.csv")
         before, stats = [index.search(**one) for one in asked], index.stats()
-        backup(Place("shop", index._engine), tmp_path / "shop.backup")
+        backup(NamedEngine("shop", index._engine), tmp_path / "shop.backup")
     restored = place(tmp_path / "restored")
     restore(tmp_path / "shop.backup", restored)
     restored.engine.close()
@@ -230,7 +230,7 @@ def test_images_without_one_of_the_vectors(tmp_path: Path, place: At) -> None:
 
 def test_an_index_without_images(tmp_path: Path, place: At) -> None:
     with Index.open(tmp_path / "index", model="built-in") as index:
-        assert backup(Place("shop", index._engine), tmp_path / "shop.backup").images == 0
+        assert backup(NamedEngine("shop", index._engine), tmp_path / "shop.backup").images == 0
     target = place(tmp_path / "restored")
     assert restore(tmp_path / "shop.backup", target).images == 0
     target.engine.close()
@@ -242,7 +242,7 @@ def test_an_index_without_images(tmp_path: Path, place: At) -> None:
 def test_there_and_back(name: str, small: Path, tmp_path: Path, place: At) -> None:
     source, restored, copied = place(small), place(tmp_path / "1"), place(tmp_path / "2")
     with ENGINES[name](tmp_path / "between") as engine:
-        between = Place("between", engine)
+        between = NamedEngine("between", engine)
         there = copy(source, between)
         assert_same(content(source), content(between))
         with pytest.raises(InputError, match="between already holds an index"):
@@ -260,13 +260,13 @@ def test_there_and_back(name: str, small: Path, tmp_path: Path, place: At) -> No
 
 
 def run(command: str, *paths: Path) -> subprocess.Popen[str]:
-    """Another process that does `command` with the paths, and prints how far it is."""
+    """Runs `command` on the paths in another process, which prints its progress."""
     script = f"""
 import sys
 from lookalike.engines.edge.engine import EdgeEngine
-from lookalike.admin.copy import Place, backup, copy, restore
+from lookalike.admin.copy import NamedEngine, backup, copy, restore
 def place(path):
-    return Place(path, EdgeEngine(path))
+    return NamedEngine(path, EdgeEngine(path))
 def progress(done, total):
     print(done, flush=True)
 a, b = sys.argv[1:]
@@ -299,9 +299,9 @@ def test_killed_again_and_again_it_goes_on(
         origin = tmp_path / "shop.backup"
         backup(place(large), origin)
         place(large).engine.close()
-    for moment in (BATCH, 2 * BATCH, COUNT):  # at the last it is building the search graph
+    for moment in (BATCH, 2 * BATCH, COUNT):  # at the last one it builds the search graph
         kill_at(run(command, origin, tmp_path / "target"), str(moment))
-        # Nobody takes the half of it for an index.
+        # An incomplete copy does not open.
         with pytest.raises(IndexDamaged):
             Index.open(tmp_path / "target")
         with pytest.raises(IndexDamaged):
@@ -342,11 +342,13 @@ def test_what_changed_since_is_sent_again(tmp_path: Path, place: At) -> None:
     assert_same(content(source), content(target))
 
 
-# --- another than it should be --------------------------------------------------------------
+# --- differences --------------------------------------------------------------
 
 
-def tampered(change: Callable[[EdgeEngine], None], source: Place, target: Place) -> None:
-    """A copy into whose target somebody else writes before it is compared."""
+def tampered(
+    change: Callable[[EdgeEngine], None], source: NamedEngine, target: NamedEngine
+) -> None:
+    """A copy whose target someone else changes before it is compared."""
     assert isinstance(target.engine, EdgeEngine)
     engine = target.engine
 
@@ -378,29 +380,27 @@ def replace_one(engine: EdgeEngine) -> None:
 
 
 CHANGES: dict[str, Callable[[EdgeEngine], None]] = {
-    "it holds 119 images and not 120": lambda engine: engine.delete([point(3).id]),
-    "it holds 121 images and not 120": lambda engine: engine.upsert([point(500)]),
+    "it holds 119 images instead of 120": lambda engine: engine.delete([point(3).id]),
+    "it holds 121 images instead of 120": lambda engine: engine.upsert([point(500)]),
     "'photos/3.jpg' is missing": replace_one,
-    "'price' of 'photos/3.jpg' is another": lambda engine: engine.set_payload(
+    "'price' of 'photos/3.jpg' differs": lambda engine: engine.set_payload(
         point(3).id, {"price": 3.5 + 1e-9}
     ),
-    "'image' of 'photos/3.jpg' is another": lambda engine: engine.set_payload(
+    "'image' of 'photos/3.jpg' differs": lambda engine: engine.set_payload(
         point(3).id, {"image": {"etag": "4"}}
     ),
-    "'tags' of 'photos/3.jpg' is another": lambda engine: engine.set_payload(
+    "'tags' of 'photos/3.jpg' differs": lambda engine: engine.set_payload(
         point(3).id, {"tags": ["b", "a"]}
     ),
-    "'n' of 'photos/3.jpg' is another": lambda engine: engine.set_payload(point(3).id, {"n": 3.0}),
-    "'more' of 'photos/3.jpg' is another": lambda engine: engine.set_payload(
-        point(3).id, {"more": 1}
-    ),
-    "'in_stock' of 'photos/3.jpg' is another": lambda engine: engine.set_payload(
+    "'n' of 'photos/3.jpg' differs": lambda engine: engine.set_payload(point(3).id, {"n": 3.0}),
+    "'more' of 'photos/3.jpg' differs": lambda engine: engine.set_payload(point(3).id, {"more": 1}),
+    "'in_stock' of 'photos/3.jpg' differs": lambda engine: engine.set_payload(
         point(3).id, {"in_stock": None}
     ),
-    "the 'style' vector of 'photos/3.jpg' is another": lambda engine: engine.upsert(
+    "the 'style' vector of 'photos/3.jpg' differs": lambda engine: engine.upsert(
         [with_vector("style", bend)]
     ),
-    "the 'phash' vector of 'photos/3.jpg' is another": lambda engine: engine.upsert(
+    "the 'phash' vector of 'photos/3.jpg' differs": lambda engine: engine.upsert(
         [with_vector("phash", flip)]
     ),
 }
@@ -438,12 +438,12 @@ def test_a_target_that_holds_an_index_stays_as_it_is(
 ) -> None:
     other = place(fill(tmp_path / "other", 10, manifest={"schema": 1, "mine": True}))
     before = content(other)
-    with pytest.raises(InputError, match="other already holds an index: name another place"):
+    with pytest.raises(InputError, match="other already holds an index; choose another target"):
         copy(place(small), other)
     with pytest.raises(InputError, match="other already holds an index"):
         restore(saved, other)
     with pytest.raises(InputError, match="already holds an index"):
-        copy(place(small), Place("itself", EdgeEngine(small)))
+        copy(place(small), NamedEngine("itself", EdgeEngine(small)))
     assert_same(before, content(other))
     assert other.engine.read_manifest() == {"schema": 1, "mine": True}
 
@@ -475,7 +475,7 @@ def test_what_is_no_backup_is_not_replaced(small: Path, tmp_path: Path, place: A
     with zipfile.ZipFile(precious, "w") as made:
         made.writestr("thesis.txt", "years of work")
     before = precious.read_bytes()
-    with pytest.raises(InputError, match=r"thesis\.zip is there and no whole backup"):
+    with pytest.raises(InputError, match=r"thesis\.zip exists and is not a complete backup"):
         backup(place(small), precious)
     assert precious.read_bytes() == before
     with pytest.raises(InputError, match="cannot be read"):
@@ -497,7 +497,7 @@ def test_a_source_that_changes_makes_no_backup(tmp_path: Path, place: At) -> Non
 
 
 def test_too_little_space_for_a_copy(small: Path, saved: Path, tmp_path: Path, place: At) -> None:
-    full = Place("full", EdgeEngine(tmp_path / "full", reserve=2**60))
+    full = NamedEngine("full", EdgeEngine(tmp_path / "full", reserve=2**60))
     with pytest.raises(DiskFull):
         copy(place(small), full)
     with pytest.raises(DiskFull):
@@ -510,7 +510,7 @@ def test_too_little_space_for_a_backup(small: Path, tmp_path: Path, place: At) -
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=8k", "none", str(disk)]
     if subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("needs the right to mount a small file system")
+        pytest.skip("mounting a file system needs root")
     try:
         with pytest.raises(DiskFull, match="no room for the backup"):
             backup(place(small), disk / "shop.backup")
@@ -523,7 +523,7 @@ def test_too_little_space_for_a_backup(small: Path, tmp_path: Path, place: At) -
 
 
 def read(file: Path) -> tuple[Any, dict[str, Point]]:
-    with archive.read(file) as opened:
+    with open_archive(file) as opened:
         opened.check()
         points = {one.id: one for batch in opened.batches(NAMES) for one in batch}
         return opened.manifest, points
@@ -564,14 +564,14 @@ def test_a_flipped_bit_is_found_or_harmless(saved: Path, tmp_path: Path) -> None
             again = read(tmp_path / "damaged")
         except IndexDamaged:
             found += 1
-        else:  # a date, or another thing that nobody reads
+        else:  # a date or another part that is not used
             assert again[0] == manifest
             assert_same(again[1], points)
     assert found > 250
 
 
 def rewritten(saved: Path, file: Path, change: Callable[[dict[str, bytes]], None]) -> Path:
-    """A sound ZIP file with other parts than the backup."""
+    """A valid ZIP file of the backup's parts after a change."""
     with zipfile.ZipFile(saved) as parts:
         content = {name: parts.read(name) for name in parts.namelist()}
     change(content)
@@ -598,7 +598,7 @@ def test_a_part_that_is_gone(gone: list[str], saved: Path, tmp_path: Path, place
 
 def test_a_newer_backup(saved: Path, tmp_path: Path, place: At) -> None:
     def newer(parts: dict[str, bytes]) -> None:
-        parts["backup.json"] = json.dumps({"version": archive.VERSION + 1}).encode()
+        parts["backup.json"] = json.dumps({"version": ARCHIVE_VERSION + 1}).encode()
 
     with pytest.raises(SchemaTooNew, match="upgrade it with"):
         restore(rewritten(saved, tmp_path / "newer", newer), place(tmp_path / "target"))
@@ -609,7 +609,7 @@ def test_a_damaged_backup_becomes_no_index(saved: Path, tmp_path: Path, place: A
     damaged = bytearray(saved.read_bytes())
     damaged[len(damaged) // 2] ^= 255
     (tmp_path / "damaged").write_bytes(damaged)
-    with pytest.raises(IndexDamaged, match="take another copy of it"):
+    with pytest.raises(IndexDamaged, match="use another copy"):
         restore(tmp_path / "damaged", place(tmp_path / "target"))
     assert not (tmp_path / "target").exists()
 

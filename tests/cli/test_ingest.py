@@ -104,7 +104,9 @@ def test_a_server_is_named_by_its_address(tmp_path: Path) -> None:
     at = ("--index", "http://127.0.0.1:9/shop")
     assert "127.0.0.1:9" in error("index", tmp_path / "photos", *at, code=1)
     arguments = ("index", tmp_path / "photos", *at, "--server")
-    assert "Unknown server option 'shards'; choose from shard_number" in error(*arguments, "shards=3")
+    assert "Unknown server option 'shards'; choose from shard_number" in error(
+        *arguments, "shards=3"
+    )
     assert "shard_number cannot be 'many'" in error(*arguments, "shard_number=many")
 
 

@@ -1,10 +1,10 @@
-"""One file that holds an index: a ZIP file that NumPy and any JSON reader understand.
+"""Backup files: an index as a ZIP file that NumPy and any JSON reader can read.
 
 backup.json              {"version", "images", "manifest"}
-00000000/payload.jsonl   the payloads of some images, one a line; their ids are in `image.id`
-00000000/NAME.npy        their vectors, one row an image; for each name of a vector
+00000000/payload.jsonl   the payloads of some images, one per line; their ids are in `image.id`
+00000000/NAME.npy        the vectors of one name of these images, one row per image
 00000001/…
-end.json                 {"sha256"}: of all the above as it was before it was compressed
+end.json                 {"sha256"} of all parts above, uncompressed
 """
 
 from __future__ import annotations
@@ -27,118 +27,126 @@ from lookalike.record import record_of
 from lookalike.system import files
 from lookalike.types import Point, Vector
 
-VERSION = 1
+ARCHIVE_VERSION = 1
 
-FASTEST = 1
-"""Of zlib's levels: vectors hardly shrink, and higher levels take time for 1 % of them."""
+_COMPRESSION = 1
+"""zlib's fastest level: vectors hardly shrink, and higher levels spend their time on 1 %."""
 
 
-def write(
+def write_archive(
     file: Path, manifest: Mapping[str, Any], images: int, batches: Iterable[Sequence[Point]]
 ) -> None:
-    """Writes an index down, in memory for one batch; it lies on the disk when this returns.
+    """Writes an index into a file and syncs it to disk, with one batch in memory.
 
     Args:
-        file: what it is written to.
-        manifest: the index's.
-        images: about how many there will be.
-        batches: all points with all their vectors; the points of a batch have the same ones.
+        file: the file to write.
+        manifest: the manifest of the index.
+        images: approximate number of images.
+        batches: all points with all their vectors; points of one batch have the same vectors.
 
     Raises:
         OSError: the file cannot be written.
     """
-    seen = hashlib.sha256()
-    with file.open("wb") as opened:
+    digest = hashlib.sha256()
+    with file.open("wb") as stream:
         with zipfile.ZipFile(
-            opened, "w", zipfile.ZIP_DEFLATED, compresslevel=FASTEST, strict_timestamps=False
+            stream, "w", zipfile.ZIP_DEFLATED, compresslevel=_COMPRESSION, strict_timestamps=False
         ) as archive:
 
             def put(name: str, data: bytes) -> None:
-                seen.update(data)
+                digest.update(data)
                 archive.writestr(name, data)
 
-            put("backup.json", _json({"version": VERSION, "images": images, "manifest": manifest}))
+            put(
+                "backup.json",
+                _json({"version": ARCHIVE_VERSION, "images": images, "manifest": manifest}),
+            )
             for block, points in enumerate(batches):
-                put(f"{block:08}/payload.jsonl", b"\n".join(_json(one.payload) for one in points))
+                put(
+                    f"{block:08}/payload.jsonl",
+                    b"\n".join(_json(point.payload) for point in points),
+                )
                 for name in points[0].vectors:
                     put(f"{block:08}/{name}.npy", _npy([point.vectors[name] for point in points]))
-            archive.writestr("end.json", _json({"sha256": seen.hexdigest()}))
-        files.sync(opened)
+            archive.writestr("end.json", _json({"sha256": digest.hexdigest()}))
+        files.sync(stream)
 
 
 @contextmanager
-def read(file: Path) -> Iterator[Archive]:
-    """Opens what `write` wrote.
+def open_archive(file: Path) -> Iterator[Archive]:
+    """Opens a file that `write_archive` wrote.
 
     Raises:
-        InputError: there is no such file, or it cannot be read.
-        IndexDamaged: it is something else, or was cut short.
-        SchemaTooNew: a newer lookalike wrote it.
+        InputError: the file does not exist or cannot be read.
+        IndexDamaged: the file is not a backup, or was cut short.
+        SchemaTooNew: a newer lookalike wrote the file.
     """
     try:
-        opened = file.open("rb")
+        stream = file.open("rb")
     except OSError as error:
-        raise InputError(f"{file} cannot be read ({error.strerror}): name another file.") from error
-    with opened:
-        with _sound(file):
-            archive = zipfile.ZipFile(opened)
-            about = json.loads(archive.read("backup.json"))
-            if int(about["version"]) > VERSION:
+        raise InputError(
+            f"{file} cannot be read ({error.strerror}); choose another file."
+        ) from error
+    with stream:
+        with _damage_reported(file):
+            parts = zipfile.ZipFile(stream)
+            about = json.loads(parts.read("backup.json"))
+            if int(about["version"]) > ARCHIVE_VERSION:
                 raise SchemaTooNew(
-                    f"The backup {file} has version {about['version']} and this lookalike knows up "
-                    f"to {VERSION}: upgrade it with `pip install -U lookalike`."
+                    f"The backup {file} has version {about['version']}, and this lookalike reads "
+                    f"up to {ARCHIVE_VERSION}; upgrade it with `pip install -U lookalike`."
                 )
-            found = Archive(file, about["manifest"], int(about["images"]), archive)
-        yield found
+            archive = Archive(file, about["manifest"], int(about["images"]), parts)
+        yield archive
 
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """A backup that is open for reading.
+    """A backup, open for reading.
 
     Attributes:
-        file: its path.
-        manifest: the index's.
-        images: about how many there are.
+        file: path of the file.
+        manifest: the manifest of the index.
+        images: approximate number of images.
     """
 
     file: Path
     manifest: Mapping[str, Any]
     images: int
-    _archive: zipfile.ZipFile
+    _parts: zipfile.ZipFile
 
     def check(self) -> None:
-        """Reads all of it.
+        """Reads the whole file and compares its checksum.
 
         Raises:
-            IndexDamaged: a part is damaged or gone.
+            IndexDamaged: a part is damaged or missing.
         """
-        with _sound(self.file):
-            *parts, end = self._archive.namelist()
-            seen = hashlib.sha256()
-            for part in parts:
-                seen.update(self._archive.read(part))
-            if json.loads(self._archive.read(end))["sha256"] != seen.hexdigest():
-                raise ValueError("a part of it is gone")
+        with _damage_reported(self.file):
+            *names, end = self._parts.namelist()
+            digest = hashlib.sha256()
+            for part in names:
+                digest.update(self._parts.read(part))
+            if json.loads(self._parts.read(end))["sha256"] != digest.hexdigest():
+                raise ValueError("a part is missing")
 
     def batches(self, names: Iterable[str]) -> Iterator[list[Point]]:
-        """All points with all vectors, in the order in which they were written.
+        """All points with all vectors, in the order of writing.
 
         Args:
-            names: of the vectors.
+            names: names of the vectors.
 
         Raises:
-            IndexDamaged: a part is damaged; the points before it were as they should be.
+            IndexDamaged: a part is damaged; the batches before it were sound.
         """
-        parts = set(self._archive.namelist())
+        parts = set(self._parts.namelist())
         for block in count():
             if f"{block:08}/payload.jsonl" not in parts:
                 return
-            with _sound(self.file):
-                lines = self._archive.read(f"{block:08}/payload.jsonl").split(b"\n")
+            with _damage_reported(self.file):
+                lines = self._parts.read(f"{block:08}/payload.jsonl").split(b"\n")
                 payloads = [json.loads(line) for line in lines]
                 vectors = {
-                    name: np.load(io.BytesIO(self._archive.read(part)), allow_pickle=False)
+                    name: np.load(io.BytesIO(self._parts.read(part)), allow_pickle=False)
                     for name in names
                     if (part := f"{block:08}/{name}.npy") in parts
                 }
@@ -161,13 +169,13 @@ def _npy(vectors: Sequence[Vector]) -> bytes:
 
 
 @contextmanager
-def _sound(file: Path) -> Iterator[None]:
-    """What reading a damaged file raises, as one error; there is no end to the kinds of it."""
+def _damage_reported(file: Path) -> Iterator[None]:
+    """Turns all errors of reading a damaged file, of which there are many kinds, into one."""
     try:
         yield
     except SchemaTooNew:
         raise
     except Exception as error:
         raise IndexDamaged(
-            f"{file} is no backup, or cut short or damaged ({error}): take another copy of it."
+            f"{file} is not a backup, or it is cut short or damaged ({error}); use another copy."
         ) from error

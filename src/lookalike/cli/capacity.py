@@ -54,7 +54,7 @@ def plan_command(
     payload_bytes: int,
     as_json: bool,
 ) -> None:
-    """Estimates the RAM, disk, machines and hours that an index needs."""
+    """Estimates the RAM, disk, machines and hours for an index."""
     from lookalike.admin import capacity
     from lookalike.cli import quantities
     from lookalike.cli.terminal import reports

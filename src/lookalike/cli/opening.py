@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from lookalike.errors import InputError
 
 if TYPE_CHECKING:
-    from lookalike.admin.copy import Place
+    from lookalike.admin.copy import NamedEngine
     from lookalike.index import Index
 
 
@@ -39,9 +39,11 @@ def open_index(
 
 
 @contextmanager
-def open_place(url: str | None, server: dict[str, str] | None = None) -> Iterator[Place]:
+def open_named_engine(
+    url: str | None, server: dict[str, str] | None = None
+) -> Iterator[NamedEngine]:
     """Opens only the engine at a URL, without the models of its index."""
-    from lookalike.admin.copy import Place
+    from lookalike.admin.copy import NamedEngine
     from lookalike.cli.settings import Settings
     from lookalike.engines import open_engine
     from lookalike.engines.options import ServerOptions
@@ -50,7 +52,7 @@ def open_place(url: str | None, server: dict[str, str] | None = None) -> Iterato
     name = url or settings.index
     options = ServerOptions.of(server or {}, api_key=settings.api_key)
     with closing(open_engine(name, options)) as engine:
-        yield Place(name, engine)
+        yield NamedEngine(name, engine)
 
 
 def readable(file: str) -> AbstractContextManager[TextIO]:

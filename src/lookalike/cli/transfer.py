@@ -1,4 +1,4 @@
-"""Commands that move whole indexes: copy, backup, restore."""
+"""Commands that copy whole indexes: copy, backup, restore."""
 
 from __future__ import annotations
 
@@ -10,78 +10,85 @@ from typing import TYPE_CHECKING
 import click
 
 from lookalike.cli.console import INTERRUPTED, console, note, print_json
-from lookalike.cli.opening import open_place
+from lookalike.cli.opening import open_named_engine
 from lookalike.cli.options import index_option, json_option, server_option
 
 if TYPE_CHECKING:
-    from lookalike.admin.copy import Progress, Transfer
+    from lookalike.admin.copy import Transfer, TransferProgress
 
 
-@click.command()
+@click.command("copy")
 @click.argument("source", metavar="FROM")
 @click.argument("target", metavar="TO")
 @server_option
 @json_option
-def copy(source: str, target: str, server: dict[str, str] | None, as_json: bool) -> None:
-    """Copies the index FROM to TO, each a folder or a server's address, and compares them.
+def copy_command(source: str, target: str, server: dict[str, str] | None, as_json: bool) -> None:
+    """Copies the index FROM to TO, and compares them.
 
-    Stopped or cut off, the same command goes on where it stopped.
+    Each is a folder or the address of a collection. If the command is interrupted, run it again: it
+    continues where it stopped.
     """
-    from lookalike.admin import copy
+    from lookalike.admin.copy import copy
 
-    with open_place(source) as here, open_place(target, server) as there:
-        _move("copying", lambda told: copy.copy(here, there, progress=told), target, as_json)
+    with open_named_engine(source) as here, open_named_engine(target, server) as there:
+        _run("copying", lambda progress: copy(here, there, progress=progress), target, as_json)
 
 
-@click.command()
+@click.command("backup")
 @click.argument("file")
 @index_option
 @json_option
-def backup(file: str, url: str | None, as_json: bool) -> None:
+def backup_command(file: str, url: str | None, as_json: bool) -> None:
     """Writes the whole index into FILE."""
-    from lookalike.admin import copy
+    from lookalike.admin.copy import backup
 
-    with open_place(url) as here:
-        _move("writing", lambda told: copy.backup(here, file, progress=told), file, as_json)
+    with open_named_engine(url) as here:
+        _run("writing", lambda progress: backup(here, file, progress=progress), file, as_json)
 
 
-@click.command()
+@click.command("restore")
 @click.argument("file")
 @index_option
 @server_option
 @json_option
-def restore(file: str, url: str | None, server: dict[str, str] | None, as_json: bool) -> None:
-    """Makes a new index out of a backup.
+def restore_command(
+    file: str, url: str | None, server: dict[str, str] | None, as_json: bool
+) -> None:
+    """Makes a new index from the backup FILE.
 
-    Stopped or cut off, the same command goes on where it stopped.
+    If the command is interrupted, run it again: it continues where it stopped.
     """
-    from lookalike.admin import copy
+    from lookalike.admin.copy import restore
 
-    with open_place(url, server) as there:
-        _move(
+    with open_named_engine(url, server) as there:
+        _run(
             "restoring",
-            lambda told: copy.restore(file, there, progress=told),
+            lambda progress: restore(file, there, progress=progress),
             there.name,
             as_json,
         )
 
 
-def _move(
-    what: str, move: Callable[[Progress | None], Transfer], target: str, as_json: bool
+def _run(
+    label: str,
+    transfer: Callable[[TransferProgress | None], Transfer],
+    target: str,
+    as_json: bool,
 ) -> None:
-    """Moves an index, and says what came of it."""
+    """Runs a transfer with a progress bar, and prints its result."""
     from lookalike.cli.terminal import bars
 
     try:
-        with bars.count_bar(console(stderr=True), what) as progress:
-            done = move(progress)
+        with bars.count_bar(console(stderr=True), label) as progress:
+            done = transfer(progress)
     except KeyboardInterrupt:
-        note("Stopped. Run the same command again.")
+        note("Stopped. Run the same command again to continue.")
         sys.exit(INTERRUPTED)
     if as_json:
         speed = round(done.images / done.seconds, 1)
         print_json(asdict(done) | {"images_per_second": speed})
         return
-    before = f", {done.images - done.sent:,} of them before" if done.sent < done.images else ""
+    earlier = done.images - done.sent
+    before = f", {earlier:,} of them from an earlier run" if earlier else ""
     click.echo(f"{done.images:,} images are in {target}{before}; it took {done.seconds:.1f} s")
     click.echo(f"checksum of ids and payloads: {done.checksum}")

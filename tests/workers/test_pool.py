@@ -78,7 +78,7 @@ def assert_same(a: Image | Reason, b: Image | Reason) -> None:
 
 
 def pids(pool: DecoderPool) -> list[int]:
-    return [decoder._process.pid for decoder in pool._started if decoder.runs()]
+    return [decoder._process.pid for decoder in pool._processes if decoder.is_running()]
 
 
 def gone(pid: int) -> bool:
@@ -188,7 +188,9 @@ def test_one_that_crashes_among_many_is_the_only_one_refused() -> None:
     with DecoderPool(1) as pool, ThreadPoolExecutor(1) as thread:
         answers = thread.submit(outcomes, pool, [photo(), slow_photo(1400), photo("PNG")])
         for _ in range(2):  # first together, then alone
-            wait_until(lambda: any(child._ready and child.runs() for child in pool._started))
+            wait_until(
+                lambda: any(child._ready and child.is_running() for child in pool._processes)
+            )
             time.sleep(0.3)
             [child] = pids(pool)
             os.kill(child, signal.SIGSEGV)
@@ -229,7 +231,7 @@ def test_a_descriptor_that_fails_on_one_of_many_has_only_that_one_refused(
 
 def test_one_that_is_big_among_many_waits_for_its_turn() -> None:
     with DecoderPool(2, limits=DecodeLimits(seconds=1)) as pool, ThreadPoolExecutor(1) as thread:
-        with pool._one_big:
+        with pool._large_picture_lock:
             answers = thread.submit(outcomes, pool, [photo(), large_photo(), photo("PNG")])
             time.sleep(1.3)
             assert not answers.done()
@@ -403,7 +405,7 @@ def test_broken_files_of_every_format() -> None:
 
 def test_big_pictures_take_turns_and_waiting_is_free() -> None:
     with DecoderPool(2, limits=DecodeLimits(seconds=1)) as pool, ThreadPoolExecutor(2) as threads:
-        with pool._one_big:
+        with pool._large_picture_lock:
             big = threads.submit(pool.decode, large_photo(), side=256)
             time.sleep(1.3)
             assert not big.done()
@@ -424,7 +426,7 @@ def test_memory_of_a_decoder_is_limited(pixels: int, expected: str) -> None:
     from lookalike.imaging.decode import decode
     from lookalike.types import DecodeLimits
     from lookalike.workers import main
-    main._confine(DecodeLimits(pixels={pixels}))
+    main.limit_resources(DecodeLimits(pixels={pixels}))
     try:
         decode(sys.stdin.buffer.read(), before_load=lambda pixels: np.empty(2**31, np.uint8))
         print("decoded")
@@ -513,7 +515,7 @@ def run_script(folder: Path, body: str, *, cwd: Path | None = None) -> subproces
     pool = DecoderPool(2)
     data = Path({str(folder / "photo.jpg")!r}).read_bytes()
     print(pool.decode(data, side=256).format)
-    print(*[decoder._process.pid for decoder in pool._started], flush=True)
+    print(*[decoder._process.pid for decoder in pool._processes], flush=True)
     """
     (folder / "script.py").write_text(textwrap.dedent(script) + textwrap.dedent(body))
     return subprocess.Popen(

@@ -1,12 +1,11 @@
-"""One child process of a `DecoderPool`, as its parent sees it."""
+"""A child process of a `DecoderPool`, as its parent sees it. `messages` documents the protocol."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import IO, Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,44 +16,57 @@ from lookalike.errors import ImageRejected, LookalikeError, Reason
 from lookalike.system import subprocesses
 from lookalike.system.framing import receive_json, send_json
 from lookalike.types import DecodeLimits, Described, Description, Image
-from lookalike.workers.main import OWN
+from lookalike.workers.messages import SAME_AS_FILE, DescribeOptions
 from lookalike.workers.watchdog import Watchdog
 
-_PIPE_BYTES = 2**20  # Linux grants as much to anyone: one write then takes a whole small picture
-
 _ENVIRONMENT = {
-    # glibc hands the memory of every picture back to the system, and asks for it anew for the next.
+    # By default glibc returns the memory of every picture to the system and requests it again for
+    # the next: a WebP of 2 megapixels then takes 40 ms instead of 24.
     "MALLOC_MMAP_THRESHOLD_": str(2**25),
     "MALLOC_TRIM_THRESHOLD_": str(2**26),
 }
 
 _T = TypeVar("_T")
 
-Answer: TypeAlias = Described | ImageRejected | None
-"""To one file; None where it must be sent alone."""
+Outcome: TypeAlias = Described | ImageRejected | None
+"""The outcome of a file; None if it must be sent again by itself."""
 
 
-class Child:
-    """One child process, used by one thread at a time."""
+class DecoderProcess:
+    """A child process, for one thread at a time.
 
-    def __init__(self, limits: DecodeLimits, watchdog: Watchdog, names: Sequence[str]) -> None:
+    Args:
+        limits: limits of the decoder.
+        watchdog: kills the process if a request takes too long.
+        descriptors: names of the descriptors to load at the start.
+
+    Raises:
+        LookalikeError: the process cannot be started.
+    """
+
+    def __init__(
+        self, limits: DecodeLimits, watchdog: Watchdog, descriptors: Sequence[str]
+    ) -> None:
         self._ready = False
         self._limits = limits
         self._watchdog = watchdog
-        settings = {"limits": dataclasses.asdict(limits), "names": list(names)}
+        settings = {"limits": dataclasses.asdict(limits), "descriptors": list(descriptors)}
         try:
             child = subprocesses.start("lookalike.workers.main", settings, _ENVIRONMENT)
         except OSError as error:
             raise LookalikeError(f"No image decoder can be started: {error}.") from error
-        self._process, self._to, self._from = child
-        _widen(self._to)
-        _widen(self._from)
+        self._process, self._stdin, self._stdout = child
 
     def wait_until_ready(self) -> None:
+        """Waits until the process has started.
+
+        Raises:
+            LookalikeError: it ended instead.
+        """
         if self._ready:
             return
         try:
-            receive_json(self._from)
+            receive_json(self._stdout)
             self._ready = True
         except (EOFError, OSError):
             self.close()
@@ -63,117 +75,137 @@ class Child:
                 "run `python -c 'import lookalike.workers.pool'` to see why."
             ) from None
 
-    def runs(self) -> bool:
-        return not self._to.closed and self._process.poll() is None
+    def is_running(self) -> bool:
+        return not self._stdin.closed and self._process.poll() is None
 
     def kill(self) -> None:
         self._process.kill()
 
     def close(self) -> None:
+        """Kills the process and closes its streams. Closing twice is harmless."""
         self._process.kill()
         self._process.wait()
-        with contextlib.suppress(OSError):  # what it did not read is lost with it
-            self._to.close()
-        self._from.close()
+        with contextlib.suppress(OSError):  # unread input is lost with the process
+            self._stdin.close()
+        self._stdout.close()
 
-    def describe(self, files: Sequence[bytes], wish: Mapping[str, Any]) -> list[Answer]:
-        request = {"task": "describe", **wish}
-        return self._asked(request, files, lambda reply: self._answers(reply, files))
+    def describe(
+        self, files: Sequence[bytes], options: DescribeOptions, *, max_pixels: int
+    ) -> list[Outcome]:
+        """Decodes and describes files, each of which may hold so many pixels in memory.
+
+        Raises:
+            ImageRejected: the process crashed (`corrupt`) or was late (`timeout`). So do `sketch`
+                and `compare`.
+        """
+        header = {"task": "describe", "max_pixels": max_pixels, **options}
+        return self._request(header, files, lambda reply: self._read_outcomes(reply, files))
 
     def sketch(self, thumbnail: bytes) -> bytes:
-        (packed,) = self._asked({"task": "sketch"}, [thumbnail], self._bodies)
+        """Runs `comparison.batch.sketch`."""
+        (packed,) = self._request({"task": "sketch"}, [thumbnail], self._read_sketches)
         return packed
 
     def compare(self, pictures: Sequence[Kept], pairs: Sequence[tuple[int, int]]) -> Compared:
-        request = {"task": "compare", "pairs": list(pairs)}
-        return self._asked(request, [body for one in pictures for body in one], self._compared)
+        """Runs `comparison.batch.compare`."""
+        header = {"task": "compare", "pairs": list(pairs)}
+        return self._request(
+            header, [body for picture in pictures for body in picture], self._read_compared
+        )
 
-    def _asked(
+    def _request(
         self,
-        request: Mapping[str, Any],
+        header: Mapping[str, Any],
         bodies: Sequence[bytes],
         read: Callable[[Mapping[str, Any]], _T],
     ) -> _T:
-        """What `read` makes of the reply to a request.
-
-        Raises:
-            ImageRejected: the child crashed, or was late.
-        """
-        self._watchdog.start(self._process)
+        """Sends a request and returns the result of `read` for the reply."""
+        self._watchdog.watch(self._process)
         try:
-            send_json(self._to, {"sizes": [len(body) for body in bodies], **request}, *bodies)
-            answer = read(receive_json(self._from))
+            send_json(self._stdin, {"sizes": [len(body) for body in bodies], **header}, *bodies)
+            result = read(receive_json(self._stdout))
         except BaseException as error:
-            in_time = self._watchdog.stop(self._process)
+            in_time = self._watchdog.release(self._process)
             self.close()
             if not isinstance(error, (EOFError, OSError, ValueError, KeyError, TypeError)):
-                raise  # Ctrl-C: the conversation is broken off, so the child is of no more use
+                raise  # Ctrl-C: the conversation was cut off, so the process cannot be used again
             if in_time:
                 raise ImageRejected(Reason.CORRUPT, "the decoder crashed") from None
             raise ImageRejected(
                 Reason.TIMEOUT, f"not decoded within {self._limits.seconds:g} s"
             ) from None
-        if not self._watchdog.stop(self._process):
-            self.close()  # killed in the moment it was done
-        return answer
+        if not self._watchdog.release(self._process):
+            self.close()  # it was killed just as it finished
+        return result
 
-    def _compared(self, reply: Mapping[str, Any]) -> Compared:
-        found = [None if one is None else _found(*one) for one in reply["found"]]
-        return Compared(found, self._bodies(reply))
+    # --- reading replies ------------------------------------------------------------------------
+    # A child may have been taken over by a hostile file, so every value of a reply is checked or
+    # converted. Errors of any kind count as a crash.
 
-    def _bodies(self, reply: Mapping[str, Any]) -> list[bytes]:
-        sizes = [int(size) for size in reply["sizes"]]
-        if not all(0 <= size <= self._limits.bytes for size in sizes):
-            raise ValueError("a sketch larger than the limit")
-        return [self._array(size).tobytes() for size in sizes]
-
-    def _answers(self, reply: Mapping[str, Any], files: Sequence[bytes]) -> list[Answer]:
-        """What the child says, believing none of it blindly."""
-        facts = list(reply["answers"])
-        if len(facts) != len(files):
-            raise ValueError("not as many answers as files")
-        decoded = sum("rows" in one for one in facts)
-        described: list[dict[str, Description]] = [{} for _ in range(decoded)]
-        for name, one in reply["vectors"].items():
-            payload = [dict(own) for own in one["payload"]]
-            if len(payload) != decoded:
-                raise ValueError("not a payload for each picture")
-            vectors = self._array(decoded, 4 * int(one["size"])).view(np.float32)
-            for i, descriptions in enumerate(described):
-                own = slice(i, i + 1)
-                descriptions[str(name)] = Description(vectors[own], payload[own])
-        rest = iter(described)
+    def _read_outcomes(self, reply: Mapping[str, Any], files: Sequence[bytes]) -> list[Outcome]:
+        headers = list(reply["outcomes"])
+        if len(headers) != len(files):
+            raise ValueError("the number of outcomes differs from that of the files")
+        decoded = sum("rows" in header for header in headers)
+        descriptions = iter(self._read_descriptions(reply["vectors"], decoded))
         return [
-            self._picture(one, next(rest), data) if "rows" in one else _refusal(one)
-            for one, data in zip(facts, files, strict=True)
+            self._read_picture(header, next(descriptions), data)
+            if "rows" in header
+            else _rejection(header)
+            for header, data in zip(headers, files, strict=True)
         ]
 
-    def _picture(
-        self, facts: Mapping[str, Any], descriptions: Mapping[str, Description], data: bytes
+    def _read_descriptions(
+        self, vectors: Mapping[str, Any], count: int
+    ) -> list[dict[str, Description]]:
+        """Returns the descriptions of each picture by name."""
+        descriptions: list[dict[str, Description]] = [{} for _ in range(count)]
+        for name, header in vectors.items():
+            payload = [dict(one) for one in header["payload"]]
+            if len(payload) != count:
+                raise ValueError("the number of payloads differs from that of the pictures")
+            rows = self._read_array(count, 4 * int(header["size"])).view(np.float32)
+            for i, by_name in enumerate(descriptions):
+                row = slice(i, i + 1)
+                by_name[str(name)] = Description(rows[row], payload[row])
+        return descriptions
+
+    def _read_picture(
+        self, header: Mapping[str, Any], descriptions: Mapping[str, Description], data: bytes
     ) -> Described:
-        rows, columns = int(facts["rows"]), int(facts["columns"])
+        rows, columns = int(header["rows"]), int(header["columns"])
         if not 0 <= rows * columns <= self._limits.pixels:
             raise ValueError("more pixels than the limit")
         image = Image(
-            pixels=self._array(rows, columns, 3),
-            alpha=self._array(rows, columns) if facts["alpha"] else None,
-            width=int(facts["width"]),
-            height=int(facts["height"]),
-            format=str(facts["format"]),
-            sha256=str(facts["sha256"]),
-            bytes=int(facts["bytes"]),
-            taken_at=None if facts["taken_at"] is None else str(facts["taken_at"]),
+            pixels=self._read_array(rows, columns, 3),
+            alpha=self._read_array(rows, columns) if header["alpha"] else None,
+            width=int(header["width"]),
+            height=int(header["height"]),
+            format=str(header["format"]),
+            sha256=str(header["sha256"]),
+            bytes=int(header["bytes"]),
+            taken_at=None if header["taken_at"] is None else str(header["taken_at"]),
         )
-        size = int(facts["thumbnail"])
-        if size == OWN:
+        size = int(header["thumbnail"])
+        if size == SAME_AS_FILE:
             return Described(image, descriptions, data)
         if not 0 <= size <= self._limits.bytes:
             raise ValueError("a thumbnail larger than the limit")
-        return Described(image, descriptions, self._array(size).tobytes())
+        return Described(image, descriptions, self._read_array(size).tobytes())
 
-    def _array(self, *shape: int) -> NDArray[np.uint8]:
+    def _read_compared(self, reply: Mapping[str, Any]) -> Compared:
+        found = [None if one is None else _found(*one) for one in reply["found"]]
+        return Compared(found, self._read_sketches(reply))
+
+    def _read_sketches(self, reply: Mapping[str, Any]) -> list[bytes]:
+        sizes = [int(size) for size in reply["sizes"]]
+        if not all(0 <= size <= self._limits.bytes for size in sizes):
+            raise ValueError("a sketch larger than the limit")
+        return [self._read_array(size).tobytes() for size in sizes]
+
+    def _read_array(self, *shape: int) -> NDArray[np.uint8]:
         array = np.empty(shape, np.uint8)
-        if self._from.readinto(array) < array.nbytes:  # type: ignore[attr-defined]
+        if self._stdout.readinto(array) < array.nbytes:  # type: ignore[attr-defined]
             raise EOFError
         return array
 
@@ -183,15 +215,7 @@ def _found(evidence: Mapping[str, Any], look_the_same: bool) -> Found:
     return Found(Evidence(**{**evidence, "shown": (one, other)}), bool(look_the_same))
 
 
-def _refusal(facts: Mapping[str, Any]) -> ImageRejected | None:
-    if not facts:
+def _rejection(header: Mapping[str, Any]) -> ImageRejected | None:
+    if not header:
         return None
-    return ImageRejected(Reason(facts["reason"]), str(facts["detail"]))
-
-
-def _widen(pipe: IO[bytes]) -> None:
-    if sys.platform == "linux":
-        import fcntl
-
-        with contextlib.suppress(OSError):  # a full quota of pipe memory only makes it slower
-            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    return ImageRejected(Reason(header["reason"]), str(header["detail"]))

@@ -1,22 +1,6 @@
-"""A child of a `DecoderPool`: decodes and describes what its parent sends, some pictures at a time,
-and compares pictures.
+"""The main program of a child process: decodes, describes and compares pictures.
 
-Each message is a JSON object behind its length, then raw bytes whose number the object gives;
-nothing is pickled, so that a child taken over by a file cannot make its parent run code.
-
-    parent -> child   {"task": "describe", "sizes", "most", "side", "describe", "pixels",
-                      "thumbnail"} and the files
-    child -> parent   {"answers", "vectors"}; then the vectors, one block a descriptor; then of each
-                      picture its pixels and its thumbnail
-
-    parent -> child   {"task": "sketch", "sizes"} and a thumbnail
-    child -> parent   {"sizes"} and its sketch
-
-    parent -> child   {"task": "compare", "sizes", "pairs"}; of each picture sketch and thumbnail
-    child -> parent   {"found", "sizes"} and of each picture its sketch, where there is more to it
-
-An answer is {"reason", "detail"}, the facts of an `Image`, or {} where the file must be sent again
-alone, as the picture holds more than `most` pixels in memory, or a descriptor failed on the batch.
+`messages` documents the requests and replies.
 """
 
 from __future__ import annotations
@@ -42,26 +26,21 @@ from lookalike.imaging.thumbnails import thumbnail_of
 from lookalike.protocols import Descriptor
 from lookalike.system.framing import receive_json, send_json
 from lookalike.types import DecodeLimits, Description, Image
-
-OWN = -1
-"""Bytes of a thumbnail that is the file itself."""
+from lookalike.workers.messages import SAME_AS_FILE
 
 _BLANK = Image(np.zeros((64, 64, 3), np.uint8), None, 64, 64, "PNG", "", 0, None)
 
 _Outcome: TypeAlias = Image | ImageRejected | None
-"""Of a file; None where it must be sent again alone."""
+"""The outcome of decoding a file; None if it is deferred."""
 
 
 def main() -> None:
-    """Decodes what comes in until the parent hangs up."""
+    """Answers requests until the parent closes the stream."""
     settings = json.loads(sys.argv[1])
     limits = DecodeLimits(**settings["limits"])
-    requests, replies = _take(0, "rb"), _take(1, "wb")
-    _confine(limits)
-    for name in settings["names"]:
-        descriptor = _descriptor(name)
-        with contextlib.suppress(Exception):  # the first time takes a tenth of a second
-            descriptor.describe([_BLANK])
+    requests, replies = _private_stream(0, "rb"), _private_stream(1, "wb")
+    limit_resources(limits)
+    _warm_up(settings["descriptors"])
     send_json(replies, {"ready": True})
     with contextlib.suppress(EOFError):
         while True:
@@ -69,47 +48,68 @@ def main() -> None:
             bodies = [requests.read(size) for size in request["sizes"]]
             match request["task"]:
                 case "describe":
-                    _answer(replies, request, bodies, limits)
+                    _describe(replies, request, bodies, limits)
                 case "sketch":
                     _sketch(replies, *bodies)
                 case "compare":
-                    _compare(replies, request, bodies)
+                    _compare(replies, request["pairs"], bodies)
 
 
-def _answer(
+def limit_resources(limits: DecodeLimits) -> None:
+    """Limits the memory of this process, and leaves Ctrl-C to the parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform != "win32":
+        import resource
+
+        # A gigabyte for the interpreter; the needs of the most demanding codec (WebP: four bitmaps
+        # of four bytes a pixel); the file with its copies.
+        memory = 2**30 + 16 * limits.pixels + 4 * limits.bytes
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        with contextlib.suppress(ValueError, OSError):  # macOS has no such limit
+            resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+
+
+def _private_stream(number: int, mode: str) -> IO[bytes]:
+    """Moves a standard stream to another descriptor, so that no library reads or writes it."""
+    stream: IO[bytes] = os.fdopen(os.dup(number), mode)
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, number)
+    os.close(null)
+    return stream
+
+
+# --- describing -------------------------------------------------------------------------------
+
+
+def _describe(
     replies: IO[bytes], request: Mapping[str, Any], files: Sequence[bytes], limits: DecodeLimits
 ) -> None:
     outcomes = [_decode(data, request, limits) for data in files]
-    outcomes, described = _describe(outcomes, request["describe"])
+    outcomes, descriptions = _run_descriptors(outcomes, request["descriptors"])
     bodies: list[bytes | memoryview] = []
     vectors = {}
-    for name, description in described.items():
+    for name, description in descriptions.items():
         count, size = description.vectors.shape
         payload = [dict(one) for one in description.payload] or [{}] * count
         vectors[name] = {"size": size, "payload": payload}
-        bodies.append(_raw(description.vectors.astype(np.float32)))
-    answers: list[dict[str, Any]] = []
+        bodies.append(_buffer(description.vectors.astype(np.float32)))
+    headers: list[dict[str, Any]] = []
     for data, outcome in zip(files, outcomes, strict=True):
         match outcome:
             case None:
-                answers.append({})
+                headers.append({})
             case ImageRejected():
-                answers.append({"reason": outcome.reason, "detail": outcome.detail})
-            case Image() as image:
-                side = request["thumbnail"]
-                thumbnail = thumbnail_of(image, data, side) if side else b""
-                arrays = (image.pixels, image.alpha) if request["pixels"] else ()
-                own = thumbnail is data  # which the parent has
-                sent = OWN if own else len(thumbnail)
-                answers.append(_facts(image, arrays) | {"thumbnail": sent})
-                bodies += [_raw(array) for array in arrays if array is not None]
-                bodies.append(b"" if own else thumbnail)
-    send_json(replies, {"answers": answers, "vectors": vectors}, *bodies)
+                headers.append({"reason": outcome.reason, "detail": outcome.detail})
+            case Image():
+                header, parts = _encode(outcome, data, request)
+                headers.append(header)
+                bodies += parts
+    send_json(replies, {"outcomes": headers, "vectors": vectors}, *bodies)
 
 
 def _decode(data: bytes, request: Mapping[str, Any], limits: DecodeLimits) -> _Outcome:
     def check(pixels: int) -> None:
-        if pixels > request["most"]:
+        if pixels > request["max_pixels"]:
             raise DecodeDeferred
 
     try:
@@ -120,64 +120,37 @@ def _decode(data: bytes, request: Mapping[str, Any], limits: DecodeLimits) -> _O
         return rejected
 
 
-def _describe(
+def _run_descriptors(
     outcomes: list[_Outcome], names: Sequence[str]
 ) -> tuple[list[_Outcome], dict[str, Description]]:
-    """The same outcomes, and what each descriptor says of the pictures among them; where one
-    failed, no pictures among them."""
+    """Describes the pictures among the outcomes.
+
+    Returns:
+        The outcomes and the descriptions by name. If a descriptor fails, there are none, and its
+        pictures are deferred, or rejected if there is only one.
+    """
     images = [outcome for outcome in outcomes if isinstance(outcome, Image)]
-    described = {}
+    descriptions = {}
     for name in names if images else ():
         try:
-            described[name] = _descriptor(name).describe(images)
-        except Exception as error:  # whatever a descriptor does, the run goes on
+            descriptions[name] = _descriptor(name).describe(images)
+        except Exception as error:  # no failure of a descriptor may end the run
             detail = f"{name} cannot describe it: {error!r}"[:200]
             failed = None if len(images) > 1 else ImageRejected(Reason.CORRUPT, detail)
             return [failed if isinstance(one, Image) else one for one in outcomes], {}
-    return outcomes, described
+    return outcomes, descriptions
 
 
-@cache
-def _descriptor(name: str) -> Descriptor:
-    _take_one_core()
-    return descriptors.load(name)
-
-
-def _sketch(replies: IO[bytes], thumbnail: bytes) -> None:
-    packed = _batch().sketch(thumbnail)
-    send_json(replies, {"sizes": [len(packed)]}, packed)
-
-
-def _compare(replies: IO[bytes], request: Mapping[str, Any], bodies: Sequence[bytes]) -> None:
-    batch = _batch()
-    pictures = [batch.Kept(*both) for both in zip(bodies[::2], bodies[1::2], strict=True)]
-    found, grown = batch.compare(pictures, request["pairs"])
-    answers = [
-        None if one is None else [dataclasses.asdict(one.evidence), one.look_the_same]
-        for one in found
-    ]
-    send_json(replies, {"found": answers, "sizes": [len(packed) for packed in grown]}, *grown)
-
-
-@cache
-def _batch() -> ModuleType:
-    _take_one_core()
-    from lookalike.comparison import batch
-
-    return batch
-
-
-@cache
-def _take_one_core() -> None:
-    import cv2  # a tenth of a second that decoding alone does without
-
-    cv2.setNumThreads(1)  # there are as many decoders as cores
-
-
-def _facts(image: Image, arrays: Sequence[NDArray[Any] | None]) -> dict[str, Any]:
-    """All of a picture but its pixels, and which of these come with it."""
+def _encode(
+    image: Image, data: bytes, request: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[bytes | memoryview]]:
+    """Returns the header and the bodies of a decoded picture."""
+    arrays = (image.pixels, image.alpha) if request["pixels"] else ()
     rows, columns, _ = image.pixels.shape if arrays else (0, 0, 3)
-    return {
+    side = request["thumbnail"]
+    thumbnail = thumbnail_of(image, data, side) if side else b""
+    same_as_file = thumbnail is data
+    header = {
         "rows": rows,
         "columns": columns,
         "alpha": bool(arrays) and image.alpha is not None,
@@ -187,30 +160,59 @@ def _facts(image: Image, arrays: Sequence[NDArray[Any] | None]) -> dict[str, Any
         "sha256": image.sha256,
         "bytes": image.bytes,
         "taken_at": image.taken_at,
+        "thumbnail": SAME_AS_FILE if same_as_file else len(thumbnail),
     }
+    bodies = [_buffer(array) for array in arrays if array is not None]
+    return header, [*bodies, b"" if same_as_file else thumbnail]
 
 
-def _raw(array: NDArray[Any]) -> memoryview:
+def _buffer(array: NDArray[Any]) -> memoryview:
     return np.ascontiguousarray(array).data.cast("B")
 
 
-def _take(number: int, mode: str) -> IO[bytes]:
-    """Moves a standard stream where no library reads or writes it."""
-    stream: IO[bytes] = os.fdopen(os.dup(number), mode)
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nowhere, number)
-    os.close(nowhere)
-    return stream
+def _warm_up(names: Sequence[str]) -> None:
+    """Loads descriptors and calls them once, as the first call takes 0.1 s."""
+    for name in names:
+        descriptor = _descriptor(name)
+        with contextlib.suppress(Exception):
+            descriptor.describe([_BLANK])
 
 
-def _confine(limits: DecodeLimits) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform != "win32":
-        import resource
+@cache
+def _descriptor(name: str) -> Descriptor:
+    _use_one_core()
+    return descriptors.load(name)
 
-        # A gigabyte for the interpreter, then what the hungriest codec needs (WebP: four bitmaps
-        # of four bytes a pixel) and the file with its copies.
-        memory = 2**30 + 16 * limits.pixels + 4 * limits.bytes
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        with contextlib.suppress(ValueError, OSError):  # macOS has no such limit
-            resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+
+# --- comparing --------------------------------------------------------------------------------
+
+
+def _sketch(replies: IO[bytes], thumbnail: bytes) -> None:
+    packed = _batch().sketch(thumbnail)
+    send_json(replies, {"sizes": [len(packed)]}, packed)
+
+
+def _compare(replies: IO[bytes], pairs: Sequence[tuple[int, int]], bodies: Sequence[bytes]) -> None:
+    batch = _batch()
+    pictures = [batch.Kept(*both) for both in zip(bodies[::2], bodies[1::2], strict=True)]
+    found, grown = batch.compare(pictures, pairs)
+    answers = [
+        None if one is None else [dataclasses.asdict(one.evidence), one.look_the_same]
+        for one in found
+    ]
+    send_json(replies, {"found": answers, "sizes": [len(packed) for packed in grown]}, *grown)
+
+
+@cache
+def _batch() -> ModuleType:
+    _use_one_core()
+    from lookalike.comparison import batch
+
+    return batch
+
+
+@cache
+def _use_one_core() -> None:
+    import cv2  # takes 0.1 s, and decoding alone does without
+
+    cv2.setNumThreads(1)  # there are as many child processes as cores

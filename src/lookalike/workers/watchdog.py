@@ -1,4 +1,4 @@
-"""What sees to it that no child takes too long."""
+"""A time limit for child processes."""
 
 from __future__ import annotations
 
@@ -8,32 +8,37 @@ import time
 
 
 class Watchdog:
-    """Kills children that are late. Its thread sleeps unless one might be."""
+    """Kills processes that exceed their time. Its thread sleeps while none is being watched.
+
+    Args:
+        seconds: the time that each process has.
+    """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._due: dict[subprocess.Popen[bytes], float] = {}
+        self._deadlines: dict[subprocess.Popen[bytes], float] = {}
         self._changed = threading.Condition()
         self._closed = False
         self._asleep = False
         self._thread: threading.Thread | None = None
 
-    def start(self, process: subprocess.Popen[bytes]) -> None:
-        """From now on the process has its seconds."""
+    def watch(self, process: subprocess.Popen[bytes]) -> None:
+        """Starts the time of a process."""
         with self._changed:
-            self._due[process] = time.monotonic() + self._seconds
+            self._deadlines[process] = time.monotonic() + self._seconds
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, daemon=True)
                 self._thread.start()
-            elif self._asleep:
-                self._changed.notify()  # else it wakes for an older one, which is due sooner
+            elif self._asleep:  # otherwise it wakes in time, for an earlier deadline
+                self._changed.notify()
 
-    def stop(self, process: subprocess.Popen[bytes]) -> bool:
-        """Whether the process was in time; if not it has been killed."""
+    def release(self, process: subprocess.Popen[bytes]) -> bool:
+        """Stops the time of a process; returns False if it was late and has been killed."""
         with self._changed:
-            return self._due.pop(process, None) is not None
+            return self._deadlines.pop(process, None) is not None
 
     def close(self) -> None:
+        """Ends the thread; nothing is killed from now on."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -42,9 +47,10 @@ class Watchdog:
         with self._changed:
             while not self._closed:
                 now = time.monotonic()
-                for process in [process for process, due in self._due.items() if due <= now]:
+                late = [process for process, due in self._deadlines.items() if due <= now]
+                for process in late:
                     process.kill()
-                    del self._due[process]
-                wait = min(self._due.values(), default=float("inf")) - now
-                self._asleep = not self._due
+                    del self._deadlines[process]
+                wait = min(self._deadlines.values(), default=float("inf")) - now
+                self._asleep = not self._deadlines
                 self._changed.wait(min(wait, threading.TIMEOUT_MAX))

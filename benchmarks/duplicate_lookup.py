@@ -286,7 +286,7 @@ def stages(index: Index, asked: Sequence[Asked]) -> None:
     watched.watch(descriptors, "names", "listing descriptors")
     watched.watch(index._engine, "query", "engine")
     watched.watch(index._cache, "get_many", "reading thumbnails")
-    watched.watch(index._cache, "sketches_many", "reading sketches")
+    watched.watch(index._cache, "get_sketches", "reading sketches")
     watched.watch(index._decoder, "sketch", "sketching, in a child")
     watched.watch(index._decoder, "compare", "comparing, in the children")
     started = time.perf_counter()

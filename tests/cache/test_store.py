@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from lookalike.cache.skipped import Skipped
-from lookalike.cache.store import LIMIT, Cache, cache_file
+from lookalike.cache.store import DEFAULT_LIMIT, Cache, cache_file
 
 
 def key(i: int) -> str:
@@ -63,16 +63,16 @@ def sketched(first: int, count: int = 8) -> dict[str, bytes]:
 def test_a_sketch_is_kept_as_long_as_its_thumbnail(file: Path) -> None:
     with opened(file) as cache:
         cache.put_sketches(sketched(0))
-        assert cache.sketches_many([key(0)]) == {}  # there is no thumbnail
+        assert cache.get_sketches([key(0)]) == {}  # there is no thumbnail
         cache.put_many(batch(0))
         cache.put_sketches(sketched(0, 20))
         cache.put_sketches({key(0): b"with more in it"})
     with opened(file) as cache:
-        kept = cache.sketches_many(key(i) for i in range(20))
+        kept = cache.get_sketches(key(i) for i in range(20))
         assert kept == {**sketched(0), key(0): b"with more in it"}
         cache.forget([key(1)])
         cache.put_many({key(2): b"another thumbnail", key(1): jpeg(1)})
-        assert cache.sketches_many([key(1), key(2), key(3)]) == {key(3): kept[key(3)]}
+        assert cache.get_sketches([key(1), key(2), key(3)]) == {key(3): kept[key(3)]}
         assert cache.problem is None
 
 
@@ -81,14 +81,14 @@ def test_sketches_make_room_for_thumbnails(file: Path) -> None:
     with opened(file, limit) as cache:
         cache.put_many(batch(0, 30))
         cache.put_sketches(sketched(0, 30))
-        assert len(cache.sketches_many(sketched(0, 30))) == 30
+        assert len(cache.get_sketches(sketched(0, 30))) == 30
         cache.put_many(batch(30, 15))
         assert len(cache) == 45
-        assert 0 < len(cache.sketches_many(sketched(0, 45))) < 30
+        assert 0 < len(cache.get_sketches(sketched(0, 45))) < 30
         cache.put_sketches(sketched(0, 45))  # as many as there is room for
         assert len(cache) == 45
         cache.put_many(batch(45, 100))
-        assert not cache.sketches_many(sketched(0, 145))
+        assert not cache.get_sketches(sketched(0, 145))
         assert key(144) in cache.get_many([key(144)])
         assert len(cache) > 0.8 * limit / 15_000
         assert file.stat().st_size <= 1.1 * limit
@@ -107,7 +107,7 @@ def test_a_damaged_sketch_is_not_handed_out(file: Path) -> None:
         )
     database.close()
     with opened(file) as cache:
-        assert cache.sketches_many(sketched(0)).keys() == sketched(1, 7).keys()
+        assert cache.get_sketches(sketched(0)).keys() == sketched(1, 7).keys()
         assert len(cache.get_many(batch(0))) == 8
 
 
@@ -120,20 +120,18 @@ def test_a_file_from_before_there_were_sketches(file: Path) -> None:
     with opened(file) as cache:
         assert cache.get_many(batch(0)) == batch(0)
         cache.put_sketches(sketched(0))
-        assert cache.sketches_many(sketched(0)) == sketched(0)
+        assert cache.get_sketches(sketched(0)) == sketched(0)
         assert cache.problem is None
 
 
 def test_what_was_skipped_is_remembered(file: Path) -> None:
     copy = Skipped("12-34", "sku-1", "same-picture")
     with opened(file, limit=0) as cache:  # also where no thumbnails are wanted
-        cache.skip({"/a.jpg": Skipped("1-1", "sku-0", "identical"), "/é.jpg": copy})
-        cache.skip({"/a.jpg": copy})
+        cache.put_skipped({"/a.jpg": Skipped("1-1", "sku-0", "identical"), "/é.jpg": copy})
+        cache.put_skipped({"/a.jpg": copy})
     with opened(file, limit=0) as cache:
         asked = ["/a.jpg", "/é.jpg", "/none.jpg"]
-        assert cache.skipped_many(asked) == {"/a.jpg": copy, "/é.jpg": copy}
-        cache.unskip(["/a.jpg", "/none.jpg"])
-        assert cache.skipped_many(asked).keys() == {"/é.jpg"}
+        assert cache.get_skipped(asked) == {"/a.jpg": copy, "/é.jpg": copy}
         assert len(cache) == 0
 
 
@@ -175,7 +173,7 @@ def test_the_last_use_survives_closing(file: Path, monkeypatch: pytest.MonkeyPat
 def test_a_lower_limit_shrinks_the_file(file: Path) -> None:
     with opened(file) as cache:
         cache.put_many(batch(0, 400))
-        cache.skip({"/a.jpg": Skipped("1-1", "sku-0", "identical")})
+        cache.put_skipped({"/a.jpg": Skipped("1-1", "sku-0", "identical")})
     assert file.stat().st_size > 6_000_000
     with opened(file, 1_000_000) as cache:
         assert 500_000 < cache.bytes_on_disk <= 1_100_000
@@ -185,13 +183,13 @@ def test_a_lower_limit_shrinks_the_file(file: Path) -> None:
         assert len(cache) == 0
         cache.put_many(batch(0))
         assert len(cache) == 0
-        assert cache.skipped_many(["/a.jpg"])
+        assert cache.get_skipped(["/a.jpg"])
         assert cache.bytes_on_disk < 100_000
 
 
 def test_the_limit_is_remembered(file: Path) -> None:
     with opened(file, None) as cache:
-        assert cache.limit == LIMIT
+        assert cache.limit == DEFAULT_LIMIT
         assert cache.get_many([key(0)]) == {}
         assert not file.exists()  # nothing was put: nothing is made
     with opened(file, 0) as cache:
@@ -276,8 +274,8 @@ def test_what_is_not_ours_is_put_aside_and_never_removed(file: Path) -> None:
     before = file.read_bytes()
     with opened(file) as cache:
         cache.put_many(batch(0))
-        cache.skip({"/a.jpg": Skipped("1-1", "sku-0", "identical")})
-        assert (len(cache), cache.get_many([key(0)]), cache.skipped_many(["/a.jpg"])) == (0, {}, {})
+        cache.put_skipped({"/a.jpg": Skipped("1-1", "sku-0", "identical")})
+        assert (len(cache), cache.get_many([key(0)]), cache.get_skipped(["/a.jpg"])) == (0, {}, {})
         assert cache.problem is not None
         assert "move both away" in cache.problem
     assert file.read_bytes() == before

@@ -1,1 +1,1 @@
-"""The thumbnail cache: fast to have, safe to lose."""
+"""The thumbnail cache: it saves time, and can be lost without harm."""

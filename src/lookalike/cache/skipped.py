@@ -1,4 +1,4 @@
-"""Copies that an ingest left out, remembered so that a rerun is as fast as the first."""
+"""Copies that an ingest left out, remembered so that the next run need not read them again."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 
 class Skipped(NamedTuple):
-    """An image that ingest left out because the index holds a copy of it.
+    """An image that an ingest left out as a copy of one in the index.
 
     Attributes:
-        etag: of its file at that time.
+        etag: etag of its file at that time.
         of: id of the image that it is a copy of.
-        verdict: what kind of copy.
+        verdict: kind of copy.
     """
 
     etag: str

@@ -1,4 +1,4 @@
-"""The SQLite file of `thumbnails.Cache`: its tables, opening it, and making room in it."""
+"""The SQLite file of `store.Cache`: its tables, connections, and eviction."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-VERSION = 1
-"""Of the tables and of what is in them: another way to make thumbnails is another version, and a
-file of another version is made anew."""
+CACHE_VERSION = 1
+"""Version of the tables and of their content. Another way to make thumbnails needs another version;
+a file of another version is created anew."""
 
-APPLICATION = 0x6C6F6F6B
-"""Marks the file as ours ("look")."""
+APPLICATION_ID = 0x6C6F6F6B
+"""Marks the file as a cache of lookalike ("look")."""
 
-PAGE = 4096
-"""Bytes. With pages of 16 KiB the same thumbnails take 12 % more."""
+PAGE_BYTES = 4096
+"""With pages of 16 KiB the same thumbnails take 12 % more."""
 
-JOURNAL = 2500
-"""Pages that the write-ahead log gathers: 10 MB. With SQLite's 1,000 a put takes half as long
-again, for each time the log is written back the disk must be waited for."""
+_JOURNAL_PAGES = 2500
+"""Pages in the write-ahead log before it is written back: 10 MB. With SQLite's default of 1,000 a
+write takes half as long again, as each write-back waits for the disk."""
 
-STEP = 500
-"""Keys in one statement, and thumbnails that go in one."""
+BATCH = 500
+"""Maximum number of keys in one statement, and of thumbnails evicted by one."""
 
 _TABLES = (
     "CREATE TABLE thumbnail (key TEXT PRIMARY KEY, used INTEGER NOT NULL, crc INTEGER NOT NULL, "
@@ -33,60 +33,61 @@ _TABLES = (
     "CREATE TABLE skipped (uri TEXT PRIMARY KEY, etag TEXT NOT NULL, of TEXT NOT NULL, "
     "verdict TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE bound (bytes INTEGER NOT NULL)",
-    f"PRAGMA application_id = {APPLICATION}",
-    f"PRAGMA user_version = {VERSION}",
+    f"PRAGMA application_id = {APPLICATION_ID}",
+    f"PRAGMA user_version = {CACHE_VERSION}",
 )
 
-# A file may be from before sketches were kept. What is kept is of the thumbnail with this checksum.
-_SKETCHES = (
+# Created in older files, too, which have no sketches yet. `of` is the checksum of the thumbnail
+# that a sketch was made of.
+_SKETCH_TABLES = (
     "CREATE TABLE IF NOT EXISTS sketch (id INTEGER PRIMARY KEY, of INTEGER NOT NULL, "
     "crc INTEGER NOT NULL, bytes BLOB NOT NULL)",
     "CREATE TRIGGER IF NOT EXISTS sketch_goes AFTER DELETE ON thumbnail "
     "BEGIN DELETE FROM sketch WHERE id = OLD.rowid; END",
 )
 
-_OLDEST_SKETCHES = "DELETE FROM sketch WHERE id IN (SELECT id FROM sketch ORDER BY id LIMIT ?)"
-_OLDEST = (
+_EVICT_SKETCHES = "DELETE FROM sketch WHERE id IN (SELECT id FROM sketch ORDER BY id LIMIT ?)"
+_EVICT_THUMBNAILS = (
     "DELETE FROM thumbnail WHERE rowid IN "
     "(SELECT rowid FROM thumbnail ORDER BY used, rowid LIMIT ?)"
 )
 
 
-class NotOurs(Exception):
-    """Somebody else's file, or one of which nothing can be told."""
+class ForeignFile(Exception):
+    """A file that is not a cache, or is damaged beyond recognition."""
 
 
-class Useless(Exception):
-    """A file of ours that is damaged, or that another version wrote."""
+class UnusableCache(Exception):
+    """A cache that is damaged, or was written by another version."""
 
 
-def connected(path: Path) -> sqlite3.Connection:
-    """A connection to the file, which is made if there is none.
+def connect(path: Path) -> sqlite3.Connection:
+    """Opens the file, or creates it.
 
     Raises:
         sqlite3.DatabaseError: it cannot be opened.
-        NotOurs, Useless: it holds something else.
+        ForeignFile, UnusableCache: see there.
     """
     db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
     try:
-        with sound():
-            db.execute(f"PRAGMA page_size = {PAGE}")
-            if not is_empty(db):  # a file that is not ours must stay as it is
-                if number(db, "application_id") != APPLICATION:
-                    raise NotOurs
-                if number(db, "user_version") != VERSION:
-                    raise Useless("another version of lookalike wrote them")
+        with damage_recognized():
+            db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+            if not _is_empty(db):  # checked first, as a foreign file must stay untouched
+                if pragma(db, "application_id") != APPLICATION_ID:
+                    raise ForeignFile
+                if pragma(db, "user_version") != CACHE_VERSION:
+                    raise UnusableCache("another version of lookalike wrote them")
             db.execute("PRAGMA journal_mode = WAL")
-            # Waiting for the disk would take two thirds of the time. Killed, it stays whole all
-            # the same; what a power cut may damage is noticed and made again.
+            # Syncing would take two thirds of the time. A killed process leaves the file intact all
+            # the same; damage by a power cut is recognized and repaired.
             db.execute("PRAGMA synchronous = OFF")
-            db.execute(f"PRAGMA wal_autocheckpoint = {JOURNAL}")
-            db.execute(f"PRAGMA journal_size_limit = {2 * JOURNAL * PAGE}")
+            db.execute(f"PRAGMA wal_autocheckpoint = {_JOURNAL_PAGES}")
+            db.execute(f"PRAGMA journal_size_limit = {2 * _JOURNAL_PAGES * PAGE_BYTES}")
             with transaction(db):
-                if is_empty(db):
+                if _is_empty(db):
                     for statement in _TABLES:
                         db.execute(statement)
-                for statement in _SKETCHES:
+                for statement in _SKETCH_TABLES:
                     db.execute(statement)
     except BaseException:
         db.close()
@@ -95,21 +96,21 @@ def connected(path: Path) -> sqlite3.Connection:
 
 
 @contextmanager
-def sound() -> Iterator[None]:
-    """What SQLite says of damaged files, told from what else it says."""
+def damage_recognized() -> Iterator[None]:
+    """Turns SQLite's errors about damaged files into `ForeignFile` and `UnusableCache`."""
     try:
         yield
     except sqlite3.DatabaseError as error:
-        if code(error) == sqlite3.SQLITE_NOTADB:
-            raise NotOurs from error
-        if code(error) == sqlite3.SQLITE_CORRUPT:
-            raise Useless(error) from error
+        if error_code(error) == sqlite3.SQLITE_NOTADB:
+            raise ForeignFile from error
+        if error_code(error) == sqlite3.SQLITE_CORRUPT:
+            raise UnusableCache(error) from error
         raise
 
 
-def files(path: Path) -> list[Path]:
-    """What SQLite makes of a file: itself, its write-ahead log, the index of that."""
-    return [path.with_name(path.name + end) for end in ("", "-wal", "-shm")]
+def database_files(path: Path) -> list[Path]:
+    """Returns the files of a database: itself, its write-ahead log, and the log's index."""
+    return [path.with_name(path.name + suffix) for suffix in ("", "-wal", "-shm")]
 
 
 @contextmanager
@@ -124,39 +125,43 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 
 def write(db: sqlite3.Connection, statement: str, rows: Iterable[tuple[str, ...]]) -> None:
+    """Executes a statement for each row, in one transaction."""
     with transaction(db):
         db.executemany(statement, rows)
 
 
-def among(db: sqlite3.Connection, select: str, keys: Iterable[str]) -> Iterator[tuple[Any, ...]]:
+def select(db: sqlite3.Connection, query: str, keys: Iterable[str]) -> Iterator[tuple[Any, ...]]:
+    """Yields the rows of a query that ends in `IN`, for any number of keys."""
     remaining = iter(keys)
-    while part := list(islice(remaining, STEP)):
-        yield from db.execute(f"{select} ({', '.join('?' * len(part))})", part).fetchall()
+    while batch := list(islice(remaining, BATCH)):
+        yield from db.execute(f"{query} ({', '.join('?' * len(batch))})", batch).fetchall()
 
 
 def make_room(db: sqlite3.Connection, limit: int) -> bool:
-    """Drops the oldest until the rest takes no more than the limit, sketches before thumbnails;
-    False if nothing is left."""
-    while (taken := bytes_used(db)) > limit:
-        some = (min(STEP, 8 + (taken - limit) // 2**16),)
-        if not (db.execute(_OLDEST_SKETCHES, some).rowcount or db.execute(_OLDEST, some).rowcount):
+    """Evicts the oldest content until the rest takes at most `limit` bytes: sketches first, then
+    thumbnails. Returns False if nothing is left to evict."""
+    while (used := bytes_used(db)) > limit:
+        count = (min(BATCH, 8 + (used - limit) // 2**16),)
+        evicted = db.execute(_EVICT_SKETCHES, count).rowcount
+        if not (evicted or db.execute(_EVICT_THUMBNAILS, count).rowcount):
             return False
     return True
 
 
 def bytes_used(db: sqlite3.Connection) -> int:
-    """Bytes that are taken: free pages are used again, and so do not count."""
-    return (number(db, "page_count") - number(db, "freelist_count")) * PAGE
+    """Returns the bytes in use, without free pages, which are used again."""
+    return (pragma(db, "page_count") - pragma(db, "freelist_count")) * PAGE_BYTES
 
 
-def is_empty(db: sqlite3.Connection) -> bool:
-    return not db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+def pragma(db: sqlite3.Connection, name: str) -> int:
+    return int(db.execute(f"PRAGMA {name}").fetchone()[0])
 
 
-def number(db: sqlite3.Connection, pragma: str) -> int:
-    return int(db.execute(f"PRAGMA {pragma}").fetchone()[0])
-
-
-def code(error: BaseException) -> int:
-    """SQLite's primary result code, https://sqlite.org/rescode.html; 0 of any other error."""
+def error_code(error: BaseException) -> int:
+    """Returns SQLite's primary result code (https://sqlite.org/rescode.html), or 0 for any other
+    error."""
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+def _is_empty(db: sqlite3.Connection) -> bool:
+    return not db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]

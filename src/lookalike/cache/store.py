@@ -1,11 +1,10 @@
-"""What saves time and may be lost: small JPEGs of pictures, sketches of these, and the copies left
-out of an index.
+"""The cache of an index: thumbnails, their sketches, and the copies that an ingest left out.
 
-It is one SQLite file rather than a file a thumbnail: small blobs are read and written faster there
-(https://sqlite.org/fasterthanfs.html), and a million small files are a burden to every backup.
+It is one SQLite file instead of a file for each thumbnail: small blobs are read and written faster
+there (https://sqlite.org/fasterthanfs.html), and a million small files burden every backup.
 
-A cache never stops what it serves. Where its file cannot be written or is damaged, what is asked
-for is missing, what is given is not kept, and `Cache.problem` says why.
+The cache never interrupts its users. If its file is damaged or cannot be written, reads find
+nothing, writes do nothing, and `Cache.problem` tells the reason.
 """
 
 from __future__ import annotations
@@ -25,39 +24,40 @@ import platformdirs
 
 from lookalike.cache.skipped import Skipped
 from lookalike.cache.sqlite import (
-    PAGE,
-    STEP,
-    NotOurs,
-    Useless,
-    among,
+    BATCH,
+    PAGE_BYTES,
+    ForeignFile,
+    UnusableCache,
     bytes_used,
-    code,
-    connected,
-    files,
+    connect,
+    damage_recognized,
+    database_files,
+    error_code,
     make_room,
-    number,
-    sound,
+    pragma,
+    select,
     transaction,
     write,
 )
 
-LIMIT = 10 * 10**9
+DEFAULT_LIMIT = 10 * 10**9
 """Bytes: room for the thumbnails of about 600,000 pictures."""
 
-RESERVE = 2**30
-"""Free bytes that must remain on the disk: the index comes first, which needs room to be sound."""
+_MIN_FREE = 2**30
+"""Bytes that must remain free on the disk, for the index, which comes first."""
 
-GRAIN = 3600
-"""Seconds: last use is known to the hour, so that most reads write nothing."""
+_USE_RESOLUTION = 3600
+"""Seconds. The last use is recorded to the hour, so that most reads write nothing."""
 
 _T = TypeVar("_T")
 
 
 def cache_file(index: str) -> Path:
-    """Where the cache of an index lies: in its folder; for one on a server, in the user's caches.
+    """Returns the path of an index's cache: in its folder, or in the user's cache folder for an
+    index on a server.
 
     Args:
-        index: its folder, or its address on a server.
+        index: the folder, or the address on a server.
     """
     if index.startswith(("http://", "https://")):
         name = hashlib.sha256(index.rstrip("/").encode()).hexdigest()[:16]
@@ -66,48 +66,48 @@ def cache_file(index: str) -> Path:
 
 
 class Cache:
-    """Thumbnails and sketches by the sha256 of their picture's file, skipped images by their URI.
+    """Thumbnails and sketches by the SHA-256 of the picture's file, skipped images by their URI.
 
-    Any number of threads and processes on one machine may use the same file. Killed at any moment
-    it stays whole. No method raises for what is wrong with the file.
+    Any number of threads and processes on one machine can use the same file. A process killed at
+    any moment leaves it intact. No method raises an error because of the file.
 
     Attributes:
-        path: of the file.
-        limit: bytes that the file may take. To make room, the thumbnails that were not used for
-            the longest time go: by the hour of their last use, and within it in the order in
-            which they came, all sketches before them. 0 keeps none. The few hundred bytes of a
-            skipped image never go.
-        problem: what last went wrong with the file, as a sentence; None as long as nothing did.
+        path: path of the file.
+        limit: maximum bytes of the file; 0 keeps no thumbnails. To make room, all sketches are
+            evicted, and then the least recently used thumbnails: by the hour of their last use, and
+            within it in the order of their arrival. Skipped images, a few hundred bytes each, are
+            never evicted.
+        problem: a sentence about the last problem with the file; None if there was none.
     """
 
-    def __init__(self, path: Path, limit: int | None = None, *, reserve: int = RESERVE) -> None:
-        """Opens the file; one that is not there is made when something is put in.
+    def __init__(self, path: Path, limit: int | None = None, *, reserve: int = _MIN_FREE) -> None:
+        """Opens the file. A missing one is created by the first write.
 
         Args:
-            path: of the file.
-            limit: bytes that the file may take from now on; it shrinks where it is larger. By
-                default what was said when it was last said, else `LIMIT`.
-            reserve: free bytes that must remain on its disk.
+            path: path of the file.
+            limit: maximum bytes of the file from now on; a larger file shrinks. By default the
+                limit that was last set, else `DEFAULT_LIMIT`.
+            reserve: bytes that must remain free on its disk.
         """
         self.path = path
-        self.limit = LIMIT if limit is None else limit
+        self.limit = DEFAULT_LIMIT if limit is None else limit
         self.problem: str | None = None
-        self._asked = limit
+        self._new_limit = limit
         self._reserve = reserve
         self._lock = threading.Lock()
-        self._used: set[str] = set()  # keys whose use is not written down yet
+        self._used: set[str] = set()  # keys whose use is not recorded yet
         self._db: sqlite3.Connection | None = None
-        self._tried = False  # whether it was opened, be it in vain
+        self._tried_to_open = False
         self._attempt(lambda db: None, None)
 
     # --- thumbnails -------------------------------------------------------------------------
 
     def get_many(self, keys: Iterable[str]) -> dict[str, bytes]:
-        """The thumbnails that are there, by key."""
+        """Returns the thumbnails that exist, by key."""
         return self._attempt(lambda db: self._read(db, keys), {})
 
     def put_many(self, thumbnails: Mapping[str, bytes]) -> None:
-        """Keeps thumbnails, in place of those that are there under the same keys."""
+        """Stores thumbnails, and replaces those with the same keys."""
 
         def put(db: sqlite3.Connection) -> None:
             self._require_space()
@@ -115,23 +115,23 @@ class Cache:
                 self._write_used(db)
                 free = self.limit - bytes_used(db)
                 for key, jpeg in thumbnails.items():
-                    free -= len(jpeg) + 2 * PAGE  # at most: its last page, and one of an index
-                    if free >= 0 or make_room(db, self.limit - len(jpeg) - PAGE):
+                    free -= len(jpeg) + 2 * PAGE_BYTES  # at most: its last page, and an index page
+                    if free >= 0 or make_room(db, self.limit - len(jpeg) - PAGE_BYTES):
                         db.execute(
                             "INSERT INTO thumbnail VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE "
                             "SET used = excluded.used, crc = excluded.crc, jpeg = excluded.jpeg",
                             (key, _now(), zlib.crc32(jpeg), jpeg),
                         )
 
-        self._attempt(put, None, make=True)
+        self._attempt(put, None, create=True)
 
     def forget(self, keys: Iterable[str]) -> None:
-        """Drops thumbnails; unknown keys are no error."""
+        """Removes thumbnails. Unknown keys are ignored."""
         rows = [(key,) for key in keys]
         self._attempt(lambda db: write(db, "DELETE FROM thumbnail WHERE key = ?", rows), None)
 
     def __len__(self) -> int:
-        """How many thumbnails there are."""
+        """Returns the number of thumbnails."""
 
         def count(db: sqlite3.Connection) -> int:
             return int(db.execute("SELECT count(*) FROM thumbnail").fetchone()[0])
@@ -140,11 +140,11 @@ class Cache:
 
     # --- sketches ---------------------------------------------------------------------------
 
-    def sketches_many(self, keys: Iterable[str]) -> dict[str, bytes]:
-        """The sketches that are kept of thumbnails as they are now, by key."""
+    def get_sketches(self, keys: Iterable[str]) -> dict[str, bytes]:
+        """Returns the sketches of the present thumbnails, by key."""
 
         def read(db: sqlite3.Connection) -> dict[str, bytes]:
-            rows = among(
+            rows = select(
                 db,
                 "SELECT key, sketch.crc, bytes FROM thumbnail JOIN sketch ON id = thumbnail.rowid "
                 "AND of = thumbnail.crc WHERE key IN",
@@ -155,13 +155,13 @@ class Cache:
         return self._attempt(read, {})
 
     def put_sketches(self, sketches: Mapping[str, bytes]) -> None:
-        """Keeps sketches of thumbnails that are there, as long as there is room besides those."""
+        """Stores sketches of present thumbnails while there is room for them."""
 
         def put(db: sqlite3.Connection) -> None:
             self._require_space()
             with transaction(db):
                 for key, sketch in sketches.items():
-                    if bytes_used(db) + len(sketch) + PAGE > self.limit:
+                    if bytes_used(db) + len(sketch) + PAGE_BYTES > self.limit:
                         break
                     db.execute(
                         "INSERT OR REPLACE INTO sketch SELECT rowid, crc, ?, ? FROM thumbnail "
@@ -171,45 +171,40 @@ class Cache:
 
         self._attempt(put, None)
 
-    # --- what ingest left out ---------------------------------------------------------------
+    # --- skipped images ---------------------------------------------------------------------
 
-    def skipped_many(self, uris: Iterable[str]) -> dict[str, Skipped]:
-        """Those of some images that were skipped, by URI."""
+    def get_skipped(self, uris: Iterable[str]) -> dict[str, Skipped]:
+        """Returns the skipped images among these, by URI."""
 
         def read(db: sqlite3.Connection) -> dict[str, Skipped]:
-            rows = among(db, "SELECT uri, etag, of, verdict FROM skipped WHERE uri IN", uris)
+            rows = select(db, "SELECT uri, etag, of, verdict FROM skipped WHERE uri IN", uris)
             return {uri: Skipped(*row) for uri, *row in rows}
 
         return self._attempt(read, {})
 
-    def skip(self, images: Mapping[str, Skipped]) -> None:
-        """Remembers images, by URI, as skipped."""
+    def put_skipped(self, images: Mapping[str, Skipped]) -> None:
+        """Records skipped images, by URI."""
         rows = [(uri, *skipped) for uri, skipped in images.items()]
 
         def put(db: sqlite3.Connection) -> None:
             self._require_space()
             write(db, "INSERT OR REPLACE INTO skipped VALUES (?, ?, ?, ?)", rows)
 
-        self._attempt(put, None, make=True)
-
-    def unskip(self, uris: Iterable[str]) -> None:
-        """Forgets that images were skipped; unknown URIs are no error."""
-        rows = [(uri,) for uri in uris]
-        self._attempt(lambda db: write(db, "DELETE FROM skipped WHERE uri = ?", rows), None)
+        self._attempt(put, None, create=True)
 
     # --- the file ---------------------------------------------------------------------------
 
     @property
     def bytes_on_disk(self) -> int:
-        """What the file and its write-ahead log take."""
-        return sum(file.stat().st_size for file in files(self.path) if file.exists())
+        """Size of the file and its write-ahead log."""
+        return sum(file.stat().st_size for file in database_files(self.path) if file.exists())
 
     def close(self) -> None:
-        """Lets go of the file. Doing it again is harmless; afterwards there is nothing in here."""
+        """Closes the file; from then on the cache is empty. Closing twice is harmless."""
         if self._db is not None:
             self._attempt(self._write_used, None)
         with self._lock:
-            self._tried = True
+            self._tried_to_open = True
             self._disconnect()
 
     def __enter__(self) -> Self:
@@ -226,94 +221,96 @@ class Cache:
     # --- inside -----------------------------------------------------------------------------
 
     def _attempt(
-        self, work: Callable[[sqlite3.Connection], _T], otherwise: _T, *, make: bool = False
+        self, work: Callable[[sqlite3.Connection], _T], default: _T, *, create: bool = False
     ) -> _T:
-        """What the work returns; `otherwise` where the file does not let it.
+        """Returns the result of the work, or the default if the file prevents it.
 
         Args:
-            make: whether to make the file where there is none.
+            work: called with the connection, by one thread at a time.
+            default: the result without a usable file.
+            create: creates a missing file.
         """
         with self._lock:
-            if not self._tried and (make or self.path.exists()):
-                self._tried = True
-                self._connect()
+            if not self._tried_to_open and (create or self.path.exists()):
+                self._tried_to_open = True
+                self._open()
             if self._db is None:
-                return otherwise
+                return default
             try:
                 return work(self._db)
-            except sqlite3.ProgrammingError:  # our own mistake
+            except sqlite3.ProgrammingError:  # a bug in our code
                 raise
             except (sqlite3.DatabaseError, OSError) as error:
-                if code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-                    self._start_over(error)
+                if error_code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+                    self._recreate(error)
                 else:
-                    self._complain(error)
-                return otherwise
+                    self._report(error)
+                return default
 
-    def _connect(self) -> None:
+    def _open(self) -> None:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                self._take(connected(self.path))
-            except NotOurs:
+                self._use(connect(self.path))
+            except ForeignFile:
                 self._set_aside()
-            except Useless as error:
-                self._start_over(error)
+            except UnusableCache as error:
+                self._recreate(error)
         except (sqlite3.DatabaseError, OSError) as error:
-            self._complain(error)
+            self._report(error)
 
-    def _take(self, db: sqlite3.Connection) -> None:
-        """Goes on with a file, under the limit that was asked for or else its own."""
+    def _use(self, db: sqlite3.Connection) -> None:
+        """Works with this connection, under the new limit or the one stored in the file."""
         self._db = db
-        with sound():
+        with damage_recognized():
             stored = db.execute("SELECT bytes FROM bound").fetchone()
-            if stored is not None and self._asked is None:
+            if stored is not None and self._new_limit is None:
                 self.limit = stored[0]
             elif stored != (self.limit,):
                 with transaction(db):
                     db.execute("DELETE FROM bound")
                     db.execute("INSERT INTO bound VALUES (?)", (self.limit,))
-            if self._asked is not None:
+            if self._new_limit is not None:
                 self._shrink(db)
 
-    def _start_over(self, error: Exception) -> None:
-        """Replaces a file of ours."""
+    def _recreate(self, error: Exception) -> None:
+        """Replaces an unusable cache by an empty one."""
         self._disconnect()
         try:
-            for file in files(self.path):
+            for file in database_files(self.path):
                 file.unlink(missing_ok=True)
-            self._take(connected(self.path))
-        except (sqlite3.DatabaseError, OSError, NotOurs, Useless) as again:
-            self._complain(again)
+            self._use(connect(self.path))
+        except (sqlite3.DatabaseError, OSError, ForeignFile, UnusableCache) as again:
+            self._report(again)
         else:
             self.problem = (
                 f"The thumbnails in {self.path} could not be used ({error}) and are made again as "
-                "they are needed: there is nothing to be done."
+                "needed: there is nothing to do."
             )
 
     def _set_aside(self) -> None:
-        """Renames what is no file of ours."""
+        """Renames a foreign file."""
         self._disconnect()
         aside = self.path.with_name(f"{self.path.name}.aside")
         if aside.exists():
             self.problem = (
-                f"No thumbnails are kept, for neither {self.path} nor {aside} holds any: move both "
-                "away."
+                f"No thumbnails are kept, because neither {self.path} nor {aside} is a thumbnail "
+                "cache: move both away."
             )
             return
-        for file, renamed in zip(files(self.path), files(aside), strict=True):
+        for file, renamed in zip(database_files(self.path), database_files(aside), strict=True):
             if file.exists():
                 file.rename(renamed)
-        self._take(connected(self.path))
+        self._use(connect(self.path))
         self.problem = (
-            f"{self.path} held no thumbnails, or was damaged beyond recognition, and is now "
+            f"{self.path} was not a thumbnail cache, or was damaged beyond recognition, and is now "
             f"{aside}: remove it if nobody needs it."
         )
 
-    def _complain(self, error: Exception) -> None:
+    def _report(self, error: Exception) -> None:
         self.problem = (
-            f"Thumbnails could not be kept in {self.path} ({error}): see that its disk has room "
-            "and that it can be written to."
+            f"Thumbnails could not be kept in {self.path} ({error}): check that it can be written "
+            "and that its disk has room."
         )
 
     def _disconnect(self) -> None:
@@ -328,32 +325,33 @@ class Cache:
 
     def _read(self, db: sqlite3.Connection, keys: Iterable[str]) -> dict[str, bytes]:
         now = _now()
-        found: dict[str, bytes] = {}
-        for key, used, crc, jpeg in among(
+        thumbnails: dict[str, bytes] = {}
+        for key, used, crc, jpeg in select(
             db, "SELECT key, used, crc, jpeg FROM thumbnail WHERE key IN", keys
         ):
             if zlib.crc32(jpeg) != crc:  # SQLite itself would not notice
                 continue
-            found[key] = jpeg
+            thumbnails[key] = jpeg
             if used != now:
                 self._used.add(key)
-        if len(self._used) >= STEP:
+        if len(self._used) >= BATCH:
             with transaction(db):
                 self._write_used(db)
-        return found
+        return thumbnails
 
     def _write_used(self, db: sqlite3.Connection) -> None:
         rows, self._used = [(_now(), key) for key in self._used], set()
         db.executemany("UPDATE thumbnail SET used = ? WHERE key = ?", rows)
 
     def _shrink(self, db: sqlite3.Connection) -> None:
-        """Brings the file down to the limit."""
+        """Reduces the file to the limit."""
         make_room(db, self.limit)
-        # Otherwise free pages are used again. In small steps this would take five times as long.
-        if number(db, "page_count") * PAGE > self.limit and number(db, "freelist_count"):
+        # VACUUM returns free pages to the disk, which would otherwise be used again. Many small
+        # steps in its place would take five times as long.
+        if pragma(db, "page_count") * PAGE_BYTES > self.limit and pragma(db, "freelist_count"):
             db.execute("VACUUM")
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def _now() -> int:
-    return int(time.time()) // GRAIN
+    return int(time.time()) // _USE_RESOLUTION

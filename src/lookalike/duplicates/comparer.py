@@ -158,7 +158,7 @@ class Comparer:
         wanted = {_key(payload): record_of(payload)["uri"] for payload in payloads}
         wanted = {key: uri for key, uri in wanted.items() if key not in self._held}
         found = self.thumbnails.get_many(list(wanted))
-        sketches = self.thumbnails.sketches_many(list(found))
+        sketches = self.thumbnails.get_sketches(list(found))
         for key, uri in wanted.items():
             if key in found:
                 self._hold(key, _done(Kept(sketches.get(key, b""), found[key])))

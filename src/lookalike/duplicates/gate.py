@@ -33,7 +33,7 @@ class Arrivals:
         etags = {ref.uri: ref.etag for ref in refs}
         known = {
             uri: skipped
-            for uri, skipped in self.cache.skipped_many(etags).items()
+            for uri, skipped in self.cache.get_skipped(etags).items()
             if skipped.etag == etags[uri]
         }
         originals = list({skipped.of for skipped in known.values()})
@@ -51,5 +51,5 @@ class Arrivals:
         own = record_of(point.payload)
         copied = IncomingCopy(own["uri"], found[0].id, found[0].verdict)
         if not self.links:
-            self.cache.skip({copied.uri: Skipped(own["etag"], copied.of, copied.verdict)})
+            self.cache.put_skipped({copied.uri: Skipped(own["etag"], copied.of, copied.verdict)})
         return copied

@@ -1,4 +1,4 @@
-"""The `where` language: what it means, against Python's own idea of it, and what it refuses."""
+"""The `where` language: its meaning, compared with Python's own, and its errors."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def test_the_last_day_there_is() -> None:
         ("brand not null", 11, 'expected "in"'),
         ("brand is 5", 10, 'expected "null"'),
         ("in_stock and", 13, "expected a field, not the end"),
-        ("and in_stock", 1, "a field so named goes in `"),
+        ("and in_stock", 1, "write a field of that name as `"),
         ('"brand" = 5', 1, "expected a field"),
         ("in_stock in_stock", 10, "expected and, or, or the end"),
         ("in_stock && n = 1", 10, 'write "and"'),
@@ -188,7 +188,7 @@ def test_long_and_deep_texts() -> None:
 
 Predicate: TypeAlias = Callable[[dict[str, Any]], bool]
 Expression: TypeAlias = tuple[str, Predicate]
-"""A text of the language, and what it should mean."""
+"""A text of the language, and the predicate that it stands for."""
 
 NUMBERS = [-3, 0, 2, 2.5, 7]
 WORDS = ["a", "B b", 'it\'s "x"', "back\\slash", "café\n"]
@@ -285,7 +285,7 @@ boolean = st.sampled_from(
 
 
 def _combined(inner: st.SearchStrategy[Expression]) -> st.SearchStrategy[Expression]:
-    """Inner ones under not, and, or; in parentheses, so that Python's precedence is ours."""
+    """Expressions under not, and, or; in parentheses, so that precedence does not matter."""
     pairs = st.tuples(inner, inner)
     return (
         inner.map(lambda x: (f"not ({x[0]})", lambda p: not x[1](p)))
@@ -385,7 +385,7 @@ def test_any_text_gives_a_filter_or_one_clear_error(text: str) -> None:
         _holds(found, {})
 
 
-# --- a reference for what a filter means ----------------------------------------------------
+# --- a reference implementation of filters --------------------------------------------------
 
 
 def _holds(filter: Filter, payload: dict[str, Any]) -> bool:

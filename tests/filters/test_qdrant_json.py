@@ -1,4 +1,4 @@
-"""Qdrant's filters as JSON mean here what they mean to Qdrant."""
+"""Filters in Qdrant's JSON mean the same here as in Qdrant."""
 
 from __future__ import annotations
 
@@ -64,15 +64,15 @@ def test_conditions() -> None:
         ({"must": [{"key": "prise", "match": {"value": 1}}]}, 'did you mean "price"'),
         ({"must": [{"key": "price", "match": {"value": "abc"}}]}, "price is a number"),
         ({"must": [{"key": "price", "geo_radius": {}}]}, "geo_radius"),
-        ({"must": [{"key": "price", "range": {}}]}, "a range has gt"),
-        ({"must": [{"key": "brand", "match": {"text": "a"}}]}, "a value, any or except"),
+        ({"must": [{"key": "price", "range": {}}]}, "a range takes gt"),
+        ({"must": [{"key": "brand", "match": {"text": "a"}}]}, "value, any and except"),
         ({"must": [{"key": "brand", "match": {"any": []}}]}, "empty list"),
         ({"musst": []}, "no clause 'musst'"),
         ({"min_should": {"conditions": [], "min_count": 2}}, "min_should"),
         ({"must": ["brand"]}, "brand"),
         ({"must": [{"key": "", "match": {"value": 1}}]}, "empty key"),
         ({"must": [{"key": "brand", "match": {"value": None}}]}, "null"),
-        ({"must": [{"key": "size", "match": {"value": 1}, "range": {"gt": 1}}]}, "cannot be said"),
+        ({"must": [{"key": "size", "match": {"value": 1}, "range": {"gt": 1}}]}, "not supported"),
         (nested(480), "100 deep"),
     ],
 )

@@ -14,7 +14,8 @@ from typing import Any
 
 from lookalike.errors import FilterError
 from lookalike.fields import OWN_FIELDS
-from lookalike.filters.parser import KEYWORDS, MAX_DEPTH, WORD
+from lookalike.filters.parser import MAX_DEPTH
+from lookalike.filters.tokens import KEYWORDS, WORD
 from lookalike.system.text import clip
 from lookalike.system.times import format_datetime
 from lookalike.types import All, AnyOf, AnyOfValues, Filter, HasId, Missing, Not, Range
@@ -53,7 +54,7 @@ def _clauses(filter: Mapping[str, Any], depth: int) -> list[str]:
     least = filter.get("min_should")
     if least is not None:
         if not isinstance(least, Mapping) or least.get("min_count") != 1:
-            raise _problem("has a min_should other than of 1, which cannot be said here")
+            raise _problem("has a min_should whose min_count is not 1, which is not supported")
         either += [_condition(one, depth) for one in _several(least.get("conditions"))]
     if len(either) == 1:
         parts += either[0]
@@ -64,7 +65,7 @@ def _clauses(filter: Mapping[str, Any], depth: int) -> list[str]:
 
 
 def _several(conditions: Any) -> list[Any]:
-    """Qdrant takes one condition for a list of one."""
+    """The conditions as a list: Qdrant accepts a single one as well."""
     if conditions is None:
         return []
     return conditions if isinstance(conditions, list) else [conditions]
@@ -88,7 +89,7 @@ def _condition(condition: Any, depth: int) -> list[str]:
             return [f"image.id in {_list(ids)}"]
         case Mapping() if condition.keys() & set(_CLAUSES):
             return _clauses(condition, depth + 1)
-    raise _problem(f"has the condition {_shown(condition)}, which cannot be said here")
+    raise _problem(f"has the condition {_shown(condition)}, which is not supported")
 
 
 def _match(name: str, wanted: Mapping[str, Any]) -> list[str]:
@@ -101,24 +102,24 @@ def _match(name: str, wanted: Mapping[str, Any]) -> list[str]:
             return [f"{name} in {_list(values)}"]
         case {"except": [*values], **rest} if not rest:
             return [f"{name} not in {_list(values)}", f"{name} is not null"]
-    raise _problem(f"matches {_shown(wanted)}, and can match a value, any or except")
+    raise _problem(f"has the match {_shown(wanted)}; supported are value, any and except")
 
 
 def _range(name: str, bounds: Mapping[str, Any]) -> list[str]:
     unknown = bounds.keys() - set(_SIGNS)
     values = {sign: value for sign, value in bounds.items() if value is not None}
     if unknown or not values:
-        raise _problem(f"has the range {_shown(bounds)}, and a range has {', '.join(_SIGNS)}")
+        raise _problem(f"has the range {_shown(bounds)}; a range takes {', '.join(_SIGNS)}")
     return [f"{name} {_SIGNS[sign]} {_value(value)}" for sign, value in values.items()]
 
 
 def _name(key: str) -> str:
-    """A key, which Qdrant quotes where it is no plain word, as the language writes a field."""
+    """A key, which Qdrant quotes unless it is a plain word, as the language writes a field."""
     name = _NAMES.get(key, key)
     if len(name) > 2 and name[0] == name[-1] == '"':
         name = name[1:-1]
     if not name:
-        raise _problem("names a field by an empty key")
+        raise _problem("has an empty key: name a field")
     if _PLAIN_NAME.fullmatch(name) and name.lower() not in KEYWORDS:
         return name
     return "`" + name.replace("`", "``") + "`"
@@ -126,7 +127,7 @@ def _name(key: str) -> str:
 
 def _list(values: list[Any]) -> str:
     if not values:
-        raise _problem("has an empty list to match")
+        raise _problem("has an empty list of values: give at least one")
     return f"({', '.join(map(_value, values))})"
 
 
@@ -138,7 +139,7 @@ def _value(value: Any) -> str:
             return json.dumps(value)
         case str():
             return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    raise _problem(f"compares with {_shown(value)}, and can with a text, a number, true or false")
+    raise _problem(f"compares with {_shown(value)}; a value is a text, a number, true or false")
 
 
 def _shown(value: Any) -> str:
@@ -180,7 +181,8 @@ def _match_json(path: str, values: Sequence[Any]) -> dict[str, Any]:
 
 
 def _either_json(parts: Sequence[Filter]) -> dict[str, Any]:
-    """Values of one field that the parser kept apart, as it does booleans, come together again."""
+    """Alternatives. Values of one field, which the parser keeps apart if they are booleans, become
+    one match again."""
     matches = [part for part in parts if isinstance(part, AnyOfValues)]
     if len(matches) == len(parts) and len({match.path for match in matches}) == 1:
         return _match_json(matches[0].path, [value for match in matches for value in match.values])

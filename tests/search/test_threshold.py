@@ -34,11 +34,11 @@ from lookalike.types import (
 ALL = ["semantic", "color", "texture"]
 
 
-def weigh(weights: object, targets: list[str] = ALL, meant: list[str] | None = None) -> object:
+def weigh(weights: object, targets: list[str] = ALL, default: list[str] | None = None) -> object:
     return choose_weights(
         weights,  # type: ignore[arg-type]
         targets=targets,
-        meant=meant or targets[:1],
+        default=default or targets[:1],
         aspects=ALL,
     )
 
@@ -58,7 +58,7 @@ def test_weights_add_up_to_one() -> None:
     [
         (None, [], "Nothing to search by"),
         ("styl", ALL, "no preset 'styl'"),
-        ("style", ["texture"], "weighs none of"),
+        ("style", ["texture"], "has no weight for the aspects"),
         ({"shade": 1}, ALL, "no aspect 'shade'; this index has semantic, color, texture"),
         ({"color": -1}, ALL, "weight of color is -1"),
         ({"color": math.nan}, ALL, "weight of color is nan"),

@@ -1,9 +1,9 @@
-"""How the values of a number or a date field are spread over the images that pass a filter.
+"""Histograms of a number or date field over the images that pass a filter.
 
     histogram(engine, price, None).bins -> (Bin(0, 20, 31), Bin(20, 40, 118), …)
 
-The edges are those that a person would draw: multiples of 1, 2 or 5 x 10^n for numbers, and of
-the calendar's own units for dates, whichever comes nearest to as many bins as were asked for.
+Edges are round: multiples of 1, 2 or 5 x 10^n for numbers, and units of the calendar for dates,
+whichever step comes nearest to the number of bins asked for.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ Amount: TypeAlias = float | datetime
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """The images whose value is at least `low` and less than `high`.
+    """The number of images whose value is at least `low` and less than `high`.
 
-    The last bin of a histogram holds its `high` as well where that is the greatest value there
-    is: where all values are one, and where the next edge could not be written (year 10000).
+    The last bin of a histogram includes its `high` if that is the greatest value: if all values are
+    equal, or if no edge above it can be written (the year 10000).
     """
 
     low: Amount
@@ -46,14 +46,14 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """The spread of a field's values over the images that pass.
+    """The distribution of a field's values over the images that pass a filter.
 
     Attributes:
-        field: its name.
-        low, high: the least and the greatest value; None where no image has one.
-        count: images with a value: the sum of the bins.
-        missing: images that pass without a value.
-        bins: in order, each beginning where the one before ends; empty ones are among them.
+        field: the field's name.
+        low, high: the least and the greatest value; None if no image has one.
+        count: number of images with a value: the sum of the bins.
+        missing: number of images without a value.
+        bins: in order and without gaps; empty ones included.
     """
 
     field: str
@@ -65,15 +65,16 @@ class Histogram:
 
 
 def histogram(engine: Engine, field: Field, filter: Filter | None, *, bins: int = 10) -> Histogram:
-    """Counts the images that pass by their value of `field`, exactly.
+    """Counts images by their value of a field, exactly.
 
     Args:
-        field: of whole numbers, numbers or dates.
+        engine: holds the points.
+        field: a field of whole numbers, numbers or dates.
         filter: only images that pass it count.
-        bins: about how many there shall be, 1 to 1000; there are never more than twice as many.
+        bins: approximate number of bins, 1 to 1000; there are at most twice as many.
 
     Raises:
-        QueryError: the field has no order, or so many bins cannot be had.
+        QueryError: the field is of another type, or `bins` is out of range.
     """
     if field.type not in _READERS:
         raise QueryError(
@@ -90,14 +91,14 @@ def histogram(engine: Engine, field: Field, filter: Filter | None, *, bins: int 
         return Histogram(field.name, None, None, 0, missing, ())
     low, high = map(_READERS[field.type], ends)
     edges = _edges(low, high, bins)
-    counted = []
+    counts = []
     for index, (start, end) in enumerate(pairwise(edges)):
-        # Nothing lies above the last bin, and its end may be one that the engine cannot hold.
+        # Nothing lies above the last bin, and the engine may not be able to represent its end.
         until = end if index < len(edges) - 2 else None
         count = engine.count(join(filter, Range(field.path, gte=start, lt=until)))
-        counted.append(Bin(start, end, count))
-    total = sum(bin.count for bin in counted)
-    return Histogram(field.name, low, high, total, missing, tuple(counted))
+        counts.append(Bin(start, end, count))
+    total = sum(bin.count for bin in counts)
+    return Histogram(field.name, low, high, total, missing, tuple(counts))
 
 
 _READERS: Mapping[FieldType, Callable[[Any], Amount]] = {
@@ -115,8 +116,8 @@ class _Ruler:
     """Numbered marks at even steps.
 
     Attributes:
-        below: the number of the last mark that is not above a value.
-        at: the value of a mark, or the nearest that can be written.
+        below: returns the number of the last mark that is not above a value.
+        at: returns the value of a mark, or the nearest one that can be represented.
     """
 
     below: Callable[[Any], int]
@@ -134,15 +135,17 @@ def _edges(low: Any, high: Any, bins: int) -> list[Amount]:
     )
     ruler = rulers[best]
     last = ruler.below(high)
-    # Where values differ in their last digits alone, several marks are the same number.
+    # If values differ only in their last digits, several marks are the same number.
     starts = sorted({ruler.at(mark) for mark in range(ruler.below(low), last + 1)})
     return [*starts, max(ruler.at(last + 1), high)]
 
 
 def _rulers(low: Any, high: Any, bins: int) -> Iterator[_Ruler]:
-    """Rulers of many steps; the widest makes one bin, or two where it has a mark in between."""
+    """Rulers of many steps; the widest makes one bin, or two if it has a mark in between."""
     if low == high:
-        yield _Ruler(lambda value: 0, lambda mark: _held(low) if isinstance(low, int) else low)
+        yield _Ruler(
+            lambda value: 0, lambda mark: _representable(low) if isinstance(low, int) else low
+        )
     elif isinstance(low, datetime):
         yield from map(_time_ruler, _TIMES)
         yield from map(_month_ruler, _MONTHS)
@@ -162,12 +165,14 @@ def _rulers(low: Any, high: Any, bins: int) -> Iterator[_Ruler]:
 
 def _number_ruler(step: Fraction, whole: bool) -> _Ruler:
     if whole:
-        return _Ruler(lambda value: value // int(step), lambda mark: _held(mark * int(step)))
+        return _Ruler(
+            lambda value: value // int(step), lambda mark: _representable(mark * int(step))
+        )
     return _Ruler(lambda value: _exact(value) // step, lambda mark: _float(mark * step))
 
 
 def _exact(value: float) -> Fraction:
-    """The number as it is written: 0.3 is three tenths, and not the double that is a bit less."""
+    """The number as written: 0.3 is three tenths, not the double that is a bit less."""
     return Fraction(repr(value))
 
 
@@ -178,17 +183,17 @@ def _float(value: Fraction) -> float:
         return sys.float_info.max if value > 0 else -sys.float_info.max
 
 
-def _held(value: int) -> int:
-    """The greatest whole number up to `value` that a float holds: engines take bounds as floats,
-    and beyond 2^53 one that is rounded up would lose values."""
-    held = float(value)
-    return int(held) if held <= value else int(math.nextafter(held, -math.inf))
+def _representable(value: int) -> int:
+    """The greatest whole number up to `value` that a float can represent. Engines take bounds as
+    floats; beyond 2^53 a bound rounded up would lose values."""
+    nearest = float(value)
+    return int(nearest) if nearest <= value else int(math.nextafter(nearest, -math.inf))
 
 
 # --- dates ----------------------------------------------------------------------------------
 
 _FIRST = datetime.min.replace(tzinfo=UTC)
-"""A Monday, so that weeks counted from it begin as ISO 8601 has them."""
+"""A Monday: weeks counted from it start as in ISO 8601."""
 _LAST = datetime.max.replace(tzinfo=UTC)
 
 _TIMES = (

@@ -40,37 +40,37 @@ MOST_EXAMPLES = 100
 CHUNK = 100
 """Rows that are diversified together."""
 FIRST_POOL = 100
-MOST_POOL = 1_600
-"""Rows to choose from where they are diversified or collapsed: at first, then four times as many,
-and at the most unless the search is exact."""
+LARGEST_POOL = 1_600
+"""Size of the pool whose rows are diversified or collapsed: at first, and at most unless the search
+is exact. A pool that does not suffice is made four times as large."""
 
 SMALL_INDEX = 5_000
-"""Images in the largest index that is always searched exactly: engines build no graph for it, so
-an exact search costs the same."""
+"""Size up to which an index is always searched exactly. Engines build no graph for so few images,
+so an exact search costs the same."""
 FEW_MATCHES = 1_000
-"""Images that pass a filter at the most for the search to be exact. Among 100,000 images of 512
-dimensions an exact search of 1,000 took 0.22 ms and the graph 0.20; for 3,000 it was 0.63 and 0.35.
-From a cold disk the 1,000 took 28 ms and the graph 4."""
+"""Number of images up to which those that pass a filter are always searched exactly. Among 100,000
+images of 512 dimensions an exact search of 1,000 took 0.22 ms and the graph 0.20; of 3,000, 0.63 ms
+and 0.35. From a cold disk the 1,000 took 28 ms and the graph 4."""
 _MANY = 1_000
-"""Rows from which on it pays to count first how many there are at all."""
+"""Number of rows from which it pays to count the matching images first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A request, understood.
+    """A request in terms of the engine: targets, a filter, limits.
 
     Attributes:
         request: the request.
-        weights: by aspect, as they were asked for; they add up to 1.
+        weights: weights by aspect, as requested; they add up to 1.
         blends: an image ranks by the nearest of them.
         against: an image that is nearer to one of these is left out.
-        filter: which images to search: the request's filter without the examples.
+        filter: the request's filter, without the images that are examples.
         exact: whether the engine compares every matching image.
-        matching: an upper bound of the images that match; None where it is not known.
-        floor: how far above random images a hit must stand; None where none is dropped.
+        matching: an upper bound of the number of matching images; None if unknown.
+        floor: how far above random images a hit must stand; None to keep all.
         color_vector: name of the vector that serves the aspect `color`.
-        pool: how many rows the page is chosen from, if it is chosen from more than it shows.
-        milliseconds: time it took to plan.
+        pool: number of rows to select the page from, if `needs_pool`.
+        milliseconds: time spent on planning.
     """
 
     request: Request
@@ -86,32 +86,34 @@ class Plan:
     milliseconds: float
 
     @property
-    def chooses(self) -> bool:
-        """Whether the page is chosen from more rows than it shows."""
+    def needs_pool(self) -> bool:
+        """Whether the page is selected from more rows than it shows."""
         several = len(self.blends) > 1 or self.against
         return bool(self.request["diversity"] or self.request["collapse"] or several)
 
     @property
     def most_candidates(self) -> int:
-        """Candidates per target at the most."""
-        return self.matching if self.exact and self.matching is not None else MOST_CANDIDATES
+        """The limit of candidates per target."""
+        return self._unless_exact(MOST_CANDIDATES)
 
     @property
-    def most_rows(self) -> int:
-        """Rows to choose from at the most."""
-        return self.matching if self.exact and self.matching is not None else MOST_POOL
+    def largest_pool(self) -> int:
+        return self._unless_exact(LARGEST_POOL)
 
-    def wider(self) -> Plan:
-        """The same with four times as many rows to choose from."""
+    def _unless_exact(self, limit: int) -> int:
+        return self.matching if self.exact and self.matching is not None else limit
+
+    def with_larger_pool(self) -> Plan:
         return replace(self, pool=4 * self.pool)
 
     def queries(self) -> list[Query]:
-        """One query per blend: for the page, or for the rows to choose it from."""
+        """One query per blend, for the page or for the pool."""
         limit, offset = self.request["limit"], self.request["offset"]
         vectors = set[str]()
-        if self.chooses:
+        if self.needs_pool:
             limit, offset = self.pool, 0
-            vectors = {target.near.name for blend in self._compared for target in blend}
+            blends = [*self.blends, *self.against]
+            vectors = {target.near.name for blend in blends for target in blend}
             vectors |= {self.color_vector} if self.request["collapse"] else set()
         if self.matching is not None:
             offset = min(offset, self.matching)
@@ -128,13 +130,9 @@ class Plan:
             for blend in self.blends
         ]
 
-    @property
-    def _compared(self) -> Sequence[Blend]:
-        return [*self.blends, *self.against]
-
 
 def rows_needed(request: Request) -> int:
-    """How many of the best rows have to be known to show the page."""
+    """The number of best rows that determine the page."""
     last = request["offset"] + request["limit"]
     return math.ceil(last / CHUNK) * CHUNK if request["diversity"] else last
 
@@ -155,7 +153,7 @@ class Planner:
     is_large: bool = False
 
     def plan(self, request: Request) -> Plan:
-        """The plan of a request; raises what `Index.search` says."""
+        """Plans a request; raises what `Index.search` says."""
         started = time.perf_counter()
         parts, excluded = self._read_targets(request)
         likes, unlikes, examples = self._read_examples(request)
@@ -173,7 +171,7 @@ class Planner:
         weights = choose_weights(
             request["weights"],
             targets=list(dict.fromkeys(part.aspect for part in parts)),
-            meant=list(dict.fromkeys(part.aspect for part in parts if part.counts)),
+            default=list(dict.fromkeys(part.aspect for part in parts if part.counts)),
             aspects=list(self.manifest.aspects),
         )
         where = parse_where(request["where"], fields_of(self.manifest.fields))
@@ -201,8 +199,7 @@ class Planner:
         return PartReader(self.manifest, self.models, self.loader)
 
     def _read_targets(self, request: Request) -> tuple[list[Part], list[Filter]]:
-        """What to search by but for examples and colors; and the filters that leave images of the
-        index out of their own results."""
+        """Reads pictures, ids and texts into parts; also returns a filter that excludes the ids."""
         reader = self._reader
         images, ids = _images(request["image"]), _texts(request["id"])
         crop = request["crop"]
@@ -233,7 +230,7 @@ class Planner:
     def _read_examples(
         self, request: Request
     ) -> tuple[list[list[Part]], list[list[Part]], list[Filter]]:
-        """The likes, the dislikes, and the filters that leave them all out."""
+        """Reads likes and dislikes into parts; also returns filters that exclude them all."""
         likes, unlikes = _images(request["like"]), _images(request["unlike"])
         if request["strategy"] == "best":  # which counts each by itself
             likes, unlikes = list(dict.fromkeys(likes)), list(dict.fromkeys(unlikes))
@@ -255,7 +252,7 @@ class Planner:
     def _read_example(
         self, example: ImageInput, points: Mapping[str, Point], *, files: bool
     ) -> tuple[list[Part], str | None]:
-        """The parts of an example, and the SHA-256 of one that is a file."""
+        """Reads an example into parts; also returns the SHA-256 of a picture."""
         reader = self._reader
         if isinstance(example, str):
             if example in points:
@@ -271,7 +268,7 @@ class Planner:
         return parts, image.sha256
 
     def _points(self, ids: Sequence[str]) -> dict[str, Point]:
-        """Those of the images that exist, with the vectors of every aspect, by id."""
+        """Retrieves those images that exist, by id, with the vectors of every aspect."""
         if not ids:
             return {}
         names = list(self.manifest.aspects.values())
@@ -288,31 +285,32 @@ class Planner:
     def _limits(
         self, request: Request, where: Filter | None, filter: Filter | None
     ) -> tuple[bool, int | None]:
-        """Whether to search exactly; and an upper bound of the images that match, if that takes
-        one or many are to be shown."""
+        """Decides whether to search exactly; also returns an upper bound of the number of matching
+        images, if an exact search or a long page needs one."""
         exact = request["exact"] or self._is_small() or self._few_pass(where)
         if request["exact"] or request["offset"] + request["limit"] > _MANY:
             return exact, self.engine.count(filter)
         return exact, SMALL_INDEX if exact else None
 
     def _is_small(self) -> bool:
-        """Whether the index is so small that every search is exact. It may grow at any time, and
-        hardly ever shrinks so far."""
+        """Whether the index is small enough to search exactly every time. It may grow at any time,
+        but once large it hardly ever shrinks so far."""
         if not self.is_large:
             self.is_large = self.engine.count(exact=False) > SMALL_INDEX
         return not self.is_large
 
     def _few_pass(self, where: Filter | None) -> bool:
-        """Whether so few images pass a filter that every search among them is exact.
+        """Whether few enough images pass a filter to search them exactly every time.
 
-        An estimate takes conditions for independent, and may be far too low.
+        The estimate is cheap, but takes conditions for independent and may be far too low: a low
+        one is verified by counting.
         """
         if where is None or self.engine.count(where, exact=False) > FEW_MATCHES:
             return False
         return self.engine.count(where) <= FEW_MATCHES
 
     def _floor(self, blends: Sequence[Blend]) -> float | None:
-        """How far above random images a relevant one stands; None for too few images."""
+        """How far above random images a relevant image stands; None for too few images."""
         names = {target.near.name for blend in blends for target in blend}
         vectors = {name: self.calibrator.sample(name) for name in names}
         count = min(map(len, vectors.values()))

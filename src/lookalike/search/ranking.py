@@ -1,7 +1,7 @@
-"""Ranking: the engine's rows become the page to show.
+"""Ranking: the engine's rows become a page of results.
 
-The rows of several blends are merged, those of no relevance dropped, near-identical ones collapsed
-into one, and the rest diversified. Pure functions of a plan and the engine's results.
+Rows of several blends are merged, irrelevant ones dropped, near-identical ones collapsed, and the
+others diversified. Pure functions of a plan and the engine's results.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ Matrices: TypeAlias = Mapping[str, NDArray[np.float32]]
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A row in the ranking.
+    """A row of the ranking.
 
     Attributes:
         row: the engine's row.
         blend: the blend that it is nearest to.
-        calibrated: how far it stands above random images there.
-        variants: ids of the near-identical images that it stands for.
+        calibrated: how far it stands above random images by that blend.
+        variants: ids of near-identical images that are collapsed into it.
     """
 
     row: Scored
@@ -42,34 +42,37 @@ class Ranked:
 
 
 def rank(plan: Plan, results: Sequence[Result]) -> tuple[list[Ranked], bool]:
-    """The page of a plan, best first; and whether it takes more rows to choose it from.
+    """Ranks the rows of a plan.
 
     Args:
         plan: the plan.
-        results: the engine's answer for each blend.
+        results: the engine's result for each blend.
+
+    Returns:
+        The page, best first; and whether it is short for lack of rows in the pool.
     """
     request = plan.request
     merged = _merge(plan, results)
     rows = merged
     if plan.floor is not None:
         rows = [one for one in rows if one.calibrated > plan.floor]
-    if not plan.chooses:
+    if not plan.needs_pool:
         return rows, False
-    cut = len(rows) < len(merged)  # whatever comes after them is of no relevance either
+    below_floor = len(rows) < len(merged)  # as any further row would be
     if request["collapse"]:
         rows = _collapse(rows, plan.color_vector)
     most = max(len(result.rows) for result in results)
     exhausted = most < plan.pool or most == plan.matching
-    lacks = len(rows) < rows_needed(request) and not cut and not exhausted
+    is_short = len(rows) < rows_needed(request) and not below_floor and not exhausted
     if request["diversity"]:
         rows = _diversify(rows[: rows_needed(request)], plan.blends[0], request["diversity"])
-    return rows[request["offset"] : request["offset"] + request["limit"]], lacks
+    return rows[request["offset"] : request["offset"] + request["limit"]], is_short
 
 
 def _merge(plan: Plan, results: Sequence[Result]) -> list[Ranked]:
-    """One ranking by the nearest blend, without rows that are nearer to one they are against.
+    """Merges rows into one ranking by the nearest blend, without those nearer to a dislike.
 
-    The best by the maximum of several scores are among the best by each.
+    The best rows by the maximum of several scores are among the best by each.
     """
     best: dict[str, Ranked] = {}
     for blend, result in zip(plan.blends, results, strict=True):
@@ -99,7 +102,7 @@ def _collapse(rows: Sequence[Ranked], color_vector: str) -> list[Ranked]:
 
 
 def _diversify(rows: Sequence[Ranked], blend: Blend, diversity: float) -> list[Ranked]:
-    """The rows diversified a hundred at a time, so that pages fit together."""
+    """Diversifies rows a hundred at a time, so that pages fit together."""
     diverse: list[Ranked] = []
     for start in range(0, len(rows), CHUNK):
         chunk = rows[start : start + CHUNK]

@@ -1,7 +1,7 @@
-"""What may happen to a ranking after the engine answered: spread out, folded, cut off. Pure.
+"""Rules that change a ranking: diversity, collapsing of variants, a floor for relevance. Pure.
 
 Each rule was chosen by a measurement on 1,959 catalog and 1,920 general photos. The semantic
-model there was a stand-in, so the figures compare rules and do not say how good a real CLIP is.
+model was a stand-in, so the figures compare rules and do not say how good a real CLIP is.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from lookalike.types import Payload
 __all__ = ["collapse", "diversify", "relevance_floor"]
 
 _SAME_BITS = 8
-"""Of the 64 bits of a perceptual hash, how many may differ between two files of one picture."""
+"""Bits of a perceptual hash, of 64, that may differ between two files of one picture."""
 _SAME_COLOR = 0.93
-"""Cosine of two color vectors from which on two pictures have the same colors."""
+"""Least cosine of two color vectors of pictures with the same colors."""
 
 _EXPECTED = 0.1
-"""How many unrelated images may be expected above the floor, in the whole index."""
+"""Number of unrelated images expected above the floor, in the whole index."""
 _SPREAD_AT = 0.8
-"""The quantile that tells the background's spread: above the middle, where scores are skewed, and
-below where the query's own kind begins, unless a fifth of the index is of it."""
+"""Quantile that measures the spread of the background: above the middle, where scores are skewed,
+and below the query's own kind, unless a fifth of the index is of that kind."""
 _NEARLY_PERFECT = 0.9
 
 
@@ -40,27 +40,28 @@ def diversify(
 ) -> list[int]:
     """Picks hits that are good and unlike each other: greedy maximal marginal relevance.
 
-    First comes the best hit, then always the one with the largest `(1 - diversity) x score -
-    diversity x similarity to the nearest chosen one` (Carbonell and Goldstein, "The use of MMR,
+    The best hit comes first; each next one has the largest `(1 - diversity) x score - diversity x
+    similarity to the nearest chosen one` (Carbonell and Goldstein, "The use of MMR,
     diversity-based reranking", 1998, https://doi.org/10.1145/290941.291025).
 
-    Both are divided by their own range among the candidates first. Texts lie much further from
-    pictures than pictures from each other, so the plain sum would turn a search by text over at
-    once: at `diversity=0.5` it keeps 33 % of the first ten for an image and 17 % for a text (played
-    by the mean of a class, moved as far away as texts are); divided by range, 81 % and 79 %.
+    Scores and similarities are each divided by their range among the candidates first. Texts lie
+    much further from pictures than pictures from each other, so the plain sum would upset a search
+    by text at once: at `diversity=0.5` it keeps 33 % of the first ten for an image and 17 % for a
+    text (simulated by the mean of a class, moved as far away as texts are); divided by range, 81 %
+    and 79 %.
 
     Args:
-        scores: (n,) of the candidates, best first. Asking for fewer gives the beginning of the
-            same list as long as the candidates are the same.
-        similarity: (n, n), the same blend between the candidates, the diagonal included.
-        diversity: 0 keeps the order, 1 looks at nothing but difference.
-        count: how many to pick; all where there are fewer.
+        scores: (n,) scores of the candidates, best first. A smaller `count` gives the beginning of
+            the same list as long as the candidates are the same.
+        similarity: (n, n), the same blend between the candidates, diagonal included.
+        diversity: 0 keeps the order, 1 considers nothing but difference.
+        count: number of hits to pick; all if there are fewer.
 
     Returns:
-        Indexes of the picked, in the order to show them.
+        Indexes of the picked hits, in the order to show them.
 
     Raises:
-        QueryError: `diversity` is no number from 0 to 1.
+        QueryError: `diversity` is not a number from 0 to 1.
     """
     if not 0 <= diversity <= 1:
         raise QueryError(f"diversity is {diversity}: give a number from 0 (off) to 1.")
@@ -81,27 +82,27 @@ def diversify(
 def collapse(
     payloads: Sequence[Payload], color: NDArray[np.floating]
 ) -> list[tuple[int, list[int]]]:
-    """Folds near-identical variants into the first of them, so that each picture shows once.
+    """Collapses near-identical variants into the first of them, so that each picture shows once.
 
     A variant is the same file (`sha256`), or differs in at most 8 of 64 bits of the perceptual
-    hash and has the same colors (cosine of at least 0.93): the hash knows the picture and no
-    color, the colors tell a red shirt from the same shirt in blue. The semantic vector has no
-    say, its scale is the model's. A variant is compared with the hit that is shown, never with
-    another variant, so no chain leads from one picture to a different one.
+    hash and has the same colors (cosine of at least 0.93): the hash describes the picture without
+    its colors, and the colors distinguish a red shirt from the same shirt in blue. The semantic
+    vector is not considered, since its scale depends on the model. A variant is compared with the
+    hit that is shown, never with another variant, so variants do not chain.
 
-    Measured: of copies saved at JPEG quality 25 to 90, halved, doubled, cropped by 2 % or with a
-    text on them 96 to 100 % are found, cropped by 5 % 88 %, made 10 % lighter or darker 87 to
-    93 %. Of 10,000 pairs of close but different photos 1.4 to 1.9 fold. Of catalog photos whose
-    colors were moved by 35 CIELAB units and more, none of 400; by 20 units, 1 %; by 12, 9 %;
-    made 20 to 30 units lighter or darker, 4 %. A color that covers little of a busy photo is
-    seen less: 0.5 to 5.5 % from 20 units up.
+    Measured: 96 to 100 % of copies are found that were saved at JPEG quality 25 to 90, halved,
+    doubled, cropped by 2 % or captioned; 88 % of those cropped by 5 %; 87 to 93 % of those made
+    10 % lighter or darker. Of 10,000 pairs of close but different photos 1.4 to 1.9 collapse. Of
+    400 catalog photos whose colors were moved by 35 CIELAB units and more, none do; by 20 units,
+    1 %; by 12, 9 %; made 20 to 30 units lighter or darker, 4 %. A color that covers little of a
+    busy photo counts less: 0.5 to 5.5 % from 20 units up.
 
     Args:
-        payloads: of the hits, best first; each has `image.sha256` and `image.phash`.
+        payloads: payloads of the hits, best first, with `image.sha256` and `image.phash`.
         color: (n, size), their color vectors, of length 1.
 
     Returns:
-        For each hit to show its index and those of its variants, best first.
+        The index of each hit to show with those of its variants, best first.
     """
     sha256 = np.array([record_of(payload)["sha256"] for payload in payloads])
     bits = np.array([_bits(record_of(payload)["phash"]) for payload in payloads], bool)
@@ -125,32 +126,32 @@ def _bits(phash: str) -> NDArray[np.uint8]:
 def relevance_floor(
     background: NDArray[np.floating], images: int, *, perfect: float = math.inf
 ) -> float:
-    """The score that unrelated images do not exceed: what scores above it is relevant.
+    """The score that unrelated images do not exceed: images above it are relevant.
 
-    The background is taken for a normal distribution with the sample's median and, for its
-    spread, the distance from there to the 80 % quantile: robust, so that the relevant images
-    within the sample hardly raise the floor. It lies where 0.1 unrelated images of all `images`
-    would be expected above it, as the E-value of a sequence search is set (Karlin and Altschul,
-    1990, https://doi.org/10.1073/pnas.87.6.2264): the best of more images lies further out.
+    The background is modeled as a normal distribution with the sample's median and, for its
+    spread, the distance from there to the 80 % quantile: robust, so that relevant images within
+    the sample hardly raise the floor. At the floor 0.1 unrelated images of all `images` are
+    expected above it, like the E-value of a sequence search (Karlin and Altschul, 1990,
+    https://doi.org/10.1073/pnas.87.6.2264): the best of more images lies further out.
 
-    It holds back rather than lets through. By meaning, on the photos: 55 % of a query's class
-    pass and 99.2 % of the rest do not, most of those that do being its neighbors (milk for
-    juice). A query of a kind that the index does not hold finds nothing in 20 to 33 % of cases
-    and at most ten images in 95 %: real tails are longer than normal ones. Among nothing but
-    clothes 5 % of a class pass, and 82 % of what passes is of the class. Expecting 1 instead of
-    0.1 keeps 67 % and lets three times as many foreign ones through; the sample's 99 % quantile
-    never returns nothing; extreme-value fits keep 6 to 16 %. At 100 million images the same
-    photos would keep 26 %. Color alone cannot tell: every index is full of the same color.
+    The floor is strict. By meaning, on the photos, 55 % of a query's class pass and 99.2 % of the
+    others do not; most of the others that pass are its neighbors (milk for juice). A query of a
+    kind that the index does not hold finds nothing in 20 to 33 % of cases and at most ten images in
+    95 %: real tails are longer than normal ones. In an index of nothing but clothes 5 % of a class
+    pass, and 82 % of the images that pass are of the class. Expecting 1 instead of 0.1 keeps 67 %
+    and three times as many foreign images; the sample's 99 % quantile never returns nothing;
+    extreme-value fits keep 6 to 16 %. At 100 million images the same photos would keep 26 %. Color
+    alone says little: every index is full of the same color.
 
     Args:
         background: (m,) the query's scores against random images of the index, m from 30 up;
             200 are as good as more.
-        images: how many images the index holds.
-        perfect: the query's score against itself, where it is a picture of its own; the floor
-            stays a tenth of the way below it, so that a copy passes whatever the background.
+        images: number of images in the index.
+        perfect: the query's score against itself, if it is a single picture; the floor stays a
+            tenth of the way below it, so that a copy passes whatever the background.
 
     Returns:
-        The floor; -inf without a background to compare with.
+        The floor; -inf without a background.
     """
     if len(background) == 0:
         return -math.inf

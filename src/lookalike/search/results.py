@@ -1,4 +1,4 @@
-"""Results: a ranking as `Hits`, with the explanation of how they came about."""
+"""Results: a ranked page as `Hits`, with an explanation."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ def hits_of(
     results: Sequence[Result],
     rows: Sequence[Ranked],
     *,
-    lacks: bool,
+    is_short: bool,
     milliseconds: Mapping[str, float],
 ) -> Hits:
-    """The answer to a request.
+    """The hits of a page.
 
     Args:
-        plan: its plan.
-        results: the engine's answer for each blend.
-        rows: the page to show.
-        lacks: whether it would take more rows to choose the page from.
+        plan: the plan of the request.
+        results: the engine's result for each blend.
+        rows: the page.
+        is_short: whether the page is short for lack of rows in the pool.
         milliseconds: time that each stage took.
     """
-    complete, reason = _completeness(plan, results, lacks=lacks)
+    complete, reason = _completeness(plan, results, is_short=is_short)
     explanation = Explanation(
         aspects=_aspects(plan),
         candidates=max(result.candidates for result in results),
@@ -43,9 +43,11 @@ def hits_of(
     return Hits(hits, complete, plan.weights, sum(milliseconds.values()), explanation)
 
 
-def _completeness(plan: Plan, results: Sequence[Result], *, lacks: bool) -> tuple[bool | None, str]:
-    """What is proved of the answer, and why."""
-    if lacks:
+def _completeness(
+    plan: Plan, results: Sequence[Result], *, is_short: bool
+) -> tuple[bool | None, str]:
+    """The value of `Hits.complete`, and the reason."""
+    if is_short:
         return False, (
             f"Too few remained of the best {plan.pool:,} images; an exact search looks at more."
         )

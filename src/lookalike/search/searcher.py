@@ -21,7 +21,7 @@ from lookalike.search.threshold import Result
 from lookalike.types import Hits
 
 TOGETHER = 64
-"""Searches that go to the engine together: their candidates are all in memory meanwhile."""
+"""Searches that share requests to the engine: their candidates are in memory at the same time."""
 
 
 @dataclass(slots=True)
@@ -38,17 +38,17 @@ class Searcher:
         self.refresh(self.manifest)
 
     def refresh(self, manifest: Manifest) -> None:
-        """Takes note that the index has changed."""
+        """Starts over with a changed manifest."""
         self.manifest = manifest
         calibrator = Calibrator(self.engine, manifest.calibration)
         self._planner = Planner(self.engine, manifest, self.models, self.loader, calibrator)
 
     def search(self, request: Request) -> Hits:
-        """The answer to one request; raises what `Index.search` says."""
+        """Answers one request; raises what `Index.search` says."""
         return self._answer([self._planner.plan(request)])[0]
 
     def search_many(self, queries: Sequence[Mapping[str, Any]]) -> list[Hits | LookalikeError]:
-        """The answers to several, in their order; an error in the place of one that failed.
+        """The answers to several queries in their order, or the error of one that failed.
 
         Args:
             queries: the options of a `Request` each.
@@ -70,8 +70,7 @@ class Searcher:
     def _answer(self, plans: Sequence[Plan]) -> list[Hits]:
         """The answers to several plans, which share requests to the engine.
 
-        A page that is chosen from more rows than it shows may lack some of them: its plan takes
-        another round, with more rows to choose from.
+        A page that is short for lack of rows in its pool takes another round, with a larger pool.
         """
         answers: dict[int, Hits] = {}
         pending, engine_ms = dict(enumerate(plans)), 0.0
@@ -81,21 +80,21 @@ class Searcher:
             engine_ms += _milliseconds_since(started) / len(pending)
             for (i, plan), own in zip(list(pending.items()), results, strict=True):
                 started = time.perf_counter()
-                rows, lacks = rank(plan, own)
-                if lacks and plan.pool < plan.most_rows:
-                    pending[i] = plan.wider()
+                rows, is_short = rank(plan, own)
+                if is_short and plan.pool < plan.largest_pool:
+                    pending[i] = plan.with_larger_pool()
                     continue
                 stages = {
                     "targets": plan.milliseconds,
                     "engine": engine_ms,
                     "ranking": _milliseconds_since(started),
                 }
-                answers[i] = hits_of(plan, own, rows, lacks=lacks, milliseconds=stages)
+                answers[i] = hits_of(plan, own, rows, is_short=is_short, milliseconds=stages)
                 del pending[i]
         return [answers[i] for i in range(len(plans))]
 
     def _ask(self, plans: Sequence[Plan]) -> list[list[Result]]:
-        """The engine's answer for each blend of each plan."""
+        """The engine's result for each blend of each plan."""
         queries = [query for plan in plans for query in plan.queries()]
         most = [plan.most_candidates for plan in plans for _ in plan.blends]
         results = iter(threshold.run(self.engine, queries, most=most))

@@ -19,35 +19,34 @@ def choose_weights(
     weights: Mapping[str, float] | str | None,
     *,
     targets: Sequence[str],
-    meant: Sequence[str],
+    default: Sequence[str],
     aspects: Sequence[str],
 ) -> dict[str, float]:
     """The weight of each aspect, adding up to 1.
 
     Args:
-        weights: by aspect, the name of a preset, or None for equal weights on what is meant. Of
-            a preset only the aspects with a target count; weights that are given must each have
-            a target.
+        weights: by aspect; the name of a preset, of which only aspects with a target count; or
+            None for equal weights on the default aspects.
         targets: aspects that the query has a target for.
-        meant: those of them that count when nothing else is said: an image has a color and a
-            texture too, and is meant for what it shows.
-        aspects: aspects that the index has.
+        default: those of them that count without weights. A picture has a color and a texture too,
+            but is meant for what it shows.
+        aspects: aspects of the index.
 
     Raises:
-        QueryError: no target, an unknown aspect or preset, a weight without a target, or one that
-            is negative or no number, or all zero.
+        QueryError: no target, an unknown aspect or preset, a weight without a target, a weight that
+            is negative or not finite, or only zeros.
     """
     if not targets:
         raise QueryError("Nothing to search by: give an image, an id, a text, a color or examples.")
     if weights is None:
-        chosen = dict.fromkeys(meant, 1.0)
+        chosen = dict.fromkeys(default, 1.0)
     elif isinstance(weights, str):
         if weights not in PRESETS:
             raise QueryError(f"There is no preset {weights!r}; there are {', '.join(PRESETS)}.")
         chosen = {name: w for name, w in PRESETS[weights].items() if name in targets}
         if not chosen:
             raise QueryError(
-                f"The preset {weights!r} weighs none of what the query is about "
+                f"The preset {weights!r} has no weight for the aspects of this query "
                 f"({', '.join(targets)}): give weights instead."
             )
     else:
@@ -64,7 +63,7 @@ def _checked(
         if name not in aspects:
             raise QueryError(f"There is no aspect {name!r}; this index has {', '.join(aspects)}.")
         if not math.isfinite(weight) or weight < 0:
-            raise QueryError(f"The weight of {name} is {weight}: give a number from 0 up.")
+            raise QueryError(f"The weight of {name} is {weight}: give 0 or a positive number.")
         if weight > 0 and name not in targets:
             raise QueryError(
                 f"{name} has a weight and nothing to compare with: give an image, an id, or "

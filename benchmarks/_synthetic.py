@@ -1,4 +1,4 @@
-"""Points as an index of many images has them, drawn from a fixed seed.
+"""Synthetic points like those of an index of many images, drawn from a fixed seed.
 
 What matters of real vectors is kept, as measured on real photos: semantic vectors lie in clusters
 of very different size and vary in some sixty directions; colors are histograms of one to three
@@ -35,7 +35,7 @@ _ROWS = 20_000  # drawn at a time
 
 @dataclass(frozen=True, slots=True)
 class Points:
-    """Vectors by aspect, and what filters select by.
+    """Vectors by aspect, and a field to filter by.
 
     Attributes:
         vectors: (n, size) by aspect, rows of length 1.

@@ -82,7 +82,7 @@ def recall(index: Index, points: Points) -> None:
 
 
 def exactness(index: Index, points: Points) -> None:
-    """An exact search is complete, and is the truth."""
+    """Checks that an exact search is complete and right."""
     right, times = [], []
     for weights in WEIGHTS:
         for q in range(QUERIES // 6):
@@ -119,7 +119,7 @@ def speed(index: Index, points: Points) -> None:
 
 
 def overhead(index: Index) -> None:
-    """What `Index.search` adds to the time that it waits for the engine."""
+    """Measures the time that `Index.search` adds to that of the engine."""
     engine = index._engine
     assert isinstance(engine, TimedEngine)
     added = []
@@ -153,7 +153,7 @@ def make(
 
 
 def truth(points: Points, asked: Query, passing: float | None) -> NDArray[np.float32]:
-    """The sum of every stored point; -inf for what does not pass."""
+    """The sum of every stored point; -inf for points that do not pass."""
     sums = np.zeros(POINTS, np.float32)
     for near, vectors in zip(asked.near, points.vectors.values(), strict=False):
         sums += np.float32(near.weight) * (vectors[:POINTS] @ near.vector)
@@ -161,7 +161,7 @@ def truth(points: Points, asked: Query, passing: float | None) -> NDArray[np.flo
 
 
 def share(found: Sequence[str], sums: NDArray[np.float32]) -> float:
-    """Of the true ten how many were found; one that ties with the tenth counts."""
+    """The share of the true ten among the ids; one that ties with the tenth counts."""
     tenth = np.partition(sums, -K)[-K]
     return float(np.sum(sums[[int(id) for id in found]] >= tenth - 1e-6)) / K
 
@@ -261,7 +261,7 @@ class TimedEngine(EdgeEngine):
 
 
 def warm(index: Index, points: Points) -> None:
-    """Brings the files into memory: what is timed is the search, not the disk."""
+    """Brings the files into memory, to time the search and not the disk."""
     for _ in index._engine.scroll(vectors=list(index._manifest.vectors), batch=5000):
         pass
     for q in range(QUERIES):

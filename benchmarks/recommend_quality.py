@@ -1,4 +1,4 @@
-"""Whether likes and dislikes find more than the best of the likes alone does.
+"""Precision of recommendations by likes and dislikes, against the best like alone.
 
 A user who looks for the photos of one class likes 3 of them, searches by the first, and dislikes
 2 of the first 5 photos of other classes that come up: those are the misleading ones. precision@10:

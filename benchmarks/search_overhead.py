@@ -1,4 +1,4 @@
-"""What `Index.search` by id adds to the bare engine query for the same vector and payload."""
+"""Overhead of `Index.search` by id over the bare engine query for the same vector and payload."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the index finds what a brute-force ranking of the same embeddings finds.
+"""Recall of the index against a brute-force ranking of the same embeddings.
 
 precision@10: the share of the ten nearest, the query left out, that bear the query's label; on
 `catalog` the label is the category, on `photos` the class. The model is the stand-in: the

@@ -198,5 +198,5 @@ def test_batch_answers_line_by_line(shop: Path, tmp_path: Path) -> None:
     assert len(whole["answers"]) == 2
     assert whole["queries_per_second"] > 0
     queries.write_text("[1]")
-    assert "Line 1 of the queries is no JSON object" in error("batch", queries, *at)
+    assert "Line 1 of the queries is not a JSON object" in error("batch", queries, *at)
     assert "cannot be read" in error("batch", tmp_path / "none", *at)

@@ -98,7 +98,7 @@ def model_dir_option(command: F) -> F:
 
 
 def declared_options(*declarations: type) -> Callable[[F], F]:
-    """Decorator: the options of some declarations; see `search.options`."""
+    """Decorates a command with the options of declarations; see `search.options`."""
     options = {name: one for each in declarations for name, one in options_of(each).items()}
 
     def decorate(command: F) -> F:
@@ -127,7 +127,7 @@ def _click_option(name: str, option: Option) -> Callable[[F], F]:
 
 
 def _click_type(alternatives: Sequence[Any]) -> Any:
-    """What reads the value of an option of one of these types."""
+    """The parameter type for an option of one of these types."""
     for one in alternatives:
         if get_origin(one) is Literal:
             return click.Choice(get_args(one))

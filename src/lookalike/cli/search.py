@@ -50,7 +50,7 @@ class Subject:
 
 
 def output_options(command: F) -> F:
-    """The index to search, and what to do with the answer."""
+    """Options for the index to search and for the output."""
     for option in reversed(
         [
             index_option,
@@ -181,7 +181,7 @@ def _sheet(index: Index, title: str, hits: Hits, subject: Subject) -> str:
 
 
 def _chunks(lines: Iterable[str], size: int) -> Iterator[list[dict[str, Any]]]:
-    """The queries in the lines of a file, some at a time."""
+    """Queries from the lines of a file, in chunks."""
     several: list[dict[str, Any]] = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -191,7 +191,9 @@ def _chunks(lines: Iterable[str], size: int) -> Iterator[list[dict[str, Any]]]:
         except ValueError:
             query = None
         if not isinstance(query, dict):
-            raise InputError(f"Line {number} of the queries is no JSON object: {line.strip()[:60]}")
+            raise InputError(
+                f"Line {number} of the queries is not a JSON object: {line.strip()[:60]}"
+            )
         several.append(query)
         if len(several) == size:
             yield several

@@ -1,4 +1,4 @@
-"""Calibration: how similar random images are in each aspect, so that weights mean influence.
+"""Calibration: the similarity of random images in each aspect, so that weights mean influence.
 
 Similarities of one aspect lie within a narrow band and those of another within a wide one, so a
 plain weighted sum follows the wide one. Divided by their spread they weigh the same.
@@ -20,7 +20,7 @@ SAMPLE = 1000
 LEAST = 30
 """Images in the smallest sample that is worth anything."""
 _LEAST_SPREAD = 0.005
-"""Where all images look the same in an aspect, their differences are noise: not to be amplified."""
+"""If all images look the same in an aspect, their differences are noise and not to be amplified."""
 
 
 def calibrate(engine: Engine, names: Sequence[str], images: int) -> Calibration | None:
@@ -38,7 +38,7 @@ def calibrate(engine: Engine, names: Sequence[str], images: int) -> Calibration 
 
 
 def is_due(calibration: Calibration | None, images: int) -> bool:
-    """Whether to sample an index of this size again: it has doubled, or halved."""
+    """True if an index of this size should be sampled again: it has doubled, or halved."""
     if calibration is None:
         return images >= LEAST
     return not calibration.images / 2 < images < calibration.images * 2
@@ -47,12 +47,12 @@ def is_due(calibration: Calibration | None, images: int) -> bool:
 class Calibrator:
     """Backgrounds for the targets of searches in one index.
 
-    A stored image has the background of the index. Similarities to text, colors and mixtures lie
-    in other bands; for them the target is compared with a sample, read when it is first needed.
+    A picture has the background of the index. Similarities to text, colors and mixtures lie in
+    other bands; those targets are compared with a sample, which is read when first needed.
 
     Args:
         engine: holds the points.
-        calibration: of the index; None where it holds too few images.
+        calibration: calibration of the index; None if it holds too few images.
     """
 
     def __init__(self, engine: Engine, calibration: Calibration | None) -> None:
@@ -67,10 +67,10 @@ class Calibrator:
         return self._vectors[name]
 
     def background(self, name: str, target: Vector, *, pictured: bool) -> Background | None:
-        """How similar random images are to a target; None where the index is too small.
+        """The similarity of random images to a target; None if the index is too small.
 
         Args:
-            name: of the vector.
+            name: name of the vector.
             target: vector to compare with.
             pictured: whether it is the vector of a picture.
         """
@@ -82,7 +82,7 @@ class Calibrator:
 
 
 def _read_sample(engine: Engine, names: Sequence[str]) -> Mapping[str, NDArray[np.float32]]:
-    """Vectors by name, read together: that takes half the time of one after the other.
+    """Reads vectors by name, together: that takes half the time of one after the other.
 
     The sample is the first by point id: an id is a hash, so the order is a shuffle that stays.
     """

@@ -1,4 +1,4 @@
-"""Declared options: one entry says everything about an option, and every interface derives from it.
+"""Declared options: each interface derives its options from one declaration.
 
 A set of options is a `TypedDict` whose keys are annotated with an `Option`. From it come the
 signature and docstring of a method (`documented`), the check of values (`check`), the options of a
@@ -29,11 +29,11 @@ _INDENT = " " * 12
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """The metadata of an option, second argument of its `Annotated`.
+    """Metadata of an option: the second argument of its `Annotated`.
 
     Attributes:
         help: one or two sentences for `help()`, `--help` and the OpenAPI document.
-        default: the value when it is left out.
+        default: value of an option that is left out.
         metavar: placeholder for the value on the command line.
         short: one-letter spelling on the command line, such as "-k".
         least, most: bounds of a number, both included.
@@ -63,9 +63,7 @@ def options_of(declaration: type) -> Mapping[str, Option]:
 
 
 def check(declaration: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    """All options of a declaration: the values given, and the defaults of the others.
-
-    None stands for a value that was not given.
+    """Checks values, and adds the defaults of options without one; None counts as none.
 
     Raises:
         QueryError: an unknown name, or a value of another type or out of bounds.
@@ -98,7 +96,7 @@ def is_union(hint: Any) -> bool:
 
 @cache
 def _checker(hint: Any) -> Callable[[Any], bool]:
-    """A function that tells whether a value is of the type."""
+    """A function that checks values of a type."""
     origin, arguments = get_origin(hint) or hint, get_args(hint)
     if is_union(hint):
         parts = [_checker(part) for part in arguments]
@@ -118,7 +116,7 @@ def _checker(hint: Any) -> Callable[[Any], bool]:
 
 
 def _describe(hint: Any, *, plural: bool = False) -> str:
-    """The values of a type, in words."""
+    """Words for the values of a type."""
     origin, arguments = get_origin(hint) or hint, get_args(hint)
     if is_union(hint):
         if plural:
@@ -152,10 +150,10 @@ _WORDS: Mapping[Any, tuple[str, str]] = {
 
 
 def documented(declaration: type) -> Callable[[F], F]:
-    """Decorator for a method that takes the options as `**options`.
+    """Decorates a method that takes options as `**options`.
 
-    The method gets their names in its signature, their help in the `Args` of its docstring in
-    place of `{options}`, and a `TypeError` for any other name.
+    Its signature lists them, its docstring has their help in place of `{options}`, and any other
+    name is a `TypeError`.
     """
     options = options_of(declaration)
 

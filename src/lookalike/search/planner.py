@@ -87,7 +87,7 @@ class Plan:
 
     @property
     def needs_pool(self) -> bool:
-        """Whether the page is selected from more rows than it shows."""
+        """True if the page is selected from more rows than it shows."""
         several = len(self.blends) > 1 or self.against
         return bool(self.request["diversity"] or self.request["collapse"] or several)
 
@@ -142,7 +142,7 @@ class Planner:
     """Plans requests to one index.
 
     Attributes:
-        is_large: whether the index has been seen to hold more than `SMALL_INDEX` images.
+        is_large: True once the index has been seen to hold more than `SMALL_INDEX` images.
     """
 
     engine: Engine
@@ -293,14 +293,14 @@ class Planner:
         return exact, SMALL_INDEX if exact else None
 
     def _is_small(self) -> bool:
-        """Whether the index is small enough to search exactly every time. It may grow at any time,
+        """True if the index is small enough to search exactly every time. It may grow at any time,
         but once large it hardly ever shrinks so far."""
         if not self.is_large:
             self.is_large = self.engine.count(exact=False) > SMALL_INDEX
         return not self.is_large
 
     def _few_pass(self, where: Filter | None) -> bool:
-        """Whether few enough images pass a filter to search them exactly every time.
+        """True if few enough images pass a filter to search them exactly every time.
 
         The estimate is cheap, but takes conditions for independent and may be far too low: a low
         one is verified by counting.
@@ -310,7 +310,7 @@ class Planner:
         return self.engine.count(where) <= FEW_MATCHES
 
     def _floor(self, blends: Sequence[Blend]) -> float | None:
-        """How far above random images a relevant image stands; None for too few images."""
+        """The least distance of a relevant image above random ones; None for too few images."""
         names = {target.near.name for blend in blends for target in blend}
         vectors = {name: self.calibrator.sample(name) for name in names}
         count = min(map(len, vectors.values()))

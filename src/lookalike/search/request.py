@@ -32,7 +32,7 @@ TEXT = "text:"
 
 
 class TargetOptions(TypedDict, total=False):
-    """What results should be like."""
+    """Targets of a search."""
 
     image: Annotated[
         _ImageInput | Sequence[_ImageInput] | None,
@@ -77,7 +77,7 @@ class TargetOptions(TypedDict, total=False):
 
 
 class ExampleOptions(TypedDict, total=False):
-    """Examples that results should be like, or unlike."""
+    """Examples of a recommendation."""
 
     like: Annotated[
         _ImageInput | Sequence[_ImageInput],
@@ -100,7 +100,7 @@ class ExampleOptions(TypedDict, total=False):
 
 
 class StrategyOptions(TypedDict, total=False):
-    """How examples count together."""
+    """Combination of examples."""
 
     strategy: Annotated[
         Strategy,
@@ -160,17 +160,17 @@ class SearchOptions(TargetOptions, RankingOptions, total=False):
 
 
 class RecommendOptions(StrategyOptions, RankingOptions, total=False):
-    """The options of `Index.recommend`, beside its examples."""
+    """The options of `Index.recommend` except its examples."""
 
 
 class Request(TargetOptions, ExampleOptions, StrategyOptions, RankingOptions, total=False):
-    """One search or recommendation: every option, checked."""
+    """A search or recommendation, with every option."""
 
     files: Annotated[bool, Option("Whether an example may name a file of this machine.", True)]
 
 
 def read_request(options: Mapping[str, Any]) -> Request:
-    """The request that some options make.
+    """Makes a request of options.
 
     Raises:
         QueryError: an unknown option, or a value of another type or out of bounds.

@@ -30,9 +30,9 @@ Similarity = TypeVar("Similarity", float, Floats)
 """The similarity of one image, or of many at a time."""
 
 UNWANTED = 0.25
-"""Weight of what is not wanted beside what is (Rocchio's gamma over beta). Measured on labeled
+"""Weight of unwanted parts beside wanted ones (Rocchio's gamma over beta). Measured on labeled
 photos: misleading dislikes lie close to the likes, and a larger factor, such as the 0.5 of
-Qdrant's average vector, pushes away what is wanted; from 0.15 to 0.3 it hardly matters."""
+Qdrant's average vector, pushes away wanted images; from 0.15 to 0.3 it hardly matters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Target:
         label: for people.
         near: the vector, with the weight that means influence; those of a blend add up to 1.
         weight: the weight asked for; those of a blend add up to 1.
-        background: how similar random images are to it; None without calibration.
+        background: similarity of random images to it; None without calibration.
         pictured: whether it is the vector of one picture, so that the best similarity is 1.
     """
 
@@ -80,15 +80,15 @@ class Target:
     pictured: bool
 
     def contribution(self, similarity: Similarity) -> Similarity:
-        """How far above random images the aspect lifts an image with this similarity, in standard
-        deviations times the weight; without calibration the similarity times the weight."""
+        """The weight times the distance of a similarity above that of random images, in standard
+        deviations; without calibration the weight times the similarity."""
         if self.background is None:
             return self.weight * similarity
         return self.weight * ((similarity - self.background.mean) / self.background.spread)
 
 
 Blend: TypeAlias = Sequence[Target]
-"""What an image is ranked by: one target per weighted aspect."""
+"""Targets that images are ranked by, one per weighted aspect."""
 
 
 # --- reading --------------------------------------------------------------------------------
@@ -158,7 +158,7 @@ def replace_colors(parts: Sequence[Part], palette: Sequence[Part]) -> list[Part]
 
 
 def unwanted(parts: Sequence[Part]) -> list[Part]:
-    """The same as parts that results should be unlike."""
+    """The parts, as those of something that results should be unlike."""
     return [replace(part, wanted=False) for part in parts]
 
 
@@ -172,7 +172,7 @@ def combine(
     *,
     summed: bool = False,
 ) -> Blend:
-    """The parts as targets of those aspects that have a weight and a part.
+    """Combines parts into one target per weighted aspect.
 
     Args:
         parts: of any aspects.
@@ -204,11 +204,11 @@ def combine(
 def _target(
     parts: Sequence[Part], weight: float, calibrator: Calibrator | None, summed: bool
 ) -> Target:
-    """The parts of one aspect as one target, its weight divided by its spread.
+    """Combines the parts of one aspect, and divides the weight by the target's spread.
 
     Each part is divided by the spread of its similarities, so that text, which lies in a narrow
-    band, counts as much as a picture. A quarter of the mean of what is not wanted is taken from the
-    mean of what is; or, `summed`, the whole sum of the one from that of the other.
+    band, counts as much as a picture. A quarter of the mean of the unwanted parts is subtracted
+    from the mean of the wanted ones; or, if `summed`, the sum of the one from that of the other.
     """
     first, name = parts[0], parts[0].name
     vectors = [_unit(part.describe()) for part in parts]
@@ -238,8 +238,8 @@ def _spread(calibrator: Calibrator | None, part: Part, vector: Vector) -> float:
 
 
 def _direction(wanted: Sequence[Floats], unwanted: Sequence[Floats], *, summed: bool) -> Vector:
-    """One direction for several: ranking by it is ranking by the mean similarity to what is wanted
-    less a part of that to what is not."""
+    """One direction for several vectors: ranking by it is ranking by the mean similarity to the
+    wanted ones less a part of that to the others."""
     merge, share = (np.sum, 1.0) if summed else (np.mean, UNWANTED if wanted else 1.0)
     total: Floats = np.zeros_like((*wanted, *unwanted)[0])
     if wanted:
@@ -266,7 +266,7 @@ def _label(parts: Sequence[Part]) -> str:
 
 
 def contributions(blend: Blend, similarities: Sequence[Similarity]) -> dict[str, Similarity]:
-    """By aspect, how far it lifts an image with these similarities above random images."""
+    """The contribution of each aspect for an image, or images, with these similarities."""
     return {
         target.aspect: target.contribution(similarity)
         for target, similarity in zip(blend, similarities, strict=True)
@@ -274,7 +274,7 @@ def contributions(blend: Blend, similarities: Sequence[Similarity]) -> dict[str,
 
 
 def standing(blend: Blend, vectors: Mapping[str, Floats]) -> Floats:
-    """(n,): how far n images stand above random ones.
+    """(n,): the distance of n images above random ones: the sum of their contributions.
 
     Args:
         blend: what they are compared with.

@@ -1,4 +1,4 @@
-"""Candidates and ranking: the top of a weighted sum, and what is proved of it.
+"""Candidates and their ranking: the top of a weighted sum, with a proof.
 
 The score of a point is the weighted sum of its similarities, and the answer is the top of that
 sum over all matching points. Fagin's threshold algorithm finds it (Fagin, Lotem and Naor, "Optimal
@@ -195,7 +195,7 @@ class _Search:
         return Result(self.rows, complete, candidates, self.compared, self.rounds)
 
     def _above(self, least: float) -> int:
-        """How many candidates may exceed `least`."""
+        """The number of candidates that may exceed `least`."""
         error = _ROUNDING if self.query.exact else _QUANTIZATION
         return int(np.searchsorted(-self.bounds, error - least))
 

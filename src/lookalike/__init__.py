@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from lookalike.duplicates.groups import Group
     from lookalike.index import Index
     from lookalike.ingest.report import IngestReport
+    from lookalike.ingest.uploads import Upload
     from lookalike.search.histogram import Bin, Histogram
     from lookalike.search.weights import PRESETS
-    from lookalike.sources.uploads import Upload
     from lookalike.types import (
         AspectPlan,
         Decision,
@@ -75,7 +75,7 @@ _HOMES = {
     "Hits": "types",
     "DecodeLimits": "types",
     "Point": "types",
-    "Upload": "sources.uploads",
+    "Upload": "ingest.uploads",
 }
 
 

@@ -41,8 +41,8 @@ from lookalike.ingest.lookup import CopyDetector
 from lookalike.ingest.partition import Partition, check_partition
 from lookalike.ingest.pipeline import Pipeline
 from lookalike.ingest.report import IngestCounts, IngestProgress, IngestReport
+from lookalike.ingest.uploads import Upload
 from lookalike.manifest import Manifest, ManifestStore
-from lookalike.metadata.table import Row
 from lookalike.opening import Parts, model_choice, open_parts
 from lookalike.protocols import DescribesText
 from lookalike.record import record_of
@@ -51,9 +51,7 @@ from lookalike.search.histogram import Histogram, histogram
 from lookalike.search.options import documented
 from lookalike.search.request import RecommendOptions, SearchOptions, Where, read_request
 from lookalike.search.searcher import Searcher
-from lookalike.sources import open_sources
-from lookalike.sources.inputs import Loader, read
-from lookalike.sources.uploads import Upload, UploadSource
+from lookalike.sources import open_sources, read_image
 from lookalike.types import (
     Decision,
     DecodeLimits,
@@ -65,6 +63,7 @@ from lookalike.types import (
     Point,
     Vector,
 )
+from lookalike.workers.loader import Loader
 
 _GIVEN = "the image that was given"
 """Stands for the address of an image that comes from outside the index."""
@@ -275,7 +274,7 @@ class Index:
                 was written.
             DiskFull: too little space; images that were added before stay.
         """
-        return run.put(self._destination, [_listed(image) for image in images], self.ingest)
+        return run.put(self._destination, images, self.ingest)
 
     def ingest(
         self,
@@ -472,7 +471,7 @@ class Index:
             assert id is not None  # noqa: S101 -- for the type checker
             point = self._require(id, vectors=[self._manifest.semantic.name])
             return self._checker(problems).check(point, similar=similar, limit=limit)
-        checker = self._checker(problems, given=(data := read(image)))
+        checker = self._checker(problems, given=(data := read_image(image)))
         point, thumbnail, seen = self._described(data)
         with ThreadPoolExecutor(1) as pool:  # the model runs while the hash is looked up
             meaning = pool.submit(self._meaning, point, seen)
@@ -708,8 +707,3 @@ class Index:
         if type in (FieldType.FLOAT, FieldType.DATETIME):
             return None
         return len(self._engine.facet(self.fields[name].path, limit=1000))
-
-
-def _listed(image: Upload) -> ListedImage:
-    source = UploadSource(image)
-    return ListedImage(source, source.ref, [Row(image.id or image.sha256, image.fields or {})])

@@ -277,7 +277,7 @@ class ImageDecoder(Protocol):
 
 
 class ImageLoader(Protocol):
-    """Loads images that a caller passed as paths or bytes; see `sources.inputs.Loader`.
+    """Loads images that a caller passed as paths or bytes; see `workers.loader.Loader`.
 
     Attributes:
         size: images loaded in parallel.

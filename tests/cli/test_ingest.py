@@ -78,7 +78,7 @@ def test_paths_that_hold_nothing(tmp_path: Path) -> None:
     at = ("--index", tmp_path / "i", "--model", "built-in")
     assert "There is nothing to index in" in error("index", tmp_path / "empty", *at)
     assert "nowhere does not exist" in error("index", tmp_path / "nowhere", *at)
-    assert "nothing here reads s3://" in error("index", "s3://bucket/prefix", *at)
+    assert "there is no source for s3:// addresses" in error("index", "s3://bucket/prefix", *at)
 
 
 def test_a_file_that_cannot_be_written_is_told_first(shop: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What every source must do, over the forms that the local one takes."""
+"""The contract of sources, over all forms of local paths, and the choice of a source."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from lookalike.errors import ImageRejected
+from lookalike.errors import ImageRejected, QueryError, SourceError
 from lookalike.protocols import Source
-from lookalike.sources import open_source
+from lookalike.sources import open_source, read_image
 from lookalike.types import ImageRef
 from tests.support.pictures import folder_of
 
@@ -83,3 +83,17 @@ def test_a_folder_that_cannot_be_listed_is_one_reject(tmp_path: Path) -> None:
     source = open_source(str(tmp_path))
     with pytest.raises(ImageRejected, match="unreadable"):
         source.read(ImageRef(str(tmp_path / "a" / "gone"), etag="", size=0))
+
+
+@pytest.mark.parametrize("uri", ["s3://bucket/a.jpg", "uploads://a.jpg"])
+def test_a_scheme_that_no_source_serves_is_an_error(uri: str) -> None:
+    with pytest.raises(SourceError, match="there is no source for"):
+        open_source(uri)
+
+
+def test_an_image_is_read_from_bytes_or_from_the_path_of_one_file(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"a")
+    (tmp_path / "b.jpg").write_bytes(b"b")
+    assert read_image(b"a") == read_image(tmp_path / "a.jpg") == b"a"
+    with pytest.raises(QueryError, match="names 2 images: give the path of one image"):
+        read_image(tmp_path)

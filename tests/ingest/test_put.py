@@ -12,7 +12,7 @@ import pytest
 from lookalike.errors import InputError
 from lookalike.index import Index
 from lookalike.ingest.report import Canceled, IngestCounts
-from lookalike.sources.uploads import Upload
+from lookalike.ingest.uploads import Upload
 from tests.support.pictures import draw, folder_of
 
 

@@ -1,22 +1,21 @@
-"""Whole runs: adding the images of sources, and adding images that the caller has."""
+"""Whole runs: adding the images of sources, and adding uploads."""
 
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lookalike.cache.store import Cache
-from lookalike.errors import InputError
 from lookalike.ingest.executor import Ingest
-from lookalike.ingest.listing import ListedImage, Listing, list_images, list_with_metadata
+from lookalike.ingest.listing import Listing, list_images, list_with_metadata
 from lookalike.ingest.partition import Partition, restrict
 from lookalike.ingest.prune import remove_missing
 from lookalike.ingest.report import IngestCounts, IngestProgress, IngestReport
 from lookalike.ingest.schema import check_types, infer_types, learn_types, parse_fields
+from lookalike.ingest.uploads import Upload, list_uploads
 from lookalike.manifest import ManifestStore
 from lookalike.metadata.table import Row, read_metadata
 from lookalike.protocols import Engine, Source
@@ -87,16 +86,16 @@ def add(
     return replace(_finished(report, index, started), removed=removed, warnings=listing.warnings)
 
 
-def put(index: Destination, images: Sequence[ListedImage], ingest: Ingest) -> IngestReport:
-    """Adds images whose fields have no types yet; see `Index.put`.
+def put(index: Destination, uploads: Sequence[Upload], ingest: Ingest) -> IngestReport:
+    """Adds images that the caller has; see `Index.put`.
 
     Args:
         index: what the run writes to.
-        images: each with one row, its values as the caller gave them.
+        uploads: the images with their fields.
         ingest: indexes the listing.
     """
     started = time.monotonic()
-    _check_ids([row.id for image in images for row in image.rows])
+    images = list_uploads(uploads)
     known = index.manifests.current.fields
     types = infer_types((row.fields for image in images for row in image.rows), known)
     typed = [
@@ -139,9 +138,3 @@ def _progress(progress: IngestProgress | None, listing: Listing) -> Callable[[In
 def _finished(report: IngestReport, index: Destination, started: float) -> IngestReport:
     model = index.manifests.current.semantic.model
     return replace(report, model=model, seconds=time.monotonic() - started)
-
-
-def _check_ids(ids: Sequence[str | None]) -> None:
-    repeated = [id for id, count in Counter(ids).items() if count > 1]
-    if repeated:
-        raise InputError(f"Two images have the id {repeated[0]!r}: put each image once.")

@@ -1,4 +1,4 @@
-"""Sources: where images come from. One file a scheme (`file`, later `s3`, …)."""
+"""Sources: places that images come from. Each module here serves one scheme of addresses."""
 
 from __future__ import annotations
 
@@ -9,45 +9,62 @@ import re
 from collections.abc import Sequence
 from importlib.metadata import entry_points
 
-from lookalike.errors import SourceError
+from lookalike.errors import QueryError, SourceError
 from lookalike.protocols import Source
+from lookalike.types import ImageInput
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://")
 
 
 def open_source(uri: str) -> Source:
-    """The source for a path, a glob, or an address such as `s3://bucket/prefix`.
+    """Opens the source for a path, a glob, or an address such as `s3://bucket/prefix`.
 
-    The scheme names the module in this package, or an entry point of the group
-    `lookalike.sources`; its `open` makes the source.
+    The scheme names a module of this package, whose `open` makes the source, or an entry point of
+    the group `lookalike.sources`, which makes it. A path has the scheme `file`.
 
     Raises:
-        SourceError: nothing is there, or nothing serves the scheme.
+        SourceError: nothing is there, or no source serves the scheme.
     """
-    found = _SCHEME.match(uri)
-    scheme = found[1] if found else "file"
+    match = _SCHEME.match(uri)
+    scheme = match[1] if match else "file"
     source: Source
     if scheme in {module.name for module in pkgutil.iter_modules(__path__)}:
-        module = importlib.import_module(f"{__name__}.{scheme}")
-        if hasattr(module, "open"):
-            source = module.open(uri)
-            return source
+        source = importlib.import_module(f"{__name__}.{scheme}").open(uri)
+        return source
     for entry in entry_points(group="lookalike.sources", name=scheme):
         source = entry.load()(uri)
         return source
     raise SourceError(
-        f"{uri}: nothing here reads {scheme}:// addresses; give a folder, a file or a glob."
+        f"{uri}: there is no source for {scheme}:// addresses; give a folder, a file or a glob."
     )
 
 
-def open_sources(named: Sequence[str | os.PathLike[str]]) -> list[Source]:
-    """The sources of these names, which must hold something.
+def open_sources(uris: Sequence[str | os.PathLike[str]]) -> list[Source]:
+    """Opens several sources.
 
     Raises:
-        SourceError: one does not exist, or there is nothing in any.
+        SourceError: one does not exist, or all of them are empty.
     """
-    opened = [open_source(os.fspath(source)) for source in named]
-    if not any(next(source.refs(), None) for source in opened):
-        names = ", ".join(os.fspath(source) for source in named)
-        raise SourceError(f"There is nothing to index in {names}.")
-    return opened
+    sources = [open_source(os.fspath(uri)) for uri in uris]
+    if not any(next(source.refs(), None) for source in sources):
+        names = ", ".join(os.fspath(uri) for uri in uris)
+        raise SourceError(f"There is nothing to index in {names}: give a folder, a file or a glob.")
+    return sources
+
+
+def read_image(image: ImageInput) -> bytes:
+    """Returns the bytes of an image that a caller names by path or passes as bytes.
+
+    Raises:
+        SourceError: the file does not exist.
+        QueryError: the path names more than one file.
+        ImageRejected: the file cannot be read.
+    """
+    if isinstance(image, bytes):
+        return image
+    path = os.fspath(image)
+    source = open_source(path)
+    refs = list(source.refs())
+    if len(refs) != 1:
+        raise QueryError(f"{path} names {len(refs):,} images: give the path of one image.")
+    return source.read(refs[0])

@@ -1,4 +1,4 @@
-"""Local files: a folder with all that is below it, one file, or a glob."""
+"""Local files: a folder with its subfolders, one file, or a glob."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from lookalike.protocols import Source
 from lookalike.system.times import format_datetime
 from lookalike.types import ImageRef
 
-# Only what Python itself knows: the types that a machine adds must not change what is listed.
+# Only the types that Python itself knows: those of a machine must not change what is listed.
 _TYPES = mimetypes.MimeTypes(filenames=())
 
 
 def open(uri: str) -> Source:
-    """The source for a local path: `file://` in front is allowed, `~` is the home folder.
+    """Opens the source for a local path, which may start with `file://` or `~`.
 
     Raises:
-        SourceError: nothing is there.
+        SourceError: the path does not exist.
     """
     path = os.path.expanduser(uri.removeprefix("file://"))
     if os.path.isdir(path):
@@ -34,11 +34,11 @@ def open(uri: str) -> Source:
         return Files(path, os.path.dirname(os.path.abspath(path)))
     if glob.has_magic(path):
         return Files(path, _fixed_part(path))
-    raise SourceError(f"{uri} does not exist: name a folder, a file or a glob.")
+    raise SourceError(f"{uri} does not exist: give a folder, a file or a glob.")
 
 
-class _Local:
-    """What folders and globs share: reading, and seeing one file.
+class _LocalSource:
+    """The common part of folders and globs.
 
     Attributes:
         root: absolute path of the folder, or of the part of a glob before its first wildcard.
@@ -49,7 +49,7 @@ class _Local:
     def read(self, ref: ImageRef) -> bytes:
         try:
             if not ref.etag:
-                os.listdir(ref.uri)  # a folder that could not be listed: say why
+                os.listdir(ref.uri)  # a folder that could not be listed: raises the reason
             with builtins.open(ref.uri, "rb") as file:
                 return file.read()
         except OSError as error:
@@ -66,18 +66,17 @@ class _Local:
             os.stat(uri)
         except (FileNotFoundError, NotADirectoryError):
             return False
-        except OSError:  # as far as anyone can tell it is still there
+        except OSError:  # it may still be there
             return True
         return True
 
 
-class Folder(_Local):
-    """Every file below a folder that may be a picture.
+class Folder(_LocalSource):
+    """The files in a folder and its subfolders that may be images.
 
-    Passed over: what is not a regular file, hidden folders, indexes, files whose name says that
-    they are something else (text, video, sound, a document), and files without an extension whose
-    content is no picture either, such as LICENSE. Links to files are followed, links to folders
-    are not.
+    It skips hidden folders, indexes, anything that is not a regular file, files whose extension
+    stands for something else (text, video, sound, a document), and files without an extension
+    whose content is not an image, such as LICENSE. It follows links to files, not links to folders.
     """
 
     def __init__(self, root: str) -> None:
@@ -90,25 +89,25 @@ class Folder(_Local):
         if not uri.startswith(os.path.join(self.root, "")):
             return False
         *folders, name = os.path.relpath(uri, self.root).split(os.sep)
-        return not any(folder.startswith(".") for folder in folders) and _may_be_picture(name)
+        return not any(folder.startswith(".") for folder in folders) and _may_be_image(name)
 
     def _below(self, folder: str) -> Iterator[ImageRef]:
         try:
             with os.scandir(folder) as entries:
-                found = sorted(entries, key=lambda entry: entry.name)
+                by_name = sorted(entries, key=lambda entry: entry.name)
         except OSError:
-            yield ImageRef(folder, etag="", size=0)  # reading it says why it is refused
+            yield ImageRef(folder, etag="", size=0)  # reading it raises the reason
             return
-        for entry in found:
+        for entry in by_name:
             if entry.is_dir(follow_symlinks=False):
                 if not entry.name.startswith(".") and not _is_index(entry.path):
                     yield from self._below(entry.path)
-            elif _may_be_picture(entry.name) and entry.is_file() and _seems_picture(entry):
+            elif _may_be_image(entry.name) and entry.is_file() and _seems_image(entry):
                 yield _ref(entry.path, entry.stat())
 
 
-class Files(_Local):
-    """The files that a glob names (`**` reaches into folders), or one file. All are tried."""
+class Files(_LocalSource):
+    """The files that match a glob (`**` matches any folders), or one file. All are tried."""
 
     def __init__(self, pattern: str, root: str) -> None:
         self.root = root
@@ -116,10 +115,10 @@ class Files(_Local):
         self._matches = re.compile(_regex(self.pattern)).fullmatch
 
     def refs(self) -> Iterator[ImageRef]:
-        # A file whose own name looks like a pattern is that file.
+        # A file may have a name that looks like a pattern.
         literal = os.path.isfile(self.pattern)
-        found = [self.pattern] if literal else sorted(glob.iglob(self.pattern, recursive=True))
-        for path in found:
+        paths = [self.pattern] if literal else sorted(glob.iglob(self.pattern, recursive=True))
+        for path in paths:
             if os.path.isfile(path):
                 yield _ref(path, os.stat(path))
 
@@ -129,7 +128,7 @@ class Files(_Local):
 
 
 def _regex(pattern: str) -> str:
-    """A glob as `glob` reads it: `*` stays within a name, `**` is any number of folders."""
+    """Translates a glob as `glob` reads it: `*` stays within a name, `**` matches any folders."""
     parts = []
     for part in re.findall(r"\*\*/|\*\*$|\*|\?|\[!?\]?[^\]]*\]|.", pattern, re.DOTALL):
         if part == "**/":
@@ -147,6 +146,7 @@ def _regex(pattern: str) -> str:
 
 
 def _fixed_part(pattern: str) -> str:
+    """The folders of a glob before its first wildcard."""
     parts = Path(os.path.abspath(pattern)).parts
     fixed = []
     for part in parts:
@@ -156,27 +156,27 @@ def _fixed_part(pattern: str) -> str:
     return os.path.join(*fixed)
 
 
-def _may_be_picture(name: str) -> bool:
+def _may_be_image(name: str) -> bool:
     guess, _ = _TYPES.guess_type(name)
     return guess is None or guess.startswith("image/")
 
 
 def _is_index(folder: str) -> bool:
-    """Whether it is an index of ours, which may stand among what it indexes."""
+    """Whether a folder is an index, which may be in the folder that it indexes."""
     return os.path.isfile(os.path.join(folder, "manifest.json")) and bool(
         glob.glob(os.path.join(glob.escape(folder), "shard*"))
     )
 
 
-def _seems_picture(entry: os.DirEntry[str]) -> bool:
-    """Whether a file is a picture by its name, or by its content where the name says nothing."""
+def _seems_image(entry: os.DirEntry[str]) -> bool:
+    """Whether a file is an image by its name, or by its content if the name has no extension."""
     if os.path.splitext(entry.name)[1]:
         return True
     try:
         with builtins.open(entry.path, "rb") as file:
             return image_format(file.read(512)) is not None
     except OSError:
-        return True  # reading it says why it is refused
+        return True  # reading it raises the reason
 
 
 def _ref(path: str, stat: os.stat_result) -> ImageRef:

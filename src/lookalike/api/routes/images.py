@@ -29,9 +29,9 @@ from lookalike.api.schemas import (
 from lookalike.api.service import Service, Serving
 from lookalike.errors import ImageRejected, InputError, NotFound, Reason, SourceError
 from lookalike.ingest.report import IngestReport, Reject
+from lookalike.ingest.uploads import Upload
 from lookalike.output import documents
 from lookalike.record import record_of
-from lookalike.sources.uploads import Upload
 
 FILE_SIDE = 2048
 """Longer side in pixels of an image that is served as a file."""

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lookalike.errors import InputError
+from lookalike.ingest.listing import ListedImage
+from lookalike.metadata.table import Row
 from lookalike.types import ImageRef
 
 
@@ -51,3 +55,19 @@ class UploadSource:
 
     def has(self, uri: str) -> bool:
         return uri == self.ref.uri
+
+
+def list_uploads(uploads: Sequence[Upload]) -> list[ListedImage]:
+    """Lists uploads, each with a row of its id and its fields as the caller gave them.
+
+    Raises:
+        InputError: two uploads have the same id.
+    """
+    rows = [Row(upload.id or upload.sha256, upload.fields or {}) for upload in uploads]
+    for id, count in Counter(row.id for row in rows).items():
+        if count > 1:
+            raise InputError(f"Two images have the id {id!r}: put each image once.")
+    sources = map(UploadSource, uploads)
+    return [
+        ListedImage(source, source.ref, [row]) for source, row in zip(sources, rows, strict=True)
+    ]

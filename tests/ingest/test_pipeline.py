@@ -259,7 +259,7 @@ def test_a_value_that_does_not_fit_is_reported_and_left_out(index: Index, photos
     assert counts(report) == (12, 0, 0, 0, 0)
     told = " ".join(map(str, report.warnings))
     assert 'line 13 (011.jpg): price: "cheap" is not a number' in told
-    assert "21 rows name no image that is here" in told
+    assert "21 rows name an image that is not listed" in told
     assert "price" not in index.get("sku-11").payload
 
 

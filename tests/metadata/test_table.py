@@ -82,7 +82,7 @@ def test_types_are_inferred_and_values_follow_them(tmp_path: Path) -> None:
             "sku": KEYWORD,
         }
         assert table.id_field == "id"
-        assert list(table.problems) == []
+        assert list(table.warnings) == []
         assert rows_of(table, tmp_path, "b.jpg")["b.jpg"] == [
             Row(
                 "2",
@@ -104,9 +104,9 @@ def test_a_misfit_is_reported_and_the_rest_of_its_row_stays(tmp_path: Path) -> N
     with written(tmp_path / "m.csv", f"id,file,price,brand\n{prices}19,a.jpg,N/A,y\n") as table:
         assert table.fields["price"] is FLOAT
         assert one_row(table, tmp_path) == {"brand": "y"}
-        (problem,) = table.problems
-        assert (problem.line, problem.row, problem.column) == (21, "a.jpg", "price")
-        assert str(problem) == 'line 21 (a.jpg): price: "N/A" is not a number (float); left out'
+        (warning,) = table.warnings
+        assert (warning.line, warning.row, warning.column) == (21, "a.jpg", "price")
+        assert str(warning) == 'line 21 (a.jpg): price: "N/A" is not a number (float); left out'
 
 
 def test_known_types_win_over_inference_and_declared_ones_over_both(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_declaring_a_column_that_is_not_there_is_an_error(tmp_path: Path) -> Non
 def test_csv_as_programs_write_it(tmp_path: Path, content: bytes) -> None:
     with written(tmp_path / "m.csv", content) as table:
         assert one_row(table, tmp_path) == {"brand": "Acme"}
-        assert list(table.problems) == []
+        assert list(table.warnings) == []
 
 
 def test_odd_cells(tmp_path: Path) -> None:
@@ -157,8 +157,8 @@ def test_odd_cells(tmp_path: Path) -> None:
             "nul": "a\0b",
             "long": long,
         }
-        (problem,) = table.problems
-        assert str(problem) == "line 4: has 3 cells under 4 columns; left out"
+        (warning,) = table.warnings
+        assert str(warning) == "line 4: has 3 cells under 4 columns; left out"
     assert csv.field_size_limit() == limit  # it belongs to the whole process
 
 
@@ -167,7 +167,7 @@ def test_ragged_rows_and_nameless_columns_are_reported(tmp_path: Path) -> None:
     with written(tmp_path / "m.csv", content) as table:
         found = rows_of(table, tmp_path, "a.jpg", "b.jpg", "c.jpg")
         assert found == {"a.jpg": [Row(None, {"brand": "Acme"})], "b.jpg": [], "c.jpg": []}
-        assert [str(problem) for problem in table.problems] == [
+        assert [str(warning) for warning in table.warnings] == [
             "line 1: a column without a name is left out",
             "line 3: has 4 cells under 3 columns; left out",
             "line 4: has 2 cells under 3 columns; left out",
@@ -193,7 +193,7 @@ def test_ragged_rows_and_nameless_columns_are_reported(tmp_path: Path) -> None:
         ("m.csv", b"id,file\n7,a.jpg\n8,b.jpg\n7,c.jpg\n", '"7" on line 2 and on line 4'),
         ("m.jsonl", b"[1]\nnot json\n", "line 1: is not a JSON object"),
         ("m.jsonl", b'{"file": "a.jpg", "t": "\xe9"}\n', r"byte 24 \(line 1\) is 0xe9"),
-        ("m.parquet", b"PAR1 not", "no sound Parquet file"),
+        ("m.parquet", b"PAR1 not", "not a valid Parquet file"),
         ("m.xlsx", b"", "use .csv"),
     ],
 )
@@ -232,7 +232,7 @@ def test_json_lines_keep_their_types(tmp_path: Path) -> None:
             "c.jpg": [Row("7", {"f": 2.5, "code": "7"})],
             "d.jpg": [Row(None, {})],
         }
-        assert [(problem.line, problem.column) for problem in table.problems] == [
+        assert [(warning.line, warning.column) for warning in table.warnings] == [
             (1, "nested"),
             (3, "id"),
             (5, "bad"),
@@ -275,7 +275,7 @@ def test_parquet_keeps_its_types(tmp_path: Path) -> None:
         }
         assert table.fields["n"] is INTEGER
         assert table.fields["price"] is FLOAT
-        assert [problem.column for problem in table.problems] == ["blob", "point"]
+        assert [warning.column for warning in table.warnings] == ["blob", "point"]
 
 
 def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path) -> None:
@@ -379,7 +379,7 @@ def test_variants_share_an_image_and_keep_their_ids(tmp_path: Path) -> None:
     with written(tmp_path / "m.csv", content) as table:
         found = rows_of(table, tmp_path, "a.jpg")["a.jpg"]
         assert [row.id for row in found] == ["1", "2", None]
-        *_, last = (str(problem) for problem in table.problems)
+        *_, last = (str(warning) for warning in table.warnings)
         assert last.startswith("line 5 (a.jpg): names the image of line 4 and has no id")
 
 
@@ -395,7 +395,7 @@ def test_an_ambiguous_name_is_reported_and_not_applied(tmp_path: Path) -> None:
             ambiguous=1,
             ambiguous_examples=("a.jpg",),
         )
-        assert [str(problem) for problem in table.problems] == [
+        assert [str(warning) for warning in table.warnings] == [
             "line 2 (a.jpg): fits several images; left out: write its path"
         ]
         assert [len(rows) for _, rows in table.matched()] == [1, 0, 0]
@@ -436,7 +436,7 @@ def test_real_catalog(data: Path) -> None:
         files = sorted((folder / "images").rglob("*.jpg"))
         summary = table.match(map(ref, files), lambda _: str(folder / "images"))
         assert summary.matched == summary.images == summary.rows == len(files) > 0
-        assert list(table.problems) == []
+        assert list(table.warnings) == []
         for found, (row,) in table.matched():
             assert Path(found.uri).parent.name == row.fields["category"]
             assert Path(found.uri).stem == row.id

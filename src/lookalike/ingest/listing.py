@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from lookalike.ingest.partition import Partition, belongs_to, restrict
 from lookalike.metadata.join import MatchSummary
-from lookalike.metadata.readers import Problem
+from lookalike.metadata.readers import MetadataWarning
 from lookalike.metadata.table import MetadataTable, Row
 from lookalike.protocols import Source
 from lookalike.types import ImageRef
@@ -42,7 +42,7 @@ class Listing:
 
     images: Iterable[ListedImage]
     count: Callable[[], int | None]
-    warnings: tuple[Problem, ...] = ()
+    warnings: tuple[MetadataWarning, ...] = ()
     claimed: Callable[[Sequence[str]], Collection[str]] = lambda ids: ()
 
 
@@ -91,7 +91,7 @@ def list_with_metadata(
         for ref, rows in table.matched()
         if belongs_to(partition, ref.uri)
     )
-    warnings = (*table.problems, *_unmatched_rows(summary))
+    warnings = (*table.warnings, *_unmatched_rows(summary))
     if partition is None:
         return Listing(images, lambda: count, warnings)
     return Listing(images, lambda: count, warnings, table.named)
@@ -110,11 +110,11 @@ def _source_of(ref: ImageRef, sources: Sequence[Source]) -> Source:
     return next(source for source in sources if source.covers(ref.uri))
 
 
-def _unmatched_rows(summary: MatchSummary) -> Iterator[Problem]:
+def _unmatched_rows(summary: MatchSummary) -> Iterator[MetadataWarning]:
     if summary.unmatched:
         examples = ", ".join(summary.unmatched_examples)
-        yield Problem(
-            0, f"{summary.unmatched:,} rows name no image that is here, such as {examples}"
+        yield MetadataWarning(
+            0, f"{summary.unmatched:,} rows name an image that is not listed, such as {examples}"
         )
 
 

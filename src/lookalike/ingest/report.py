@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import TypeAlias
 
-from lookalike.metadata.readers import Problem
+from lookalike.metadata.readers import MetadataWarning
 
 
 class Canceled(Exception):
@@ -81,7 +81,7 @@ class IngestReport(IngestCounts):
     model: str = ""
     rejects: tuple[Reject, ...] = ()
     copies: tuple[IncomingCopy, ...] = ()
-    warnings: tuple[Problem, ...] = ()
+    warnings: tuple[MetadataWarning, ...] = ()
     interrupted: bool = False
 
 

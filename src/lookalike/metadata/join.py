@@ -1,7 +1,8 @@
-"""Which row of a metadata file is about which image.
+"""The join of metadata rows and images, by the names that the rows give.
 
-Works in the database of `metadata.py`: `rows` (line, id, name, fields) is given, `refs` and
-`links` are made here. Names and addresses are bytes, for a file's name need not be Unicode.
+Works in the database of `table.py`: that module fills `rows` (line, id, name, fields), this one
+makes `refs` and `links`. Names and addresses are stored as bytes, because a file's name need not be
+valid Unicode.
 """
 
 from __future__ import annotations
@@ -17,31 +18,41 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from lookalike.metadata.readers import Problem
+from lookalike.metadata.readers import MetadataWarning
 from lookalike.types import ImageRef
 
-__all__ = ["MatchSummary", "as_bytes", "as_text", "link", "name_key", "store", "summarize"]
+__all__ = [
+    "MatchSummary",
+    "as_bytes",
+    "as_text",
+    "link_rows",
+    "name_key",
+    "store_listing",
+    "summarize",
+]
 
 _SCHEMA = """
     CREATE TABLE refs (n INTEGER PRIMARY KEY, uri BLOB UNIQUE, etag TEXT, size INTEGER,
-                       modified_at TEXT, whole BLOB, inner BLOB, base BLOB, stem BLOB);
+                       modified_at TEXT, full BLOB, relative BLOB, base BLOB, stem BLOB);
     CREATE TABLE links (line INTEGER PRIMARY KEY, n INTEGER);
 """
-_TAKEN = 0
-"""Stands in `links` for a row whose image an earlier row has; no image has this number, and a row
-that fits several images has NULL."""
+_REPEATED = 0
+"""In `links`, marks a row whose image an earlier row names; no image has this number. NULL marks a
+row that fits several images."""
 
 
 @dataclass(frozen=True, slots=True)
 class MatchSummary:
-    """How rows and images found each other.
+    """The result of the join.
 
     Attributes:
-        images: listed images, each address counted once.
-        matched: those of them that have a row.
-        rows: rows of the file that could be read.
-        unmatched: rows whose image is not listed; the first few as examples.
-        ambiguous: rows whose name fits several images and is applied to none; likewise.
+        images: number of listed images; each address counts once.
+        matched: number of them that have a row.
+        rows: number of rows that could be read.
+        unmatched: number of rows whose image is not listed.
+        unmatched_examples: names from the first few of them.
+        ambiguous: number of rows whose name fits several images, and that are not used.
+        ambiguous_examples: names from the first few of them.
     """
 
     images: int
@@ -53,39 +64,43 @@ class MatchSummary:
     ambiguous_examples: tuple[str, ...]
 
 
-def store(
+def store_listing(
     db: sqlite3.Connection, refs: Iterable[ImageRef], root_of: Callable[[ImageRef], str]
 ) -> None:
-    """Keeps the listing, in its order; an address that comes again is passed over."""
+    """Stores the listing in its order; repeated addresses are ignored."""
     for statement in filter(str.strip, _SCHEMA.split(";")):
         db.execute(statement)
     db.executemany(
         "INSERT OR IGNORE INTO refs VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (_entry(ref, root_of(ref)) for ref in refs),
+        (_listing_row(ref, root_of(ref)) for ref in refs),
     )
-    for column in ("whole", "inner", "base", "stem"):
+    for column in ("full", "relative", "base", "stem"):
         db.execute(f"CREATE INDEX ref_{column} ON refs ({column})")
 
 
-def link(db: sqlite3.Connection, folder: Path, *, by_id: bool) -> Iterator[Problem]:
-    """Links each row to the image that it names, and yields what cannot be linked.
+def link_rows(db: sqlite3.Connection, folder: Path, *, by_id: bool) -> Iterator[MetadataWarning]:
+    """Links each row to the image that it names, and yields the rows that cannot be linked.
 
-    A row is tried as a path from `folder` (or an absolute one, or an address), then from the
-    source's root, then as a file's name, then, where rows name images `by_id`, as a name
-    without extension. The first way that fits any image counts.
+    A name is tried as a path relative to `folder` (or an absolute path, or an address), then as a
+    path relative to the source's root, then as a file name, then as a file name without extension.
+    The first of these that fits any image counts.
+
+    Args:
+        db: holds `rows` and `refs`.
+        folder: folder of the metadata file.
+        by_id: whether rows name images by their ids; only then extensions may be missing.
     """
     db.create_function("under", 2, _under, deterministic=True)
     # The source may have resolved links in its addresses, or not.
     for here in dict.fromkeys((folder.absolute(), folder.resolve())):
-        _link_by(db, "refs.whole = under(?, rows.name)", as_bytes(str(here)))
-    for column in ("inner", "base", "stem") if by_id else ("inner", "base"):
+        _link_by(db, "refs.full = under(?, rows.name)", as_bytes(str(here)))
+    for column in ("relative", "base", "stem") if by_id else ("relative", "base"):
         _link_by(db, f"refs.{column} = rows.name")
-    yield from _several(db)
-    yield from _taken(db)
+    yield from _ambiguous_rows(db)
+    yield from _repeated_rows(db)
 
 
-# The SQL below is put together from the constants of this file alone, hence the exceptions from
-# the linter's rule on injected SQL.
+# The SQL below is composed of constants from this file only, so S608 does not apply.
 
 
 def _link_by(db: sqlite3.Connection, condition: str, *parameters: bytes) -> None:
@@ -97,32 +112,32 @@ def _link_by(db: sqlite3.Connection, condition: str, *parameters: bytes) -> None
     )
 
 
-def _several(db: sqlite3.Connection) -> Iterator[Problem]:
+def _ambiguous_rows(db: sqlite3.Connection) -> Iterator[MetadataWarning]:
     query = "SELECT line, name FROM links JOIN rows USING (line) WHERE n IS NULL"
     for line, name in db.execute(query).fetchall():
-        yield Problem(line, "fits several images; left out: write its path", as_text(name))
+        yield MetadataWarning(line, "fits several images; left out: write its path", as_text(name))
 
 
-def _taken(db: sqlite3.Connection) -> Iterator[Problem]:
-    """Two rows without ids for one image: the second would overwrite the first."""
+def _repeated_rows(db: sqlite3.Connection) -> Iterator[MetadataWarning]:
+    """Unlinks rows without ids whose image an earlier such row names: they would overwrite it."""
     query = (
         "SELECT line, name, first FROM (SELECT line, name, min(line) OVER (PARTITION BY n)"
         " AS first FROM links JOIN rows USING (line) WHERE id IS NULL AND n IS NOT NULL)"
         " WHERE line > first"
     )
     for line, name, first in db.execute(query).fetchall():
-        db.execute("UPDATE links SET n = ? WHERE line = ?", (_TAKEN, line))
+        db.execute("UPDATE links SET n = ? WHERE line = ?", (_REPEATED, line))
         detail = f"names the image of line {first} and has no id of its own; left out"
-        yield Problem(line, detail, as_text(name))
+        yield MetadataWarning(line, detail, as_text(name))
 
 
 def summarize(db: sqlite3.Connection) -> MatchSummary:
-    """Counts what `link` did."""
+    """Counts the results of `link_rows`."""
     unmatched = "rows WHERE line NOT IN (SELECT line FROM links)"
     ambiguous = "rows JOIN links USING (line) WHERE n IS NULL"
     return MatchSummary(
         images=_count(db, "refs"),
-        matched=_count(db, f"(SELECT DISTINCT n FROM links WHERE n <> {_TAKEN})"),  # noqa: S608
+        matched=_count(db, f"(SELECT DISTINCT n FROM links WHERE n <> {_REPEATED})"),  # noqa: S608
         rows=_count(db, "rows"),
         unmatched=_count(db, unmatched),
         unmatched_examples=_names(db, unmatched),
@@ -137,17 +152,17 @@ def _count(db: sqlite3.Connection, rows: str) -> int:
 
 
 def _names(db: sqlite3.Connection, rows: str) -> tuple[str, ...]:
-    found = db.execute(f"SELECT name FROM {rows} LIMIT 3")  # noqa: S608
-    return tuple(as_text(name) for (name,) in found)
+    names = db.execute(f"SELECT name FROM {rows} LIMIT 3")  # noqa: S608
+    return tuple(as_text(name) for (name,) in names)
 
 
 # --- names ----------------------------------------------------------------------------------
 
 
 def name_key(name: str) -> bytes:
-    """A path or an address in the one form in which names are compared.
+    """Normalizes a path or an address, so that equal names compare equal.
 
-    macOS decomposes accents, Windows writes backslashes, and `./a/../b` is `b`.
+    macOS decomposes accented letters, Windows writes backslashes, and `./a/../b` is `b`.
     """
     name = unicodedata.normalize("NFC", name)
     if name.startswith("file://"):
@@ -158,19 +173,19 @@ def name_key(name: str) -> bytes:
 
 
 def _under(folder: bytes, name: bytes) -> bytes:
-    """What the key `name` means in `folder`, as a key."""
+    """The key of a name that is relative to a folder; other names keep their key."""
     if b"://" in name or re.match(rb"[A-Za-z]:/", name):
         return name
     return name_key(posixpath.join(as_text(folder), as_text(name)))
 
 
-def _entry(ref: ImageRef, root: str) -> tuple[Any, ...]:
-    """The image as a row of `refs`: whole key, key within its root, file name, its stem."""
-    whole, folder = name_key(ref.uri), _folder_key(root)
-    inner = whole.removeprefix(folder) if whole.startswith(folder) else None
-    base = posixpath.basename(whole)
-    facts = as_bytes(ref.uri), ref.etag, ref.size, ref.modified_at
-    return *facts, whole, inner, base, posixpath.splitext(base)[0]
+def _listing_row(ref: ImageRef, root: str) -> tuple[Any, ...]:
+    """An image as a row of `refs`, with the keys of all names that it may go by."""
+    full, folder = name_key(ref.uri), _folder_key(root)
+    relative = full.removeprefix(folder) if full.startswith(folder) else None
+    base = posixpath.basename(full)
+    stem, _ = posixpath.splitext(base)
+    return as_bytes(ref.uri), ref.etag, ref.size, ref.modified_at, full, relative, base, stem
 
 
 @lru_cache(maxsize=64)

@@ -1,4 +1,4 @@
-"""Rows of a CSV, JSON Lines or Parquet file, one at a time."""
+"""Readers of metadata files: the rows of CSV, JSON Lines and Parquet, one at a time."""
 
 from __future__ import annotations
 
@@ -17,22 +17,23 @@ from lookalike.fields import kind_of, kind_of_text, quoted
 from lookalike.system.times import format_datetime, to_utc
 from lookalike.types import FieldType
 
-__all__ = ["Cells", "Format", "Problem", "format_of", "is_missing", "not_utf8"]
+__all__ = ["Cells", "MetadataWarning", "Reader", "encoding_error", "is_missing", "reader_for"]
 
 Cells: TypeAlias = dict[str, Any]
 """JSON values by column."""
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """Something in a metadata file that was left out: reported, not guessed.
+class MetadataWarning:
+    """A part of a metadata file that was left out.
 
     Attributes:
-        line: of the file, from 1; in Parquet, where there are no lines, the row.
-        row: the file or the id that the row names, as far as it could be read.
-        column: the column, where it is about one.
-        value: the value as it stands there.
-        detail: what is wrong with it.
+        line: line of the file, from 1; in Parquet, which has no lines, the row. 0 stands for the
+            whole file.
+        detail: the problem.
+        row: the file or id that the row names, if it could be read.
+        column: the column, if the problem is in one.
+        value: the value in the file.
     """
 
     line: int
@@ -42,33 +43,34 @@ class Problem:
     value: str | None = None
 
     def __str__(self) -> str:
-        of = f" ({self.row})" if self.row is not None else ""
+        row = f" ({self.row})" if self.row is not None else ""
+        line = f"line {self.line}{row}: " if self.line else ""
         column = f"{self.column}: " if self.column is not None else ""
-        return f"line {self.line}{of}: {column}{self.detail}"
+        return f"{line}{column}{self.detail}"
 
 
 @dataclass(frozen=True, slots=True)
-class Format:
-    """How one kind of file is read.
+class Reader:
+    """The functions that read one file format.
 
     Attributes:
-        rows: each row with its line, or a problem in its place; the columns' names come from
-            the cells. Raises MetadataError, OSError or UnicodeDecodeError.
-        kind: the narrowest type of one cell's value.
+        rows: yields each row with its line, or a warning in its place. Columns are the keys of the
+            cells. Raises MetadataError, OSError or UnicodeDecodeError.
+        kind: returns the narrowest type of a cell's value.
     """
 
-    rows: Callable[[Path], Iterator[tuple[int, Cells] | Problem]]
+    rows: Callable[[Path], Iterator[tuple[int, Cells] | MetadataWarning]]
     kind: Callable[[Any], FieldType | None]
 
 
-def format_of(path: Path) -> Format:
-    """The format that the file's extension names.
+def reader_for(path: Path) -> Reader:
+    """The reader for a file, by its extension.
 
     Raises:
-        MetadataError: it names none that is known.
+        MetadataError: the extension is unknown.
     """
     try:
-        return _FORMATS[path.suffix.lower()]
+        return _READERS[path.suffix.lower()]
     except KeyError:
         raise MetadataError(
             f"{path} is not a metadata file: use .csv, .tsv, .jsonl, .ndjson or .parquet."
@@ -76,15 +78,15 @@ def format_of(path: Path) -> Format:
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a cell says nothing: empty, null, an empty list, or not a number."""
+    """Whether a cell has no value: it is empty, null, an empty list, or NaN."""
     return value is None or value in ("", []) or (isinstance(value, float) and math.isnan(value))
 
 
 # --- CSV ------------------------------------------------------------------------------------
 
 
-def _csv_rows(path: Path) -> Iterator[tuple[int, Cells] | Problem]:
-    limit = csv.field_size_limit(2**31 - 1)  # the module's own, 128 KB, is one for all readers
+def _csv_rows(path: Path) -> Iterator[tuple[int, Cells] | MetadataWarning]:
+    limit = csv.field_size_limit(2**31 - 1)  # the default, 128 KB, is the whole process's
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             delimiter = _delimiter(file.readline())
@@ -95,14 +97,14 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, Cells] | Problem]:
 
 
 def _delimiter(header: str) -> str:
-    """Spreadsheets write semicolons where the decimal sign is a comma."""
+    """Guesses the delimiter: spreadsheets write semicolons where decimals have commas."""
     return max(",;\t", key=header.count)
 
 
-def _csv_cells(reader: Any, path: Path) -> Iterator[tuple[int, Cells] | Problem]:
+def _csv_cells(reader: Any, path: Path) -> Iterator[tuple[int, Cells] | MetadataWarning]:
     header: list[str] | None = None
     while True:
-        line = reader.line_num + 1  # a quoted cell may hold line breaks: this is the row's first
+        line = reader.line_num + 1  # the row's first line: quoted cells may have more
         try:
             cells = [cell.strip() for cell in next(reader)]
         except StopIteration:
@@ -119,7 +121,9 @@ def _csv_cells(reader: Any, path: Path) -> Iterator[tuple[int, Cells] | Problem]
             continue
         named, extra = cells[: len(header)], cells[len(header) :]
         if any(extra) or len(named) < len(header):  # spreadsheets pad rows with empty cells
-            yield Problem(line, f"has {len(cells)} cells under {len(header)} columns; left out")
+            yield MetadataWarning(
+                line, f"has {len(cells)} cells under {len(header)} columns; left out"
+            )
         else:
             yield line, dict(zip(header, named, strict=True))
 
@@ -133,7 +137,7 @@ def _check_header(header: Sequence[str], path: Path) -> None:
 # --- JSON Lines -----------------------------------------------------------------------------
 
 
-def _json_rows(path: Path) -> Iterator[tuple[int, Cells] | Problem]:
+def _json_rows(path: Path) -> Iterator[tuple[int, Cells] | MetadataWarning]:
     with path.open(encoding="utf-8-sig") as file:
         for line, text in enumerate(file, start=1):
             if not text.strip():
@@ -145,13 +149,15 @@ def _json_rows(path: Path) -> Iterator[tuple[int, Cells] | Problem]:
             if isinstance(cells, dict):
                 yield line, cells
             else:
-                yield Problem(line, "is not a JSON object; left out", value=quoted(text.strip()))
+                yield MetadataWarning(
+                    line, "is not a JSON object; left out", value=quoted(text.strip())
+                )
 
 
 # --- Parquet --------------------------------------------------------------------------------
 
 
-def _parquet_rows(path: Path) -> Iterator[tuple[int, Cells] | Problem]:
+def _parquet_rows(path: Path) -> Iterator[tuple[int, Cells] | MetadataWarning]:
     try:
         import pyarrow as arrow  # type: ignore[import-untyped]
         import pyarrow.parquet as parquet  # type: ignore[import-untyped]
@@ -169,17 +175,19 @@ def _parquet_rows(path: Path) -> Iterator[tuple[int, Cells] | Problem]:
                     line += 1
                     yield line, dict(zip(batch.schema.names, values, strict=True))
     except arrow.ArrowException as error:
-        raise MetadataError(f"{path} is no sound Parquet file ({error}): write it anew.") from error
+        raise MetadataError(
+            f"{path} is not a valid Parquet file ({error}): write it again."
+        ) from error
 
 
 def _from_arrow(column: Any) -> list[Any]:
-    """The column's values as JSON has them."""
+    """Converts a column to JSON values."""
     import pyarrow as arrow
 
     if arrow.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if arrow.types.is_timestamp(column.type) and column.type.unit == "ns":
-        # Python's datetime ends at microseconds, and so does the engine's.
+        # Python and the engine keep microseconds.
         column = column.cast(arrow.timestamp("us", tz=column.type.tz), safe=False)
     return [_plain(value) for value in column.to_pylist()]
 
@@ -196,13 +204,13 @@ def _plain(value: Any) -> Any:
             return value
         case list():
             return [_plain(part) for part in value]
-    return {"": repr(value)}  # bytes, structs, maps, times: nothing a field can hold
+    return {"": repr(value)}  # bytes, structs, maps, times: no field can hold them
 
 
-_CSV = Format(_csv_rows, kind_of_text)
-_JSON = Format(_json_rows, kind_of)
-_PARQUET = Format(_parquet_rows, kind_of)
-_FORMATS = {
+_CSV = Reader(_csv_rows, kind_of_text)
+_JSON = Reader(_json_rows, kind_of)
+_PARQUET = Reader(_parquet_rows, kind_of)
+_READERS = {
     ".csv": _CSV,
     ".tsv": _CSV,
     ".jsonl": _JSON,
@@ -215,17 +223,17 @@ _FORMATS = {
 # --- encoding -------------------------------------------------------------------------------
 
 
-def not_utf8(path: Path) -> MetadataError:
-    """The error for a text file in another encoding: names the first byte that is not UTF-8."""
-    at = 0
+def encoding_error(path: Path) -> MetadataError:
+    """The error for a text file that is not UTF-8; it names the first invalid byte."""
+    offset = 0
     with path.open("rb") as file:
         for line, text in enumerate(file, start=1):
             try:
                 text.decode()
             except UnicodeDecodeError as error:
                 return MetadataError(
-                    f"{path} is not UTF-8: byte {at + error.start} (line {line}) is "
+                    f"{path} is not UTF-8: byte {offset + error.start} (line {line}) is "
                     f"0x{text[error.start]:02x}; save it as UTF-8."
                 )
-            at += len(text)
+            offset += len(text)
     return MetadataError(f"{path} is not UTF-8: save it as UTF-8.")

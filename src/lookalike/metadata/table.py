@@ -1,6 +1,6 @@
-"""What a metadata file says of images: its rows, their types, and which image each one means.
+"""Metadata tables: the rows of a metadata file with their types, and the images they name.
 
-The rows lie in a temporary database on disk, so that a million of them need little memory.
+The rows are in a temporary database on disk, so that a million of them need little memory.
 """
 
 from __future__ import annotations
@@ -23,18 +23,24 @@ from lookalike.metadata.join import (
     MatchSummary,
     as_bytes,
     as_text,
-    link,
+    link_rows,
     name_key,
-    store,
+    store_listing,
     summarize,
 )
-from lookalike.metadata.readers import Cells, Problem, format_of, is_missing, not_utf8
+from lookalike.metadata.readers import (
+    Cells,
+    MetadataWarning,
+    encoding_error,
+    is_missing,
+    reader_for,
+)
 from lookalike.types import FieldType, ImageRef
 
-__all__ = ["MatchSummary", "MetadataTable", "Problem", "Row", "read_metadata"]
+__all__ = ["MatchSummary", "MetadataTable", "MetadataWarning", "Row", "read_metadata"]
 
 FILE_COLUMNS = ("file", "path", "uri")
-"""The columns that may name a row's image, the first that is there wins."""
+"""Columns that may name a row's image; the first that exists is used."""
 
 _NO_TYPES: Mapping[str, FieldType] = MappingProxyType({})
 
@@ -42,16 +48,16 @@ _SCHEMA = """
     PRAGMA synchronous = OFF; PRAGMA journal_mode = OFF; PRAGMA cache_size = -16384;
     CREATE TABLE raw (line INTEGER PRIMARY KEY, cells TEXT);
     CREATE TABLE rows (line INTEGER PRIMARY KEY, id BLOB, name BLOB, fields TEXT);
-    CREATE TABLE problems (line INTEGER, detail TEXT, row TEXT, column TEXT, value TEXT);
+    CREATE TABLE warnings (line INTEGER, detail TEXT, row TEXT, column TEXT, value TEXT);
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What one row says of its image.
+    """A metadata row of an image.
 
     Attributes:
-        id: the row's own id, or None where it has none.
+        id: id of the image; None if the row has none.
         fields: values by field name, as the payload holds them.
     """
 
@@ -69,10 +75,10 @@ def read_metadata(
     """Reads a CSV, JSON Lines or Parquet file in bounded memory. Close the result.
 
     Args:
-        path: the file; its extension names its format.
-        id_field: the column that holds the ids; by default `id`, if there is one.
-        known: types that fields already have in the index.
-        declared: types that the user sets; they win over `known`, and both over inference.
+        path: the file; its extension determines its format.
+        id_field: the column with the ids; by default `id`, if there is one.
+        known: types of the index's fields.
+        declared: types that the user declares. They override `known`, and both override inference.
 
     Raises:
         MetadataError: the file cannot be used as it is.
@@ -82,7 +88,7 @@ def read_metadata(
         table._read(id_field, known, declared)
     except UnicodeDecodeError as error:
         table.close()
-        raise not_utf8(path) from error
+        raise encoding_error(path) from error
     except OSError as error:
         table.close()
         raise MetadataError(f"{path} cannot be read: {error.strerror or error}.") from error
@@ -95,12 +101,12 @@ def read_metadata(
 class MetadataTable:
     """The rows of a metadata file; made by `read_metadata`, used as a context manager.
 
-    One thread at a time, but not always the same one.
+    It serves one thread at a time, not necessarily the same one.
 
     Attributes:
         path: the file.
         fields: types by field name, in the order of the columns.
-        id_field: the column that holds the ids, or None.
+        id_field: the column with the ids, or None.
     """
 
     def __init__(self, path: Path) -> None:
@@ -108,8 +114,8 @@ class MetadataTable:
         self.fields: dict[str, FieldType] = {}
         self.id_field: str | None = None
         self._file_field: str | None = None
-        # A database without a name is a temporary file that vanishes with the connection, even
-        # when the process is killed.
+        # A database without a name is a temporary file. It vanishes with the connection, even if
+        # the process is killed.
         self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._db.executescript(_SCHEMA)
 
@@ -124,11 +130,12 @@ class MetadataTable:
         self._db.close()
 
     @property
-    def problems(self) -> Iterator[Problem]:
-        """Everything that was left out, by line: misfits, ragged rows, and after `match` rows
-        that name several images or the same one as another row."""
-        query = "SELECT line, detail, row, column, value FROM problems ORDER BY line, rowid"
-        return itertools.starmap(Problem, self._db.execute(query))
+    def warnings(self) -> Iterator[MetadataWarning]:
+        """Everything that was left out, by line: values that do not fit their column, rows with
+        too many or too few cells, and after `match`, rows that name several images or the image of
+        an earlier row."""
+        query = "SELECT line, detail, row, column, value FROM warnings ORDER BY line, rowid"
+        return itertools.starmap(MetadataWarning, self._db.execute(query))
 
     # --- reading ---
 
@@ -142,7 +149,7 @@ class MetadataTable:
             kinds = self._store_raw()
         columns = list(kinds)
         if not columns:
-            raise MetadataError(self._says_nothing())
+            raise MetadataError(self._no_rows())
         self._locate(columns, id_field)
         for name in declared:
             if name not in columns:
@@ -154,13 +161,13 @@ class MetadataTable:
 
     def _store_raw(self) -> dict[str, Counter[FieldType | None]]:
         """Copies the file, and counts the kinds of values in each column."""
-        format = format_of(self.path)
-        kind_of = format.kind
+        reader = reader_for(self.path)
+        kind_of = reader.kind
         kinds: dict[str, Counter[FieldType | None]] = defaultdict(Counter)
 
         def entries() -> Iterator[tuple[int, str]]:
-            for entry in format.rows(self.path):
-                if isinstance(entry, Problem):
+            for entry in reader.rows(self.path):
+                if isinstance(entry, MetadataWarning):
                     self._report(entry)
                     continue
                 line, cells = entry
@@ -179,37 +186,37 @@ class MetadataTable:
         self.id_field = by_lower.get("id") if id_field is None else id_field
         if id_field is not None and id_field not in columns:
             raise MetadataError(self._no_column(id_field, columns))
-        found = (by_lower[name] for name in FILE_COLUMNS if name in by_lower)
-        self._file_field = next(found, None)
+        named = (by_lower[name] for name in FILE_COLUMNS if name in by_lower)
+        self._file_field = next(named, None)
         if self.id_field is None and self._file_field is None:
             raise MetadataError(
                 f"{self.path} has no column that names an image: call one of them file, path, "
-                f"uri or id, or name the id's with --id-field; its columns are "
+                f"uri or id, or use --id-field (in Python, id_field); its columns are "
                 f"{', '.join(columns)}."
             )
 
     def _no_column(self, name: str, columns: list[str]) -> str:
-        near = difflib.get_close_matches(name, columns, n=1)
-        guess = f'; did you mean "{near[0]}"?' if near else "."
+        similar = difflib.get_close_matches(name, columns, n=1)
+        guess = f'; did you mean "{similar[0]}"?' if similar else "."
         return f'{self.path} has no column "{name}"{guess} Its columns are {", ".join(columns)}.'
 
     def _choose_types(
-        self, kinds: Mapping[str, Counter[FieldType | None]], given: Mapping[str, FieldType]
+        self, kinds: Mapping[str, Counter[FieldType | None]], types: Mapping[str, FieldType]
     ) -> None:
         for name, count in kinds.items():
             if name in (self.id_field, self._file_field) or not count.total():
                 continue
             if not name:
-                self._report(Problem(1, "a column without a name is left out"))
+                self._report(MetadataWarning(1, "a column without a name is left out"))
                 continue
-            type = given.get(name) or choose_type(count)
+            type = types.get(name) or choose_type(count)
             try:
                 user_field(name, type or FieldType.KEYWORD)
             except InputError as error:
                 raise MetadataError(f"{self.path}: {error}") from None
             if type is None:
-                detail = "holds objects or lists that fit no field; the column is left out"
-                self._report(Problem(1, detail, column=name))
+                detail = "has objects or lists that no field can hold; the column is left out"
+                self._report(MetadataWarning(1, detail, column=name))
             else:
                 self.fields[name] = type
 
@@ -225,14 +232,11 @@ class MetadataTable:
         name = _name(cells.get(self._file_field)) if self._file_field else id
         if name is None:
             column = self._file_field or self.id_field
-            self._report(Problem(line, "is empty; the row is left out", id, column))
+            self._report(MetadataWarning(line, "is empty; the row is left out", id, column))
             return None
         if self.id_field and id is None:
-            self._report(
-                Problem(
-                    line, "is empty or no text; the image goes by its address", name, self.id_field
-                )
-            )
+            detail = "is empty or not text; the image's address is its id"
+            self._report(MetadataWarning(line, detail, name, self.id_field))
         fields = {}
         for column, type in self.fields.items():
             value = cells.get(column)
@@ -241,28 +245,28 @@ class MetadataTable:
                     fields[column] = parse_value(type, value)
                 except InputError as error:
                     detail = f"{error} ({type}); left out"
-                    self._report(Problem(line, detail, name, column, quoted(value)))
+                    self._report(MetadataWarning(line, detail, name, column, quoted(value)))
         return line, None if id is None else as_bytes(id), name_key(name), json.dumps(fields)
 
     def _check(self) -> None:
         if not self._db.execute("SELECT 1 FROM rows LIMIT 1").fetchone():
-            raise MetadataError(self._says_nothing())
+            raise MetadataError(self._no_rows())
         self._db.execute("CREATE INDEX ids ON rows (id)")
-        twice = self._db.execute(
+        repeated = self._db.execute(
             "SELECT id, min(line), max(line) FROM rows WHERE id IS NOT NULL"
             " GROUP BY id HAVING count(*) > 1 ORDER BY 2 LIMIT 1"
         ).fetchone()
-        if twice:
-            id, first, again = twice
+        if repeated:
+            id, first, second = repeated
             raise MetadataError(
-                f'{self.path} has the id "{as_text(id)}" on line {first} and on line {again}: '
-                "give each row its own."
+                f'{self.path} has the id "{as_text(id)}" on line {first} and on line {second}: '
+                "give each row an id of its own."
             )
 
-    def _says_nothing(self) -> str:
-        first = next(self.problems, None)
-        why = f"for one thing, {first}" if first else "it has no rows"
-        return f"{self.path} says nothing of any image: {why}."
+    def _no_rows(self) -> str:
+        first = next(self.warnings, None)
+        why = f"the first problem is: {first}" if first else "it has no rows"
+        return f"{self.path} describes no images: {why}."
 
     # --- matching ---
 
@@ -270,28 +274,29 @@ class MetadataTable:
         """Stores the listing and finds each row's image in it. Call it once.
 
         Args:
-            refs: the images; an address that comes again counts once.
-            root_of: of an image, what its source's relative paths are relative to.
+            refs: the images; repeated addresses count once.
+            root_of: returns the root of an image's source, which relative paths may start from.
 
         Raises:
-            MetadataError: there are images, and no row is about any of them.
+            MetadataError: there are images, and no row names any of them.
         """
         with self._writing():
-            store(self._db, refs, root_of)
-            for problem in link(self._db, self.path.parent, by_id=self._file_field is None):
-                self._report(problem)
+            store_listing(self._db, refs, root_of)
+            by_id = self._file_field is None
+            for warning in link_rows(self._db, self.path.parent, by_id=by_id):
+                self._report(warning)
         summary = summarize(self._db)
         if summary.images and not summary.matched:
             raise MetadataError(self._no_match(summary))
         return summary
 
     def matched(self) -> Iterator[tuple[ImageRef, list[Row]]]:
-        """The listing that `match` stored, in its order, each image with its rows."""
-        found = self._db.execute(
+        """The images that `match` stored, in their order, each with its rows."""
+        joined = self._db.execute(
             "SELECT refs.n, uri, etag, size, modified_at, rows.line, rows.id, fields FROM refs"
             " LEFT JOIN links USING (n) LEFT JOIN rows USING (line) ORDER BY refs.n, rows.line"
         )
-        for _, group in itertools.groupby(found, key=lambda entry: entry[0]):
+        for _, group in itertools.groupby(joined, key=lambda entry: entry[0]):
             entries = list(group)
             _, uri, etag, size, modified_at, *_ = entries[0]
             yield (
@@ -304,52 +309,52 @@ class MetadataTable:
             )
 
     def named(self, ids: Sequence[str]) -> set[str]:
-        """Those of the ids that rows give to images of the listing."""
+        """Returns those of the ids that rows give to listed images."""
         marks = ", ".join("?" * len(ids))
-        found = self._db.execute(
+        named = self._db.execute(
             "SELECT id FROM rows JOIN links USING (line) JOIN refs USING (n)"  # noqa: S608
             f" WHERE id IN ({marks})",
             [as_bytes(id) for id in ids],
         )
-        return {as_text(id) for (id,) in found}
+        return {as_text(id) for (id,) in named}
 
     def _no_match(self, summary: MatchSummary) -> str:
         column = self._file_field or self.id_field
         start = f"{self.path} matches none of the {summary.images} images: its {column}"
         if summary.ambiguous:
-            return f'{start} "{summary.ambiguous_examples[0]}" fits several; write whole paths.'
-        (name,) = self._db.execute("SELECT coalesce(inner, uri) FROM refs LIMIT 1").fetchone()
+            return f'{start} "{summary.ambiguous_examples[0]}" fits several: write full paths.'
+        (name,) = self._db.execute("SELECT coalesce(relative, uri) FROM refs LIMIT 1").fetchone()
         return (
-            f'{start} is such as "{summary.unmatched_examples[0]}", an image is such as '
-            f'"{as_text(name)}"; write paths from the folder of {self.path.name} or from the '
-            "folder that is indexed."
+            f'{start} is, for example, "{summary.unmatched_examples[0]}", and an image is '
+            f'"{as_text(name)}": write paths relative to the folder of {self.path.name} or to the '
+            "indexed folder."
         )
 
     # --- the database ---
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
-        """One transaction; without one each row would be its own."""
+        """A transaction: without it, each row would be a transaction of its own."""
         try:
             self._db.execute("BEGIN")
             yield
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             raise MetadataError(
-                f"The rows of {self.path} could not be set aside in the folder for temporary "
-                f"files ({error}): make room there, or point TMPDIR elsewhere."
+                f"The rows of {self.path} cannot be stored in the folder for temporary files "
+                f"({error}): free some space there, or set TMPDIR to another folder."
             ) from error
 
-    def _report(self, problem: Problem) -> None:
-        texts = (problem.detail, problem.row, problem.column, problem.value)
+    def _report(self, warning: MetadataWarning) -> None:
+        texts = (warning.detail, warning.row, warning.column, warning.value)
         self._db.execute(
-            "INSERT INTO problems VALUES (?, ?, ?, ?, ?)",
-            (problem.line, *(text and text.encode(errors="replace").decode() for text in texts)),
+            "INSERT INTO warnings VALUES (?, ?, ?, ?, ?)",
+            (warning.line, *(text and text.encode(errors="replace").decode() for text in texts)),
         )
 
 
 def _name(value: Any) -> str | None:
-    """An id or a file as text: data frames write the id 5 as 5.0."""
+    """The text of an id or a file name; data frames write the id 5 as 5.0."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     text = str(value).strip() if isinstance(value, str | int | float) else ""

@@ -1,4 +1,4 @@
-"""Payload fields: which there are, what their types mean, and the values that fit them."""
+"""Payload fields: their names and types, the parsing of values, and the inference of types."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ __all__ = [
 ]
 
 Value: TypeAlias = str | int | float | bool | list[str]
-"""What a payload holds of a field. A datetime is an RFC 3339 string in UTC."""
+"""The value of a field in a payload. A datetime is an RFC 3339 string in UTC."""
 
 INT64 = range(-(2**63), 2**63)
-FLOAT_EXACT = 2**53 - 1
-"""Up to here each whole number has a float of its own."""
+MAX_EXACT_FLOAT = 2**53 - 1
+"""The largest whole number up to which each has a float of its own."""
 
-FITS = 0.95
-"""The share of a column's values that must fit a type for the column to take it: one "N/A" among
-many prices is then a misfit to report, and the prices stay numbers."""
+FITTING_SHARE = 0.95
+"""The share of a column's values that must fit a type for the column to have it. One "N/A" among
+many prices is then reported, and the prices stay numbers."""
 
 
 # --- the fields -----------------------------------------------------------------------------
@@ -53,9 +53,9 @@ class Field:
     """A field that filters, facets and updates can name.
 
     Attributes:
-        name: as users write it.
-        type: of its values.
-        path: where it stands in the payload, as the engine's JSON path.
+        name: the name that users write.
+        type: the type of its values.
+        path: its place in the payload, as the engine's JSON path.
     """
 
     name: str
@@ -81,46 +81,47 @@ OWN_FIELDS: Mapping[str, Field] = MappingProxyType(
             _own(record.INDEXED_AT, FieldType.DATETIME),
             _own(record.PHASH, FieldType.KEYWORD),
             _own(record.COPY_OF, FieldType.KEYWORD),
-            # What was decided of copies: see `types.Decision`.
+            # Decisions about duplicates; see `types.Decision`.
             _own(record.NOT_DUPLICATES, FieldType.KEYWORDS),
             _own(record.KEEP_ALL, FieldType.KEYWORDS),
-            # Each color is an object {name, hex, share}; its name is what one filters by.
+            # A color is an object {name, hex, share}; filters use its name.
             _own(record.COLORS, FieldType.KEYWORDS, "image.colors[].name"),
         )
     )
 )
-"""What every index can be filtered by, by name."""
+"""The fields that every index has, by name."""
 
 PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def user_field(name: str, type: FieldType) -> Field:
-    """A field of the user's own, with its path.
+    """A field from the user's metadata, with its path.
 
-    Qdrant reads a key of letters, digits, `_` and `-` as it is and any other in double quotes;
-    it knows no escapes, so a key with a double quote or a backslash cannot be reached at all.
+    In Qdrant's paths, a key of letters, digits, `_` and `-` stands as it is, and any other key in
+    double quotes. There are no escapes, so a key with a double quote or a backslash cannot be
+    addressed at all.
 
     Raises:
-        InputError: the name is empty, ours, or one that the engine cannot address.
+        InputError: the name is empty or reserved, or the engine cannot address it.
     """
     if name == record.KEY or name.startswith(f"{record.KEY}."):
         raise InputError(
-            f'Field name "{name}" is reserved for what lookalike knows of an image: rename it.'
+            f'Field name "{name}" is reserved for the properties of an image: rename it.'
         )
     if not name.strip() or any(sign in name for sign in '"\\') or not is_unicode(name):
         raise InputError(
-            f"Field name {name!r} cannot be used: rename it to letters, digits, spaces, _ and -."
+            f"Field name {name!r} cannot be used: rename it, with letters, digits, spaces, _ and -."
         )
     return Field(name, type, name if PLAIN_KEY.fullmatch(name) else f'"{name}"')
 
 
 def fields_of(types: Mapping[str, FieldType]) -> dict[str, Field]:
-    """The user's fields by name, then ours: what `filters.parse` takes."""
+    """All fields of an index by name: the user's, then our own."""
     return {name: user_field(name, type) for name, type in types.items()} | dict(OWN_FIELDS)
 
 
 def indexed_fields(types: Mapping[str, FieldType]) -> list[Field]:
-    """The fields that an engine makes an index for: all but the id, which is the point's own."""
+    """The fields that get a payload index: all but the id, which is the point's own."""
     return [field for field in fields_of(types).values() if field.name != record.ID]
 
 
@@ -137,12 +138,12 @@ _TYPE_NAMES = {
 
 
 def describe_type(type: FieldType) -> str:
-    """The type in a user's words: "a whole number"."""
+    """A type in plain words, such as "a whole number"."""
     return _TYPE_NAMES[type]
 
 
-# CSV and literals share one notation: JSON's numbers, and ".5" and "5." as people write them.
-# No leading zeros and no plus sign: "00123" and "+49" are codes, not quantities.
+# CSV cells and filters share one notation: JSON's numbers, and ".5" and "5." besides. Leading zeros
+# and plus signs are not allowed, because "00123" and "+49" are codes, not quantities.
 _INTEGER = r"-?(?:0|[1-9][0-9]{0,18})"
 _FLOAT = r"-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?"
 
@@ -157,13 +158,14 @@ _FLOAT_TEXT = re.compile(_FLOAT)
 
 
 def parse_value(type: FieldType, value: Any) -> Value:
-    """`value`, or what the text in it stands for, as the payload holds it.
+    """Converts a value to the form that the payload holds.
 
-    Texts are what a command line or a CSV cell gives: numbers, `true`, ISO 8601 dates and
-    date-times (UTC where no offset is given), lists as `a|b` or as a JSON array.
+    The value may be text from a command line or a CSV cell: a number, `true`, an ISO 8601 date or
+    date-time (in UTC if it has no offset), a list as `a|b` or as a JSON array.
 
     Raises:
-        InputError: the value does not fit the type; it says so, the caller names the field.
+        InputError: the value does not fit the type. The message does not name the field; the
+            caller does.
     """
     try:
         return _PARSERS[type](value.strip() if isinstance(value, str) else value)
@@ -175,7 +177,7 @@ def _integer(value: Any) -> int:
     if isinstance(value, str):
         # Spreadsheets and data frames write 5 as "5.0".
         value = int(value) if _INTEGER_TEXT.fullmatch(value) else _float(value)
-    if isinstance(value, float) and abs(value) <= FLOAT_EXACT and value.is_integer():
+    if isinstance(value, float) and abs(value) <= MAX_EXACT_FLOAT and value.is_integer():
         value = int(value)
     if type(value) is not int or value not in INT64:
         raise ValueError(value)
@@ -221,7 +223,7 @@ def _keywords(value: Any) -> list[str]:
 
 
 def _json_list(text: str) -> list[Any] | None:
-    """The list that `text` holds as a JSON array, else None."""
+    """The list that a text holds as a JSON array, else None."""
     try:
         return list(json.loads(text)) if text.startswith("[") else None
     except (ValueError, RecursionError):
@@ -239,7 +241,7 @@ _PARSERS: Mapping[FieldType, Callable[[Any], Value]] = {
 
 
 def is_unicode(text: str) -> bool:
-    """Whether `text` is free of lone surrogates, which no payload can hold."""
+    """Whether a text has no lone surrogates, which no payload can hold."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -257,14 +259,14 @@ def quoted(value: Any) -> str:
 
 
 def kind_of_text(text: str) -> FieldType:
-    """The narrowest type that a CSV cell's text fits on its own."""
+    """The narrowest type that fits the text of one CSV cell."""
     match = _KIND.fullmatch(text)
     kind = FieldType(match.lastgroup) if match and match.lastgroup else FieldType.KEYWORD
     match kind:
         case FieldType.INTEGER if int(text) not in INT64:
             return FieldType.KEYWORD
         case FieldType.FLOAT if _WHOLE.fullmatch(text) or not math.isfinite(float(text)):
-            return FieldType.KEYWORD  # an identifier of many digits: a float would round it
+            return FieldType.KEYWORD  # an identifier with many digits: a float would round it
         case FieldType.DATETIME if not _is_datetime(text):
             return FieldType.KEYWORD
         case FieldType.KEYWORDS if text.startswith("["):
@@ -273,9 +275,9 @@ def kind_of_text(text: str) -> FieldType:
 
 
 def kind_of(value: Any) -> FieldType | None:
-    """The narrowest type of a JSON value; None where no type holds it.
+    """The narrowest type of a JSON value; None if no type fits it.
 
-    A string is text or, as JSON has no dates, a date-time: never a number.
+    A string is text or, as JSON has no dates, a date-time, but never a number.
     """
     match value:
         case bool():
@@ -292,12 +294,13 @@ def kind_of(value: Any) -> FieldType | None:
 
 
 def choose_type(kinds: Mapping[FieldType | None, int]) -> FieldType | None:
-    """The type of a column from how many of its values are of each kind.
+    """Chooses the type of a column from the number of its values of each kind.
 
-    The narrowest type that at least 95 % of the values fit, where everything fits keyword and
-    one list makes the whole column lists; None where more than 5 % are values that no type holds.
+    Returns:
+        The narrowest type that fits at least 95 % of the values. Every kind fits keyword, and one
+        list makes the whole column lists. None if more than 5 % of the values fit no type.
     """
-    enough = FITS * sum(kinds.values())
+    enough = FITTING_SHARE * sum(kinds.values())
 
     def count(*types: FieldType | None) -> int:
         return sum(kinds.get(type, 0) for type in types)
@@ -307,7 +310,7 @@ def choose_type(kinds: Mapping[FieldType | None, int]) -> FieldType | None:
     if count(FieldType.BOOLEAN) >= enough:
         return FieldType.BOOLEAN
     if count(FieldType.INTEGER, FieldType.FLOAT) >= enough:
-        # One price of 19.99 among whole ones is no misfit: they are all floats.
+        # One price of 19.99 makes all whole prices floats.
         return FieldType.FLOAT if count(FieldType.FLOAT) else FieldType.INTEGER
     if count(FieldType.DATETIME) >= enough:
         return FieldType.DATETIME

@@ -17,16 +17,16 @@ from lookalike.types import Background, Distance, FieldType, VectorSpec
 SCHEMA = 1
 
 UNFINISHED = "unfinished"
-"""The key under which half a copy holds the manifest that it will have."""
+"""Key under which an incomplete copy of an index holds its future manifest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What a sample said of the index.
+    """The similarities of random images, measured on a sample of the index.
 
     Attributes:
-        images: how many the index held then.
-        backgrounds: by vector name.
+        images: number of images in the index at that time.
+        backgrounds: mean and spread of the similarities, by vector name.
     """
 
     images: int
@@ -35,14 +35,14 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Manifest:
-    """See the module.
+    """The description of an index that is stored with it.
 
     Attributes:
-        aspects: for each aspect the name of the vector that serves it.
-        vectors: every named vector by name.
-        fields: types of the user's own fields, by name.
-        model_dir: folder of the semantic model's files, where it was given one.
-        calibration: None until the index holds enough images.
+        aspects: the name of the vector that serves each aspect.
+        vectors: the named vectors, by name.
+        fields: types of the user's fields, by name.
+        model_dir: folder with the semantic model's files, if the user chose one.
+        calibration: None until the index has enough images.
     """
 
     aspects: Mapping[str, str]
@@ -69,14 +69,18 @@ class Manifest:
         return replace(self, fields={**self.fields, **fields})
 
     def require(self, spec: VectorSpec) -> None:
-        """Raises ModelError unless `spec` is the very descriptor the index was made with."""
+        """Checks that a descriptor is the one that the index was made with.
+
+        Raises:
+            ModelError: it is not.
+        """
         own = self.vectors[spec.name]
         if own != spec:
             raise ModelError(
                 f"The index was made with {own.model} (revision {own.revision}, {own.size} "
                 f"dimensions) and this is {spec.model} (revision {spec.revision}, {spec.size} "
-                "dimensions): vectors of two models do not compare, so open it with its own "
-                "model, or index into a new folder."
+                "dimensions): vectors of different models cannot be compared; open the index with "
+                "its own model, or index into a new folder."
             )
 
     def to_json(self) -> dict[str, Any]:
@@ -91,27 +95,27 @@ class Manifest:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], where: str) -> Manifest:
-        """Reads what `to_json` wrote.
+        """Reads the output of `to_json`.
 
         Args:
-            data: the manifest as the engine gave it.
-            where: names the index in errors.
+            data: the manifest as the engine stores it.
+            where: the index, for error messages.
 
         Raises:
-            SchemaTooNew: a newer lookalike wrote it.
-            IndexDamaged: it lacks what every manifest has.
+            SchemaTooNew: a newer lookalike wrote the manifest.
+            IndexDamaged: the manifest is incomplete, or belongs to an incomplete copy.
         """
         try:
             if UNFINISHED in data:
                 raise IndexDamaged(
-                    f"The index {where} is an unfinished copy: run the `lookalike copy` or "
-                    "`restore` that makes it again, or delete it."
+                    f"The index {where} is an unfinished copy: run the same `lookalike copy` or "
+                    "`lookalike restore` again, or delete it."
                 )
             schema = int(data["schema"])
             if schema > SCHEMA:
                 raise SchemaTooNew(
-                    f"The index {where} has schema {schema} and this lookalike knows up to "
-                    f"{SCHEMA}: upgrade it with `pip install -U lookalike`."
+                    f"The index {where} has schema {schema}, and this version of lookalike reads "
+                    f"schemas up to {SCHEMA}: upgrade it with `pip install -U lookalike`."
                 )
             vectors = {
                 name: VectorSpec(**{**spec, "distance": Distance(spec["distance"])})
@@ -128,7 +132,7 @@ class Manifest:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise IndexDamaged(
                 f"The manifest of the index {where} is damaged ({error!r}): restore it from a "
-                "backup, or delete the index and index again."
+                "backup, or delete the index and make it again."
             ) from error
 
 

@@ -415,7 +415,7 @@ def test_thumbnails_take_what_they_may(home: Path, tmp_path: Path) -> None:
         (["--thumbnails", "lots"], "not 'lots'"),
         (["--thumbnails", "-1"], "not '-1'"),
         (["--copies", "drop"], "'drop' is not one of 'keep', 'skip', 'link'"),
-        (["--ray", "auto"], "is a folder, which belongs to one process, so Ray cannot fill it"),
+        (["--ray", "auto"], "Ray cannot fill an index in a folder"),
     ],
 )
 def test_index_is_refused_before_anything_is_made(

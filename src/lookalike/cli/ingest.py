@@ -22,44 +22,56 @@ if TYPE_CHECKING:
 @click.command("index")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH…")
 @index_option
-@click.option("--metadata", metavar="FILE", help="CSV, JSON Lines or Parquet; rows name images.")
-@click.option("--id-field", metavar="F", help="The column that holds ids. Default: id.")
 @click.option(
-    "--field", "fields", multiple=True, metavar="NAME=TYPE", help="A column's type; repeatable."
+    "--metadata", metavar="FILE", help="CSV, JSON Lines or Parquet file; rows name images."
+)
+@click.option("--id-field", metavar="F", help="Metadata column with the ids. Default: id.")
+@click.option(
+    "--field",
+    "fields",
+    multiple=True,
+    metavar="NAME=TYPE",
+    help="Type of a metadata column, instead of the inferred one; repeatable.",
 )
 @click.option(
-    "--model", metavar="NAME", help="Of a new index: clip, built-in, or FastEmbed's name."
+    "--model",
+    metavar="NAME",
+    help="Model of a new index: clip, built-in, or a FastEmbed model's name.",
 )
 @click.option("--model-dir", metavar="DIR", help="Folder with the model's files.")
-@click.option("--prune", is_flag=True, help="Remove images that the paths no longer hold.")
-@click.option("--partition", metavar="N/M", help="Only the Nth of M parts of the images.")
+@click.option("--prune", is_flag=True, help="Remove images that the paths no longer have.")
+@click.option("--partition", metavar="N/M", help="Index only the Nth of M parts of the images.")
 @click.option(
     "--copies",
-    "copies",
     type=click.Choice(["keep", "skip", "link"]),
     default="keep",
     show_default=True,
-    help="Of a new image that is a copy of one in the index: what to do with it.",
+    help="What to do with a new image that is a copy of one in the index.",
 )
-@click.option("--thumbnails", metavar="BYTES", help="What they may take, 0 for none. Default: 10G.")
+@click.option(
+    "--thumbnails",
+    metavar="BYTES",
+    help="Disk budget for thumbnails; 0 disables them. Default: 10G.",
+)
 @click.option(
     "--ray",
     "ray_address",
     metavar="ADDRESS",
-    help="Let a Ray cluster do it: auto, local, host:port.",
+    help="Run on a Ray cluster: auto, local or host:port.",
 )
-@click.option("--rejects", metavar="FILE", help="Write what was refused, as JSON Lines.")
+@click.option("--rejects", metavar="FILE", help="Write rejected images to a file, as JSON Lines.")
 @click.option(
     "--limits",
     type=Pairs(),
     metavar="NAME=N,…",
-    help="What to refuse: pixels=128000000,bytes=67108864,aspect=100,seconds=20.",
+    help="Limits above which an image is rejected. "
+    "Default: pixels=128000000,bytes=67108864,aspect=100,seconds=20.",
 )
 @click.option(
     "--threads",
     type=click.IntRange(1),
     metavar="N",
-    help="Images decoded at a time. Default: one on each core.",
+    help="Number of images decoded in parallel. Default: one per core.",
 )
 @server_option
 @json_option
@@ -82,7 +94,7 @@ def index_command(
     server: dict[str, str] | None,
     as_json: bool,
 ) -> None:
-    """Adds images, or brings them up to date. PATH is a folder, a file or a glob."""
+    """Adds images, and updates those that have changed. PATH is a folder, a file or a glob."""
     from lookalike.cli.terminal import bars, reports
     from lookalike.ingest.partition import parse_partition
     from lookalike.output import documents
@@ -121,22 +133,27 @@ def index_command(
         for line in reports.ingest_lines(report):
             click.echo(line)
     if report.interrupted:
-        note("Stopped. Run the same command again to go on where it stopped.")
+        note("Stopped. Run the same command again to continue.")
         sys.exit(INTERRUPTED)
     if report.rejected and report.rejected == report.done:
-        fail("None of the images could be read; the reasons are above.", 1)
+        fail("None of the images could be read; see the reasons above.", 1)
 
 
 @click.command()
 @click.argument("id")
 @index_option
 @click.option(
-    "--set", "pairs", multiple=True, required=True, metavar="K=V", help="Nothing after = removes."
+    "--set",
+    "pairs",
+    multiple=True,
+    required=True,
+    metavar="NAME=VALUE",
+    help="Field and value; an empty value removes the field; repeatable.",
 )
 def update(id: str, url: str | None, pairs: tuple[str, ...]) -> None:
     """Sets fields of one image."""
-    given = (name_and_value(pair, "--set") for pair in pairs)
-    fields = {name: value or None for name, value in given}
+    parsed = (name_and_value(pair, "--set") for pair in pairs)
+    fields = {name: value or None for name, value in parsed}
     with open_index(url) as index:
         index.update(id, fields)
     click.echo(f"updated {id}")
@@ -146,7 +163,7 @@ def update(id: str, url: str | None, pairs: tuple[str, ...]) -> None:
 @click.argument("ids", nargs=-1, required=True, metavar="ID…")
 @index_option
 def delete(ids: tuple[str, ...], url: str | None) -> None:
-    """Removes images from the index; their files stay."""
+    """Removes images from the index. Their files stay."""
     with open_index(url) as index:
         removed = index.delete(ids)
     click.echo(f"removed {removed:,} of {len(ids):,}")
@@ -155,14 +172,14 @@ def delete(ids: tuple[str, ...], url: str | None) -> None:
 @click.command()
 @index_option
 def optimize(url: str | None) -> None:
-    """Builds the search graph now; `index` does so by itself."""
+    """Builds the search graph now. `index` does this at its end, except with --partition."""
     with open_index(url) as index:
         index.optimize()
     click.echo("optimized")
 
 
 def _thumbnails(text: str) -> int:
-    """What `--thumbnails` says, in bytes."""
+    """The value of `--thumbnails` in bytes."""
     from lookalike.cli.quantities import parse_bytes
 
     try:
@@ -172,7 +189,7 @@ def _thumbnails(text: str) -> int:
 
 
 def _executor(address: str, url: str | None, threads: int | None) -> RayExecutor:
-    """Ray's, before an index is made in a folder that they could not fill."""
+    """The executor for `--ray`. Refuses a folder, before an index is created in it."""
     from lookalike.cli.settings import Settings
     from lookalike.engines import is_server
     from lookalike.ray import RayExecutor
@@ -180,25 +197,25 @@ def _executor(address: str, url: str | None, threads: int | None) -> RayExecutor
     name = url or Settings.from_environment().index
     if not is_server(name):
         raise InputError(
-            f"{name} is a folder, which belongs to one process, so Ray cannot fill it: give "
-            "--index the address of one on a server, such as http://host:6333/name."
+            f"Ray cannot fill an index in a folder ({name}), which only one process may have open: "
+            "give --index the address of an index on a server, such as http://host:6333/name."
         )
     return RayExecutor(address, cores=threads or 1)
 
 
 def _limits(pairs: dict[str, str] | None) -> DecodeLimits | None:
-    """What `--limits` says, as limits."""
+    """The value of `--limits`."""
     from lookalike.types import DecodeLimits
 
     if pairs is None:
         return None
-    known = {"pixels": int, "bytes": int, "aspect": float, "seconds": float}
+    types = {"pixels": int, "bytes": int, "aspect": float, "seconds": float}
     try:
-        given = {name: known[name](float(value)) for name, value in pairs.items()}
+        limits = {name: types[name](float(value)) for name, value in pairs.items()}
     except KeyError as error:
-        raise InputError(f"There is no limit {error}; there are {', '.join(known)}.") from None
+        raise InputError(f"There is no limit {error}: use {', '.join(types)}.") from None
     except (ValueError, OverflowError):
         raise InputError(f"--limits takes numbers, not {pairs}.") from None
-    if any(not value > 0 for value in given.values()):
+    if any(not value > 0 for value in limits.values()):
         raise InputError(f"--limits takes numbers above 0, not {pairs}.")
-    return DecodeLimits(**given)
+    return DecodeLimits(**limits)

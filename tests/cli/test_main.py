@@ -56,7 +56,7 @@ def test_an_index_that_is_not_there(tmp_path: Path) -> None:
 
 def test_an_index_that_is_a_file(shop: Path) -> None:
     message = error("stats", "--index", shop / "catalog.csv", code=1)
-    assert "is a file, and an index is a folder" in message
+    assert "is a file, but an index is a folder" in message
 
 
 def test_a_manifest_of_tomorrow(shop: Path, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,14 @@ from lookalike import record
 from lookalike.engines.edge import generations
 from lookalike.engines.edge.filters import to_edge
 from lookalike.engines.edge.folder import RESERVE, IndexFolder, bytes_on_disk
-from lookalike.engines.points import UNIQUE_FIELDS, PayloadUpdate, check_vectors
-from lookalike.engines.rows import ordered_value, scored, stored, vectors_wanted
+from lookalike.engines.edge.layout import index_params, shard_config
+from lookalike.engines.edge.requests import ID_ALONE, candidate_request, query_request
+from lookalike.engines.points import PayloadUpdate, check_vectors
+from lookalike.engines.rows import ordered_value, scored, stored
 from lookalike.errors import DiskFull, EngineError, IndexDamaged, IndexLocked
-from lookalike.protocols import oversampling
 from lookalike.types import (
     CandidateQuery,
     Candidates,
-    Distance,
     FieldType,
     Filter,
     Payload,
@@ -29,27 +29,8 @@ from lookalike.types import (
     Query,
     Scored,
     VectorSpec,
-    WeightedVector,
     point_id,
 )
-
-_THREADS = 2
-"""Threads of a search: one for the segment with a graph, one for the points added since. The
-engine's default, four a core, waits by spinning: counting a facet took a fifth longer, and all
-requests together cost a fifth more CPU time."""
-
-_INDEXES: Mapping[FieldType, Callable[..., Any]] = {
-    FieldType.INTEGER: qe.IntegerIndexParams,
-    FieldType.FLOAT: qe.FloatIndexParams,
-    FieldType.BOOLEAN: qe.BoolIndexParams,
-    FieldType.DATETIME: qe.DatetimeIndexParams,
-    FieldType.KEYWORD: qe.KeywordIndexParams,
-    FieldType.KEYWORDS: qe.KeywordIndexParams,
-}
-
-_ID_ALONE = qe.PayloadSelector.Include([record.ID])
-# Exact search: no graph and no quantized vectors, either of which could miss a point.
-_ORIGINALS = qe.SearchParams(exact=True, quantization=qe.QuantizationSearchParams(ignore=True))
 
 
 class EdgeEngine:
@@ -99,23 +80,16 @@ class EdgeEngine:
         self.folder.require_space(0)
         generations.forget(path)
         shard = generations.current(path)
-        config = qe.EdgeConfig(
-            vectors={spec.name: _params(spec) for spec in vectors},
-            hnsw_config=qe.HnswIndexConfig(m=16, ef_construct=128, full_scan_threshold=10_000),
-            max_search_threads=_THREADS,
-        )
         # Creating a shard is not atomic, so it gets its name once it is complete.
         with self._translated():
-            qe.EdgeShard.create(str(draft), config).close()
+            qe.EdgeShard.create(str(draft), shard_config(vectors)).close()
             draft.rename(shard)
         self._hold(self._load(shard))
 
     # --- writing ----------------------------------------------------------------------------
 
     def create_field_index(self, path: str, type: FieldType) -> None:
-        unique = path in UNIQUE_FIELDS
-        options = {"enable_hnsw": False, "memory": qe.Memory.Cold} if unique else {}
-        self._update(qe.UpdateOperation.create_field_index(path, _INDEXES[type](**options)))
+        self._update(qe.UpdateOperation.create_field_index(path, index_params(path, type)))
 
     def upsert(self, points: Sequence[Point]) -> None:
         if not points:
@@ -159,28 +133,18 @@ class EdgeEngine:
     ) -> list[Point]:
         with self._translated():
             records = self.shard.retrieve(
-                [point_id(id) for id in ids], payload or _ID_ALONE, list(vectors) or False
+                [point_id(id) for id in ids], payload or ID_ALONE, list(vectors) or False
             )
         return [stored(record) for record in records]
 
     def nearest(self, asked: Sequence[CandidateQuery]) -> list[Candidates]:
-        requests = [
-            qe.QueryRequest(
-                query=_nearest(ask.near),
-                filter=to_edge(ask.filter),
-                limit=ask.limit,
-                with_payload=False,
-                params=_candidate_params(ask),
-            )
-            for ask in asked
-        ]
         return [
             [(row.id, row.score) for row in rows]  # type: ignore[misc]  # ours are all UUIDs
-            for rows in self._query(requests)
+            for rows in self._query([candidate_request(query) for query in asked])
         ]
 
     def query(self, queries: Sequence[Query]) -> list[list[Scored]]:
-        answers = self._query([_request(query) for query in queries])
+        answers = self._query([query_request(query) for query in queries])
         return [
             [scored(row, query) for row in rows]
             for rows, query in zip(answers, queries, strict=True)
@@ -219,7 +183,7 @@ class EdgeEngine:
             offset=offset,
             limit=limit,
             filter=to_edge(filter),
-            with_payload=payload or _ID_ALONE,
+            with_payload=payload or ID_ALONE,
             with_vector=list(vectors) or False,
         )
         with self._translated():
@@ -355,67 +319,3 @@ class EdgeEngine:
                     "command again."
                 ) from error
             raise EngineError(f"Qdrant Edge failed on the index {path}: {message}") from error
-
-
-def _params(spec: VectorSpec) -> qe.EdgeVectorParams:
-    cosine = spec.distance is Distance.COSINE
-    return qe.EdgeVectorParams(
-        size=spec.size,
-        distance=qe.Distance.Cosine if cosine else qe.Distance.Manhattan,
-        datatype=qe.VectorStorageDatatype.Uint8 if spec.datatype == "uint8" else None,
-        memory=qe.Memory.Cold,
-        quantization_config=qe.ScalarQuantizationConfig(
-            qe.ScalarType.Int8, quantile=0.99, memory=qe.Memory.Pinned
-        )
-        if cosine and spec.datatype == "float32"
-        else None,
-    )
-
-
-def _candidate_params(ask: CandidateQuery) -> qe.SearchParams:
-    if ask.exact:
-        return _ORIGINALS
-    return qe.SearchParams(
-        hnsw_ef=ask.limit + ask.explored, quantization=qe.QuantizationSearchParams(rescore=False)
-    )
-
-
-def _nearest(near: WeightedVector) -> qe.Query:
-    return qe.Query.Nearest(near.vector.tolist(), using=near.name)
-
-
-def _request(query: Query) -> qe.QueryRequest:
-    ask: dict[str, Any] = {
-        "limit": query.limit,
-        "offset": query.offset,
-        "with_payload": True,
-        "with_vector": vectors_wanted(query) or False,
-    }
-    if query.among is None:
-        (near,) = query.near
-        return qe.QueryRequest(
-            query=_nearest(near),
-            filter=to_edge(query.filter),
-            params=_ORIGINALS
-            if query.exact
-            else qe.SearchParams(
-                quantization=qe.QuantizationSearchParams(
-                    rescore=True, oversampling=oversampling(query)
-                )
-            ),
-            **ask,
-        )
-    among = qe.Filter(must=[qe.HasIdCondition(set(query.among))])
-    stages = [
-        qe.Prefetch(query=_nearest(near), filter=among, limit=len(query.among), params=_ORIGINALS)
-        for near in query.near
-    ]
-    total = qe.Expression.Sum(
-        [
-            qe.Expression.Mult(
-                [qe.Expression.Constant(near.weight), qe.Expression.Variable(f"$score[{i}]")]
-            )
-            for i, near in enumerate(query.near)
-        ]
-    )
-    return qe.QueryRequest(prefetches=stages, query=qe.Formula(total, {}), **ask)

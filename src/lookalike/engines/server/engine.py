@@ -25,7 +25,7 @@ from lookalike.engines.server.errors import Caller
 from lookalike.engines.server.filters import to_server
 from lookalike.engines.server.layout import field_params, vector_params
 from lookalike.engines.server.points import to_grpc, to_rest
-from lookalike.engines.server.requests import ID_ALONE, nearest_request, query_request
+from lookalike.engines.server.requests import ID_ALONE, candidate_request, query_request
 from lookalike.errors import EngineError
 from lookalike.types import (
     CandidateQuery,
@@ -232,7 +232,7 @@ class ServerEngine:
     def nearest(self, asked: Sequence[CandidateQuery]) -> list[Candidates]:
         if self._layout is None:
             self._info()
-        requests = [nearest_request(ask, self._layout or {}) for ask in asked]
+        requests = [candidate_request(query, self._layout or {}) for query in asked]
         return [[(UUID(str(row.id)), row.score) for row in rows] for rows in self._query(requests)]
 
     def query(self, queries: Sequence[Query]) -> list[list[Scored]]:

@@ -14,20 +14,19 @@ from lookalike.protocols import OVERSAMPLING, oversampling
 from lookalike.types import CandidateQuery, Query, WeightedVector
 
 ID_ALONE = models.PayloadSelectorInclude(include=[record.ID])
-_ORIGINALS = models.SearchParams(
-    exact=True, quantization=models.QuantizationSearchParams(ignore=True)
-)
+# Exact search: no graph and no quantized vectors, either of which could miss a point.
+_EXACT = models.SearchParams(exact=True, quantization=models.QuantizationSearchParams(ignore=True))
 
 
-def nearest_request(
-    ask: CandidateQuery, layout: Mapping[str, models.VectorParams]
+def candidate_request(
+    query: CandidateQuery, layout: Mapping[str, models.VectorParams]
 ) -> models.QueryRequest:
     """A request for candidates; how they are scored depends on the quantization in `layout`."""
-    quantized = layout[ask.near.name].quantization_config if ask.near.name in layout else None
+    quantized = layout[query.near.name].quantization_config if query.near.name in layout else None
     # Similarities by codes coarser than int8 are too inaccurate to bound a weighted sum.
     coarse = not isinstance(quantized, models.ScalarQuantization)
     approximate = models.SearchParams(
-        hnsw_ef=ask.limit + ask.explored,
+        hnsw_ef=query.limit + query.explored,
         quantization=models.QuantizationSearchParams(
             rescore=coarse, oversampling=OVERSAMPLING if coarse else None
         )
@@ -35,17 +34,17 @@ def nearest_request(
         else None,
     )
     return models.QueryRequest(
-        query=ask.near.vector.tolist(),
-        using=ask.near.name,
-        filter=to_server(ask.filter),
-        limit=ask.limit,
-        params=_ORIGINALS if ask.exact else approximate,
+        query=query.near.vector.tolist(),
+        using=query.near.name,
+        filter=to_server(query.filter),
+        limit=query.limit,
+        params=_EXACT if query.exact else approximate,
         with_payload=False,
     )
 
 
 def query_request(query: Query) -> models.QueryRequest:
-    ask: dict[str, Any] = {
+    common: dict[str, Any] = {
         "limit": query.limit,
         "offset": query.offset,
         "with_payload": True,
@@ -53,23 +52,22 @@ def query_request(query: Query) -> models.QueryRequest:
     }
     if query.among is None:
         (near,) = query.near
+        approximate = models.SearchParams(
+            quantization=models.QuantizationSearchParams(
+                rescore=True, oversampling=oversampling(query)
+            )
+        )
         return models.QueryRequest(
             query=near.vector.tolist(),
             using=near.name,
             filter=to_server(query.filter),
-            params=_ORIGINALS
-            if query.exact
-            else models.SearchParams(
-                quantization=models.QuantizationSearchParams(
-                    rescore=True, oversampling=oversampling(query)
-                )
-            ),
-            **ask,
+            params=_EXACT if query.exact else approximate,
+            **common,
         )
     among = len(query.among)
     stages = [
         models.Prefetch(
-            query=near.vector.tolist(), using=near.name, limit=max(1, among), params=_ORIGINALS
+            query=near.vector.tolist(), using=near.name, limit=max(1, among), params=_EXACT
         )
         for near in query.near
     ]
@@ -78,11 +76,15 @@ def query_request(query: Query) -> models.QueryRequest:
         # At the root the filter applies to every stage, and is sent once.
         filter=models.Filter(must=[models.HasIdCondition(has_id=[str(id) for id in query.among])]),
         query=models.FormulaQuery(formula=_weighted_sum(query.near)),
-        **ask,
+        **common,
     )
 
 
 def _weighted_sum(near: Sequence[WeightedVector]) -> models.Expression:
+    """The sum of the stages' scores, each times its target's weight."""
     return models.SumExpression(
-        sum=[models.MultExpression(mult=[one.weight, f"$score[{i}]"]) for i, one in enumerate(near)]
+        sum=[
+            models.MultExpression(mult=[target.weight, f"$score[{i}]"])
+            for i, target in enumerate(near)
+        ]
     )

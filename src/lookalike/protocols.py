@@ -153,7 +153,7 @@ class Engine(Protocol):
         """Returns the points that exist among `ids`, in no particular order."""
         ...
 
-    def nearest(self, asked: Sequence[CandidateQuery]) -> list[Candidates]:
+    def nearest(self, queries: Sequence[CandidateQuery]) -> list[Candidates]:
         """Returns the candidates of each target, in one request."""
         ...
 

@@ -94,9 +94,9 @@ class Counting(EdgeEngine):
 
     asked = answered = compared = 0
 
-    def nearest(self, asked: Sequence[CandidateQuery]) -> list[Candidates]:
+    def nearest(self, queries: Sequence[CandidateQuery]) -> list[Candidates]:
         self.asked += 1
-        return super().nearest(asked)
+        return super().nearest(queries)
 
     def query(self, queries: Sequence[Query]) -> list[list[Scored]]:
         self.answered += 1

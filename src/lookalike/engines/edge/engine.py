@@ -137,10 +137,10 @@ class EdgeEngine:
             )
         return [stored(record) for record in records]
 
-    def nearest(self, asked: Sequence[CandidateQuery]) -> list[Candidates]:
+    def nearest(self, queries: Sequence[CandidateQuery]) -> list[Candidates]:
         return [
             [(row.id, row.score) for row in rows]  # type: ignore[misc]  # ours are all UUIDs
-            for rows in self._query([candidate_request(query) for query in asked])
+            for rows in self._query([candidate_request(query) for query in queries])
         ]
 
     def query(self, queries: Sequence[Query]) -> list[list[Scored]]:

@@ -105,8 +105,8 @@ class SubprocessEngine:
         )
         return points
 
-    def nearest(self, asked: Sequence[CandidateQuery]) -> list[Candidates]:
-        candidates: list[Candidates] = self._read("nearest", list(asked))
+    def nearest(self, queries: Sequence[CandidateQuery]) -> list[Candidates]:
+        candidates: list[Candidates] = self._read("nearest", list(queries))
         return candidates
 
     def query(self, queries: Sequence[Query]) -> list[list[Scored]]:

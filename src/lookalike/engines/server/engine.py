@@ -229,10 +229,10 @@ class ServerEngine:
         )
         return [stored(record) for record in records]
 
-    def nearest(self, asked: Sequence[CandidateQuery]) -> list[Candidates]:
+    def nearest(self, queries: Sequence[CandidateQuery]) -> list[Candidates]:
         if self._layout is None:
             self._info()
-        requests = [candidate_request(query, self._layout or {}) for query in asked]
+        requests = [candidate_request(query, self._layout or {}) for query in queries]
         return [[(UUID(str(row.id)), row.score) for row in rows] for rows in self._query(requests)]
 
     def query(self, queries: Sequence[Query]) -> list[list[Scored]]:

@@ -1,4 +1,4 @@
-"""Pictures that tests draw for themselves."""
+"""Pictures drawn by the tests themselves."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SHAPES = ("ellipse", "rectangle", "triangle", "bars")
 
 
 def draw(seed: int, *, size: tuple[int, int] = (120, 160)) -> Image.Image:
-    """A colored shape on a light ground: another one for each seed."""
+    """A colored shape on a light ground, different for each seed."""
     rng = np.random.default_rng(seed)
     image = Image.new("RGB", size, (245, 244, 240))
     pen = ImageDraw.Draw(image)
@@ -33,7 +33,7 @@ def draw(seed: int, *, size: tuple[int, int] = (120, 160)) -> Image.Image:
 
 
 def folder_of(path: Path, count: int, *, first: int = 0) -> Path:
-    """A folder with `count` JPEGs, 000.jpg, 001.jpg, …"""
+    """Writes `count` JPEGs, 000.jpg, 001.jpg, …, to a folder."""
     path.mkdir(parents=True, exist_ok=True)
     for i in range(first, first + count):
         draw(i).save(path / f"{i:03}.jpg", quality=92)
@@ -41,7 +41,7 @@ def folder_of(path: Path, count: int, *, first: int = 0) -> Path:
 
 
 def scene(seed: int, *, size: tuple[int, int] = (480, 360)) -> Image.Image:
-    """A busy picture, another one for each seed: what a photo is to whoever looks for copies."""
+    """A picture with as much detail as a photo, different for each seed."""
     rng = np.random.default_rng(seed)
     image = Image.new("RGB", size, tuple(rng.integers(60, 220, 3).tolist()))
     pen = ImageDraw.Draw(image)

@@ -1,0 +1,12 @@
+"""Fixtures for the tests of the cache."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "new" / "thumbnails.sqlite"

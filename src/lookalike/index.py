@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, Self, Unpack
 
 from lookalike import record
 from lookalike.comparison import batch
 from lookalike.comparison.evidence import THUMBNAIL_SIDE
-from lookalike.descriptors.loader import HUB
 from lookalike.duplicates import groups
 from lookalike.duplicates.check import PHASH, Checker, Duplicate, Floors
 from lookalike.duplicates.cleanup import Action, clean
@@ -27,35 +24,33 @@ from lookalike.duplicates.gate import Arrivals
 from lookalike.duplicates.groups import Group
 from lookalike.duplicates.keepers import Keep, policy_of
 from lookalike.engines import is_server
-from lookalike.engines.options import ServerOptions
-from lookalike.errors import InputError, LookalikeError, NotFound, QueryError
+from lookalike.errors import LookalikeError, NotFound, QueryError
 from lookalike.fields import Field, fields_of
 from lookalike.filters import parse_where, parser
-from lookalike.imaging.thumbnails import decode_thumbnail, encode_thumbnail
 from lookalike.ingest import prune as pruning
 from lookalike.ingest import run, schema
 from lookalike.ingest.describe import facts
-from lookalike.ingest.executor import Executor
+from lookalike.ingest.executor import Ingest
 from lookalike.ingest.listing import ListedImage
 from lookalike.ingest.lookup import CopyDetector
-from lookalike.ingest.partition import Partition, check_partition
 from lookalike.ingest.pipeline import Pipeline
-from lookalike.ingest.report import IngestCounts, IngestProgress, IngestReport
+from lookalike.ingest.report import IngestCounts, IngestReport
+from lookalike.ingest.run import AddOptions
 from lookalike.ingest.uploads import Upload
 from lookalike.manifest import Manifest, ManifestStore
-from lookalike.opening import Parts, model_choice, open_parts
+from lookalike.opening import OpenOptions, Parts, open_parts, reopening
+from lookalike.options import documented
 from lookalike.protocols import DescribesText
 from lookalike.record import record_of
-from lookalike.search.calibration import calibrate, is_due
+from lookalike.search.calibration import recalibrate
+from lookalike.search.facets import facets
 from lookalike.search.histogram import Histogram, histogram
-from lookalike.search.options import documented
 from lookalike.search.request import RecommendOptions, SearchOptions, Where, read_request
 from lookalike.search.searcher import Searcher
+from lookalike.search.statistics import statistics
 from lookalike.sources import open_sources, read_image
 from lookalike.types import (
     Decision,
-    DecodeLimits,
-    FieldType,
     Filter,
     Hits,
     Image,
@@ -70,18 +65,18 @@ _GIVEN = "the image that was given"
 
 
 class Index:
-    """Images that can be searched. Make one with `Index.open`, and close it, or use `with`.
+    """A searchable index of images. Open it with `Index.open`; close it, or use `with`.
 
         with Index.open("shop.index") as index:
             index.add("photos/", metadata="catalog.csv")
             for hit in index.search(image="query.jpg", where="price < 100"):
                 print(hit.id, hit.score)
 
-    Methods raise `LookalikeError` or one of its children. Searching from several threads is
-    safe; adding is for one thread at a time.
+    Methods raise `LookalikeError` or a subclass. Searching from several threads is safe; adding is
+    for one thread at a time.
     """
 
-    def __init__(self, parts: Parts, opener: partial[Index] | None = None) -> None:
+    def __init__(self, parts: Parts, opener: Callable[..., Index] | None = None) -> None:
         self._parts = parts
         self._opener = opener
         self._engine = parts.engine
@@ -93,84 +88,35 @@ class Index:
         self._manifests = ManifestStore(parts.engine, parts.manifest, self._searcher.refresh)
         self._destination = run.Destination(parts.engine, self._manifests, parts.cache)
 
-    @property
-    def _manifest(self) -> Manifest:
-        return self._manifests.current
-
     # --- opening and closing ----------------------------------------------------------------
 
     @classmethod
-    def open(
-        cls,
-        url: str | os.PathLike[str],
-        *,
-        create: bool = True,
-        model: str | None = None,
-        model_dir: str | os.PathLike[str] | None = None,
-        cache_dir: str | os.PathLike[str] | None = None,
-        hub: str | None = HUB,
-        limits: DecodeLimits | None = None,
-        threads: int | None = None,
-        server: ServerOptions | None = None,
-        thumbnails: int | None = None,
-        subprocess: bool = False,
-    ) -> Index:
+    @documented(OpenOptions)
+    def open(cls, url: str | os.PathLike[str], **options: Unpack[OpenOptions]) -> Index:
         """Opens an index, or makes a new one.
 
         Args:
             url: a folder, or the address of a collection, http://host:6333/collection.
-            create: whether to make it where there is none.
-            model: what serves `semantic` in a new index: "clip", "built-in", or any image
-                model of FastEmbed's. By default CLIP if its weights are cached or can be
-                downloaded, else the built-in. An index keeps its model for ever.
-            model_dir: folder with the model's files, or with folders `vision` and `text`.
-            cache_dir: where downloaded weights are kept; by default the user's cache folder.
-            hub: the model hub that a download needs; None never downloads.
-            limits: what the decoder refuses; see `DecodeLimits`.
-            threads: how many images are decoded at the same time; by default one on each core.
-            server: how a server is spoken to, and how a new collection is laid out there.
-            thumbnails: bytes that they may take from now on; 0 keeps none. By default as it was
-                said before, else 10 GB.
-            subprocess: whether the engine of a folder runs in a child process, so that the search
-                graph is built while searches and writes go on. A server does so anyway.
+            {options}
 
         Raises:
             NotFound: there is no index and `create` is False.
-            ModelError: the model cannot be had, or is not the index's own.
+            ModelError: the model cannot be loaded, or is not the index's own.
             IndexLocked, IndexDamaged, SchemaTooNew, DiskFull: as their names say.
         """
         address = os.fspath(url)
-        choice = model_choice(model, model_dir, cache_dir, hub)
-        parts = open_parts(
-            address,
-            choice,
-            create=create,
-            limits=limits or DecodeLimits(),
-            threads=threads,
-            server=server,
-            thumbnails=thumbnails,
-            subprocess=subprocess,
-        )
-        opener = partial(
-            cls.open,
-            address,
-            create=False,
-            model_dir=choice.model_dir,
-            cache_dir=choice.cache_dir,
-            hub=hub,
-            limits=limits,
-            server=server,
-        )
-        return cls(parts, opener if is_server(address) else None)
+        parts = open_parts(address, options)
+        opener = partial(cls.open, address, **reopening(options)) if is_server(address) else None
+        return cls(parts, opener)
 
     @property
     def notice(self) -> str | None:
-        """One line for the user about how the index was made; None when all went as asked."""
+        """One line for the user about how the index was made; None if all went as asked."""
         return self._parts.notice
 
     def opener(self) -> Callable[..., Index] | None:
-        """A function that opens this index in another process, given the arguments of `open` to
-        change; None for a folder, which belongs to one process."""
+        """Returns a function that opens this index in another process, with the options of `open`
+        to change; None for a folder, which belongs to one process."""
         return self._opener
 
     def close(self) -> None:
@@ -180,29 +126,13 @@ class Index:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     # --- adding and changing ----------------------------------------------------------------
 
-    def add(
-        self,
-        *sources: str | os.PathLike[str],
-        metadata: str | os.PathLike[str] | None = None,
-        id_field: str | None = None,
-        fields: Mapping[str, FieldType | str] | None = None,
-        prune: bool = False,
-        partition: Partition | None = None,
-        copies: Literal["keep", "skip", "link"] = "keep",
-        progress: IngestProgress | None = None,
-        executor: Executor | None = None,
-        optimize: bool = True,
-    ) -> IngestReport:
+    @documented(AddOptions)
+    def add(self, *sources: str | os.PathLike[str], **options: Unpack[AddOptions]) -> IngestReport:
         """Adds the images of sources, and updates those that have changed.
 
         Unchanged images are not read again, so repeated runs are fast. Ctrl-C stops a run; the
@@ -210,23 +140,7 @@ class Index:
 
         Args:
             sources: folders, files or globs.
-            metadata: a CSV, JSON Lines or Parquet file whose rows name images.
-            id_field: the column with the ids; by default `id`.
-            fields: types of metadata columns, such as `{"price": "float"}`; the others are
-                inferred.
-            prune: remove images that these sources no longer have.
-            partition: (3, 16) takes the third of sixteen parts of the images and leaves the others
-                alone, so that sixteen processes can fill an index on a server together.
-            copies: what to do with a new image that is a copy of one in the index: "keep" adds it
-                like any other, "skip" leaves it out, "link" adds it with the original's id in
-                `image.copy_of`.
-            progress: called after every batch with the counts so far, and the number of inputs
-                once it is known; it may raise `ingest.report.Canceled` to stop the run.
-            executor: runs the ingest elsewhere, such as `ray.RayExecutor` on a cluster. Its
-                processes cannot compare the images that they add at the same moment, so it takes
-                `copies="keep"` only.
-            optimize: build the search graph at the end; see `optimize`. With a partition it is
-                never built, as other processes may still be writing.
+            {options}
 
         Raises:
             InputError: the partition or a field's type is not valid, or an executor was to skip
@@ -235,30 +149,12 @@ class Index:
             MetadataError: the metadata cannot be used as it is; nothing was written.
             DiskFull: too little space; images that were added before stay.
         """
-        started = time.monotonic()
-        part = None if partition is None else check_partition(partition)
-        if executor is None:
+        request = run.AddRequest.of(options)
+        if request.executor is None:
             self._decoder.start(self._models.without_weights)  # while the model loads
-        elif copies != "keep":
-            raise InputError(
-                "An executor cannot detect copies among images that are added at the same moment: "
-                'use copies="keep", and find copies afterwards with `lookalike duplicates`.'
-            )
-        request = run.AddRequest(
-            sources=open_sources(sources),
-            metadata=None if metadata is None else Path(metadata),
-            id_field=id_field,
-            fields=fields or {},
-            partition=part,
-            prune=prune,
-            progress=progress,
-            optimize=optimize,
-        )
-        local = partial(self.ingest, detector=self._gate(copies))
-        with executor.start(self._opener) if executor else nullcontext(local) as ingest:
-            return run.add(
-                self._destination, request, ingest, calibrate=self.calibrate, started=started
-            )
+        opened = open_sources(sources)
+        with self._ingesting(request) as ingest:
+            return run.add(self._destination, opened, request, ingest, self.calibrate)
 
     def put(self, images: Sequence[Upload]) -> IngestReport:
         """Adds images that the caller has in memory, and replaces those with the same ids.
@@ -303,25 +199,29 @@ class Index:
         ).run(images)
 
     def update(self, id: str, fields: Mapping[str, Any]) -> None:
-        """Sets fields of one image; None removes a field. Values are checked against its type.
+        """Sets fields of one image; None removes a field.
 
         Raises:
             NotFound: no image has this id.
             InputError: the index has no such field, or a value does not fit its type.
         """
-        self._require(id)
+        self.get(id)
         self._engine.set_payload(id, schema.parse_update(fields, self._manifest.fields))
 
     def delete(self, ids: Sequence[str]) -> int:
-        """Removes images from the index, never from disk; returns how many there were."""
-        there = self._engine.retrieve(ids)
-        pruning.remove(self._engine, there, self._cache)
-        return len(there)
+        """Removes images from the index, never from disk; returns the number of those it had."""
+        points = self._engine.retrieve(ids)
+        pruning.remove(self._engine, points, self._cache)
+        return len(points)
 
     def optimize(self) -> None:
-        """Builds the search graph now. The process does nothing else meanwhile; a minute for
-        100,000 images is usual. Searches are right without it, only slower."""
+        """Builds the search graph now: about a minute for 100,000 images, during which the process
+        does nothing else. Without it, searches are correct but slower."""
         self._engine.optimize()
+
+    def calibrate(self) -> None:
+        """Samples the index again if it has grown so much that the last sample may be off."""
+        recalibrate(self._engine, self._manifests)
 
     # --- searching --------------------------------------------------------------------------
 
@@ -389,13 +289,7 @@ class Index:
             QueryError: there is no such field, or it holds floats or dates, which have a
                 `histogram` instead.
         """
-        known = self._field(field)
-        if known.type in (FieldType.FLOAT, FieldType.DATETIME):
-            raise QueryError(
-                f"{field} is a {known.type} and has ranges instead of values: ask for its "
-                "histogram."
-            )
-        return self._engine.facet(known.path, self._filter(where), limit)
+        return facets(self._engine, self._field(field), self._filter(where), limit)
 
     def histogram(self, field: str, *, where: Where | None = None, bins: int = 10) -> Histogram:
         """Counts the images in each range of a field of numbers or dates.
@@ -523,28 +417,30 @@ class Index:
         """
         decide(self._engine, [self._require(id) for id in ids], decision)
 
-    @property
-    def thumbnails_problem(self) -> str | None:
-        """Why thumbnails are not kept as they should be, in a sentence; None mostly."""
-        return self._cache.problem
-
     # --- looking ----------------------------------------------------------------------------
 
     def get(self, id: str, *, vectors: bool = False) -> Point:
-        """One image: its payload, and its vectors by name if asked for.
+        """Returns an image: its payload, and its vectors by name if asked for.
 
         Raises:
             NotFound: no image has this id.
         """
-        return self._require(id, vectors=list(self._manifest.vectors) if vectors else ())
+        for point in self.get_many([id], vectors=vectors):
+            return point
+        raise NotFound(f"There is no image with the id {id!r} in this index.")
 
     def get_many(self, ids: Sequence[str], *, vectors: bool = False) -> list[Point]:
-        """Those of some images that are in the index, in no particular order."""
+        """Returns the images with these ids that the index has, in no particular order."""
+        return self._engine.retrieve(ids, vectors=list(self._manifest.vectors) if vectors else ())
+
+    def scroll(self, where: Where | None = None, *, vectors: bool = False) -> Iterator[Point]:
+        """Yields every matching image, in an order that is stable while nothing is written."""
         names = list(self._manifest.vectors) if vectors else ()
-        return self._engine.retrieve(ids, vectors=names)
+        for points in self._engine.scroll(self._filter(where), vectors=names):
+            yield from points
 
     def count(self, where: Where | None = None) -> int:
-        """How many images pass, exactly."""
+        """Counts the matching images exactly."""
         return self._engine.count(self._filter(where))
 
     def __len__(self) -> int:
@@ -552,12 +448,12 @@ class Index:
 
     @property
     def fields(self) -> Mapping[str, Field]:
-        """What `where` and `facets` can name, by name."""
+        """Fields that `where` and `facets` can name, by name."""
         return fields_of(self._manifest.fields)
 
     @property
     def aspects(self) -> Sequence[str]:
-        """The aspects that a search can weigh."""
+        """Aspects that a search can weigh."""
         return list(self._manifest.aspects)
 
     @property
@@ -565,34 +461,23 @@ class Index:
         """True once the index holds enough images for its weights to mean influence."""
         return self._manifest.calibration is not None
 
-    def stats(self) -> dict[str, Any]:
-        """What the index holds: images, bytes on disk and of thumbnails, vectors, fields, engine,
-        schema."""
-        info = self._engine.info()
-        return {
-            "images": info["points"],
-            "bytes_on_disk": info["bytes_on_disk"],
-            "indexed_vectors": info["indexed_vectors"],
-            "vectors": {
-                name: {"size": spec.size, "model": spec.model, "aspect": spec.aspect}
-                for name, spec in self._manifest.vectors.items()
-            },
-            "fields": {
-                name: {"type": str(type), "values": self._values(name, type)}
-                for name, type in self._manifest.fields.items()
-            },
-            "engine": info["engine"],
-            "schema": self._manifest.to_json()["schema"],
-            "thumbnails": self._cache.bytes_on_disk,
-        }
-
     @property
     def supports_text(self) -> bool:
-        """Whether the index's model can be searched by words. Loads the model."""
+        """True if the index's model can be searched by text. Loads the model."""
         return isinstance(self._models.descriptor(self._manifest.semantic.name), DescribesText)
 
+    @property
+    def thumbnails_problem(self) -> str | None:
+        """A sentence on why thumbnails are not cached as they should be; None if they are."""
+        return self._cache.problem
+
+    def stats(self) -> dict[str, Any]:
+        """Returns the number of images, bytes on disk and of thumbnails, the vectors, the fields
+        with their numbers of values, the engine, and the schema."""
+        return statistics(self._engine, self._manifest, thumbnails=self._cache.bytes_on_disk)
+
     def decode(self, image: ImageInput) -> Image:
-        """Any image as the index sees it: decoded, upright, its shorter side from 320 pixels on
+        """Decodes any image as the index does: upright, its shorter side at least 320 pixels
         where it has them.
 
         Raises:
@@ -601,33 +486,37 @@ class Index:
         """
         return self._loader.load(image, THUMBNAIL_SIDE)
 
-    def scroll(self, where: Where | None = None, *, vectors: bool = False) -> Iterator[Point]:
-        """Every image that passes, in an order that does not change while nothing is written."""
-        names = list(self._manifest.vectors) if vectors else ()
-        for points in self._engine.scroll(self._filter(where), vectors=names):
-            yield from points
-
     def thumbnail(self, id: str, side: int = 256) -> bytes:
-        """A JPEG of an image, its longer side at most `side` pixels, without metadata.
+        """Returns a JPEG of an image, its longer side at most `side` pixels, without metadata.
 
         Raises:
             NotFound: no image has this id.
-            InputError: its file is gone, or cannot be read any more.
+            InputError: its file is gone, or can no longer be read.
         """
-        own = record_of(self._require(id).payload)
-        kept = self._cache.get_many([own["sha256"]]) if side <= THUMBNAIL_SIDE else {}
-        pixels = decode_thumbnail(kept[own["sha256"]]) if kept else None
-        return self.preview(own["uri"], side) if pixels is None else encode_thumbnail(pixels, side)
+        image = record_of(self.get(id).payload)
+        key = image["sha256"]
+        cached = self._cache.get_many([key]).get(key) if side <= THUMBNAIL_SIDE else None
+        return self._loader.thumbnail(cached, image["uri"], side)
 
     def preview(self, image: ImageInput, side: int = 256) -> bytes:
-        """A JPEG of any image, its longer side at most `side` pixels, without metadata.
+        """Returns a JPEG of any image, its longer side at most `side` pixels, without metadata.
 
         Raises:
             InputError: there is no such file, or it cannot be read.
         """
-        return encode_thumbnail(self._loader.load(image, side).pixels, side)
+        return self._loader.preview(image, side)
 
     # --- inside -----------------------------------------------------------------------------
+
+    @property
+    def _manifest(self) -> Manifest:
+        return self._manifests.current
+
+    def _ingesting(self, request: run.AddRequest) -> AbstractContextManager[Ingest]:
+        """The ingest of a run: that of an executor, or this process's own."""
+        if request.executor is not None:
+            return request.executor.start(self._opener)
+        return nullcontext(partial(self.ingest, detector=self._gate(request.copies)))
 
     def _gate(self, copies: Literal["keep", "skip", "link"]) -> CopyDetector | None:
         if copies == "keep":
@@ -688,22 +577,7 @@ class Index:
             raise QueryError(f"{parser.unknown_field(name, self.fields)}.")
         return self.fields[name]
 
-    def calibrate(self) -> None:
-        """Samples the index anew where it has grown so much that the last sample may be off."""
-        images, stored = len(self), self._manifests.read()
-        if is_due(stored.calibration, images):
-            found = calibrate(self._engine, list(stored.aspects.values()), images)
-            self._manifests.update(lambda manifest: replace(manifest, calibration=found))
-        else:
-            self._manifests.update()
-
     def _require(self, id: str, vectors: Sequence[str] = ()) -> Point:
         for point in self._engine.retrieve([id], vectors=vectors):
             return point
         raise NotFound(f"There is no image with the id {id!r} in this index.")
-
-    def _values(self, name: str, type: FieldType) -> int | None:
-        """How many different values a field has, up to 1,000; None for numbers and dates."""
-        if type in (FieldType.FLOAT, FieldType.DATETIME):
-            return None
-        return len(self._engine.facet(self.fields[name].path, limit=1000))

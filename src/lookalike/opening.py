@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any, TypedDict, cast
 
 from lookalike import descriptors
 from lookalike.cache.store import Cache, cache_file
 from lookalike.descriptors import loader
-from lookalike.descriptors.loader import ModelChoice, Models
+from lookalike.descriptors.loader import HUB, ModelChoice, Models
 from lookalike.engines import open_engine
 from lookalike.engines.options import ServerOptions
 from lookalike.errors import NotFound
 from lookalike.fields import indexed_fields
 from lookalike.manifest import Manifest
+from lookalike.options import Option, with_defaults
 from lookalike.protocols import Engine
 from lookalike.types import DecodeLimits
 from lookalike.workers.pool import DecoderPool
@@ -48,29 +51,68 @@ class Parts:
         self.engine.close()
 
 
-def open_parts(
-    url: str,
-    choice: ModelChoice,
-    *,
-    create: bool,
-    limits: DecodeLimits,
-    threads: int | None,
-    server: ServerOptions | None,
-    thumbnails: int | None,
-    subprocess: bool,
-) -> Parts:
-    """Opens the parts of an index; see `Index.open` for the arguments and errors."""
+class OpenOptions(TypedDict, total=False):
+    """Options of `Index.open`."""
+
+    create: Annotated[bool, Option("Make an index where there is none.", True)]
+    model: Annotated[
+        str | None,
+        Option(
+            'Model for the aspect "semantic" of a new index: "clip", "built-in", or any image '
+            "model of FastEmbed. By default CLIP if its weights are cached or can be downloaded, "
+            "else the built-in model. An index keeps its model."
+        ),
+    ]
+    model_dir: Annotated[
+        str | os.PathLike[str] | None,
+        Option("Folder with the model's files, or with the folders `vision` and `text`."),
+    ]
+    cache_dir: Annotated[
+        str | os.PathLike[str] | None,
+        Option("Folder for downloaded weights; by default in the user's cache folder."),
+    ]
+    hub: Annotated[str | None, Option("Model hub for downloads; None never downloads.", HUB)]
+    limits: Annotated[DecodeLimits | None, Option("Limits of the decoder; see `DecodeLimits`.")]
+    threads: Annotated[
+        int | None, Option("Number of images decoded in parallel; by default one per core.")
+    ]
+    server: Annotated[
+        ServerOptions | None,
+        Option("Connection to a server, and layout of a new collection there."),
+    ]
+    thumbnails: Annotated[
+        int | None,
+        Option(
+            "Disk budget for thumbnails in bytes, kept for later runs; 0 disables them. By default "
+            "as set before, or 10 GB."
+        ),
+    ]
+    subprocess: Annotated[
+        bool,
+        Option(
+            "Run the engine of a folder in a child process, which builds the search graph while "
+            "searches and writes go on. A server does so anyway.",
+            False,
+        ),
+    ]
+
+
+def open_parts(url: str, options: OpenOptions) -> Parts:
+    """Opens the parts of an index; see `Index.open` for errors."""
+    chosen = with_defaults(OpenOptions, options)
+    choice = _model_choice(chosen)
     with ExitStack() as undo:
-        engine = open_engine(url, server, subprocess=subprocess)
+        engine = open_engine(url, chosen["server"], subprocess=chosen["subprocess"])
         stored = engine.read_manifest()
-        if stored is None and not create:
+        if stored is None and not chosen["create"]:
             raise NotFound(
                 f"There is no index at {url}: make one with `lookalike index PATH --index {url}`."
             )
-        decoder = DecoderPool(threads or _cores(), limits=limits)
+        limits = chosen["limits"] or DecodeLimits()
+        decoder = DecoderPool(chosen["threads"] or _cores(), limits=limits)
         undo.callback(decoder.close)
         undo.callback(engine.close)
-        cache = Cache(cache_file(url), thumbnails)
+        cache = Cache(cache_file(url), chosen["thumbnails"])
         undo.callback(cache.close)
         notice = None
         if stored is None:
@@ -90,16 +132,27 @@ def open_parts(
     )
 
 
-def model_choice(
-    model: str | None,
-    model_dir: str | os.PathLike[str] | None,
-    cache_dir: str | os.PathLike[str] | None,
-    hub: str | None,
-) -> ModelChoice:
-    """The choice of model that a caller's arguments mean, with absolute folders."""
+def reopening(options: OpenOptions) -> OpenOptions:
+    """The options that open the same index in another process: folders absolute, nothing made."""
+    choice = _model_choice(with_defaults(OpenOptions, options))
+    kept = {name: options[name] for name in ("hub", "limits", "server") if name in options}
+    return cast(
+        OpenOptions,
+        {
+            **kept,
+            "create": False,
+            "model_dir": choice.model_dir,
+            "cache_dir": choice.cache_dir,
+        },
+    )
+
+
+def _model_choice(chosen: Mapping[str, Any]) -> ModelChoice:
+    """The choice of model that options mean, with absolute folders."""
+    model_dir, cache_dir = chosen["model_dir"], chosen["cache_dir"]
     folder = None if model_dir is None else Path(model_dir).expanduser().resolve()
     cache = loader.default_cache_dir() if cache_dir is None else Path(cache_dir)
-    return ModelChoice(model, folder, cache, hub)
+    return ModelChoice(chosen["model"], folder, cache, chosen["hub"])
 
 
 def create_index(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, Union, get_args, ge
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from lookalike.search.options import Option, is_union, options_of
+from lookalike.options import Option, is_union, options_of
 from lookalike.search.request import ExampleOptions, RecommendOptions, SearchOptions
 from lookalike.types import FieldType
 
@@ -60,7 +60,7 @@ _EXAMPLES: Mapping[str, list[Any]] = {
 
 
 def declared(*declarations: type, without: Collection[str] = ()) -> type[Ranking]:
-    """A model with the options of declarations as its fields; see `search.options`."""
+    """A model with the options of declarations as its fields; see `options`."""
     fields: dict[str, Any] = {}
     for name, option in [one for each in declarations for one in options_of(each).items()]:
         if name not in without:

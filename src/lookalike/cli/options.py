@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 import click
 
 from lookalike.errors import InputError
-from lookalike.search.options import Option, is_union, options_of
+from lookalike.options import Option, is_union, options_of
 from lookalike.search.request import RankingOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -98,7 +98,7 @@ def model_dir_option(command: F) -> F:
 
 
 def declared_options(*declarations: type) -> Callable[[F], F]:
-    """Decorates a command with the options of declarations; see `search.options`."""
+    """Decorates a command with the options of declarations; see `options`."""
     options = {name: one for each in declarations for name, one in options_of(each).items()}
 
     def decorate(command: F) -> F:

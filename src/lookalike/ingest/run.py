@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated, Literal, TypedDict
 
 from lookalike.cache.store import Cache
-from lookalike.ingest.executor import Ingest
+from lookalike.errors import InputError
+from lookalike.ingest.executor import Executor, Ingest
 from lookalike.ingest.listing import Listing, list_images, list_with_metadata
-from lookalike.ingest.partition import Partition, restrict
+from lookalike.ingest.partition import Partition, check_partition, restrict
 from lookalike.ingest.prune import remove_missing
 from lookalike.ingest.report import IngestCounts, IngestProgress, IngestReport
 from lookalike.ingest.schema import check_types, infer_types, learn_types, parse_fields
 from lookalike.ingest.uploads import Upload, list_uploads
 from lookalike.manifest import ManifestStore
 from lookalike.metadata.table import Row, read_metadata
+from lookalike.options import Option, with_defaults
 from lookalike.protocols import Engine, Source
 from lookalike.types import FieldType
 
@@ -31,59 +35,125 @@ class Destination:
     thumbnails: Cache
 
 
+class AddOptions(TypedDict, total=False):
+    """Options of `Index.add`."""
+
+    metadata: Annotated[
+        str | os.PathLike[str] | None,
+        Option("CSV, JSON Lines or Parquet file whose rows name images."),
+    ]
+    id_field: Annotated[str | None, Option("Metadata column with the ids; by default `id`.")]
+    fields: Annotated[
+        Mapping[str, FieldType | str] | None,
+        Option('Types of metadata columns, such as `{"price": "float"}`; the others are inferred.'),
+    ]
+    prune: Annotated[bool, Option("Remove images that the sources no longer have.", False)]
+    partition: Annotated[
+        Partition | None,
+        Option(
+            "(3, 16) takes the third of sixteen parts of the images and leaves the others alone, "
+            "so that sixteen processes can fill an index on a server together."
+        ),
+    ]
+    copies: Annotated[
+        Literal["keep", "skip", "link"],
+        Option(
+            'New images that are copies of one in the index: "keep" adds them like others, "skip" '
+            'leaves them out, "link" adds them with the original\'s id in `image.copy_of`.',
+            "keep",
+        ),
+    ]
+    progress: Annotated[
+        IngestProgress | None,
+        Option(
+            "Called after every batch with the counts so far, and the number of inputs once it is "
+            "known; it may raise `ingest.report.Canceled` to stop the run."
+        ),
+    ]
+    executor: Annotated[
+        Executor | None,
+        Option(
+            "Runs the ingest elsewhere, such as `ray.RayExecutor` on a cluster. Its processes "
+            'cannot compare images that they add at the same moment, so it takes copies="keep" '
+            "only."
+        ),
+    ]
+    optimize: Annotated[
+        bool,
+        Option(
+            "Build the search graph at the end; see `optimize`. With a partition it is never "
+            "built, as other processes may still be writing.",
+            True,
+        ),
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class AddRequest:
-    """The arguments of `Index.add`.
+    """Checked options of `Index.add`, and the time of the call by `time.monotonic`."""
 
-    Attributes:
-        sources: the opened sources, whole.
-        metadata: file whose rows name images.
-        id_field: its column with the ids; by default `id`.
-        fields: declared types of its columns.
-        partition: the part of the images to index; None takes all.
-        prune: whether to remove images that are gone from the sources.
-        progress: called after every batch.
-        optimize: whether to build the search graph.
-    """
-
-    sources: Sequence[Source]
     metadata: Path | None
     id_field: str | None
     fields: Mapping[str, FieldType | str]
-    partition: Partition | None
     prune: bool
+    partition: Partition | None
+    copies: Literal["keep", "skip", "link"]
     progress: IngestProgress | None
+    executor: Executor | None
     optimize: bool
+    started: float
+
+    @classmethod
+    def of(cls, options: AddOptions) -> AddRequest:
+        """Checks options.
+
+        Raises:
+            InputError: there is no such partition, or an executor was to skip or link copies.
+        """
+        chosen = with_defaults(AddOptions, options)
+        if chosen["partition"] is not None:
+            chosen["partition"] = check_partition(chosen["partition"])
+        if chosen["executor"] is not None and chosen["copies"] != "keep":
+            raise InputError(
+                "An executor cannot detect copies among images that are added at the same moment: "
+                'use copies="keep", and find copies afterwards with `lookalike duplicates`.'
+            )
+        metadata = None if chosen["metadata"] is None else Path(chosen["metadata"])
+        return cls(
+            **{**chosen, "metadata": metadata, "fields": chosen["fields"] or {}},
+            started=time.monotonic(),
+        )
 
 
 def add(
     index: Destination,
+    sources: Sequence[Source],
     request: AddRequest,
     ingest: Ingest,
-    *,
     calibrate: Callable[[], None],
-    started: float,
 ) -> IngestReport:
     """Brings an index up to date with sources; see `Index.add`.
 
     Args:
         index: what the run writes to.
-        request: what to add.
+        sources: the opened sources, whole.
+        request: the options.
         ingest: indexes the listing.
         calibrate: samples the index if it has grown enough.
-        started: start of the run, by `time.monotonic`.
     """
-    with _listing(index, request) as listing:
+    removed = 0
+    with _listing(index, sources, request) as listing:
         report = ingest(listing.images, _progress(request.progress, listing))
-        if report.interrupted:
-            removed = 0
-        else:
-            removed = _prune(index, request, listing) if request.prune else 0
+        if not report.interrupted:
+            if request.prune:
+                own = restrict(sources, request.partition)
+                removed = remove_missing(index.engine, own, index.thumbnails, listing.claimed)
             others_write = request.partition is not None and request.partition[1] > 1
             if request.optimize and not others_write:
                 index.engine.optimize()  # also completes what a run that was killed left
             calibrate()
-    return replace(_finished(report, index, started), removed=removed, warnings=listing.warnings)
+    report = _finished(report, index, request.started)
+    return replace(report, removed=removed, warnings=listing.warnings)
 
 
 def put(index: Destination, uploads: Sequence[Upload], ingest: Ingest) -> IngestReport:
@@ -108,9 +178,11 @@ def put(index: Destination, uploads: Sequence[Upload], ingest: Ingest) -> Ingest
 
 
 @contextmanager
-def _listing(index: Destination, request: AddRequest) -> Iterator[Listing]:
+def _listing(
+    index: Destination, sources: Sequence[Source], request: AddRequest
+) -> Iterator[Listing]:
     """Lists the images; with metadata, lists its rows too and stores the types of its fields."""
-    sources, partition = request.sources, request.partition
+    partition = request.partition
     if request.metadata is None:
         yield list_images(sources, partition, counted=request.progress is not None)
         return
@@ -122,11 +194,6 @@ def _listing(index: Destination, request: AddRequest) -> Iterator[Listing]:
         listing = list_with_metadata(table, sources, partition)
         learn_types(index.engine, index.manifests, table.fields)
         yield listing
-
-
-def _prune(index: Destination, request: AddRequest, listing: Listing) -> int:
-    own = restrict(request.sources, request.partition)
-    return remove_missing(index.engine, own, index.thumbnails, listing.claimed)
 
 
 def _progress(progress: IngestProgress | None, listing: Listing) -> Callable[[IngestCounts], None]:

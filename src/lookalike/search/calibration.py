@@ -7,11 +7,12 @@ plain weighted sum follows the wide one. Divided by their spread they weigh the 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.manifest import Calibration
+from lookalike.manifest import Calibration, ManifestStore
 from lookalike.protocols import Engine
 from lookalike.types import Background, Vector
 
@@ -42,6 +43,16 @@ def is_due(calibration: Calibration | None, images: int) -> bool:
     if calibration is None:
         return images >= LEAST
     return not calibration.images / 2 < images < calibration.images * 2
+
+
+def recalibrate(engine: Engine, manifests: ManifestStore) -> None:
+    """Samples an index again if it has doubled or halved, and stores the calibration."""
+    images, stored = engine.count(), manifests.read()
+    if is_due(stored.calibration, images):
+        calibration = calibrate(engine, list(stored.aspects.values()), images)
+        manifests.update(lambda manifest: replace(manifest, calibration=calibration))
+    else:
+        manifests.update()
 
 
 class Calibrator:

@@ -1,7 +1,7 @@
 """Search requests: the options of a search, each declared once.
 
 An entry here gives an option its type, default, help and bounds in Python, on the command line, in
-a batch, and over HTTP; see `search.options`.
+a batch, and over HTTP; see `options`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeAlias, TypedDict, cast
 
 from lookalike.errors import QueryError
-from lookalike.search.options import Option, check
+from lookalike.options import Option, check
 
 _ImageInput: TypeAlias = str | os.PathLike[str] | bytes
 """The same as `types.ImageInput`, whose module imports NumPy."""

@@ -4,8 +4,8 @@ A set of options is a `TypedDict` whose keys are annotated with an `Option`. Fro
 signature and docstring of a method (`documented`), the check of values (`check`), the options of a
 command (`cli.options`) and the schema of a request (`api.schemas`).
 
-Nothing here or in `search.request` imports NumPy, so that the command line can show its help
-without waiting for it.
+Nothing here or in `search.request` imports NumPy, so that the command line shows its help without
+waiting for it.
 """
 
 from __future__ import annotations
@@ -57,6 +57,12 @@ def options_of(declaration: type) -> Mapping[str, Option]:
         annotated, option = get_args(hint)
         options[name] = replace(option, type=annotated)
     return options
+
+
+def with_defaults(declaration: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Adds the defaults of the options that are left out."""
+    options = options_of(declaration)
+    return {name: values.get(name, option.default) for name, option in options.items()}
 
 
 # --- checking values ------------------------------------------------------------------------

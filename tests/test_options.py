@@ -21,8 +21,8 @@ from lookalike.cli.options import declared_options
 from lookalike.cli.search import recommend, search
 from lookalike.errors import QueryError
 from lookalike.index import Index
+from lookalike.options import Option, check, documented, options_of
 from lookalike.search import request
-from lookalike.search.options import Option, check, documented, options_of
 from lookalike.search.request import (
     ExampleOptions,
     RecommendOptions,

@@ -1,0 +1,33 @@
+"""Facets: the most frequent values of a field."""
+
+from __future__ import annotations
+
+from lookalike.errors import QueryError
+from lookalike.fields import Field
+from lookalike.protocols import Engine
+from lookalike.types import FieldType, Filter
+
+CONTINUOUS = frozenset({FieldType.FLOAT, FieldType.DATETIME})
+"""Types whose values are rarely equal; they have histograms instead of facets."""
+
+MAX_COUNTED = 1_000
+"""Distinct values up to which they are counted."""
+
+
+def facets(
+    engine: Engine, field: Field, filter: Filter | None, limit: int
+) -> list[tuple[str | int | bool, int]]:
+    """Counts the values of a field, most frequent first; see `Index.facets`."""
+    if field.type in CONTINUOUS:
+        raise QueryError(
+            f"{field.name} is a {field.type} and has ranges instead of values: ask for its "
+            "histogram."
+        )
+    return engine.facet(field.path, filter, limit)
+
+
+def distinct_values(engine: Engine, field: Field) -> int | None:
+    """Number of distinct values, up to `MAX_COUNTED`; None for numbers with fractions and dates."""
+    if field.type in CONTINUOUS:
+        return None
+    return len(engine.facet(field.path, limit=MAX_COUNTED))

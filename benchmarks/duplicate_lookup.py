@@ -45,7 +45,7 @@ from benchmarks.hash_pairs import draw, photo_latent
 from lookalike import Index, descriptors
 from lookalike.cache.store import Cache, cache_file
 from lookalike.duplicates import check
-from lookalike.duplicates.check import Duplicate
+from lookalike.duplicates.verdicts import Duplicates
 from lookalike.types import Point
 
 POINTS = 300_000
@@ -267,7 +267,7 @@ def measure(place: Path, asked: Sequence[Asked]) -> int:
     return found
 
 
-def asked_all(index: Index, asked: Sequence[Asked]) -> tuple[list[list[Duplicate]], list[float]]:
+def asked_all(index: Index, asked: Sequence[Asked]) -> tuple[list[Duplicates], list[float]]:
     """What is found for each, and the seconds that it took."""
     answers, seconds = [], []
     for one in asked:
@@ -281,7 +281,7 @@ def stages(index: Index, asked: Sequence[Asked]) -> None:
     """Where the time goes. Watched apart from what is reported: watching takes time, too."""
     watched = Stages()
     semantic = index._models.descriptor(index._manifest.semantic.name)
-    watched.watch(index._decoder, "describe", "decoding and describing, in the child")
+    watched.watch(index._decoder, "describe_many", "decoding and describing, in the child")
     watched.watch(semantic, "describe", "semantic model")
     watched.watch(descriptors, "names", "listing descriptors")
     watched.watch(index._engine, "query", "engine")

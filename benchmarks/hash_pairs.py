@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks._figures import DATA, bound, finish
-from lookalike.comparison.hamming import ORIENTATIONS, Hashes, oriented, pairs
+from lookalike.comparison.hamming import ORIENTATIONS, Hashes, all_orientations, near_pairs
 
 SIZES = (125_000, 250_000, 500_000, 1_000_000)
 RADIUS = 7
@@ -84,7 +84,7 @@ def search(kind: str, count: int, turned: bool) -> dict[str, float]:
     planted = plant(hashes, seed=1)
     started, worked = time.perf_counter(), time.process_time()
     unique, inverse = np.unique(hashes, return_inverse=True)
-    blocks = list(pairs(unique, RADIUS))
+    blocks = list(near_pairs(unique, RADIUS))
     seconds, processor = time.perf_counter() - started, time.process_time() - worked
     keys = np.concatenate([i * len(unique) + j for i, j, _ in blocks])
     ends = np.sort(inverse[planted], axis=1)
@@ -98,10 +98,10 @@ def search(kind: str, count: int, turned: bool) -> dict[str, float]:
         "processor": processor,
     }
     if turned:
-        columns = oriented(unique)
+        columns = all_orientations(unique)
         started = time.perf_counter()
         for column in range(1, len(ORIENTATIONS)):
-            for _ in pairs(unique, RADIUS, against=columns[:, column].copy()):
+            for _ in near_pairs(unique, RADIUS, against=columns[:, column].copy()):
                 pass
         report["turned"] = time.perf_counter() - started
     # Linux counts in KiB.
@@ -114,7 +114,7 @@ def differs_from_brute_force(kind: str) -> int:
     plant(hashes, seed=4)
     found = {
         (int(i), int(j), int(d))
-        for block in pairs(hashes, RADIUS)
+        for block in near_pairs(hashes, RADIUS)
         for i, j, d in zip(*block, strict=True)
     }
     expected = set()

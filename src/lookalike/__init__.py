@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any
 from lookalike.errors import ImageRejected, LookalikeError
 
 if TYPE_CHECKING:
-    from lookalike.duplicates.check import Duplicate
-    from lookalike.duplicates.comparer import Verdict
-    from lookalike.duplicates.groups import Group
+    from lookalike.duplicates.groups import DuplicateGroup
+    from lookalike.duplicates.verdicts import Duplicate, Verdict
     from lookalike.index import Index
     from lookalike.ingest.report import IngestReport
     from lookalike.ingest.uploads import Upload
@@ -43,9 +42,9 @@ __all__ = [
     "Decision",
     "DecodeLimits",
     "Duplicate",
+    "DuplicateGroup",
     "Explanation",
     "FieldType",
-    "Group",
     "Histogram",
     "Hit",
     "Hits",
@@ -65,9 +64,9 @@ _HOMES = {
     "AspectPlan": "types",
     "Bin": "search.histogram",
     "Decision": "types",
-    "Group": "duplicates.groups",
-    "Duplicate": "duplicates.check",
-    "Verdict": "duplicates.comparer",
+    "DuplicateGroup": "duplicates.groups",
+    "Duplicate": "duplicates.verdicts",
+    "Verdict": "duplicates.verdicts",
     "Explanation": "types",
     "FieldType": "types",
     "Histogram": "search.histogram",

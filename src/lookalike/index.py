@@ -4,32 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self, Unpack
+from typing import Any, Self, Unpack
 
-from lookalike import record
-from lookalike.comparison import batch
-from lookalike.comparison.evidence import THUMBNAIL_SIDE
-from lookalike.duplicates import groups
-from lookalike.duplicates.check import PHASH, Checker, Duplicate, Floors
-from lookalike.duplicates.cleanup import Action, clean
-from lookalike.duplicates.comparer import Comparer, Pictures
-from lookalike.duplicates.decisions import decide
-from lookalike.duplicates.file_moves import Report
-from lookalike.duplicates.gate import Arrivals
-from lookalike.duplicates.groups import Group
-from lookalike.duplicates.keepers import Keep, policy_of
+from lookalike.comparison.sketch import THUMBNAIL_SIDE
+from lookalike.duplicates import cleanup, decisions
+from lookalike.duplicates.candidates import StageProgress
+from lookalike.duplicates.cleanup import Action
+from lookalike.duplicates.file_moves import CleanupReport
+from lookalike.duplicates.finder import DuplicateFinder
+from lookalike.duplicates.groups import DuplicateGroup, DuplicateGroups
+from lookalike.duplicates.keepers import KeeperChoice
+from lookalike.duplicates.verdicts import Duplicate, Duplicates
 from lookalike.engines import is_server
 from lookalike.errors import LookalikeError, NotFound, QueryError
 from lookalike.fields import Field, fields_of
 from lookalike.filters import parse_where, parser
 from lookalike.ingest import prune as pruning
 from lookalike.ingest import run, schema
-from lookalike.ingest.describe import facts
 from lookalike.ingest.executor import Ingest
 from lookalike.ingest.listing import ListedImage
 from lookalike.ingest.lookup import CopyDetector
@@ -48,7 +43,7 @@ from lookalike.search.histogram import Histogram, histogram
 from lookalike.search.request import RecommendOptions, SearchOptions, Where, read_request
 from lookalike.search.searcher import Searcher
 from lookalike.search.statistics import statistics
-from lookalike.sources import open_sources, read_image
+from lookalike.sources import open_sources
 from lookalike.types import (
     Decision,
     Filter,
@@ -56,12 +51,8 @@ from lookalike.types import (
     Image,
     ImageInput,
     Point,
-    Vector,
 )
 from lookalike.workers.loader import Loader
-
-_GIVEN = "the image that was given"
-"""Stands for the address of an image that comes from outside the index."""
 
 
 class Index:
@@ -309,32 +300,30 @@ class Index:
     def duplicates(
         self,
         *,
-        keep: Keep = "largest",
+        keep: KeeperChoice = "largest",
         where: Where | None = None,
         similar: bool = False,
-        problems: dict[str, str] | None = None,
-        progress: groups.Progress | None = None,
-    ) -> Iterator[Group]:
-        """All copies in the index, in groups, each as soon as it is confirmed.
+        progress: StageProgress | None = None,
+    ) -> DuplicateGroups:
+        """Finds all groups of duplicates in the index.
 
         Args:
-            keep: which member of a group is kept: "largest", "oldest", "best", "first", or a
-                function of an image's payload, whose greatest value wins.
-            where: a filter; only images that pass are looked at.
-            similar: whether to show what is similar and no copy beside each keeper; an image may
-                then be in several groups.
-            problems: takes why an original could not be read, by its address.
-            progress: called as it goes, with what is being done, how much of it, and of how much.
+            keep: policy that chooses the image of a group to keep: "largest", "oldest", "best",
+                "first", or a function of an image's payload whose greatest value is kept.
+            where: a filter; only matching images are considered.
+            similar: whether to list similar images that are not copies beside each keeper. They
+                may be in several groups.
+            progress: called with the name of a stage, the work done in it, and its total.
+
+        Returns:
+            An iterator that yields each group as soon as it is confirmed. Its `problems` say why
+            originals could not be read, by address.
 
         Raises:
-            InputError: there is no such policy.
+            InputError: no policy has this name.
             FilterError: `where` does not parse, or does not fit the fields.
         """
-        policy, filter = policy_of(keep), self._filter(where)
-        checker = self._checker(problems)
-        return groups.find(
-            checker, policy, filter, similar=similar, progress=progress or (lambda *_: None)
-        )
+        return self._finder().groups(keep, self._filter(where), similar=similar, progress=progress)
 
     def duplicates_of(
         self,
@@ -343,79 +332,72 @@ class Index:
         id: str | None = None,
         similar: bool = False,
         limit: int = 100,
-        problems: dict[str, str] | None = None,
-    ) -> list[Duplicate]:
-        """The copies of one image in the index, the surest first.
+    ) -> Duplicates:
+        """Finds the duplicates of one image in the index.
 
         Args:
             image: a file, or its bytes.
-            id: or an image of the index, which is no match itself.
-            similar: whether to add images that are similar, and no copies.
-            limit: how many at most.
-            problems: takes why an original could not be read, by its address.
+            id: or an image of the index, which is not a duplicate of itself.
+            similar: whether to add similar images that are not copies.
+            limit: most duplicates to return.
+
+        Returns:
+            The duplicates, the strongest verdicts first. Their `problems` say why originals could
+            not be read, by address.
 
         Raises:
             QueryError: neither an image nor an id, or both.
             ImageRejected: the image cannot be read.
             NotFound: no image has this id.
         """
-        if (image is None) == (id is None):
-            raise QueryError("Give an image or an id to find the copies of, one of the two.")
-        if image is None:
-            assert id is not None  # noqa: S101 -- for the type checker
-            point = self._require(id, vectors=[self._manifest.semantic.name])
-            return self._checker(problems).check(point, similar=similar, limit=limit)
-        checker = self._checker(problems, given=(data := read_image(image)))
-        point, thumbnail, seen = self._described(data)
-        with ThreadPoolExecutor(1) as pool:  # the model runs while the hash is looked up
-            meaning = pool.submit(self._meaning, point, seen)
-            return checker.check(
-                point, thumbnail, meaning=meaning.result, similar=similar, limit=limit
-            )
+        return self._finder().duplicates_of(image, id, similar=similar, limit=limit)
 
     def resolve_duplicates(
         self,
-        groups: Iterable[Group],
+        groups: Iterable[DuplicateGroup],
         action: Action,
         *,
-        folder: Path | None = None,
+        move_to: Path | None = None,
         log: Path | None = None,
         dry_run: bool = True,
-    ) -> Report:
-        """Does away with the copies in some groups, and leaves the keepers and what is similar.
+    ) -> CleanupReport:
+        """Removes the copies in some groups, and leaves the keepers and similar images.
 
         Args:
-            groups: of `duplicates`.
-            action: "remove" takes the copies out of the index; "move" moves their files to a
-                folder, too; "delete" deletes their files, each only while its keeper is there.
-            folder: where "move" moves them.
-            log: takes what was done, for `lookalike undo`; by default `undo.jsonl` in the folder.
-            dry_run: only say what would be done.
+            groups: from `duplicates`.
+            action: "remove" removes the copies from the index; "move" also moves their files to a
+                folder; "delete" also deletes their files, each only while its keeper exists.
+            move_to: the folder for "move".
+            log: log of moved and deleted files, for `lookalike undo`; by default `undo.jsonl` in
+                `move_to`.
+            dry_run: report only; change nothing.
 
         Raises:
-            InputError: no folder to move to, no log for what is deleted, or it cannot be written.
+            InputError: "move" without a folder, "delete" without a log, or the log is not writable.
         """
-        return clean(groups, action, self.delete, folder=folder, log=log, dry_run=dry_run)
+        return cleanup.resolve_duplicates(
+            groups, action, self.delete, move_to=move_to, log=log, dry_run=dry_run
+        )
 
     def difference(self, keeper: Duplicate, copy: Duplicate) -> bytes | None:
-        """What differs between two images of a group: a JPEG of the keeper in grey, with red where
-        the copy, laid over it, is another. None where it cannot be told."""
-        return self._checker().comparer.difference(keeper.payload, copy.payload)
+        """Shows the differences between two images of a group: a JPEG of the keeper in gray, red
+        where the copy, laid over it, differs. None if the two cannot be aligned."""
+        return self._finder().difference(keeper, copy)
 
     def decide(self, ids: Sequence[str], decision: Decision | None) -> None:
-        """Remembers what was said of images that look like copies: from then on `duplicates` and
-        `duplicates_of` do not show them beside each other.
+        """Stores a decision about images that look like copies: `duplicates` and `duplicates_of`
+        no longer show them beside each other.
 
         Args:
             ids: two or more images.
-            decision: that they are no duplicates, or that all of them are kept; None forgets what
-                was said of them.
+            decision: that they are not duplicates, or that all of them are kept; None removes
+                earlier decisions.
 
         Raises:
             NotFound: no image has one of these ids.
-            InputError: fewer than two, or more different ones than can be remembered.
+            InputError: fewer than two images, or too many different files.
         """
-        decide(self._engine, [self._require(id) for id in ids], decision)
+        decisions.decide(self._engine, ids, decision)
 
     # --- looking ----------------------------------------------------------------------------
 
@@ -516,58 +498,19 @@ class Index:
         """The ingest of a run: that of an executor, or this process's own."""
         if request.executor is not None:
             return request.executor.start(self._opener)
-        return nullcontext(partial(self.ingest, detector=self._gate(request.copies)))
+        detector = self._finder().gate(request.copies)
+        return nullcontext(partial(self.ingest, detector=detector))
 
-    def _gate(self, copies: Literal["keep", "skip", "link"]) -> CopyDetector | None:
-        if copies == "keep":
-            return None
-        # Compared here: the decoders have the pictures to come, and each would wait for them.
-        return Arrivals(self._checker(pictures=batch), self._cache, links=copies == "link")
-
-    def _described(self, data: bytes) -> tuple[Point, bytes, Image]:
-        """An image from outside as a point with the vectors that need no weights, its thumbnail,
-        and its pixels."""
-        names = [PHASH, self._manifest.semantic.name]
-        described = self._decoder.describe(
-            data,
-            side=max(self._models.descriptor(name).side for name in names),
-            names=[name for name in names if name in self._models.without_weights],
-            thumbnail=THUMBNAIL_SIDE,
-        )
-        seen, found = described.image, described.descriptions
-        own = {"uri": _GIVEN, **facts(seen), **found[PHASH].payload[0]}
-        vectors = {name: one.vectors[0] for name, one in found.items()}
-        return Point("", vectors, {record.KEY: own}), described.thumbnail, seen
-
-    def _meaning(self, point: Point, image: Image) -> Vector:
-        """The semantic vector of an image from outside."""
-        name = self._manifest.semantic.name
-        if name in point.vectors:
-            return point.vectors[name]
-        vector: Vector = self._models.descriptor(name).describe([image]).vectors[0]
-        return vector
-
-    def _checker(
-        self,
-        problems: dict[str, str] | None = None,
-        *,
-        given: bytes | None = None,
-        pictures: Pictures | None = None,
-    ) -> Checker:
-        def original(uri: str, *, side: int) -> Image:
-            image = given if given is not None and uri == _GIVEN else uri
-            return self._loader.load(image, side)
-
-        comparer = Comparer(
-            original,
+    def _finder(self) -> DuplicateFinder:
+        return DuplicateFinder(
+            self._engine,
+            self._manifest,
+            self._models,
+            self._decoder,
+            self._loader,
+            self._decoder,
             self._cache,
-            pictures or self._decoder,
-            self._decoder.size,
-            {} if problems is None else problems,
         )
-        name, calibration = self._manifest.semantic.name, self._manifest.calibration
-        floors = Floors.above(calibration.backgrounds[name]) if calibration else Floors()
-        return Checker(self._engine, name, floors, comparer)
 
     def _filter(self, where: Where | None) -> Filter | None:
         return parse_where(where, self.fields)

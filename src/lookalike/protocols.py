@@ -220,6 +220,11 @@ def oversampling(query: Query) -> float:
 class Descriptors(Protocol):
     """The descriptors of one index; see `descriptors.loader.Models`."""
 
+    @property
+    def without_weights(self) -> Sequence[str]:
+        """Named vectors whose descriptors need no weights; they run where the image is decoded."""
+        ...
+
     def descriptor(self, name: str) -> Descriptor:
         """Returns the descriptor of a named vector.
 
@@ -284,6 +289,10 @@ class ImageLoader(Protocol):
     """
 
     size: int
+
+    def read(self, image: ImageInput) -> bytes:
+        """Reads the bytes of an image; raises what `load` raises."""
+        ...
 
     def load(self, image: ImageInput, side: int) -> Image:
         """Decodes an image, its shorter side at least `side` pixels where it has them.

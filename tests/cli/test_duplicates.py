@@ -75,7 +75,7 @@ def test_groups_as_lines(home: Path) -> None:
     done = lookalike("duplicates", "--index", home / "index", "--keep", "first")
     lines = done.stdout.splitlines()
     photos = home / "photos"
-    assert lines[0] == f"1  keep {photos / 'mirror.jpg'}  (first in the order of the addresses)"
+    assert lines[0] == f"1  keep {photos / 'mirror.jpg'}  (first by address)"
     assert lines[1].startswith(f"     same-picture  {photos / 'scene1.jpg'}  mirrored")
     assert lines[2].startswith(f"2  keep {photos / 'scene0.jpg'}")
     assert {line.split("  ")[2].strip() for line in lines[3:5]} == {"identical", "same-picture"}
@@ -201,7 +201,7 @@ def test_one_file_against_the_index(home: Path, tmp_path: Path) -> None:
     lines = lookalike("duplicates", home / "photos" / "scene1.jpg", *at).stdout.splitlines()
     assert [line.split()[0] for line in lines] == ["identical", "same-picture"]
     scene(50).save(file)
-    assert lookalike("duplicates", file, *at).stdout == "The index holds no copy of it.\n"
+    assert lookalike("duplicates", file, *at).stdout == "The index has no copy of it.\n"
 
 
 def test_one_image_of_the_index_against_the_others(home: Path) -> None:
@@ -223,18 +223,24 @@ def test_one_image_of_the_index_against_the_others(home: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--yes"], "--yes does what --remove, --move-to or --delete-files says"),
+        (["--yes"], "--yes needs an action: add --remove, --move-to or --delete-files"),
         (["--remove", "--delete-files"], "Choose one of --remove, --move-to and --delete-files"),
-        (["--log", "log"], "--log takes what --move-to or --delete-files does"),
-        (["--remove", "--log", "log"], "--log takes what --move-to or --delete-files does"),
-        (["--keep", "biggest"], "no policy 'biggest' to keep by; it can be largest, oldest, best"),
+        (["--log", "log"], "--log needs an action on files: add --move-to or --delete-files"),
+        (
+            ["--remove", "--log", "log"],
+            "--log needs an action on files: add --move-to or --delete-files",
+        ),
+        (
+            ["--keep", "biggest"],
+            "'biggest' is not a keep policy: choose one of largest, oldest, best, first",
+        ),
         (["--where", "prise < 3"], 'unknown field "prise"'),
         (["--csv", "/no/where"], "/no/where cannot be written"),
         (["--id", "nobody"], "no image with the id 'nobody'"),
         (["nowhere.jpg"], "nowhere.jpg does not exist"),
-        (["nowhere.jpg", "--id", "nobody"], "an image or an id"),
-        (["nowhere.jpg", "--remove"], "One image is only looked up"),
-        (["--id", "nobody", "--html", "x.html"], "One image is only looked up"),
+        (["nowhere.jpg", "--id", "nobody"], "either an image or an id"),
+        (["nowhere.jpg", "--remove"], "PATH and --id look up one image"),
+        (["--id", "nobody", "--html", "x.html"], "PATH and --id look up one image"),
     ],
 )
 def test_bad_questions(home: Path, arguments: Sequence[str], message: str) -> None:
@@ -260,7 +266,7 @@ def test_without_yes_nothing_changes(
     found = documents("duplicates", "--index", home / "index", *action)
     assert found["dry_run"] is True
     assert len(found["done"]) == 3
-    assert found["left"] == []
+    assert found["skipped"] == []
     assert tree(home / "photos") == before
     assert list(tmp_path.iterdir()) == []  # no folder and no log
     assert images(home) == 7
@@ -317,7 +323,7 @@ def test_deleted_files_are_in_the_log(own: Path) -> None:
     assert {line["action"] for line in deleted} == {"delete"}
     told = lookalike("undo", log)
     assert "0 moved back, 2 left alone" in told.stdout
-    assert "was deleted and cannot be brought back" in told.stdout
+    assert "was deleted and cannot be restored" in told.stdout
 
 
 def test_a_file_that_two_images_share_stays(
@@ -338,7 +344,7 @@ def test_a_file_that_two_images_share_stays(
 def test_a_log_that_is_none(tmp_path: Path) -> None:
     assert "cannot be read" in error("undo", tmp_path / "nothing")
     (tmp_path / "text").write_text("hello\n")
-    assert "is no log" in error("undo", tmp_path / "text")
+    assert "is not a log of moved files" in error("undo", tmp_path / "text")
 
 
 # --- what was decided -----------------------------------------------------------------------
@@ -364,8 +370,8 @@ def test_decisions_are_remembered(home: Path, tmp_path: Path) -> None:
 def test_decisions_that_cannot_be(home: Path) -> None:
     at = ("--index", home / "index")
     one, other = home / "photos" / "scene1.jpg", home / "photos" / "mirror.jpg"
-    assert "Say what they are" in error("decide", one, other, *at)
-    assert "two images or more" in error("decide", one, one, "--keep-all", *at)
+    assert "A decision is missing" in error("decide", one, other, *at)
+    assert "at least two images" in error("decide", one, one, "--keep-all", *at)
     assert "no image with the id 'nobody'" in error("decide", one, "nobody", "--keep-all", *at)
     assert "Missing argument" in error("decide", "--keep-all", *at)
 

@@ -17,16 +17,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL.Image import Resampling, Transpose
 
-from lookalike.comparison.codec import pack, parts, parts_of, unpack
-from lookalike.comparison.evidence import (
-    FLAT,
-    THUMBNAIL_SIDE,
-    Evidence,
-    Sketch,
-    compare,
-    difference,
-    sketch,
-)
+from lookalike.comparison.codec import completeness, pack, packed_completeness, unpack
+from lookalike.comparison.difference import difference
+from lookalike.comparison.evidence import Evidence, compare
+from lookalike.comparison.sketch import FLAT, THUMBNAIL_SIDE, Sketch, sketch
 from lookalike.imaging.thumbnails import encode_thumbnail
 from lookalike.types import Pixels
 from tests.support.pictures import draw, scene
@@ -209,7 +203,7 @@ def test_a_sketch_that_was_kept_says_the_same(photos: list[Picture]) -> None:
         assert said is not None
         _ = one.corners, other.corners, other.features
         again = [kept_and_back(made) for made in (one, other)]
-        assert [parts(made) for made in again] == [parts(one), 2]
+        assert [completeness(made) for made in again] == [completeness(one), 2]
         says = compare(*again)
         assert says is not None
         assert says.is_copy == said.is_copy
@@ -227,10 +221,10 @@ def test_the_corners_of_the_mirror_image_are_kept_where_they_are_wanted(
     assert np.array_equal(
         again.__dict__["mirrored_corners"].descriptors, made.mirrored_corners.descriptors
     )
-    assert parts_of(pack(made)) == parts_of(pack(made, mirrored=True)) == 1
+    assert packed_completeness(pack(made)) == packed_completeness(pack(made, mirrored=True)) == 1
     _ = made.features
-    assert parts_of(pack(made)) == 2
-    assert parts_of(b"") == parts_of(b"of another version") == 0
+    assert packed_completeness(pack(made)) == 2
+    assert packed_completeness(b"") == packed_completeness(b"of another version") == 0
 
 
 def test_what_is_kept_and_refused_needs_no_pixels(photos: list[Picture]) -> None:
@@ -259,7 +253,7 @@ def test_of_strangers_few_come_to_be_compared_by_features(photos: list[Picture])
     assert len(pairs) > 10
     for one, other in pairs:
         compare(one, other)
-    assert sum(parts(one) == 2 for one in told) < 0.5 * len(told)
+    assert sum(completeness(one) == 2 for one in told) < 0.5 * len(told)
 
 
 def test_the_order_of_the_two_does_not_matter(photos: list[Picture]) -> None:

@@ -19,9 +19,9 @@ from lookalike.comparison.hamming import (
     MAX_RADIUS,
     ORIENTATIONS,
     Hashes,
+    all_orientations,
     is_informative,
-    oriented,
-    pairs,
+    near_pairs,
     transposed,
 )
 from lookalike.descriptors.phash import Phash
@@ -43,7 +43,7 @@ TURNS: dict[str, Transpose | None] = {
 
 def found(hashes: Hashes, radius: int, against: Hashes | None = None) -> Found:
     """Sorted, with whatever was reported twice in it twice."""
-    blocks = pairs(hashes, radius, against=against)
+    blocks = near_pairs(hashes, radius, against=against)
     return sorted(row for block in blocks for row in zip(*(a.tolist() for a in block), strict=True))
 
 
@@ -82,7 +82,7 @@ def test_pairs_against_orientations_are_those_of_brute_force(
     numbers: list[int], radius: int, column: int
 ) -> None:
     hashes = np.array(numbers, np.uint64)
-    turned = oriented(hashes)[:, column]
+    turned = all_orientations(hashes)[:, column]
     hashes[::2] = turned[::2]
     assert found(hashes, radius, turned) == by_brute_force(hashes, radius, turned)
 
@@ -116,12 +116,12 @@ def test_equal_hashes_are_pairs() -> None:
 @pytest.mark.parametrize("radius", [-1, MAX_RADIUS + 1])
 def test_a_radius_out_of_range_is_refused(radius: int) -> None:
     with pytest.raises(ValueError, match="choose 0 to 12 bits"):
-        pairs(np.zeros(2, np.uint64), radius)
+        near_pairs(np.zeros(2, np.uint64), radius)
 
 
 def test_others_of_another_length_are_refused() -> None:
     with pytest.raises(ValueError, match="give it that of hashes"):
-        pairs(np.zeros(2, np.uint64), 7, against=np.zeros(3, np.uint64))
+        near_pairs(np.zeros(2, np.uint64), 7, against=np.zeros(3, np.uint64))
 
 
 def ball(radius: int) -> Hashes:
@@ -133,7 +133,7 @@ def ball(radius: int) -> Hashes:
 
 def test_a_dense_cloud_is_found_whole_and_in_small_blocks() -> None:
     cloud = ball(2)
-    sizes = [len(i) for i, _, _ in pairs(cloud, 7)]
+    sizes = [len(i) for i, _, _ in near_pairs(cloud, 7)]
     assert sum(sizes) == len(cloud) * (len(cloud) - 1) // 2
     assert max(sizes) <= 131_072
 
@@ -143,7 +143,7 @@ def test_a_dense_cloud_streams() -> None:
     assert len(cloud) == 43_745  # 957 million pairs
     tracemalloc.start()
     try:
-        blocks = pairs(cloud, 7)
+        blocks = near_pairs(cloud, 7)
         some = sum(len(i) for i, _, _ in itertools.islice(blocks, 100))
         _, peak = tracemalloc.get_traced_memory()
     finally:
@@ -166,7 +166,7 @@ def away(pictures: Sequence[PIL.Image.Image]) -> NDArray[np.uint8]:
     turns = [TURNS[name] for name in ORIENTATIONS]
     true = [[phash(p if turn is None else p.transpose(turn)) for turn in turns] for p in pictures]
     hashes = np.array(true, np.uint64)
-    bits: NDArray[np.uint8] = np.bitwise_count(oriented(hashes[:, 0]) ^ hashes)
+    bits: NDArray[np.uint8] = np.bitwise_count(all_orientations(hashes[:, 0]) ^ hashes)
     return bits
 
 
@@ -200,7 +200,7 @@ def test_hashes_turn_as_photos_do(data: Path) -> None:
 def test_orientations_are_a_group() -> None:
     hashes = np.random.default_rng(0).integers(0, 2**64, 50, dtype=np.uint64)
     for column in range(8):
-        again = oriented(oriented(hashes)[:, column])
+        again = all_orientations(all_orientations(hashes)[:, column])
         back = 12 - column if column in (5, 7) else column
         assert (again[:, back] == hashes).all()
 

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import pytest
 
-from lookalike.duplicates.file_moves import File, delete, move_aside, undo
+from lookalike.duplicates.file_moves import IndexedFile, delete, move_aside, undo
 from lookalike.errors import InputError, SchemaTooNew
 
 
-def known(path: Path) -> File:
+def known(path: Path) -> IndexedFile:
     """A file as an index would know it now."""
-    return File(str(path), hashlib.sha256(path.read_bytes()).hexdigest())
+    return IndexedFile(str(path), hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -54,7 +54,7 @@ def elsewhere(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def everything(photos: Path) -> list[File]:
+def everything(photos: Path) -> list[IndexedFile]:
     return [known(path) for path in sorted(photos.rglob("*.jpg"))]
 
 
@@ -65,21 +65,21 @@ def test_moves_keep_their_folders_and_come_back(photos: Path, tmp_path: Path) ->
     before, times = tree(photos), (photos / "one/a.jpg").stat().st_mtime_ns
     aside, log = tmp_path / "aside", tmp_path / "moves.jsonl"
     report = move_aside(everything(photos), aside, log, dry_run=False)
-    assert not report.left
+    assert not report.skipped
     assert tree(photos) == {}
     assert tree(aside) == before
     assert {done.uri: done.to for done in report.done} == {
         str(photos / name): str(aside / name) for name in before
     }
     back = undo(log)
-    assert not back.left
+    assert not back.skipped
     assert len(back.done) == 4
     assert tree(photos) == before
     assert tree(aside) == {}
     assert (photos / "one/a.jpg").stat().st_mtime_ns == times
     again = undo(log)
     assert not again.done
-    assert not again.left
+    assert not again.skipped
     assert tree(photos) == before
 
 
@@ -87,13 +87,13 @@ def test_a_dry_run_says_the_same_and_writes_nothing(photos: Path, tmp_path: Path
     before = tree(tmp_path)
     aside, log = tmp_path / "aside", tmp_path / "moves.jsonl"
     (photos / "two/a.jpg").chmod(0o644)
-    files = [*everything(photos), File(str(photos / "gone.jpg"), "0" * 64)]
+    files = [*everything(photos), IndexedFile(str(photos / "gone.jpg"), "0" * 64)]
     said = move_aside(files, aside, log, dry_run=True)
     assert tree(tmp_path) == before
     assert not aside.exists()
     assert move_aside(files, aside, log, dry_run=False) == said
     assert len(said.done) == 4
-    assert len(said.left) == 1
+    assert len(said.skipped) == 1
 
 
 def test_a_name_that_is_taken_gets_a_number(photos: Path, tmp_path: Path) -> None:
@@ -117,7 +117,11 @@ def test_what_is_not_as_it_was_is_left_alone(photos: Path, tmp_path: Path) -> No
     os.utime(photos / "two/deep/c.jpg", (1, 1))  # touched, and the same
     aside = tmp_path / "aside"
     report = move_aside(
-        [*files, File("s3://bucket/d.jpg", "0" * 64), File(str(photos / "one"), "0" * 64)],
+        [
+            *files,
+            IndexedFile("s3://bucket/d.jpg", "0" * 64),
+            IndexedFile(str(photos / "one"), "0" * 64),
+        ],
         aside,
         tmp_path / "log",
         dry_run=False,
@@ -125,14 +129,14 @@ def test_what_is_not_as_it_was_is_left_alone(photos: Path, tmp_path: Path) -> No
     assert [done.uri for done in report.done] == [str(photos / "two/deep/c.jpg")]
     expected = (
         "changed since",
-        "not there any more",
+        "no longer exists",
         "symbolic link",
         "not a file on this machine",
-        "no regular file",
+        "not a regular file",
     )
-    for left, reason in zip(report.left, expected, strict=True):
-        assert left.reason.startswith(left.uri)
-        assert reason in left.reason
+    for skipped, reason in zip(report.skipped, expected, strict=True):
+        assert skipped.reason.startswith(skipped.uri)
+        assert reason in skipped.reason
     assert (photos / "one/a.jpg").read_bytes() == b"edited since"
     assert (photos / "two/a.jpg").is_symlink()
     assert (photos / "real.jpg").exists()
@@ -141,7 +145,7 @@ def test_what_is_not_as_it_was_is_left_alone(photos: Path, tmp_path: Path) -> No
 def test_what_lies_aside_is_not_moved_again(photos: Path, tmp_path: Path) -> None:
     log = tmp_path / "log"
     report = move_aside(everything(photos), photos / "two", log, dry_run=False)
-    assert {left.uri for left in report.left} == {
+    assert {skipped.uri for skipped in report.skipped} == {
         str(photos / "two/a.jpg"),
         str(photos / "two/deep/c.jpg"),
     }
@@ -163,7 +167,7 @@ def test_names_that_are_not_utf8(tmp_path: Path) -> None:
 def test_across_file_systems(photos: Path, elsewhere: Path, tmp_path: Path) -> None:
     before, log = tree(photos), tmp_path / "log"
     os.utime(photos / "one/a.jpg", (1_000_000, 1_000_000))
-    assert not move_aside(everything(photos), elsewhere / "aside", log, dry_run=False).left
+    assert not move_aside(everything(photos), elsewhere / "aside", log, dry_run=False).skipped
     assert tree(photos) == {}
     assert tree(elsewhere / "aside") == before
     assert (elsewhere / "aside/one/a.jpg").stat().st_mtime == 1_000_000
@@ -177,10 +181,10 @@ def test_a_folder_that_cannot_be_written(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("a file where the folder should be")
     report = move_aside(everything(photos), tmp_path / "file", tmp_path / "log", dry_run=False)
     assert not report.done
-    assert len(report.left) == 4
-    assert all("cannot be moved" in left.reason for left in report.left)
+    assert len(report.skipped) == 4
+    assert all("cannot be moved" in skipped.reason for skipped in report.skipped)
     assert tree(photos) == before
-    assert not undo(tmp_path / "log").left
+    assert not undo(tmp_path / "log").skipped
 
 
 @pytest.fixture
@@ -206,13 +210,13 @@ def test_a_folder_that_nothing_can_be_taken_from(nobody: Path) -> None:
     (photos / "a.jpg").write_bytes(b"picture")
     photos.chmod(0o555)
     report = move_aside([known(photos / "a.jpg")], aside, log, dry_run=False)
-    assert "Permission denied" in report.left[0].reason
+    assert "Permission denied" in report.skipped[0].reason
     assert not report.done
     assert tree(photos) == {"a.jpg": b"picture"}
     assert tree(aside) == {}
     (nobody / "kept.jpg").write_bytes(b"picture")
     pair = (known(photos / "a.jpg"), known(nobody / "kept.jpg"))
-    assert "Permission denied" in delete([pair], log, dry_run=False).left[0].reason
+    assert "Permission denied" in delete([pair], log, dry_run=False).skipped[0].reason
     assert tree(photos) == {"a.jpg": b"picture"}
 
 
@@ -227,10 +231,13 @@ def test_undo_overwrites_nothing(photos: Path, tmp_path: Path) -> None:
     (aside / "two/a.jpg").unlink()
     report = undo(log)
     assert [done.to for done in report.done] == [str(photos / "two/deep/c.jpg")]
-    reasons = {Path(left.uri).relative_to(photos).as_posix(): left.reason for left in report.left}
+    reasons = {
+        Path(skipped.uri).relative_to(photos).as_posix(): skipped.reason
+        for skipped in report.skipped
+    }
     assert "compare them" in reasons["one/a.jpg"]
     assert "changed since" in reasons["one/b.jpg"]
-    assert "not there any more" in reasons["two/a.jpg"]
+    assert "no longer exists" in reasons["two/a.jpg"]
     assert (photos / "one/a.jpg").read_bytes() == b"a new one"
     assert (aside / "one/a.jpg").exists()
     assert (aside / "one/b.jpg").read_bytes() == b"edited aside"
@@ -240,13 +247,13 @@ def test_undo_keeps_a_file_that_is_linked_from_its_old_place(photos: Path, tmp_p
     aside, log = tmp_path / "aside", tmp_path / "log"
     move_aside([known(photos / "one/a.jpg")], aside, log, dry_run=False)
     (photos / "one/a.jpg").symlink_to(aside / "a.jpg")
-    assert len(undo(log).left) == 1
+    assert len(undo(log).skipped) == 1
     assert not (aside / "a.jpg").is_symlink()
     (photos / "one/a.jpg").unlink()
     shutil.rmtree(photos / "one")
     (photos / "one").symlink_to(aside)  # now both are the same name
     os.link(aside / "a.jpg", aside / "third.jpg")
-    assert len(undo(log).left) == 1
+    assert len(undo(log).skipped) == 1
     assert (aside / "a.jpg").exists()
 
 
@@ -268,7 +275,7 @@ def test_undo_finishes_what_was_cut_off(photos: Path, tmp_path: Path) -> None:
     assert len(undo(log).done) == 1
     assert tree(aside) == {}
     to.write_bytes(bytes_)  # a copy was whole, and the file not yet gone: one too many, none lost
-    assert "compare them" in undo(log).left[0].reason
+    assert "compare them" in undo(log).skipped[0].reason
     assert path.read_bytes() == to.read_bytes() == bytes_
     path.unlink()  # the move was done
     (path.parent / part.name).write_bytes(b"a copy back had begun")
@@ -280,13 +287,13 @@ def test_undo_finishes_what_was_cut_off(photos: Path, tmp_path: Path) -> None:
 CHILD = """
 import json, sys
 from pathlib import Path
-from lookalike.duplicates.file_moves import File, move_aside, undo
+from lookalike.duplicates.file_moves import IndexedFile, move_aside, undo
 what, log, *rest = sys.argv[1:]
 print("ready", flush=True)
 if what == "undo":
     undo(Path(log))
 else:
-    files = [File(*file) for file in json.loads(Path(rest[1]).read_text())]
+    files = [IndexedFile(*file) for file in json.loads(Path(rest[1]).read_text())]
     move_aside(files, Path(rest[0]), Path(log), dry_run=False)
 """
 
@@ -328,15 +335,15 @@ def test_killed_at_any_moment_nothing_is_lost(
     report = undo(log)
     assert tree(photos) == before
     # Across file systems a kill may leave a second copy, of which the report tells.
-    assert all("compare them" in left.reason for left in report.left)
-    assert len({left.uri for left in report.left}) == len(tree(aside)) <= 8 * across
+    assert all("compare them" in skipped.reason for skipped in report.skipped)
+    assert len({skipped.uri for skipped in report.skipped}) == len(tree(aside)) <= 8 * across
 
 
 def test_moves_only_beside_a_sound_keeper(photos: Path, tmp_path: Path) -> None:
     keeper, copy, orphan = (photos / name for name in ("one/a.jpg", "one/b.jpg", "two/deep/c.jpg"))
     keepers = {
         known(copy): known(keeper),
-        known(orphan): File(str(photos / "lost.jpg"), "0" * 64),
+        known(orphan): IndexedFile(str(photos / "lost.jpg"), "0" * 64),
         known(keeper): known(copy),  # a keeper that is moved itself
     }
     log = tmp_path / "log"
@@ -358,7 +365,7 @@ def test_deletes_only_beside_a_sound_keeper(photos: Path, tmp_path: Path) -> Non
     )
     linked = photos / "linked.jpg"
     os.link(keeper, linked)
-    lost = File(str(photos / "lost.jpg"), "0" * 64)
+    lost = IndexedFile(str(photos / "lost.jpg"), "0" * 64)
     pairs = [
         (known(copy), known(keeper)),
         (known(edited), known(keeper)),
@@ -366,8 +373,8 @@ def test_deletes_only_beside_a_sound_keeper(photos: Path, tmp_path: Path) -> Non
         (known(linked), known(keeper)),
         (known(keeper), known(keeper)),
         (known(keeper), known(copy)),  # a keeper that is deleted itself
-        (File("s3://bucket/d.jpg", "0" * 64), known(keeper)),
-        (known(keeper), File("s3://bucket/d.jpg", "0" * 64)),
+        (IndexedFile("s3://bucket/d.jpg", "0" * 64), known(keeper)),
+        (known(keeper), IndexedFile("s3://bucket/d.jpg", "0" * 64)),
     ]
     edited.write_bytes(b"edited since")
     log = tmp_path / "log"
@@ -379,21 +386,21 @@ def test_deletes_only_beside_a_sound_keeper(photos: Path, tmp_path: Path) -> Non
     assert [done.uri for done in report.done] == [str(copy)]
     expected = (
         "changed since",
-        f"keeper {lost.uri} is not there",
+        f"keeper {lost.uri} no longer exists",
         "same file as its keeper",
         "same file as its keeper",
         f"keeper {copy} is itself gone",
         "not a file on this machine",
         "keeper s3://bucket/d.jpg is not a file on this machine",
     )
-    for left, reason in zip(report.left, expected, strict=True):
-        assert reason in left.reason
+    for skipped, reason in zip(report.skipped, expected, strict=True):
+        assert reason in skipped.reason
     assert not copy.exists()
     assert keeper.exists()
     assert orphan.exists()
     line = json.loads(log.read_text())
     assert (line["action"], line["from"], line["keeper"]) == ("delete", str(copy), str(keeper))
-    assert f"{keeper} was kept" in undo(log).left[0].reason
+    assert f"{keeper} was kept" in undo(log).skipped[0].reason
 
 
 def test_a_keeper_that_changes_saves_the_rest(photos: Path, tmp_path: Path) -> None:
@@ -402,7 +409,7 @@ def test_a_keeper_that_changes_saves_the_rest(photos: Path, tmp_path: Path) -> N
     assert len(delete([(known(photos / "one/b.jpg"), keeper)], log, dry_run=False).done) == 1
     (photos / "one/a.jpg").write_bytes(b"other bytes")
     report = delete([(known(photos / "two/a.jpg"), keeper)], log, dry_run=False)
-    assert "its keeper" in report.left[0].reason
+    assert "its keeper" in report.skipped[0].reason
     assert (photos / "two/a.jpg").exists()
 
 
@@ -410,7 +417,7 @@ def test_a_symbolic_link_keeps_nothing(photos: Path, tmp_path: Path) -> None:
     real, link = photos / "one/a.jpg", photos / "link.jpg"
     link.symlink_to(real)
     report = delete([(known(real), known(link))], tmp_path / "log", dry_run=False)
-    assert "symbolic link" in report.left[0].reason
+    assert "symbolic link" in report.skipped[0].reason
     assert real.exists()
 
 
@@ -450,7 +457,7 @@ def test_what_is_no_log_is_not_written_to(photos: Path, tmp_path: Path) -> None:
     line = dict.fromkeys(("time", "action", "from", "to", "sha256", "keeper", "token"), "x")
     newer.write_text(json.dumps({"version": 2, **line}) + "\n")
     for dry_run in (True, False):
-        with pytest.raises(InputError, match="no log of moves"):
+        with pytest.raises(InputError, match="not a log of moved files"):
             move_aside(everything(photos), tmp_path / "aside", wrong, dry_run=dry_run)
         with pytest.raises(SchemaTooNew, match="version 2"):
             delete([], newer, dry_run=dry_run)

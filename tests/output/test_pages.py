@@ -6,9 +6,8 @@ import re
 
 import pytest
 
-from lookalike.duplicates.check import Duplicate
-from lookalike.duplicates.comparer import Verdict
-from lookalike.duplicates.groups import Group
+from lookalike.duplicates.groups import DuplicateGroup
+from lookalike.duplicates.verdicts import Duplicate, Verdict
 from lookalike.errors import InputError
 from lookalike.output.contact_sheet import Panel, contact_sheet
 from lookalike.output.duplicate_report import MAX_COPIES, MAX_GROUPS, duplicate_report
@@ -42,7 +41,7 @@ def hit(id: str, **fields: object) -> Hit:
     return Hit(id, 0.75, {"color": 0.75}, payload(**fields), shares={"color": 1.0}, variants=("v",))
 
 
-def group(copies: int, verdict: Verdict = Verdict.SAME_PICTURE) -> Group:
+def group(copies: int, verdict: Verdict = Verdict.SAME_PICTURE) -> DuplicateGroup:
     members = [
         Duplicate(HOSTILE, f"/photos/{HOSTILE}", Verdict.IDENTICAL, {"why": "kept"}, payload())
     ]
@@ -50,7 +49,7 @@ def group(copies: int, verdict: Verdict = Verdict.SAME_PICTURE) -> Group:
         Duplicate(f"copy {i}", f"/photos/{i}.jpg", verdict, {"why": HOSTILE}, payload())
         for i in range(copies)
     ]
-    return Group(HOSTILE, HOSTILE, tuple(members))
+    return DuplicateGroup(HOSTILE, HOSTILE, tuple(members))
 
 
 def thumbnail(id: str) -> bytes:

@@ -170,7 +170,7 @@ def test_one_that_is_big_among_many_waits_for_its_turn() -> None:
         ]
 
 
-def pictures() -> list[batch.Kept]:
+def pictures() -> list[batch.StoredPicture]:
     """Thumbnails of a drawing, of the same drawing in a smaller size, and of another one."""
     drawing, other = (
         np.random.default_rng(seed).integers(0, 256, (15, 20, 3), np.uint8) for seed in (1, 2)
@@ -179,7 +179,7 @@ def pictures() -> list[batch.Kept]:
     for pixels, size in ((drawing, (320, 240)), (drawing, (240, 180)), (other, (320, 240))):
         file = BytesIO()
         PIL.Image.fromarray(pixels).resize(size, PIL.Image.Resampling.BICUBIC).save(file, "JPEG")
-        made.append(batch.Kept(b"", file.getvalue()))
+        made.append(batch.StoredPicture(b"", file.getvalue()))
     return made
 
 
@@ -187,7 +187,7 @@ PAIRS = ((0, 1), (0, 2), (1, 2))
 
 
 def test_compared_as_in_this_process(pool: DecoderPool) -> None:
-    made = [*pictures(), batch.Kept(b"", b""), batch.Kept(b"", b"no JPEG")]
+    made = [*pictures(), batch.StoredPicture(b"", b""), batch.StoredPicture(b"", b"no JPEG")]
     sketched = pool.sketch(made[0].thumbnail)
     assert sketched == batch.sketch(made[0].thumbnail)
     assert pool.sketch(b"no JPEG") == b""
@@ -195,8 +195,8 @@ def test_compared_as_in_this_process(pool: DecoderPool) -> None:
     pairs = [*PAIRS, (0, 3), (4, 0)]
     compared = pool.compare(made, pairs)
     assert compared == batch.compare(made, pairs)
-    assert [one is not None for one in compared.found] == [True, False, False, False, False]
-    assert [bool(sketch) for sketch in compared.grown[3:]] == [False, False]
+    assert [one is not None for one in compared.comparisons] == [True, False, False, False, False]
+    assert [bool(sketch) for sketch in compared.sketches[3:]] == [False, False]
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
@@ -212,5 +212,5 @@ def test_where_a_decoder_dies_or_hangs_another_compares(how: signal.Signals) -> 
             time.sleep(0.2)
             assert not answer.done()
             os.kill(before, how)
-            assert answer.result().found == expected.found
+            assert answer.result().comparisons == expected.comparisons
         assert pids(pool) != [before]

@@ -50,7 +50,7 @@ export function useGroups() {
   return { ...state, load, change };
 }
 
-export type Decision = "not_duplicate" | "keep_both" | null;
+export type Decision = "not_duplicates" | "keep_all" | null;
 
 export const decide = (ids: string[], decision: Decision) =>
   ask("/v1/duplicates/decide", { json: { ids, decision } });

@@ -133,9 +133,9 @@ export default function DuplicatesPage() {
       setActive(id);
     },
     keepAll: () =>
-      settle(group, group.members.map(({ id }) => id), "keep_both", "All of them are kept."),
+      settle(group, group.members.map(({ id }) => id), "keep_all", "All of them are kept."),
     notDuplicates: (ids: string[]) =>
-      settle(group, ids, "not_duplicate", "They are not shown as duplicates any more."),
+      settle(group, ids, "not_duplicates", "They are not shown as duplicates any more."),
     remove: (ids: string[]) => removeSoon(group, ids),
     undo: () => void undoRemoval(group.keeper),
   });

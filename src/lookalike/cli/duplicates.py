@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -19,32 +19,32 @@ from lookalike.errors import InputError
 
 if TYPE_CHECKING:
     from lookalike.duplicates.cleanup import Action
-    from lookalike.duplicates.file_moves import Report
-    from lookalike.duplicates.groups import Group
+    from lookalike.duplicates.file_moves import CleanupReport
+    from lookalike.duplicates.groups import DuplicateGroup
     from lookalike.index import Index
 
 
 @click.command()
 @click.argument("path", required=False)
-@click.option("--id", metavar="ID", help="The copies of this image of the index.")
+@click.option("--id", metavar="ID", help="Find the duplicates of this image of the index.")
 @index_option
 @click.option(
     "--keep",
     default="largest",
     metavar="POLICY",
     show_default=True,
-    help="Which member of a group stays: largest, oldest, best, first.",
+    help="Policy that chooses the image of a group to keep: largest, oldest, best, first.",
 )
 @where_option
-@click.option("--similar", is_flag=True, help="Show what is similar and no copy, too.")
+@click.option("--similar", is_flag=True, help="Also show similar images that are not copies.")
 @json_option
-@click.option("--csv", "csv_file", metavar="FILE", help="Write a row for each image of a group.")
+@click.option("--csv", "csv_file", metavar="FILE", help="Write a table, one row per image.")
 @click.option("--html", metavar="FILE", help="Write a report with the pictures side by side.")
-@click.option("--remove", is_flag=True, help="Take the copies out of the index.")
-@click.option("--move-to", metavar="FOLDER", help="Move the copies' files there, too.")
-@click.option("--delete-files", is_flag=True, help="Delete the copies' files, for good.")
-@click.option("--log", metavar="FILE", help="What is moved or deleted, for undo.")
-@click.option("--yes", is_flag=True, help="Do it; otherwise it is only said what would be done.")
+@click.option("--remove", is_flag=True, help="Remove the copies from the index.")
+@click.option("--move-to", metavar="DIR", help="Also move the files of the copies to this folder.")
+@click.option("--delete-files", is_flag=True, help="Also delete the files of the copies for good.")
+@click.option("--log", metavar="FILE", help="Log of moved or deleted files, for undo.")
+@click.option("--yes", is_flag=True, help="Apply the changes. Without it: a dry run.")
 @model_dir_option
 def duplicates(
     path: str | None,
@@ -63,38 +63,43 @@ def duplicates(
     yes: bool,
     model_dir: str | None,
 ) -> None:
-    """Finds copies in the index, or the copies of PATH; says why, and what to do with them."""
+    """Finds groups of duplicates in the index, or the duplicates of PATH, and can resolve them."""
     from lookalike.duplicates.keepers import policy_of
 
     action = _action(remove, move_to, delete_files)
     if action is None and yes:
-        raise InputError("--yes does what --remove, --move-to or --delete-files says: name one.")
+        raise InputError("--yes needs an action: add --remove, --move-to or --delete-files.")
     if action not in ("move", "delete") and log is not None:
-        raise InputError("--log takes what --move-to or --delete-files does: name one.")
-    policy_of(keep)  # before any file is made
+        raise InputError("--log needs an action on files: add --move-to or --delete-files.")
+    policy_of(keep)  # before any file is created
     with open_index(url, model_dir=model_dir) as index:
         if path is not None or id is not None:
             if action or csv_file or html or where or keep != "largest":
-                raise InputError("One image is only looked up: leave out PATH or the options.")
-            _check(index, path, id, similar=similar, as_json=as_json)
+                raise InputError(
+                    "PATH and --id look up one image, and combine only with --similar and --json: "
+                    "leave out either them or the other options."
+                )
+            _show_duplicates_of(index, path, id, similar=similar, as_json=as_json)
             return
         images = index.count(where)
         with ExitStack() as files:
-            rows = files.enter_context(writable(csv_file))
+            table = files.enter_context(writable(csv_file))
             page = files.enter_context(writable(html))
-            problems: dict[str, str] = {}
             started = time.perf_counter()
-            groups = _groups(index, keep, where, problems, similar=similar, shown=not as_json)
+            groups, problems = _find_groups(index, keep, where, similar=similar, show=not as_json)
             milliseconds = (time.perf_counter() - started) * 1e3
-            if rows:
-                _write_csv(rows, groups)
+            if table:
+                _write_csv(table, groups)
             if page:
-                page.write(_report(index, groups))
+                page.write(_html(index, groups))
         report = None
         if action is not None:
-            folder = None if move_to is None else Path(move_to)
             report = index.resolve_duplicates(
-                groups, action, folder=folder, log=_log(action, log), dry_run=not yes
+                groups,
+                action,
+                move_to=None if move_to is None else Path(move_to),
+                log=_log(action, log),
+                dry_run=not yes,
             )
         if as_json:
             document = _document(groups, images, problems, milliseconds)
@@ -102,25 +107,34 @@ def duplicates(
                 document |= {"dry_run": not yes, **asdict(report)}
             print_json(document)
         else:
-            _conclude(groups, problems, report, done=yes)
+            _show_summary(groups, problems, report, dry_run=not yes)
 
 
 @click.command()
 @click.argument("ids", nargs=-1, required=True, metavar="ID…")
 @index_option
-@click.option("--not-duplicates", "decision", flag_value="not", help="They are no copies.")
-@click.option("--keep-all", "decision", flag_value="keep", help="Copies, and all of them stay.")
-@click.option("--forget", "decision", flag_value="forget", help="Forget what was said of them.")
+@click.option(
+    "--not-duplicates",
+    "decision",
+    flag_value="not_duplicates",
+    help="The images are not copies of each other.",
+)
+@click.option(
+    "--keep-all",
+    "decision",
+    flag_value="keep_all",
+    help="The images are copies, and all of them stay.",
+)
+@click.option("--forget", "decision", flag_value="forget", help="Remove earlier decisions.")
 def decide(ids: tuple[str, ...], url: str | None, decision: str | None) -> None:
-    """Remembers what you say of images that look like copies; `duplicates` respects it."""
+    """Stores a decision about images that look like copies; `duplicates` respects it."""
     from lookalike.types import Decision
 
     if decision is None:
-        raise InputError("Say what they are: --not-duplicates, --keep-all or --forget.")
-    said = {"not": Decision.NOT_DUPLICATES, "keep": Decision.KEEP_ALL, "forget": None}[decision]
+        raise InputError("A decision is missing: add --not-duplicates, --keep-all or --forget.")
     with open_index(url) as index:
-        index.decide(ids, said)
-    click.echo(f"remembered for {len(ids):,} images" if said else "forgotten")
+        index.decide(ids, None if decision == "forget" else Decision(decision))
+    click.echo("forgotten" if decision == "forget" else f"remembered for {len(ids):,} images")
 
 
 @click.command()
@@ -137,7 +151,7 @@ def undo(log: str) -> None:
         note("Run `lookalike index` on their folder to have them in the index again.")
 
 
-# --- what duplicates does -------------------------------------------------------------------
+# --- options --------------------------------------------------------------------------------
 
 
 def _action(remove: bool, move_to: str | None, delete_files: bool) -> Action | None:
@@ -151,60 +165,57 @@ def _action(remove: bool, move_to: str | None, delete_files: bool) -> Action | N
 
 
 def _log(action: Action, log: str | None) -> Path | None:
-    """Moves have theirs in the folder they go to; deletions here."""
+    """The log; by default that of moves is in their folder, that of deletions in this one."""
     return Path(log) if log else Path("lookalike-deleted.jsonl") if action == "delete" else None
 
 
-def _check(index: Index, path: str | None, id: str | None, *, similar: bool, as_json: bool) -> None:
+# --- work and output ------------------------------------------------------------------------
+
+
+def _show_duplicates_of(
+    index: Index, path: str | None, id: str | None, *, similar: bool, as_json: bool
+) -> None:
     from lookalike.cli.terminal import reports
     from lookalike.output import documents
 
     started = time.perf_counter()
-    problems: dict[str, str] = {}
-    matches = index.duplicates_of(path, id=id, similar=similar, problems=problems)
+    matches = index.duplicates_of(path, id=id, similar=similar)
     milliseconds = (time.perf_counter() - started) * 1e3
     if as_json:
-        found = [documents.of_duplicate(match) for match in matches]
-        print_json({"matches": found, "took_ms": round(milliseconds, 3)})
+        rows = [documents.of_duplicate(match) for match in matches]
+        print_json({"matches": rows, "took_ms": round(milliseconds, 3)})
         return
     for match in matches:
         click.echo(reports.duplicate_line(match))
     if not matches:
-        click.echo("The index holds no copy of it.")
-    for line in reports.problem_lines(problems):
+        click.echo("The index has no copy of it.")
+    for line in reports.problem_lines(matches.problems):
         note(line)
 
 
-def _groups(
-    index: Index,
-    keep: str,
-    where: str | None,
-    problems: dict[str, str],
-    *,
-    similar: bool,
-    shown: bool,
-) -> list[Group]:
-    """All groups; each is shown as soon as it is found."""
+def _find_groups(
+    index: Index, keep: str, where: str | None, *, similar: bool, show: bool
+) -> tuple[list[DuplicateGroup], Mapping[str, str]]:
+    """All groups, each shown as soon as it is confirmed, and the problems by address."""
     from lookalike.cli.terminal import bars, reports
 
     groups = []
     with bars.stage_bar(console(stderr=True)) as progress:
-        for group in index.duplicates(
-            keep=keep, where=where, similar=similar, problems=problems, progress=progress
-        ):
+        confirmed = index.duplicates(keep=keep, where=where, similar=similar, progress=progress)
+        for group in confirmed:
             groups.append(group)
-            for line in reports.group_lines(len(groups), group) if shown else ():
+            for line in reports.group_lines(len(groups), group) if show else ():
                 click.echo(line)
-    return groups
+    return groups, confirmed.problems
 
 
-def _report(index: Index, groups: Sequence[Group]) -> str:
+def _html(index: Index, groups: Sequence[DuplicateGroup]) -> str:
     from lookalike.output.duplicate_report import duplicate_report
 
     return duplicate_report(groups, index.thumbnail, index.difference)
 
 
-def _write_csv(file: Any, groups: Sequence[Group]) -> None:
+def _write_csv(file: Any, groups: Sequence[DuplicateGroup]) -> None:
     from lookalike.output import documents
 
     writer = csv.DictWriter(file, documents.CSV_COLUMNS, lineterminator="\n")
@@ -214,7 +225,10 @@ def _write_csv(file: Any, groups: Sequence[Group]) -> None:
 
 
 def _document(
-    groups: Sequence[Group], images: int, problems: dict[str, str], milliseconds: float
+    groups: Sequence[DuplicateGroup],
+    images: int,
+    problems: Mapping[str, str],
+    milliseconds: float,
 ) -> dict[str, Any]:
     from lookalike.output import documents
 
@@ -226,8 +240,12 @@ def _document(
     }
 
 
-def _conclude(
-    groups: Sequence[Group], problems: dict[str, str], report: Report | None, *, done: bool
+def _show_summary(
+    groups: Sequence[DuplicateGroup],
+    problems: Mapping[str, str],
+    report: CleanupReport | None,
+    *,
+    dry_run: bool,
 ) -> None:
     from lookalike.cli.terminal import reports
 
@@ -235,7 +253,7 @@ def _conclude(
     for line in reports.problem_lines(problems):
         note(line)
     if report is not None:
-        for line in reports.file_lines(report, "done" if done else "would be done"):
+        for line in reports.file_lines(report, "would be done" if dry_run else "done"):
             click.echo(line)
-        if not done:
-            note("Nothing was changed. Run the same command with --yes to do it.")
+        if dry_run:
+            note("Nothing was changed. Run the same command with --yes to apply the changes.")

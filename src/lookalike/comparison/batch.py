@@ -1,5 +1,7 @@
-"""Pictures compared by what is kept of them: the part of a `Comparer` that may run in another
-process. It knows neither files nor the index."""
+"""Comparison of pictures in batches, from their thumbnails and sketches.
+
+It knows neither files nor the index, so it can run in a child process.
+"""
 
 from __future__ import annotations
 
@@ -10,97 +12,110 @@ from typing import NamedTuple
 import numpy as np
 
 from lookalike.comparison import evidence
-from lookalike.comparison.codec import pack, parts, parts_of, unpack
-from lookalike.comparison.evidence import Evidence, Sketch
-from lookalike.comparison.sketch import shrunk
+from lookalike.comparison import sketch as sketches
+from lookalike.comparison.codec import completeness, pack, packed_completeness, unpack
+from lookalike.comparison.evidence import Evidence
+from lookalike.comparison.sketch import Sketch, shrunk
 from lookalike.imaging.thumbnails import decode_thumbnail
 from lookalike.types import Pixels
 
-__all__ = ["Compared", "Found", "Kept", "compare", "sketch"]
+MAX_SHADE_DIFFERENCE = 2.0
+"""Gray levels: greatest mean difference between two thumbnails of the same pixels, of which one may
+have been shrunk by its decoder."""
 
-SAME_SHADES = 2.0
-"""Of 256: the mean by which two thumbnails of the same pixels may differ, for one may have been
-shrunk by its decoder and the other not."""
-
-_SKETCHES = 128
-"""Sketches at hand: 95 kB each as long as corners tell pictures apart, and 260 kB (of a square
-picture 320 kB) once they were compared by features and laid over one another."""
+_CACHED_SKETCHES = 128
+"""Sketches in memory: 95 kB each while corners suffice, and 260 kB (320 kB for a square picture)
+after a comparison by features and pixels."""
 
 
-class Kept(NamedTuple):
-    """What there is of a picture: its packed sketch, and its thumbnail, a JPEG. Of a new picture
-    the sketch is empty, of one that cannot be read both are."""
+class StoredPicture(NamedTuple):
+    """The packed sketch and the JPEG thumbnail of a picture.
+
+    The sketch of a new picture is empty; both are empty if the picture cannot be read.
+    """
 
     sketch: bytes
     thumbnail: bytes
 
 
-class Found(NamedTuple):
-    """The evidence that one picture is the other's copy, and whether they look the same, so that
-    it is worth comparing all their pixels."""
+class Comparison(NamedTuple):
+    """The result for two pictures of which one is a copy of the other.
+
+    Attributes:
+        evidence: that it is a copy.
+        looks_identical: whether the thumbnails are so alike that all pixels may be the same.
+    """
 
     evidence: Evidence
-    look_the_same: bool
+    looks_identical: bool
 
 
-class Compared(NamedTuple):
-    """What was found of each pair, None where the two are no copies; and of each picture its
-    sketch with what had to be made of it, empty where there is nothing to add."""
+class BatchResult(NamedTuple):
+    """The results of a batch.
 
-    found: list[Found | None]
-    grown: list[bytes]
+    Attributes:
+        comparisons: for each pair; None if neither picture is a copy of the other.
+        sketches: for each picture its packed sketch; empty if nothing was added to it.
+    """
+
+    comparisons: list[Comparison | None]
+    sketches: list[bytes]
 
 
 def sketch(thumbnail: bytes) -> bytes:
-    """The packed sketch of the one picture that is asked about, with what every comparison needs
-    of it; empty where its thumbnail is damaged."""
-    made = _sketch(Kept(b"", thumbnail))
+    """The packed sketch of a query picture, with everything that each comparison needs of it; empty
+    if the thumbnail is damaged."""
+    made = _sketch(StoredPicture(b"", thumbnail))
     if made is None:
         return b""
     if made.is_informative:
-        _ = made.features  # needed half of the time, and now there is nothing else to do
+        _ = made.features  # half of all queries need them, and the process would be idle now
     return pack(made, mirrored=made.is_informative)
 
 
-def compare(pictures: Sequence[Kept], pairs: Sequence[tuple[int, int]]) -> Compared:
-    """Compares pairs of pictures, given by their places."""
-    sketches = [_sketch(picture) for picture in pictures]
-    found = [_compared(sketches[one], sketches[other]) for one, other in pairs]
-    grown = [
-        pack(made) if made is not None and parts(made) > parts_of(picture.sketch) else b""
-        for picture, made in zip(pictures, sketches, strict=True)
-    ]
-    return Compared(found, grown)
+def compare(pictures: Sequence[StoredPicture], pairs: Sequence[tuple[int, int]]) -> BatchResult:
+    """Compares pairs of pictures, given by their positions."""
+    loaded = [_sketch(picture) for picture in pictures]
+    comparisons = [_compare(loaded[first], loaded[second]) for first, second in pairs]
+    packed = [_extended(made, picture) for made, picture in zip(loaded, pictures, strict=True)]
+    return BatchResult(comparisons, packed)
 
 
-@lru_cache(maxsize=_SKETCHES)
-def _sketch(picture: Kept) -> Sketch | None:
+def _extended(made: Sketch | None, picture: StoredPicture) -> bytes:
+    """The packed sketch, if it is more complete than the stored one; else empty."""
+    if made is None or completeness(made) <= packed_completeness(picture.sketch):
+        return b""
+    return pack(made)
+
+
+@lru_cache(maxsize=_CACHED_SKETCHES)
+def _sketch(picture: StoredPicture) -> Sketch | None:
     if picture.sketch:
         unpacked = unpack(picture.sketch, lambda: shrunk(_pixels(picture.thumbnail)))
         if unpacked is not None:
             return unpacked
     pixels = decode_thumbnail(picture.thumbnail) if picture.thumbnail else None
-    return None if pixels is None else evidence.sketch(pixels)
+    return None if pixels is None else sketches.sketch(pixels)
 
 
 def _pixels(thumbnail: bytes) -> Pixels:
-    """Of a thumbnail that a sketch was made of."""
+    """The pixels of a thumbnail from which a sketch was made."""
     pixels = decode_thumbnail(thumbnail)
-    assert pixels is not None  # noqa: S101 -- its checksum says that it is as it was
+    assert pixels is not None  # noqa: S101 -- its checksum says that it has not changed
     return pixels
 
 
-def _compared(one: Sketch | None, other: Sketch | None) -> Found | None:
-    if one is None or other is None:
+def _compare(first: Sketch | None, second: Sketch | None) -> Comparison | None:
+    if first is None or second is None:
         return None
-    found = evidence.compare(one, other)
+    found = evidence.compare(first, second)
     if found is None or not found.is_copy:
         return None
-    return Found(found, _look_the_same(one, other))
+    return Comparison(found, _look_identical(first, second))
 
 
-def _look_the_same(one: Sketch, other: Sketch) -> bool:
-    if one.shades.shape != other.shades.shape:
+def _look_identical(first: Sketch, second: Sketch) -> bool:
+    if first.shades.shape != second.shades.shape:
         return False
-    differing = np.abs(one.shades.astype(np.int16) - other.shades)
-    return bool(differing.mean() <= SAME_SHADES)
+    difference = np.abs(first.shades.astype(np.int16) - second.shades)
+    return bool(difference.mean() <= MAX_SHADE_DIFFERENCE)

@@ -1,23 +1,23 @@
-"""Copies of one image: proposed by the index, confirmed on thumbnails, graded.
+"""Duplicates of one image: proposed by nearest-neighbor queries, confirmed on thumbnails, graded.
 
-A perceptual hash and the semantic vector only propose; neither can tell a copy from a picture
-that is like it. What they propose is laid over one another (`copies`), and only that is evidence.
+A perceptual hash and the semantic vector only propose pairs: neither can tell a copy from a
+similar picture. Each proposal is then aligned and compared (`comparison.evidence`), and only that
+counts as evidence.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
 from lookalike import record
-from lookalike.comparison.batch import Found
-from lookalike.comparison.hamming import is_informative, oriented
-from lookalike.duplicates.comparer import EQUAL, Comparer, Graded, Verdict
-from lookalike.duplicates.decisions import _decides
+from lookalike.comparison.hamming import all_orientations, is_informative
+from lookalike.duplicates.comparer import Comparer, PairResult
+from lookalike.duplicates.decisions import may_be_duplicates
+from lookalike.duplicates.verdicts import SAME_BYTES, Duplicate, Grade, Verdict
 from lookalike.protocols import Engine
 from lookalike.record import record_of
 from lookalike.types import (
@@ -25,7 +25,6 @@ from lookalike.types import (
     Background,
     CandidateQuery,
     Not,
-    Payload,
     Point,
     PointId,
     Query,
@@ -37,90 +36,60 @@ from lookalike.types import (
 
 PHASH = "phash"
 
-RADIUS = 10
-"""Bits of 64 up to which two hashes propose a pair, in one of the eight orientations."""
-BY_HASH = 10
-"""How many of the nearest by hash are looked at, in each orientation."""
+LOOKUP_RADIUS = 10
+"""Bits of 64 by which the hashes of a proposed pair may differ, in one of eight orientations."""
+HASH_NEIGHBORS = 10
+"""Nearest hashes that are considered, in each orientation."""
 EXPLORED = 38
 """Points explored beyond these. Of 9,784 hashes within the radius of 2,000 edited photos', among
 300,000, 9,214 are found in 1.2 ms an image; with 100 points 9,242 in 2.8, with 22 9,171 in 0.9."""
-BY_MEANING = 6
-"""How many of the nearest by the semantic vector are proposed, however near they are. Of 5,700
-edited copies among 3,849 photos 5,531 are among them or within the radius; of 10 that are at least
-half as like as equal ones, 5,425 were, and at 300,000 images that took half as long again."""
-
-Clues: TypeAlias = dict[str, Any]
-Proposed: TypeAlias = dict[str, tuple[Scored, Clues]]
-"""By id what may be a copy, and what speaks for it."""
-Comparing: TypeAlias = dict[str, "Future[Found | None]"]
-"""By id what is being compared."""
+SEMANTIC_NEIGHBORS = 6
+"""Nearest semantic vectors that are proposed, at any distance. Of 5,700 edited copies among 3,849
+photos 5,531 are among them or within the radius; of 10 neighbors with at least half the similarity
+of identical images 5,425 were, and at 300,000 images those took half as long again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Floors:
-    """Semantic similarities that mean something, whatever the model.
+class SimilarityThresholds:
+    """Semantic similarities that mean the same for every model.
 
     Attributes:
-        proposed: below it no pair is proposed where all images are looked at.
-        similar: from it on an image that is no copy is called similar.
+        proposed: least similarity of a pair that is proposed when the whole index is searched.
+        similar: least similarity of an image that is called similar.
     """
 
     proposed: float = 0.5
     similar: float = 0.8
 
     @classmethod
-    def above(cls, background: Background) -> Floors:
-        """Parts of the way from how similar random images are to a similarity of 1."""
+    def above(cls, background: Background) -> SimilarityThresholds:
+        """Thresholds at fixed shares of the way from the similarity of random images to 1."""
         room = 1 - background.mean
         return cls(background.mean + 0.5 * room, background.mean + 0.8 * room)
 
 
 @dataclass(frozen=True, slots=True)
-class Duplicate:
-    """An image that is another one's copy, or similar to it.
+class _Proposal:
+    """An image that may be a copy, and what suggests it."""
 
-    Attributes:
-        id, uri: of the image.
-        verdict: `identical`: the same bytes; `same-pixels`: the same decoded picture, in another
-            file; `same-picture`: an edited copy of one original; `similar`: no copy.
-        evidence: what the verdict rests on: `why`, in words; what `copies.Evidence` says where
-            the two were compared; and what proposed it, `hash_distance` in bits of 64, or
-            `similarity`, the cosine of the semantic vectors.
-        payload: of the image.
-    """
-
-    id: str
-    uri: str
-    verdict: Verdict
-    evidence: Mapping[str, Any]
-    payload: Payload
-
-
-def may_be_copies(one: Payload, other: Payload) -> bool:
-    """False for two images of one file, which metadata may name twice, and where someone said that
-    the two are no duplicates, or shall both be kept."""
-    if record_of(one)["uri"] == record_of(other)["uri"]:
-        return False
-    return not (_decides(one, other) or _decides(other, one))
-
-
-# --- one image against the index --------------------------------------------------------------
+    row: Scored
+    evidence: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Checker:
-    """Finds the copies of one image in an index.
+class DuplicateSearch:
+    """A search for duplicates in one index.
 
     Attributes:
         engine: of the index.
         semantic: name of the vector that proposes what the hash cannot.
-        floors: its similarities from which on it does.
-        comparer: grades.
+        thresholds: of the similarity of these vectors.
+        comparer: compares and grades pairs.
     """
 
     engine: Engine
     semantic: str
-    floors: Floors
+    thresholds: SimilarityThresholds
     comparer: Comparer
 
     def check(
@@ -128,103 +97,106 @@ class Checker:
         point: Point,
         thumbnail: bytes | None = None,
         *,
-        meaning: Callable[[], Vector] | None = None,
+        semantic_vector: Callable[[], Vector] | None = None,
         similar: bool = False,
         limit: int = 100,
     ) -> list[Duplicate]:
-        """The copies of an image, the surest first.
+        """The duplicates of an image, the strongest verdicts first.
 
         Args:
-            point: the image with its vectors; it need not be in the index, and is no match itself.
-            thumbnail: of the image; by default the one that is kept, or is made anew.
-            meaning: waits for its semantic vector, where the point has none yet.
-            similar: whether to add what is similar and no copy.
-            limit: how many at most.
+            point: the image with its vectors. It need not be in the index, and is not a duplicate
+                of itself.
+            thumbnail: of the image; by default read from the cache, or made from the original.
+            semantic_vector: waits for the semantic vector, if the point has none yet.
+            similar: whether to add similar images that are not copies.
+            limit: most duplicates to return.
         """
         if thumbnail is not None:
-            self.comparer.keep(record_of(point.payload)["sha256"], thumbnail)
-        equal, proposed = self._by_bits(point, limit)
-        running = self._begin(point, proposed, {})  # while the model runs
-        vector = meaning() if meaning else point.vectors[self.semantic]
-        self._by_meaning(vector, equal, proposed)
-        running |= self._begin(point, proposed, running)
-        matches = [match_of(row, Verdict.IDENTICAL, EQUAL) for row in equal if _may(point, row)]
-        for id, comparing in running.items():
-            row, clues = proposed[id]
-            graded = self.comparer.grade(point.payload, row.payload, comparing.result())
-            if graded is None and similar:
-                graded = self._similar(clues)
-            if graded is not None:
-                matches.append(match_of(row, graded[0], {**graded[1], **clues}))
-        self.comparer.remember()
-        matches.sort(key=lambda match: list(Verdict).index(match.verdict))
-        return matches[:limit]
+            self.comparer.add(record_of(point.payload)["sha256"], thumbnail)
+        identical = next(self.engine.scroll(_same_bytes(point), batch=limit + 1), [])
+        proposals = self._hash_proposals(point, identical)
+        results = self._start(point, proposals)  # while the model runs
+        vector = semantic_vector() if semantic_vector else point.vectors[self.semantic]
+        for row in self._semantic_neighbors(vector, identical):
+            proposal = proposals.setdefault(row.id, _Proposal(row, {}))
+            proposal.evidence["similarity"] = row.score
+        new = {id: proposal for id, proposal in proposals.items() if id not in results}
+        results |= self._start(point, new)
+        duplicates = [Duplicate.of(row, SAME_BYTES) for row in identical if _may_be(point, row)]
+        for id, result in results.items():
+            proposal = proposals[id]
+            grade = self.comparer.grade(point.payload, proposal.row.payload, result.result())
+            if grade is None and similar:
+                grade = self._similar(proposal.evidence)
+            if grade is not None:
+                evidence = {**grade.evidence, **proposal.evidence}
+                duplicates.append(Duplicate.of(proposal.row, Grade(grade.verdict, evidence)))
+        self.comparer.save_sketches()
+        duplicates.sort(key=lambda duplicate: duplicate.verdict.rank)
+        return duplicates[:limit]
 
-    def similar(self, one: Point, other: Point) -> Graded | None:
-        """The verdict on two images that are no copies; None where they are not similar either, or
-        one of them was deleted meanwhile."""
-        points = self.engine.retrieve([one.id, other.id], payload=False, vectors=[self.semantic])
+    def similar(self, first: Point, second: Point) -> Grade | None:
+        """The grade of two images that are not copies: None if they are not similar either, or one
+        of them has been deleted."""
+        ids = [first.id, second.id]
+        points = self.engine.retrieve(ids, payload=False, vectors=[self.semantic])
         if len(points) < 2:
             return None
         a, b = (point.vectors[self.semantic] for point in points)
         return self._similar({"similarity": float(a @ b)})
 
-    def _similar(self, clues: Clues) -> Graded | None:
-        if clues.get("similarity", 0.0) < self.floors.similar:
+    def _similar(self, evidence: Mapping[str, Any]) -> Grade | None:
+        if evidence.get("similarity", 0.0) < self.thresholds.similar:
             return None
-        return Verdict.SIMILAR, {"why": "similar, and no copy", **clues}
+        return Grade(Verdict.SIMILAR, {"why": "similar, but not a copy", **evidence})
 
-    def _by_bits(self, point: Point, limit: int) -> tuple[list[Point], Proposed]:
-        """Images of the same bytes, and what the hash proposes, the likeliest first."""
-        own = record_of(point.payload)
-        equal = next(self.engine.scroll(_same(point), batch=limit + 1), [])
-        # A filter takes time: it is there only where something must make room for others.
-        others = Not(_same(point)) if equal else None
-        near = [WeightedVector(PHASH, bits, 1.0) for bits in oriented_bits(int(own["phash"], 16))]
-        bits: dict[PointId, int] = {}
+    def _hash_proposals(self, point: Point, identical: Sequence[Point]) -> dict[str, _Proposal]:
+        """Images with a near hash, the nearest first, by id."""
+        hash = int(record_of(point.payload)["phash"], 16)
+        vectors = [WeightedVector(PHASH, bits, 1.0) for bits in orientation_bits(hash)]
+        # A filter takes time, so it is set only if identical files would crowd out others.
+        others = Not(_same_bytes(point)) if identical else None
+        distances: dict[PointId, int] = {}
         for candidates in self.engine.nearest(
-            [CandidateQuery(one, others, BY_HASH, EXPLORED) for one in near]
+            [CandidateQuery(vector, others, HASH_NEIGHBORS, EXPLORED) for vector in vectors]
         ):
             for id, distance in candidates:
-                if distance <= RADIUS:
-                    bits[id] = min(int(distance), bits.get(id, RADIUS))
-        if not bits:
-            return equal, {}
-        # Only now the payloads: of 80 candidates one or two are near enough.
-        (rows,) = self.engine.query([Query((near[0],), limit=len(bits), among=list(bits))])
-        rows.sort(key=lambda row: (bits[point_id(row.id)], row.id))
-        return equal, {row.id: (row, {"hash_distance": bits[point_id(row.id)]}) for row in rows}
+                if distance <= LOOKUP_RADIUS:
+                    distances[id] = min(int(distance), distances.get(id, LOOKUP_RADIUS))
+        if not distances:
+            return {}
+        # Payloads are read only now: of 80 candidates one or two are near enough.
+        query = Query((vectors[0],), limit=len(distances), among=list(distances))
+        (rows,) = self.engine.query([query])
+        rows.sort(key=lambda row: (distances[point_id(row.id)], row.id))
+        return {
+            row.id: _Proposal(row, {"hash_distance": distances[point_id(row.id)]}) for row in rows
+        }
 
-    def _by_meaning(self, vector: Vector, equal: Sequence[Point], found: Proposed) -> None:
-        """Adds what the semantic vector proposes, the likeliest first."""
-        others = Not(_same(equal[0])) if equal else None
-        query = Query((WeightedVector(self.semantic, vector, 1.0),), others, BY_MEANING)
-        for row in self.engine.query([query])[0]:
-            found.setdefault(row.id, (row, {}))[1]["similarity"] = row.score
+    def _semantic_neighbors(self, vector: Vector, identical: Sequence[Point]) -> list[Scored]:
+        others = Not(_same_bytes(identical[0])) if identical else None
+        target = WeightedVector(self.semantic, vector, 1.0)
+        return self.engine.query([Query((target,), others, SEMANTIC_NEIGHBORS)])[0]
 
-    def _begin(self, point: Point, proposed: Proposed, running: Comparing) -> Comparing:
-        """Begins to compare an image with what is proposed and is not compared yet."""
-        rows = [row for id, (row, _) in proposed.items() if id not in running and _may(point, row)]
-        begun = self.comparer.begin([(point.payload, row.payload) for row in rows])
-        return {row.id: comparing for row, comparing in zip(rows, begun, strict=True)}
+    def _start(self, point: Point, proposals: Mapping[str, _Proposal]) -> dict[str, PairResult]:
+        """Starts comparing an image with those proposed."""
+        rows = [proposal.row for proposal in proposals.values() if _may_be(point, proposal.row)]
+        results = self.comparer.start([(point.payload, row.payload) for row in rows])
+        return {row.id: result for row, result in zip(rows, results, strict=True)}
 
 
-def _same(point: Point) -> AnyOfValues:
+def _same_bytes(point: Point) -> AnyOfValues:
     return AnyOfValues(record.SHA256, (record_of(point.payload)["sha256"],))
 
 
-def _may(point: Point, row: Point | Scored) -> bool:
-    return row.id != point.id and may_be_copies(point.payload, row.payload)
+def _may_be(point: Point, row: Point | Scored) -> bool:
+    return row.id != point.id and may_be_duplicates(point.payload, row.payload)
 
 
-def oriented_bits(hash: int) -> list[Vector]:
-    """The hash's bits in the eight orientations; nothing of a hash that says nothing."""
+def orientation_bits(hash: int) -> list[Vector]:
+    """The bits of a hash in all eight orientations; empty for an uninformative (flat) image."""
     hashes = np.array([hash], np.uint64)
     if not is_informative(hashes)[0]:
         return []
-    rows = oriented(hashes)[0].astype(">u8")
+    rows = all_orientations(hashes)[0].astype(">u8")
     return [np.unpackbits(row.view(np.uint8)).astype(np.float32) for row in rows[:, None]]
-
-
-def match_of(row: Point | Scored, verdict: Verdict, evidence: Mapping[str, Any]) -> Duplicate:
-    return Duplicate(row.id, record_of(row.payload)["uri"], verdict, evidence, row.payload)

@@ -1,4 +1,4 @@
-"""What becomes of an incoming image that is a copy of one in the index."""
+"""The gate for new images during ingest: copies of indexed images stay out, or are linked."""
 
 from __future__ import annotations
 
@@ -7,23 +7,24 @@ from dataclasses import dataclass
 
 from lookalike.cache.skipped import Skipped
 from lookalike.cache.store import Cache
-from lookalike.duplicates.check import Checker
+from lookalike.duplicates.check import DuplicateSearch
 from lookalike.ingest.report import IncomingCopy
 from lookalike.record import record_of
 from lookalike.types import ImageRef, Point
 
 
 @dataclass(frozen=True, slots=True)
-class Arrivals:
-    """See `ingest.lookup.CopyDetector`.
+class DuplicateGate:
+    """An `ingest.lookup.CopyDetector` that compares new images with the index.
 
     Attributes:
-        checker: of the index.
-        cache: remembers what was left out, so that it is not read again at each run.
-        links: whether copies come in, marked, rather than being left out.
+        search: finds duplicates in the index.
+        cache: remembers skipped copies, so that later runs need not read them again.
+        links: whether copies are added with a link to the indexed image; otherwise they are
+            skipped.
     """
 
-    checker: Checker
+    search: DuplicateSearch
     cache: Cache
     links: bool
 
@@ -31,25 +32,26 @@ class Arrivals:
         if self.links:
             return {}
         etags = {ref.uri: ref.etag for ref in refs}
-        known = {
+        unchanged = {
             uri: skipped
             for uri, skipped in self.cache.get_skipped(etags).items()
             if skipped.etag == etags[uri]
         }
-        originals = list({skipped.of for skipped in known.values()})
-        there = {point.id for point in self.checker.engine.retrieve(originals, payload=False)}
+        originals = list({skipped.of for skipped in unchanged.values()})
+        points = self.search.engine.retrieve(originals, payload=False)
+        existing = {point.id for point in points}
         return {
             uri: IncomingCopy(uri, skipped.of, skipped.verdict)
-            for uri, skipped in known.items()
-            if skipped.of in there
+            for uri, skipped in unchanged.items()
+            if skipped.of in existing
         }
 
     def copy_of(self, point: Point, thumbnail: bytes) -> IncomingCopy | None:
-        found = self.checker.check(point, thumbnail, limit=1)
-        if not found:
+        duplicates = self.search.check(point, thumbnail, limit=1)
+        if not duplicates:
             return None
         own = record_of(point.payload)
-        copied = IncomingCopy(own["uri"], found[0].id, found[0].verdict)
+        copy = IncomingCopy(own["uri"], duplicates[0].id, duplicates[0].verdict)
         if not self.links:
-            self.cache.put_skipped({copied.uri: Skipped(own["etag"], copied.of, copied.verdict)})
-        return copied
+            self.cache.put_skipped({copy.uri: Skipped(own["etag"], copy.of, copy.verdict)})
+        return copy

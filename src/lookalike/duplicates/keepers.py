@@ -1,4 +1,4 @@
-"""Which image of a group stays: a policy is a sort key, and says in words why it chose. Pure."""
+"""Policies that choose the image of a group to keep. Each is a sort key that explains itself."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from lookalike.record import record_of
 from lookalike.types import Payload
 
 LOSSLESS = frozenset({"PNG", "BMP", "TIFF", "GIF"})
+"""Formats that store every pixel exactly."""
 FULL_DETAIL = 1.0
-"""Bits a pixel below which a photo that was compressed with losses has visibly lost detail, at some
-JPEG quality 60: below it, pixels count for as much less."""
+"""Bits per pixel below which a photo in a lossy format has visibly lost detail, about JPEG quality
+60. Below it, the pixels count for proportionally less."""
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
-    """How a keeper is chosen.
+class KeeperPolicy:
+    """A rule for choosing keepers.
 
     Attributes:
-        key: of an image's payload; the greatest is kept.
+        key: sort key of an image, from its payload; the greatest is kept.
         reason: why an image with this payload was kept.
     """
 
@@ -30,42 +31,40 @@ class Policy:
     reason: Callable[[Payload], str]
 
 
-Keep: TypeAlias = str | Callable[[Payload], Any]
-"""The name of a policy, or a key of an image's payload of which the greatest is kept."""
+KeeperChoice: TypeAlias = str | Callable[[Payload], Any]
+"""The name of a policy, or a function of an image's payload whose greatest value is kept."""
 
 
-def policy_of(keep: Keep) -> Policy:
-    """The policy of a name, or around a key.
+def policy_of(keep: KeeperChoice) -> KeeperPolicy:
+    """The policy with this name, or one for this function.
 
     Raises:
-        InputError: there is no policy of this name.
+        InputError: no policy has this name.
     """
     if not isinstance(keep, str):
-        return Policy(keep, lambda payload: f"chosen by {getattr(keep, '__name__', 'a function')}")
+        name = getattr(keep, "__name__", "a function")
+        return KeeperPolicy(keep, lambda payload: f"chosen by {name}")
     if keep not in POLICIES:
-        raise InputError(
-            f"There is no policy {keep!r} to keep by; it can be {', '.join(POLICIES)}."
-        )
+        raise InputError(f"{keep!r} is not a keep policy: choose one of {', '.join(POLICIES)}.")
     return POLICIES[keep]
 
 
 def _pixels(payload: Payload) -> int:
-    width, height = record_of(payload)["width"], record_of(payload)["height"]
-    return int(width) * int(height)
+    return record_of(payload)["width"] * record_of(payload)["height"]
 
 
 def _detail(payload: Payload) -> float:
-    """Pixels that the file has the bytes for."""
+    """Number of pixels that the file has enough bytes for."""
     image = record_of(payload)
     if image["format"] in LOSSLESS:
         return float(_pixels(payload))
-    return float(min(_pixels(payload), 8 * image["bytes"] / FULL_DETAIL))
+    return min(float(_pixels(payload)), 8 * image["bytes"] / FULL_DETAIL)
 
 
 def _time(payload: Payload) -> str:
-    """When the picture came to be, as far as is known: RFC 3339 texts sort by time."""
+    """The best known time of origin. RFC 3339 texts sort by time."""
     image = record_of(payload)
-    return str(image.get("taken_at") or image.get("modified_at") or image["indexed_at"])
+    return image.get("taken_at") or image.get("modified_at") or image["indexed_at"]
 
 
 def _size(payload: Payload) -> str:
@@ -73,8 +72,8 @@ def _size(payload: Payload) -> str:
     return f"{image['width']:,} × {image['height']:,}"
 
 
-class _Earlier(str):
-    """A text that is the greater the earlier it sorts."""
+class _Descending(str):
+    """A text that sorts in reverse, so that the greatest is the first."""
 
     __slots__ = ()
 
@@ -86,35 +85,35 @@ class _Earlier(str):
 
 
 def _largest(payload: Payload) -> tuple[Any, ...]:
-    """Of equally many pixels an original is more likely to have a camera's date, has not lost
-    detail, and is the elder: a copy with a logo on it often has the most bytes."""
+    """Among equal dimensions, an original is likelier to have a camera date, to have kept its
+    detail, and to be older. Bytes alone mislead: a copy with a logo on it often has the most."""
     dated = "taken_at" in record_of(payload)
-    return _pixels(payload), dated, _detail(payload), _Earlier(_time(payload))
+    return _pixels(payload), dated, _detail(payload), _Descending(_time(payload))
 
 
-def _best(payload: Payload) -> str:
+def _best_reason(payload: Payload) -> str:
     image = record_of(payload)
     bits = 8 * image["bytes"] / _pixels(payload)
-    stored = "without loss" if image["format"] in LOSSLESS else f"at {bits:.1f} bits a pixel"
+    stored = "lossless" if image["format"] in LOSSLESS else f"at {bits:.1f} bits per pixel"
     return f"most detail: {_size(payload)} {stored}"
 
 
-POLICIES: Mapping[str, Policy] = MappingProxyType(
+POLICIES: Mapping[str, KeeperPolicy] = MappingProxyType(
     {
-        "largest": Policy(
+        "largest": KeeperPolicy(
             _largest,
             lambda payload: f"largest: {_size(payload)}",
         ),
-        "oldest": Policy(
-            lambda payload: _Earlier(_time(payload)),
+        "oldest": KeeperPolicy(
+            lambda payload: _Descending(_time(payload)),
             lambda payload: f"oldest: {_time(payload)[:19].replace('T', ' ')}",
         ),
-        "best": Policy(lambda payload: (_detail(payload), *_largest(payload)), _best),
-        "first": Policy(
-            lambda payload: _Earlier(record_of(payload)["uri"]),
-            lambda payload: "first in the order of the addresses",
+        "best": KeeperPolicy(lambda payload: (_detail(payload), *_largest(payload)), _best_reason),
+        "first": KeeperPolicy(
+            lambda payload: _Descending(record_of(payload)["uri"]),
+            lambda payload: "first by address",
         ),
     }
 )
-"""By name: the most pixels; the earliest camera's date, else file's date; the most pixels that the
-file has the bytes for; the address that sorts first."""
+"""Policies by name: the most pixels; the earliest date, of the camera or else of the file; the most
+pixels that the file has the bytes for; the address that sorts first."""

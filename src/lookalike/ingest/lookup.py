@@ -21,7 +21,7 @@ BATCH_SIZE = 512
 
 
 class CopyDetector(Protocol):
-    """Detects new images that are copies of one in the index; see `duplicates.gate.Arrivals`."""
+    """Detects new images that are copies of one in the index; see `duplicates.gate`."""
 
     @property
     def links(self) -> bool:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from lookalike.duplicates.check import Duplicate
-from lookalike.duplicates.groups import Group
+from lookalike.duplicates.groups import DuplicateGroup
+from lookalike.duplicates.verdicts import Duplicate
 from lookalike.ingest.report import IngestReport
 from lookalike.record import record_of
 from lookalike.search.histogram import Histogram
@@ -84,7 +84,7 @@ def of_duplicate(duplicate: Duplicate) -> dict[str, Any]:
     }
 
 
-def of_group(group: Group) -> dict[str, Any]:
+def of_group(group: DuplicateGroup) -> dict[str, Any]:
     return {
         "verdict": group.verdict.value,
         "keeper": group.keeper,
@@ -99,7 +99,7 @@ CSV_COLUMNS = (
 )  # fmt: skip
 
 
-def csv_rows(number: int, group: Group) -> Iterator[dict[str, Any]]:
+def csv_rows(number: int, group: DuplicateGroup) -> Iterator[dict[str, Any]]:
     """Returns one row for each member of a group; `number` is the number of the group."""
     for member in group.members:
         is_keeper = member.id == group.keeper

@@ -7,9 +7,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeAlias
 
-from lookalike.duplicates.check import Duplicate
-from lookalike.duplicates.comparer import Verdict
-from lookalike.duplicates.groups import Group
+from lookalike.duplicates.groups import DuplicateGroup
+from lookalike.duplicates.verdicts import Duplicate, Verdict
 from lookalike.errors import LookalikeError
 from lookalike.output.labels import count, file_size, spare_bytes
 from lookalike.output.pages import ThumbnailLoader, load_picture, render
@@ -33,7 +32,7 @@ _MEANING = {
 
 
 def duplicate_report(
-    groups: Sequence[Group], thumbnail: ThumbnailLoader, difference: DifferenceLoader
+    groups: Sequence[DuplicateGroup], thumbnail: ThumbnailLoader, difference: DifferenceLoader
 ) -> str:
     """Returns the report as HTML, with the pictures of the first groups inside it."""
     copies = [copy for group in groups for copy in group.copies]

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from lookalike import record
-from lookalike.duplicates.comparer import Verdict
-from lookalike.duplicates.groups import Group
+from lookalike.duplicates.groups import DuplicateGroup
+from lookalike.duplicates.verdicts import Verdict
 from lookalike.record import record_of
 from lookalike.types import Hits, Payload
 
@@ -84,7 +84,7 @@ def count(number: int, singular: str, plural: str | None = None) -> str:
     return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
 
 
-def spare_bytes(groups: Iterable[Group]) -> int:
+def spare_bytes(groups: Iterable[DuplicateGroup]) -> int:
     """Sums the file sizes of all copies that are not merely similar."""
     return sum(
         record_of(copy.payload)["bytes"]

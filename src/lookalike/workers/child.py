@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.comparison.batch import Compared, Found, Kept
+from lookalike.comparison.batch import BatchResult, Comparison, StoredPicture
 from lookalike.comparison.evidence import Evidence
 from lookalike.errors import ImageRejected, LookalikeError, Reason
 from lookalike.system import subprocesses
@@ -106,7 +106,9 @@ class DecoderProcess:
         (packed,) = self._request({"task": "sketch"}, [thumbnail], self._read_sketches)
         return packed
 
-    def compare(self, pictures: Sequence[Kept], pairs: Sequence[tuple[int, int]]) -> Compared:
+    def compare(
+        self, pictures: Sequence[StoredPicture], pairs: Sequence[tuple[int, int]]
+    ) -> BatchResult:
         """Runs `comparison.batch.compare`."""
         header = {"task": "compare", "pairs": list(pairs)}
         return self._request(
@@ -193,9 +195,9 @@ class DecoderProcess:
             raise ValueError("a thumbnail larger than the limit")
         return Described(image, descriptions, self._read_array(size).tobytes())
 
-    def _read_compared(self, reply: Mapping[str, Any]) -> Compared:
+    def _read_compared(self, reply: Mapping[str, Any]) -> BatchResult:
         found = [None if one is None else _found(*one) for one in reply["found"]]
-        return Compared(found, self._read_sketches(reply))
+        return BatchResult(found, self._read_sketches(reply))
 
     def _read_sketches(self, reply: Mapping[str, Any]) -> list[bytes]:
         sizes = [int(size) for size in reply["sizes"]]
@@ -210,9 +212,9 @@ class DecoderProcess:
         return array
 
 
-def _found(evidence: Mapping[str, Any], look_the_same: bool) -> Found:
+def _found(evidence: Mapping[str, Any], looks_identical: bool) -> Comparison:
     one, other = evidence["shown"]
-    return Found(Evidence(**{**evidence, "shown": (one, other)}), bool(look_the_same))
+    return Comparison(Evidence(**{**evidence, "shown": (one, other)}), bool(looks_identical))
 
 
 def _rejection(header: Mapping[str, Any]) -> ImageRejected | None:

@@ -19,6 +19,9 @@ class Loader:
         self._decoder = decoder
         self.size = decoder.size
 
+    def read(self, image: ImageInput) -> bytes:
+        return read_image(image)
+
     def load(self, image: ImageInput, side: int) -> Image:
         return self._decoder.decode(read_image(image), side=side)
 

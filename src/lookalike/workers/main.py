@@ -194,10 +194,10 @@ def _sketch(replies: IO[bytes], thumbnail: bytes) -> None:
 
 def _compare(replies: IO[bytes], pairs: Sequence[tuple[int, int]], bodies: Sequence[bytes]) -> None:
     batch = _batch()
-    pictures = [batch.Kept(*both) for both in zip(bodies[::2], bodies[1::2], strict=True)]
+    pictures = [batch.StoredPicture(*both) for both in zip(bodies[::2], bodies[1::2], strict=True)]
     found, grown = batch.compare(pictures, pairs)
     answers = [
-        None if one is None else [dataclasses.asdict(one.evidence), one.look_the_same]
+        None if one is None else [dataclasses.asdict(one.evidence), one.looks_identical]
         for one in found
     ]
     send_json(replies, {"found": answers, "sizes": [len(packed) for packed in grown]}, *grown)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 
-from lookalike.comparison.batch import Compared, Kept
+from lookalike.comparison.batch import BatchResult, StoredPicture
 from lookalike.errors import ImageRejected, LookalikeError, Reason
 from lookalike.imaging.decode import check_size
 from lookalike.types import DecodeLimits, Described, Image
@@ -139,7 +139,9 @@ class DecoderPool:
         """Runs `comparison.batch.sketch` in a decoder; raises what `compare` raises."""
         return self._run_twice(lambda decoder: decoder.sketch(thumbnail))
 
-    def compare(self, pictures: Sequence[Kept], pairs: Sequence[tuple[int, int]]) -> Compared:
+    def compare(
+        self, pictures: Sequence[StoredPicture], pairs: Sequence[tuple[int, int]]
+    ) -> BatchResult:
         """Runs `comparison.batch.compare` in a decoder.
 
         Raises:

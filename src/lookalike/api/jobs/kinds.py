@@ -78,16 +78,15 @@ def run_ingest(context: JobContext, request: dict[str, Any]) -> None:
 
 def run_duplicates(context: JobContext, request: dict[str, Any]) -> None:
     """Searches the index for duplicates; groups can be read as soon as they are found."""
-    problems: dict[str, str] = {}
     started = time.monotonic()
-    groups = context.index.duplicates(**request, problems=problems, progress=context.progress)
+    groups = context.index.duplicates(**request, progress=context.progress)
     with context.groups.replacement() as append:
         for group in groups:
             append(group)
     context.publish(
         {
             "groups": context.groups.total,
-            "problems": [{"uri": uri, "detail": detail} for uri, detail in problems.items()],
+            "problems": [{"uri": uri, "detail": detail} for uri, detail in groups.problems.items()],
             "seconds": round(time.monotonic() - started, 3),
         }
     )

@@ -13,9 +13,8 @@ from lookalike.api.responses import JPEG, Document, jpeg
 from lookalike.api.routes.jobs import JobResponse
 from lookalike.api.schemas import Body, Id, PayloadResponse, Token
 from lookalike.api.service import Serving
-from lookalike.duplicates.check import match_of
-from lookalike.duplicates.comparer import Verdict
-from lookalike.duplicates.decisions import MOST_DECIDED
+from lookalike.duplicates.decisions import MAX_DECIDED
+from lookalike.duplicates.verdicts import Duplicate, Grade, Verdict
 from lookalike.errors import NotFound, QueryError
 from lookalike.output import documents
 from lookalike.record import record_of
@@ -38,7 +37,7 @@ class CheckRequest(Body):
 class DecideRequest(Body):
     """A decision on images that look like copies."""
 
-    ids: list[Id] = Field(min_length=2, max_length=MOST_DECIDED)
+    ids: list[Id] = Field(min_length=2, max_length=MAX_DECIDED)
     decision: Literal["not_duplicates", "keep_all"] | None = Field(
         description="Null withdraws an earlier decision."
     )
@@ -132,7 +131,8 @@ def difference(
     copy: Annotated[Id, Query()],
 ) -> Any:
     """Returns the keeper in gray, with differences of the aligned copy in red."""
-    pair = [match_of(service.index.get(id), Verdict.SAME_PICTURE, {}) for id in (keeper, copy)]
+    grade = Grade(Verdict.SAME_PICTURE, {})
+    pair = [Duplicate.of(service.index.get(id), grade) for id in (keeper, copy)]
 
     def encode() -> bytes:
         image = service.index.difference(*pair)

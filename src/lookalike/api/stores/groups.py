@@ -16,9 +16,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from lookalike.duplicates.check import Duplicate, may_be_copies
-from lookalike.duplicates.comparer import Verdict
-from lookalike.duplicates.groups import Group
+from lookalike.duplicates.decisions import may_be_duplicates
+from lookalike.duplicates.groups import DuplicateGroup
+from lookalike.duplicates.verdicts import Duplicate, Verdict
 from lookalike.index import Index
 from lookalike.output import documents
 from lookalike.record import record_of
@@ -51,7 +51,7 @@ class DuplicateGroupStore:
         return len(self._starts) - len(self._obsolete)
 
     @contextmanager
-    def replacement(self) -> Iterator[Callable[[Group], None]]:
+    def replacement(self) -> Iterator[Callable[[DuplicateGroup], None]]:
         """Starts a new set of groups; yields the function that appends one.
 
         Groups can be read as soon as they are appended. They replace the former set for good only
@@ -63,7 +63,7 @@ class DuplicateGroupStore:
             with self._lock:
                 self._reset(draft.path)
 
-            def append(group: Group) -> None:
+            def append(group: DuplicateGroup) -> None:
                 with self._lock:
                     self._starts.append(file.tell())
                     file.write(json.dumps(_group_record(group)).encode() + b"\n")
@@ -159,7 +159,7 @@ class DuplicateGroupStore:
         keeper, *others = members
         payload = points[keeper["id"]].payload
         copies = [
-            member for member in others if may_be_copies(payload, points[member["id"]].payload)
+            member for member in others if may_be_duplicates(payload, points[member["id"]].payload)
         ]
         if not copies:
             return None
@@ -193,7 +193,7 @@ def _regrouped(index: Index, members: Sequence[GroupRecord]) -> GroupRecord:
     }
 
 
-def _group_record(group: Group) -> GroupRecord:
+def _group_record(group: DuplicateGroup) -> GroupRecord:
     members = [_member_record(member) for member in group.members]
     return {"keeper": group.keeper, "reason": group.reason, "members": members}
 

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from lookalike.admin.capacity import CapacityEstimate
 from lookalike.cli.console import printable
-from lookalike.duplicates.check import Duplicate
-from lookalike.duplicates.comparer import Verdict
-from lookalike.duplicates.file_moves import Report
-from lookalike.duplicates.groups import Group
+from lookalike.duplicates.file_moves import CleanupReport
+from lookalike.duplicates.groups import DuplicateGroup
+from lookalike.duplicates.verdicts import Duplicate, Verdict
 from lookalike.ingest.report import IngestReport
 from lookalike.output.labels import count, file_size, spare_bytes
 
@@ -47,7 +46,7 @@ def _tally(kinds: Iterable[str]) -> str:
     return ", ".join(f"{number:,} {kind}" for kind, number in Counter(kinds).most_common())
 
 
-def group_lines(number: int, group: Group) -> Iterator[str]:
+def group_lines(number: int, group: DuplicateGroup) -> Iterator[str]:
     """One group of duplicates: the keeper with the reason, then its copies."""
     yield printable(f"{number}  keep {group.keeper}  ({group.reason})")
     for copy in group.copies[:MAX_LINES]:
@@ -61,7 +60,7 @@ def duplicate_line(duplicate: Duplicate) -> str:
     return printable(f"{duplicate.verdict:<12}  {duplicate.id}  {duplicate.evidence['why']}")
 
 
-def groups_summary(groups: Sequence[Group]) -> str:
+def groups_summary(groups: Sequence[DuplicateGroup]) -> str:
     """The numbers of groups and copies, and the size of the copies' files."""
     if not groups:
         return "No duplicates found."
@@ -82,8 +81,8 @@ def problem_lines(problems: Mapping[str, str]) -> Iterator[str]:
         yield f"… and {len(problems) - MAX_LINES:,} more; --json lists all of them"
 
 
-def file_lines(report: Report, outcome: str) -> Iterator[str]:
-    """The files that were moved or deleted, or would be, and those left alone.
+def file_lines(report: CleanupReport, outcome: str) -> Iterator[str]:
+    """The files that were moved or deleted, or would be, and the skipped ones.
 
     Args:
         report: the files.
@@ -93,9 +92,9 @@ def file_lines(report: Report, outcome: str) -> Iterator[str]:
         yield printable(f"  {file.uri} → {file.to}" if file.to else f"  {file.uri}")
     if len(report.done) > MAX_LINES:
         yield f"  … and {len(report.done) - MAX_LINES:,} more"
-    yield f"{len(report.done):,} {outcome}, {len(report.left):,} left alone"
-    for untouched in report.left[:MAX_LINES]:
-        yield printable(f"  {untouched.uri}: {untouched.reason}")
+    yield f"{len(report.done):,} {outcome}, {len(report.skipped):,} skipped"
+    for skipped in report.skipped[:MAX_LINES]:
+        yield printable(f"  {skipped.uri}: {skipped.reason}")
 
 
 def capacity_lines(capacity: CapacityEstimate) -> Iterator[str]:

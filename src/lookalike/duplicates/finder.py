@@ -1,0 +1,158 @@
+"""Entry points of the search for duplicates: a whole index, one image, or images during ingest."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal
+
+from lookalike import record
+from lookalike.cache.store import Cache
+from lookalike.comparison import batch
+from lookalike.comparison.sketch import THUMBNAIL_SIDE
+from lookalike.duplicates.candidates import StageProgress
+from lookalike.duplicates.check import PHASH, DuplicateSearch, SimilarityThresholds
+from lookalike.duplicates.comparer import Comparer, PairComparer
+from lookalike.duplicates.gate import DuplicateGate
+from lookalike.duplicates.groups import DuplicateGroups, find_groups
+from lookalike.duplicates.keepers import KeeperChoice, policy_of
+from lookalike.duplicates.points import require_points
+from lookalike.duplicates.verdicts import Duplicate, Duplicates
+from lookalike.errors import ImageRejected, QueryError
+from lookalike.ingest.describe import facts
+from lookalike.manifest import Manifest
+from lookalike.protocols import Descriptors, Engine, ImageDecoder, ImageLoader
+from lookalike.types import Described, Filter, Image, ImageInput, Point, Vector
+
+QUERY_URI = "the query image"
+"""Stands in for the address of an image that is not in the index."""
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateFinder:
+    """Finds duplicates in one index.
+
+    Attributes:
+        engine, manifest: of the index.
+        descriptors: describe an image that is not in the index.
+        decoder: decodes it.
+        loader: reads it, and the originals of indexed images.
+        comparer: compares pictures.
+        cache: thumbnails and sketches.
+    """
+
+    engine: Engine
+    manifest: Manifest
+    descriptors: Descriptors
+    decoder: ImageDecoder
+    loader: ImageLoader
+    comparer: PairComparer
+    cache: Cache
+
+    def groups(
+        self,
+        keep: KeeperChoice,
+        where: Filter | None,
+        *,
+        similar: bool,
+        progress: StageProgress | None,
+    ) -> DuplicateGroups:
+        """The groups of the whole index; see `Index.duplicates`."""
+        policy, search = policy_of(keep), self._search()
+        report = progress or (lambda stage, done, total: None)
+        groups = find_groups(search, policy, where, similar=similar, progress=report)
+        return DuplicateGroups(groups, search.comparer.problems)
+
+    def duplicates_of(
+        self, image: ImageInput | None, id: str | None, *, similar: bool, limit: int
+    ) -> Duplicates:
+        """The duplicates of one image; see `Index.duplicates_of`."""
+        if image is not None and id is None:
+            return self._duplicates_of_input(image, similar=similar, limit=limit)
+        if id is not None and image is None:
+            vectors = [self.manifest.semantic.name]
+            (point,) = require_points(self.engine, [id], vectors=vectors)
+            search = self._search()
+            return _result(search, search.check(point, similar=similar, limit=limit))
+        raise QueryError("Give either an image or an id to find duplicates of.")
+
+    def difference(self, keeper: Duplicate, copy: Duplicate) -> bytes | None:
+        """A picture of the differences of two images; see `Index.difference`."""
+        return self._search().comparer.difference(keeper.payload, copy.payload)
+
+    def gate(self, copies: Literal["keep", "skip", "link"]) -> DuplicateGate | None:
+        """The gate for new images; None if all are kept."""
+        if copies == "keep":
+            return None
+        # Compared in this process: the decoders are busy with the images to come, and each would
+        # have to wait for them.
+        return DuplicateGate(self._search(comparer=batch), self.cache, links=copies == "link")
+
+    def _duplicates_of_input(self, image: ImageInput, *, similar: bool, limit: int) -> Duplicates:
+        data = self.loader.read(image)
+        search = self._search(query=data)
+        described = self._described(data)
+        point = self._point(described)
+        with ThreadPoolExecutor(1) as pool:  # the model runs while the hash is looked up
+            vector = pool.submit(self._semantic_vector, point, described.image)
+            duplicates = search.check(
+                point,
+                described.thumbnail,
+                semantic_vector=vector.result,
+                similar=similar,
+                limit=limit,
+            )
+        return _result(search, duplicates)
+
+    def _described(self, data: bytes) -> Described:
+        """An image that is not in the index, described by what needs no model weights."""
+        names = [PHASH, self.manifest.semantic.name]
+        (described,) = self.decoder.describe_many(
+            [data],
+            side=max(self.descriptors.descriptor(name).side for name in names),
+            names=[name for name in names if name in self.descriptors.without_weights],
+            thumbnail=THUMBNAIL_SIDE,
+        )
+        if isinstance(described, ImageRejected):
+            raise described
+        return described
+
+    def _point(self, described: Described) -> Point:
+        descriptions = described.descriptions
+        own = {"uri": QUERY_URI, **facts(described.image), **descriptions[PHASH].payload[0]}
+        vectors = {name: description.vectors[0] for name, description in descriptions.items()}
+        return Point("", vectors, {record.KEY: own})
+
+    def _semantic_vector(self, point: Point, image: Image) -> Vector:
+        name = self.manifest.semantic.name
+        if name in point.vectors:
+            return point.vectors[name]
+        vector: Vector = self.descriptors.descriptor(name).describe([image]).vectors[0]
+        return vector
+
+    def _search(
+        self, *, query: bytes | None = None, comparer: PairComparer | None = None
+    ) -> DuplicateSearch:
+        """A new search.
+
+        Args:
+            query: the file at `QUERY_URI`.
+            comparer: compares pictures in place of the finder's.
+        """
+
+        def read_original(uri: str, *, side: int) -> Image:
+            image = query if query is not None and uri == QUERY_URI else uri
+            return self.loader.load(image, side)
+
+        name, calibration = self.manifest.semantic.name, self.manifest.calibration
+        thresholds = (
+            SimilarityThresholds.above(calibration.backgrounds[name])
+            if calibration
+            else SimilarityThresholds()
+        )
+        pairs = Comparer(read_original, self.cache, comparer or self.comparer, self.loader.size)
+        return DuplicateSearch(self.engine, name, thresholds, pairs)
+
+
+def _result(search: DuplicateSearch, duplicates: list[Duplicate]) -> Duplicates:
+    return Duplicates(tuple(duplicates), search.comparer.problems)

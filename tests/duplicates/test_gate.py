@@ -1,0 +1,33 @@
+"""Incoming copies are skipped or linked during ingest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lookalike.index import Index
+from tests.duplicates.scenes import SCENES
+
+
+def test_incoming_copies_can_be_skipped(photos: Path, tmp_path: Path) -> None:
+    with Index.open(tmp_path / "skipping", model="built-in") as index:
+        report = index.add(photos, copies="skip")
+        assert (report.added, report.skipped) == (SCENES, 7)
+        assert report.done == SCENES + 7
+        of = {Path(copy.uri).stem[:7]: Path(copy.of).stem[:7] for copy in report.copies}
+        assert of == {name: name for name in ("scene00", "scene01", "scene02")}
+        assert list(index.duplicates()) == []
+        again = index.add(photos, copies="skip")
+        assert (again.added, again.unchanged, again.skipped) == (0, SCENES, 7)
+        assert len(again.copies) == 7
+        index.delete([copy.of for copy in report.copies])  # one copy of each may now come in
+        last = index.add(photos, copies="skip")
+        assert (last.added, last.skipped) == (3, 7)
+
+
+def test_incoming_copies_can_be_linked(photos: Path, tmp_path: Path) -> None:
+    with Index.open(tmp_path / "linking", model="built-in") as index:
+        report = index.add(photos, copies="link")
+        assert (report.added, report.skipped, len(report.copies)) == (SCENES + 7, 0, 7)
+        linked = {copy.uri: copy.of for copy in report.copies}
+        for point in index.scroll():
+            assert point.payload["image"].get("copy_of") == linked.get(point.id)

@@ -1,4 +1,4 @@
-"""That all near hashes are found and no other, and that hashes turn as their pictures do."""
+"""All near hashes are found and no others, and hashes turn like their pictures."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from lookalike.comparison.hamming import (
 from lookalike.descriptors.phash import Phash
 from lookalike.types import Image
 
-Found = list[tuple[int, int, int]]
+Pairs = list[tuple[int, int, int]]
 
 TURNS: dict[str, Transpose | None] = {
     "upright": None,
@@ -35,21 +35,21 @@ TURNS: dict[str, Transpose | None] = {
     "rotated by 180°": Transpose.ROTATE_180,
     "flipped": Transpose.FLIP_TOP_BOTTOM,
     "transposed": Transpose.TRANSPOSE,
-    "rotated by 90°": Transpose.ROTATE_270,  # Pillow counts the other way round
+    "rotated by 90°": Transpose.ROTATE_270,  # Pillow counts counterclockwise
     "transversed": Transpose.TRANSVERSE,
     "rotated by 270°": Transpose.ROTATE_90,
 }
 
 
-def found(hashes: Hashes, radius: int, against: Hashes | None = None) -> Found:
-    """Sorted, with whatever was reported twice in it twice."""
+def reported(hashes: Hashes, radius: int, against: Hashes | None = None) -> Pairs:
+    """All pairs, sorted, with duplicates if any were reported."""
     blocks = near_pairs(hashes, radius, against=against)
     return sorted(row for block in blocks for row in zip(*(a.tolist() for a in block), strict=True))
 
 
-def by_brute_force(hashes: Hashes, radius: int, against: Hashes | None = None) -> Found:
+def by_brute_force(hashes: Hashes, radius: int, against: Hashes | None = None) -> Pairs:
     others = hashes if against is None else against
-    triples: Found = []
+    triples: Pairs = []
     for i in range(len(hashes)):
         distances = np.bitwise_count(hashes[i] ^ others[i + 1 :])
         near = np.flatnonzero(distances <= radius)
@@ -73,7 +73,7 @@ near_few = st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=3).flatmap(
 @given(near_few, st.integers(0, MAX_RADIUS))
 def test_pairs_are_those_of_brute_force(numbers: list[int], radius: int) -> None:
     hashes = np.array(numbers, np.uint64)
-    assert found(hashes, radius) == by_brute_force(hashes, radius)
+    assert reported(hashes, radius) == by_brute_force(hashes, radius)
 
 
 @settings(max_examples=100, deadline=None)
@@ -84,33 +84,33 @@ def test_pairs_against_orientations_are_those_of_brute_force(
     hashes = np.array(numbers, np.uint64)
     turned = all_orientations(hashes)[:, column]
     hashes[::2] = turned[::2]
-    assert found(hashes, radius, turned) == by_brute_force(hashes, radius, turned)
+    assert reported(hashes, radius, turned) == by_brute_force(hashes, radius, turned)
 
 
 @pytest.mark.parametrize("radius", [1, 4, 7, 10])
-def test_no_pair_is_missed_or_told_twice_among_many(radius: int) -> None:
+def test_among_many_every_pair_is_reported_once(radius: int) -> None:
     rng = np.random.default_rng(radius)
     hashes = rng.integers(0, 2**64, 8000, dtype=np.uint64)
-    # Skewed as photos' are: most agree in some bits.
+    # Skewed like those of photos: most agree in some bits.
     hashes[::3] &= np.uint64(0xFF0F00FFFFFF0FFF)
     for row in range(0, 4000, 2):
         changed = rng.choice(64, row // 2 % (radius + 2), replace=False).tolist()
         hashes[8000 - 1 - row] = flipped(int(hashes[row]), changed)
     expected = by_brute_force(hashes, radius)
     assert len(expected) > 1000
-    assert found(hashes, radius) == expected
+    assert reported(hashes, radius) == expected
 
 
 @pytest.mark.parametrize("numbers", [[], [7]])
 @pytest.mark.parametrize("radius", [0, 1, 7])
 def test_none_and_one_make_no_pair(numbers: list[int], radius: int) -> None:
     hashes = np.array(numbers, np.uint64)
-    assert found(hashes, radius) == []
-    assert found(hashes, radius, hashes) == []
+    assert reported(hashes, radius) == []
+    assert reported(hashes, radius, hashes) == []
 
 
 def test_equal_hashes_are_pairs() -> None:
-    assert found(np.array([5, 9, 5, 5], np.uint64), 0) == [(0, 2, 0), (0, 3, 0), (2, 3, 0)]
+    assert reported(np.array([5, 9, 5, 5], np.uint64), 0) == [(0, 2, 0), (0, 3, 0), (2, 3, 0)]
 
 
 @pytest.mark.parametrize("radius", [-1, MAX_RADIUS + 1])
@@ -125,10 +125,10 @@ def test_others_of_another_length_are_refused() -> None:
 
 
 def ball(radius: int) -> Hashes:
-    """All hashes up to so many bits from one."""
+    """All hashes within this many bits of one."""
     center = 0x9D1A2B3C4D5E6F70
     changes = (itertools.combinations(range(64), size) for size in range(radius + 1))
-    return np.array([flipped(center, c) for some in changes for c in some], np.uint64)
+    return np.array([flipped(center, c) for changed in changes for c in changed], np.uint64)
 
 
 def test_a_dense_cloud_is_found_whole_and_in_small_blocks() -> None:
@@ -144,11 +144,11 @@ def test_a_dense_cloud_streams() -> None:
     tracemalloc.start()
     try:
         blocks = near_pairs(cloud, 7)
-        some = sum(len(i) for i, _, _ in itertools.islice(blocks, 100))
+        count = sum(len(i) for i, _, _ in itertools.islice(blocks, 100))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert some > 1_000_000
+    assert count > 1_000_000
     assert peak < 64 * 2**20
 
 
@@ -161,8 +161,8 @@ def phash(picture: PIL.Image.Image) -> int:
     return int(Phash().describe([image]).payload[0]["phash"], 16)
 
 
-def away(pictures: Sequence[PIL.Image.Image]) -> NDArray[np.uint8]:
-    """(pictures, 8) bits between the hash told from the bits and that of the turned picture."""
+def bits_apart(pictures: Sequence[PIL.Image.Image]) -> NDArray[np.uint8]:
+    """(pictures, 8) bits between the hash computed from bits and that of the turned picture."""
     turns = [TURNS[name] for name in ORIENTATIONS]
     true = [[phash(p if turn is None else p.transpose(turn)) for turn in turns] for p in pictures]
     hashes = np.array(true, np.uint64)
@@ -171,7 +171,7 @@ def away(pictures: Sequence[PIL.Image.Image]) -> NDArray[np.uint8]:
 
 
 def scene(seed: int) -> PIL.Image.Image:
-    """Overlapping rectangles and some grain, nothing of it symmetric."""
+    """Overlapping rectangles and some grain, without any symmetry."""
     rng = np.random.default_rng(seed)
     pixels = np.full((180, 240, 3), 200.0)
     for _ in range(12):
@@ -182,7 +182,7 @@ def scene(seed: int) -> PIL.Image.Image:
 
 
 def test_hashes_turn_as_drawn_pictures_do() -> None:
-    bits = away([scene(seed) for seed in range(30)])
+    bits = bits_apart([scene(seed) for seed in range(30)])
     assert bits[:, 0].max() == 0
     assert bits[:, 4].max() <= 2
     assert (bits <= 8).mean() >= 0.95
@@ -191,7 +191,7 @@ def test_hashes_turn_as_drawn_pictures_do() -> None:
 
 def test_hashes_turn_as_photos_do(data: Path) -> None:
     files = sorted((data / "photos").rglob("*.jpg"))[::40]
-    bits = away([PIL.Image.open(file).convert("RGB") for file in files])
+    bits = bits_apart([PIL.Image.open(file).convert("RGB") for file in files])
     assert bits[:, 4].max() <= 2
     assert (bits <= 7).mean() >= 0.92
     assert bits.max() <= 16
@@ -212,7 +212,7 @@ def test_transposing_swaps_rows_and_columns() -> None:
     assert (transposed(hashes) == swapped).all()
 
 
-# --- hashes that say nothing ----------------------------------------------------------------
+# --- uninformative hashes ----------------------------------------------------------------
 
 y, x = np.mgrid[:120, :160]
 PLAIN = {
@@ -232,17 +232,17 @@ PLAIN = {
 
 
 @pytest.mark.parametrize("pixels", PLAIN.values(), ids=PLAIN.keys())
-def test_plain_pictures_say_nothing(pixels: NDArray[np.int64]) -> None:
+def test_plain_pictures_have_uninformative_hashes(pixels: NDArray[np.int64]) -> None:
     hash = phash(PIL.Image.fromarray(pixels.astype(np.uint8)))
     assert not is_informative(np.array([hash], np.uint64))[0]
 
 
-def test_scenes_say_something() -> None:
+def test_scenes_have_informative_hashes() -> None:
     hashes = np.array([phash(scene(seed)) for seed in range(20)], np.uint64)
     assert is_informative(hashes).all()
 
 
-def test_photos_say_something(data: Path) -> None:
+def test_photos_have_informative_hashes(data: Path) -> None:
     files = sorted((data / "catalog").rglob("*.jpg"))[::20]
     hashes = np.array([phash(PIL.Image.open(file)) for file in files], np.uint64)
     assert is_informative(hashes).all()

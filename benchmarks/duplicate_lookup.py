@@ -1,23 +1,23 @@
-"""How long it takes to ask an index of 300,000 images for the copies of one picture.
+"""Time of a query for the duplicates of one picture in an index of 300,000 images.
 
-The index holds the photos of `catalog` and `photos`, but for 30 that are held out, and synthetic
-points up to 300,000. A synthetic point is made of a photo, of one of its nearest and of any third.
-As many as there are photos lie as near to one another as photos do: the nearest at a cosine of
-0.66 in the median, the 16th at 0.48. Half of the hash is the photo's and half is drawn, so that 22
-of a million pairs are at most 10 bits apart, as of the photos. Thumbnail and payload are the
-photo's: what is proposed by mistake looks like what it would be compared with in a real index.
-Photos that are asked for lend nothing, so that no synthetic point is a copy of what is asked.
+The index holds the photos of `catalog` and `photos`, except 30 that are held out, and synthetic
+points up to 300,000. A synthetic point is mixed from a photo, one of its nearest neighbors and a
+random third photo. Among as many of them as there are photos, distances are like those of photos:
+the nearest at a cosine of 0.66 in the median, the 16th at 0.48. Half of the hash is the photo's and
+half is random, so that 22 of a million pairs are at most 10 bits apart, as among the photos.
+Thumbnail and payload are the photo's, so false proposals look like those of a real index. The
+photos behind the queries lend nothing, so that no synthetic point is a copy of a query.
 
-Asked are 60 JPEG files of some 350 pixels, as bytes: 30 edited copies of photos in the index, and
-30 edited photos that were held out. The same are asked of the real photos alone, where the same
-copies must be found. What is asked for the first time makes the sketches of what is proposed; the
-bound is of the times after, when they are kept, as `lookalike duplicates` leaves them.
+Queries are 60 JPEG files of about 350 pixels, as bytes: 30 edited copies of photos in the index,
+and 30 edited copies of held-out photos. The same queries run against the real photos alone, where
+the same copies must be found. The first run of a query makes the sketches of the proposed images;
+the bound is for later runs, when the sketches are cached, as `lookalike duplicates` leaves them.
 
     python -m benchmarks.duplicate_lookup [FOLDER] [--points N] [--model MODEL] [--build]
 
-All of it is done with the stand-in for CLIP and with the built-in model. FOLDER keeps the indexes,
-which take a quarter of an hour each to build and some 8 GB, for the next time; with `--build` they
-are built and nothing is timed.
+Both the stand-in for CLIP and the built-in model are measured. FOLDER keeps the indexes, each of
+which takes a quarter of an hour to build and about 8 GB, for the next run; with `--build` they are
+built and nothing is measured.
 """
 
 from __future__ import annotations
@@ -53,20 +53,20 @@ COPIES = STRANGERS = 30
 ROUNDS = 3
 TOGETHER = 500
 NEIGHBORS = 10
-"""Of a photo's nearest, one of which a synthetic point lies beside."""
+"""Nearest neighbors of a photo, one of which is mixed into a synthetic point."""
 CHANGED = 0.48
-"""Share of a hash's bits that are drawn and not the photo's."""
+"""Share of a hash's bits that are random and not the photo's."""
 
-# The other transforms make other formats, or pictures of another size.
-OTHERS = {"metadata", "png", "webp 75", "screenshot", "resize 0.25", "resize 0.5", "resize 2"}
+# Transforms to other formats or sizes.
+EXCLUDED = {"metadata", "png", "webp 75", "screenshot", "resize 0.25", "resize 0.5", "resize 2"}
 
 MODELS = "stand-in", "built-in"
 
 Vectors = NDArray[np.float32]
 
 
-class Asked(NamedTuple):
-    """A file, and the id of the photo in the index that it is a copy of."""
+class Lookup(NamedTuple):
+    """A file, and the id of the indexed photo of which it is a copy."""
 
     jpeg: bytes
     original: str | None
@@ -74,10 +74,10 @@ class Asked(NamedTuple):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("folder", nargs="?", type=Path, help="keeps the indexes")
+    parser.add_argument("folder", nargs="?", type=Path, help="folder that keeps the indexes")
     parser.add_argument("--points", type=int, default=POINTS)
-    parser.add_argument("--model", choices=MODELS, action="append", help="only with this one")
-    parser.add_argument("--build", action="store_true", help="build the indexes, time nothing")
+    parser.add_argument("--model", choices=MODELS, action="append", help="measure only this one")
+    parser.add_argument("--build", action="store_true", help="build the indexes, measure nothing")
     options = parser.parse_args()
     data = need_data()
     with tempfile.TemporaryDirectory() as temporary:
@@ -87,7 +87,7 @@ def main() -> None:
 
 
 def compare_models(folder: Path, model: str, data: Path, options: argparse.Namespace) -> None:
-    """Builds the indexes that are not there, and measures."""
+    """Builds missing indexes and measures queries."""
     chosen = sampled(data)
     held_out = list(chosen)[COPIES:]
     real, large = folder / f"real-{model}", folder / f"{options.points}-{model}"
@@ -97,14 +97,14 @@ def compare_models(folder: Path, model: str, data: Path, options: argparse.Names
         build(large, lambda place: add_points(real, place, options.points, list(chosen)))
     if options.build:
         return
-    asked = [
-        Asked(edited(path, n), id if n < COPIES else None)
+    lookups = [
+        Lookup(edited(path, n), id if n < COPIES else None)
         for n, (id, path) in enumerate(chosen.items())
     ]
-    few = measure(real, asked)
-    many = measure(large, asked)
-    kept = many / max(few, 1)
-    bound(f"{model}: copies found, of those found without synthetic points", kept, least=1)
+    few = measure(real, lookups)
+    many = measure(large, lookups)
+    share = many / max(few, 1)
+    bound(f"{model}: copies found, of those found without synthetic points", share, least=1)
 
 
 def tables_of(data: Path) -> tuple[Path, ...]:
@@ -112,7 +112,7 @@ def tables_of(data: Path) -> tuple[Path, ...]:
 
 
 def sampled(data: Path) -> dict[str, Path]:
-    """The photos that are asked for, by id: first those that stay in the index."""
+    """The photos behind the queries by id, those that stay in the index first."""
     paths = {id: path for table in tables_of(data) for id, path in listed(table)}
     several = frozenset[str]().union(*SAME)
     order = np.random.default_rng(1).permutation(len(paths))
@@ -121,7 +121,7 @@ def sampled(data: Path) -> dict[str, Path]:
 
 
 def edited(path: Path, number: int) -> bytes:
-    fitting = [transform for transform in TRANSFORMS if transform.name not in OTHERS]
+    fitting = [transform for transform in TRANSFORMS if transform.name not in EXCLUDED]
     with PIL.Image.open(path) as picture:
         return fitting[number % len(fitting)](picture, number)
 
@@ -130,7 +130,7 @@ def edited(path: Path, number: int) -> bytes:
 
 
 def build(place: Path, fill: Callable[[Path], None]) -> None:
-    """Fills an index under another name, so that one that is there is whole."""
+    """Fills an index under a temporary name, so that an existing one is complete."""
     draft = place.with_name(f"{place.name}.new")
     shutil.rmtree(draft, ignore_errors=True)
     started = time.monotonic()
@@ -140,22 +140,22 @@ def build(place: Path, fill: Callable[[Path], None]) -> None:
 
 
 def add_photos(place: Path, model: str, data: Path, held_out: list[str]) -> None:
-    own = model == "built-in"
-    model_dir = None if own else data / "standin-clip"
-    with Index.open(place, model=model if own else None, model_dir=model_dir) as index:
+    is_own = model == "built-in"
+    model_dir = None if is_own else data / "standin-clip"
+    with Index.open(place, model=model if is_own else None, model_dir=model_dir) as index:
         for table in tables_of(data):
             index.add(table.parent, metadata=table)
         index.delete(held_out)
         index.optimize()
 
 
-def add_points(real: Path, place: Path, count: int, asked: Sequence[str]) -> None:
-    """A copy of an index with synthetic points up to `count`."""
+def add_points(real: Path, place: Path, count: int, queried: Sequence[str]) -> None:
+    """Copies an index and adds synthetic points up to `count`."""
     shutil.copytree(real, place)
     latent = place / "latent.npz"
     photo_latent(latent)
     with Index.open(place, create=False) as index, Cache(cache_file(str(place))) as cache:
-        photos = [point for point in index.scroll(vectors=True) if point.id not in asked]
+        photos = [point for point in index.scroll(vectors=True) if point.id not in queried]
         wanted = count - len(index)
         hashes = draw(str(latent), wanted, seed=2)
         latent.unlink()
@@ -179,7 +179,7 @@ def add_points(real: Path, place: Path, count: int, asked: Sequence[str]) -> Non
 def synthetic(
     photos: Sequence[Point], semantic: str, hashes: NDArray[np.uint64]
 ) -> Iterator[tuple[Point, Point]]:
-    """(a point with this hash, the photo that it lies near) for each hash."""
+    """(a point with this hash, the photo near it) for each hash."""
     rng = np.random.default_rng(3)
     vectors: dict[str, Vectors] = {
         name: np.array([photo.vectors[name] for photo in photos], np.float32)
@@ -218,21 +218,21 @@ def unit(row: Vectors) -> Vectors:
 
 @dataclass(slots=True)
 class Stages:
-    """Seconds and calls in parts of a lookup, by name; those of several threads add up."""
+    """Seconds and calls in the stages of a query, by name, summed over threads."""
 
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     calls: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     _watched: list[tuple[Any, str, Any]] = field(default_factory=list)
 
     def watch(self, owner: Any, function: str, stage: str) -> None:
-        """From now on counts what this function of an object or a module takes."""
+        """Counts the calls of this function of an object or a module from now on."""
         action = getattr(owner, function)
 
         @wraps(action)
-        def watched(*given: Any, **options: Any) -> Any:
+        def watched(*args: Any, **options: Any) -> Any:
             started = time.perf_counter()
             try:
-                return action(*given, **options)
+                return action(*args, **options)
             finally:
                 self.seconds[stage] += time.perf_counter() - started
                 self.calls[stage] += 1
@@ -245,17 +245,18 @@ class Stages:
             setattr(owner, function, action)
 
 
-def measure(place: Path, asked: Sequence[Asked]) -> int:
-    """Prints times and stages; how many copies were found."""
+def measure(place: Path, lookups: Sequence[Lookup]) -> int:
+    """Prints times and stages, and returns the number of copies found."""
     with Index.open(place, create=False) as index:
-        answers, first = asked_all(index, asked)  # which also brings files to memory
-        seconds = [took for _ in range(ROUNDS) for took in asked_all(index, asked)[1]]
+        answers, first = run_all(index, lookups)  # also brings files into memory
+        seconds = [took for _ in range(ROUNDS) for took in run_all(index, lookups)[1]]
         ids = [{match.id for match in matches} for matches in answers]
-        found = sum(one.original in those for one, those in zip(asked, ids, strict=True))
-        others = sum(len(those - {one.original}) for one, those in zip(asked, ids, strict=True))
-        print(f"{len(index):,} images: {found} of {COPIES} copies found, {others} others called so")
-        stages(index, asked)
-        print(f"  asked for the first time: median {np.median(first) * 1e3:.1f} ms")
+        pairs = list(zip((lookup.original for lookup in lookups), ids, strict=True))
+        found = sum(original in answer for original, answer in pairs)
+        others = sum(len(answer - {original}) for original, answer in pairs)
+        print(f"{len(index):,} images: {found} of {COPIES} copies found, {others} false ones")
+        stages(index, lookups)
+        print(f"  first run of a query: median {np.median(first) * 1e3:.1f} ms")
         median, late = (float(np.percentile(seconds, part)) * 1e3 for part in (50, 90))
         print(f"  median {median:.1f} ms, 90th percentile {late:.1f} ms")
         if len(index) >= POINTS:
@@ -267,18 +268,18 @@ def measure(place: Path, asked: Sequence[Asked]) -> int:
     return found
 
 
-def asked_all(index: Index, asked: Sequence[Asked]) -> tuple[list[Duplicates], list[float]]:
-    """What is found for each, and the seconds that it took."""
+def run_all(index: Index, lookups: Sequence[Lookup]) -> tuple[list[Duplicates], list[float]]:
+    """The duplicates for each query, and its seconds."""
     answers, seconds = [], []
-    for one in asked:
+    for lookup in lookups:
         started = time.perf_counter()
-        answers.append(index.duplicates_of(image=one.jpeg))
+        answers.append(index.duplicates_of(image=lookup.jpeg))
         seconds.append(time.perf_counter() - started)
     return answers, seconds
 
 
-def stages(index: Index, asked: Sequence[Asked]) -> None:
-    """Where the time goes. Watched apart from what is reported: watching takes time, too."""
+def stages(index: Index, lookups: Sequence[Lookup]) -> None:
+    """Prints the time by stage, measured in separate runs because measuring takes time, too."""
     watched = Stages()
     semantic = index._models.descriptor(index._manifest.semantic.name)
     watched.watch(index._decoder, "describe_many", "decoding and describing, in the child")
@@ -290,14 +291,14 @@ def stages(index: Index, asked: Sequence[Asked]) -> None:
     watched.watch(index._decoder, "sketch", "sketching, in a child")
     watched.watch(index._decoder, "compare", "comparing, in the children")
     started = time.perf_counter()
-    for one in asked:
-        index.duplicates_of(image=one.jpeg)
+    for lookup in lookups:
+        index.duplicates_of(image=lookup.jpeg)
     total = time.perf_counter() - started
     watched.stop()
     work = sum(watched.seconds.values())
-    print(f"  {total / len(asked) * 1e3:.1f} ms each in the mean; what its threads took, added up:")
+    print(f"  {total / len(lookups) * 1e3:.1f} ms each on average; time of all threads by stage:")
     for stage, seconds in watched.seconds.items():
-        each, calls = seconds / len(asked) * 1e3, watched.calls[stage] / len(asked)
+        each, calls = seconds / len(lookups) * 1e3, watched.calls[stage] / len(lookups)
         print(f"  {stage}: {each:.2f} ms ({seconds / work:.0%}), {calls:.1f} calls")
 
 

@@ -1,20 +1,19 @@
-"""Whether edited copies of a photo are found, and nothing else is called a copy.
+"""Precision and recall of the search for edited copies of photos.
 
-An index of all photos of `catalog` and `photos` is asked for the duplicates of copies that
-`_transforms` makes of a seeded sample of them. What comes back with another verdict than
-"similar" counts. recall: the share of copies whose original came back; precision: the share of
-what came back that was the original. Photos that show the very picture of the original (`SAME`)
-count neither way.
+An index of all photos of `catalog` and `photos` is queried for the duplicates of copies that
+`_transforms` makes of a seeded sample of them. Results with another verdict than "similar" count.
+recall: the share of copies whose original is among the results; precision: the share of results
+that are the original. Photos that show the same picture as the original (`SAME`) count neither way.
 
-Beside ours, each at its usual threshold:
-    phash, dhash, whash of `imagehash`, on the file as `PIL.Image.open` gives it: at most 10 of 64
+For comparison, each at its usual threshold:
+    phash, dhash, whash of `imagehash`, on the file as `PIL.Image.open` reads it: at most 10 of 64
         bits apart, the default `max_distance_threshold` of imagededup;
     cosine of the stand-in's embeddings: at least 0.9, imagededup's `min_similarity_threshold`.
 
-Bounds: precision 0.998 over all transforms, recall 0.98 over the mild ones (crops up to 10 %
-among them), 0.95 over the hard ones (larger crops, rotations that are no multiple of 90°), and
-every copy with the same pixels graded so. With `--model built-in` the index has the built-in
-descriptor in place of the stand-in: the recall is then printed without a bound.
+Bounds: precision 0.998 over all transforms, recall 0.98 over the mild ones (including crops of up
+to 10 %), 0.95 over the hard ones (larger crops, rotations other than multiples of 90°), and the
+verdict `same-pixels` for every copy with the same pixels. With `--model built-in` the index has the
+built-in descriptor in place of the stand-in, and recall is printed without a bound.
 
     python -m benchmarks.duplicate_quality [--originals N] [--model built-in]
 """
@@ -54,12 +53,12 @@ METHODS = (OURS, *HASHES, COSINE)
 BITS_APART, LEAST_COSINE = 10, 0.9
 SAME_PIXELS = ("metadata", "png")  # transforms that change no pixel
 
-# Photos that show one picture: cropped, recolored or lettered copies of one original, and frames
+# Photos that show one picture: cropped, recolored or captioned copies of one original, and frames
 # of one animation. No two files are equal, nor two decoded pictures. All pairs with phashes within
-# 12 bits of one another under any of the eight orientations, or with a cosine from 0.66, were
-# aligned by SIFT and RANSAC; the 179 with 8 inliers and a correlation from 0.7 where they overlap
-# were looked at, and so were the 192 with the nearest hashes and vectors. Bursts, and one thing
-# photographed twice, are not copies.
+# 12 bits of one another in any of the eight orientations, or with a cosine of at least 0.66, were
+# aligned by SIFT and RANSAC. The 179 with 8 inliers and a correlation of at least 0.7 where they
+# overlap were reviewed by eye, and so were the 192 with the nearest hashes and vectors. Bursts, and
+# one object photographed twice, are not copies.
 SAME = tuple(
     frozenset(ids.split())
     for ids in (
@@ -82,8 +81,8 @@ SAME = tuple(
 )
 
 
-class Marks(NamedTuple):
-    """What the baselines know of one file."""
+class Baselines(NamedTuple):
+    """The hashes and the embedding of one file, for the methods compared with ours."""
 
     hashes: NDArray[np.uint8]  # (3, 8): 64 bits each
     vector: NDArray[np.float32]  # (512,) of length 1
@@ -91,24 +90,24 @@ class Marks(NamedTuple):
 
 @dataclass(slots=True)
 class Tally:
-    asked: int = 0
+    queries: int = 0
     found: int = 0
-    wrong: list[tuple[str, str]] = field(default_factory=list)  # (the original, what came back)
+    wrong: list[tuple[str, str]] = field(default_factory=list)  # (original, result)
 
-    def count(self, original: str, answers: Iterable[str]) -> None:
-        answers = set(answers)
-        known = {original}.union(*(same for same in SAME if original in same))
-        self.asked += 1
-        self.found += original in answers
-        self.wrong += [(original, id) for id in sorted(answers - known)]
+    def count(self, original: str, results: Iterable[str]) -> None:
+        results = set(results)
+        same = {original}.union(*(group for group in SAME if original in group))
+        self.queries += 1
+        self.found += original in results
+        self.wrong += [(original, id) for id in sorted(results - same)]
 
     @property
     def recall(self) -> float:
-        return self.found / self.asked
+        return self.found / self.queries
 
     @property
     def precision(self) -> float:
-        """1 where nothing came back, for then nothing was wrong."""
+        """1 without results, because then none was wrong."""
         returned = self.found + len(self.wrong)
         return self.found / returned if returned else 1.0
 
@@ -116,13 +115,13 @@ class Tally:
     def of(cls, parts: Iterable[Tally]) -> Tally:
         total = cls()
         for part in parts:
-            total.asked += part.asked
+            total.queries += part.queries
             total.found += part.found
             total.wrong += part.wrong
         return total
 
 
-# --- what runs in processes -------------------------------------------------------------------
+# --- child processes -------------------------------------------------------------------
 
 _model: Clip
 
@@ -133,25 +132,25 @@ def start(model_dir: Path) -> None:
     _model = load_clip(DEFAULT, model_dir, model_dir, download=False)
 
 
-def marks(data: bytes) -> Marks:
+def baselines(data: bytes) -> Baselines:
     hashes = []
     for make in HASHES.values():
         with PIL.Image.open(io.BytesIO(data)) as picture:
             hashes.append(np.packbits(make(picture).hash))
     (vector,) = _model.describe([decode(data)]).vectors
-    return Marks(np.stack(hashes), vector / np.linalg.norm(vector))
+    return Baselines(np.stack(hashes), vector / np.linalg.norm(vector))
 
 
-def marks_of_file(path: Path) -> Marks:
-    return marks(path.read_bytes())
+def baselines_of_file(path: Path) -> Baselines:
+    return baselines(path.read_bytes())
 
 
-def copied(job: tuple[int, Path, int]) -> tuple[bytes, Marks]:
-    """A copy by the transform of this number, and its marks."""
+def copied(job: tuple[int, Path, int]) -> tuple[bytes, Baselines]:
+    """A copy made by the transform with this number, and its baselines."""
     transform, path, seed = job
     with PIL.Image.open(path) as picture:
         data = TRANSFORMS[transform](picture, seed)
-    return data, marks(data)
+    return data, baselines(data)
 
 
 # --- the comparison ---------------------------------------------------------------------------
@@ -159,7 +158,9 @@ def copied(job: tuple[int, Path, int]) -> tuple[bytes, Marks]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--originals", type=int, default=80, help="photos that copies are made of")
+    parser.add_argument(
+        "--originals", type=int, default=80, help="photos from which copies are made"
+    )
     parser.add_argument("--model", choices=("stand-in", "built-in"), default="stand-in")
     options = parser.parse_args()
     data = need_data()
@@ -174,16 +175,16 @@ def main() -> None:
         open_index(Path(folder) / "index", options.model, data) as index,
     ):
         began = clock()
-        others = list(pool.imap(marks_of_file, paths.values(), chunksize=32))
+        others = list(pool.imap(baselines_of_file, paths.values(), chunksize=32))
         hashes, vectors = (np.stack(part) for part in zip(*others, strict=True))
-        print(f"marks of {len(ids)} photos for the baselines: {clock() - began:.0f} s", flush=True)
+        print(f"baselines of {len(ids)} photos: {clock() - began:.0f} s", flush=True)
         began = clock()
         for table in tables:
             index.add(table.parent, metadata=table)
         print(f"indexing them: {clock() - began:.0f} s", flush=True)
         tallies = [{method: Tally() for method in METHODS} for _ in TRANSFORMS]
         graded, seconds = 0, []
-        copies: Iterator[tuple[bytes, Marks]] = pool.imap(copied, jobs, chunksize=8)
+        copies: Iterator[tuple[bytes, Baselines]] = pool.imap(copied, jobs, chunksize=8)
         for (transform, _, number), (copy, its) in zip(jobs, copies, strict=True):
             started = clock()
             matches = [m for m in index.duplicates_of(image=copy) if m.verdict != "similar"]
@@ -198,12 +199,12 @@ def main() -> None:
                 name: [ids[i] for i in np.flatnonzero(apart[:, column] <= BITS_APART)]
                 for column, name in enumerate(HASHES)
             }
-            for method, answers in near.items():
-                tallies[transform][method].count(ids[number], answers)
+            for method, results in near.items():
+                tallies[transform][method].count(ids[number], results)
     report(tallies, options.model)
     print(f"one photo against {len(ids)}: {np.median(seconds) * 1000:.1f} ms, the median")
     share = graded / (len(SAME_PIXELS) * len(chosen))
-    bound("copies with the same pixels graded so", share, least=1.0)
+    bound("copies with the same pixels graded same-pixels", share, least=1.0)
     finish()
 
 
@@ -220,8 +221,8 @@ def open_index(where: Path, model: str, data: Path) -> Index:
 
 
 def report(tallies: list[dict[str, Tally]], model: str) -> None:
-    """The table, the wrong answers, the bounds."""
-    print(f"precision and recall over copies of {tallies[0][OURS].asked} photos, model: {model}")
+    """Prints the table, the wrong results and the bounds."""
+    print(f"precision and recall over copies of {tallies[0][OURS].queries} photos, model: {model}")
     print(f"{'':20}      " + "".join(f"{method:>14}" for method in METHODS))
     for transform, row in zip(TRANSFORMS, tallies, strict=True):
         print(line(transform.name, transform.group, row))
@@ -239,7 +240,7 @@ def report(tallies: list[dict[str, Tally]], model: str) -> None:
     for group, row in groups.items():
         print(line(f"all {group}" if group != "all" else "all", "", row))
     for original, other in sorted(set(groups["all"][OURS].wrong)):
-        print(f"wrong: a copy of {original} was called one of {other}")
+        print(f"wrong: a copy of {original} was called a copy of {other}")
     bound("precision over all transforms", groups["all"][OURS].precision, least=0.998)
     for group, least in (("mild", 0.98), ("hard", 0.95)):
         recall = groups[group][OURS].recall

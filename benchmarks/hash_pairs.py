@@ -1,11 +1,11 @@
-"""All pairs among up to a million perceptual hashes: what is found, how fast, in what memory.
+"""Completeness, time and memory of the search for near pairs among a million perceptual hashes.
 
-Each search runs in a process of its own. Hashes are of two kinds. Uniform ones are random numbers.
-Photo-like ones are skewed as the hashes of the test photos: signs about the median of 64 numbers
-drawn so that each two bits agree as often as those of the photos do. Then about as many pairs agree
-in the bits that a search sorts by as among photos (0.96 times; of uniform hashes 0.49 times).
+Each search runs in a process of its own, on two kinds of hashes. Uniform ones are random numbers.
+Photo-like ones are skewed like the hashes of the test photos: signs about the median of 64 numbers
+drawn so that any two bits agree as often as those of the photos. Then about as many pairs agree in
+the bits by which a search sorts as among photos (0.96 times; of uniform hashes 0.49 times).
 
-Growth is told by processor time, which other programs on the machine disturb less than wall time.
+Growth is measured in processor time, which other programs disturb less than wall time.
 """
 
 from __future__ import annotations
@@ -28,31 +28,35 @@ from lookalike.comparison.hamming import ORIENTATIONS, Hashes, all_orientations,
 SIZES = (125_000, 250_000, 500_000, 1_000_000)
 RADIUS = 7
 PLANTED = 500
-"""Pairs for each distance up to the radius."""
+"""Planted pairs for each distance up to the radius."""
 
 SMALL = 20_000
-"""So few that all can be compared with all."""
+"""Hashes few enough to compare all pairs."""
 
 _ROWS = 50_000  # drawn at a time
 
 
 def photo_latent(file: Path) -> None:
-    """Writes means and factors of the normal numbers whose signs are bits like the photos'."""
+    """Writes means and factors of normal variables whose signs are bits like those of photos."""
     from lookalike.descriptors.phash import Phash
     from lookalike.imaging.decode import decode
 
     photos = [p for name in ("catalog", "photos") for p in sorted((DATA / name).rglob("*.jpg"))]
     bits = np.concatenate(
         [Phash().describe([decode(p.read_bytes(), side=Phash.side)]).vectors for p in photos[::3]]
-    )[:, 1:]  # the first bit is that of the mean brightness, always set
-    # Signs of two normal numbers with correlation r have correlation 2/pi asin(r).
+    )[:, 1:]  # the first bit, for the mean brightness, is always set
+    # Signs of two normal variables with correlation r have correlation 2/pi asin(r).
     values, vectors = np.linalg.eigh(np.sin(np.pi / 2 * np.corrcoef(bits.T)))
     means = [NormalDist().inv_cdf(mean) for mean in bits.mean(axis=0).tolist()]
     np.savez(file, means=means, factors=vectors * np.sqrt(values.clip(0)))
 
 
 def draw(kind: str, count: int, seed: int) -> Hashes:
-    """`count` hashes: "uniform", or the name of a file by `photo_latent`."""
+    """`count` hashes.
+
+    Args:
+        kind: "uniform", or the name of a file from `photo_latent`.
+    """
     rng = np.random.default_rng(seed)
     if kind == "uniform":
         return rng.integers(0, 2**64, count, dtype=np.uint64)
@@ -68,7 +72,8 @@ def draw(kind: str, count: int, seed: int) -> Hashes:
 
 
 def plant(hashes: Hashes, seed: int) -> NDArray[np.int64]:
-    """Overwrites the last rows by copies of the first, 0 to RADIUS bits away: (n, 2) their rows."""
+    """Overwrites the last rows with copies of the first, 0 to RADIUS bits away, and returns (n, 2)
+    rows of these pairs."""
     rng = np.random.default_rng(seed)
     count = PLANTED * (RADIUS + 1)
     rows = np.stack([np.arange(count), len(hashes) - 1 - np.arange(count)], axis=1)
@@ -79,7 +84,7 @@ def plant(hashes: Hashes, seed: int) -> NDArray[np.int64]:
 
 
 def search(kind: str, count: int, turned: bool) -> dict[str, float]:
-    """What one search found of what was planted, its seconds, and the peak of its process."""
+    """The results of one search: planted pairs found, seconds, and peak memory."""
     hashes = draw(kind, count, seed=count)
     planted = plant(hashes, seed=1)
     started, worked = time.perf_counter(), time.process_time()
@@ -109,7 +114,7 @@ def search(kind: str, count: int, turned: bool) -> dict[str, float]:
 
 
 def differs_from_brute_force(kind: str) -> int:
-    """How many pairs among SMALL hashes only one of the two found."""
+    """Number of pairs among SMALL hashes that only one of the two methods finds."""
     hashes = draw(kind, SMALL, seed=3)
     plant(hashes, seed=4)
     found = {
@@ -141,14 +146,14 @@ def measure(name: str, kind: str) -> None:
         last = runs[-1]
         print(
             f"{name}, {count}: {seconds:.2f} s, {work[count]:.2f} s of processor time,"
-            f" {last['pairs']:.0f} pairs, {last['gigabytes']:.2f} GB at the peak"
+            f" {last['pairs']:.0f} pairs, {last['gigabytes']:.2f} GB peak memory"
         )
         bound(f"{name}, {count}: share of planted pairs found", last["found"], least=1)
-        bound(f"{name}, {count}: planted equal ones", last["equal"], least=PLANTED)
-        bound(f"{name}, {count}: pairs told twice", last["twice"], most=0)
+        bound(f"{name}, {count}: planted equal pairs", last["equal"], least=PLANTED)
+        bound(f"{name}, {count}: pairs reported twice", last["twice"], most=0)
     first, largest = SIZES[0], SIZES[-1]
     bound(f"{name}, {largest}: seconds", seconds, most=60)
-    bound(f"{name}, {largest}: GB at the peak", last["gigabytes"], most=1.5)
+    bound(f"{name}, {largest}: GB peak memory", last["gigabytes"], most=1.5)
     growth = work[largest] / work[first]
     bound(f"{name}: work {largest} / {first}", growth, most=1.5 * largest / first)
 
@@ -156,7 +161,7 @@ def measure(name: str, kind: str) -> None:
 def main() -> None:
     measure("uniform", "uniform")
     if not DATA.is_dir():
-        print(f"skipped photo-like hashes: they need the test data at {DATA}, which is not there")
+        print(f"skipped photo-like hashes: the test data at {DATA} is missing")
         finish()
     with tempfile.TemporaryDirectory() as folder:
         latent = Path(folder) / "latent.npz"
@@ -164,7 +169,7 @@ def main() -> None:
         measure("photo-like", str(latent))
         report = child(str(latent), SIZES[-1], turned=True)
     print(f"photo-like, {SIZES[-1]}: the seven other orientations {report['turned']:.1f} s")
-    bound("photo-like, all orientations: GB at the peak", report["gigabytes"], most=1.5)
+    bound("photo-like, all orientations: GB peak memory", report["gigabytes"], most=1.5)
     finish()
 
 

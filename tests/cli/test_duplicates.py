@@ -276,7 +276,7 @@ def test_without_yes_it_says_what_would_be_done(home: Path, tmp_path: Path) -> N
     aside = tmp_path / "aside"
     done = lookalike("duplicates", "--index", home / "index", "--move-to", aside)
     assert f"again.jpg → {aside}" in done.stdout
-    assert "3 would be done, 0 left alone" in done.stdout
+    assert "3 would be done, 0 skipped" in done.stdout
     assert "Run the same command with --yes" in done.stderr
 
 
@@ -294,18 +294,18 @@ def test_moved_files_come_back(own: Path) -> None:
     at, photos, aside = ("--index", own / "index"), own / "photos", own / "aside"
     before = tree(photos)
     done = lookalike("duplicates", *at, "--move-to", aside, "--yes", "--keep", "first")
-    assert "3 done, 0 left alone" in done.stdout
+    assert "3 done, 0 skipped" in done.stdout
     log = aside / "undo.jsonl"
     moved = {name: content for name, content in tree(aside).items() if name != log.name}
     assert set(moved) == {"scene1.jpg", "sub/again.jpg", "sub/half.jpg"}  # as they lay
     assert {**tree(photos), **moved} == before
     assert images(own) == 4
     undone = lookalike("undo", log)
-    assert "3 moved back, 0 left alone" in undone.stdout
+    assert "3 moved back, 0 skipped" in undone.stdout
     assert "lookalike index" in undone.stderr
     assert tree(photos) == before
     again = lookalike("undo", log)
-    assert "0 moved back, 0 left alone" in again.stdout
+    assert "0 moved back, 0 skipped" in again.stdout
     assert again.stderr == ""
 
 
@@ -314,7 +314,7 @@ def test_deleted_files_are_in_the_log(own: Path) -> None:
     before = tree(photos)
     (photos / "mirror.jpg").write_bytes(b"somebody wrote here")  # the keeper of scene1
     done = lookalike("duplicates", *at, "--delete-files", "--log", log, "--yes")
-    assert "2 done, 1 left alone" in done.stdout
+    assert "2 done, 1 skipped" in done.stdout
     assert "mirror.jpg changed since it was indexed" in done.stdout
     deleted = [json.loads(line) for line in log.read_text().splitlines()]
     gone = {str(Path(line["from"]).relative_to(photos)) for line in deleted}
@@ -322,7 +322,7 @@ def test_deleted_files_are_in_the_log(own: Path) -> None:
     assert set(before) - set(tree(photos)) == gone
     assert {line["action"] for line in deleted} == {"delete"}
     told = lookalike("undo", log)
-    assert "0 moved back, 2 left alone" in told.stdout
+    assert "0 moved back, 2 skipped" in told.stdout
     assert "was deleted and cannot be restored" in told.stdout
 
 

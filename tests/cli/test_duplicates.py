@@ -1,4 +1,4 @@
-"""`duplicates`, `decide`, `undo` and what `index` does with copies, as a shell sees them."""
+"""The commands `duplicates`, `decide`, `undo` and `index --copies`, run from a shell."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tests.support.command_line import documents, error, lookalike
 from tests.support.pictures import scene
 
 COPIES = {"again": "identical", "half": "same-picture", "mirror": "same-picture"}
-"""By the name of the file: what each is to the scene that it is a copy of."""
+"""Verdicts on the copies of scenes, by file name."""
 
 
 def library(path: Path) -> Path:
     """A folder with `photos`, four scenes and three copies of two of them, and their `index`.
 
-    The mirrored copy is larger than its original, younger, and poor in quality.
+    The mirrored copy is larger and newer than its original, and of low quality.
     """
     photos = path / "photos"
     (photos / "sub").mkdir(parents=True)
@@ -59,7 +59,7 @@ def own(tmp_path: Path) -> Path:
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    """All files below a folder, with what is in them."""
+    """The content of all files below a folder, by relative path."""
     files = (path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
@@ -68,7 +68,7 @@ def stem(uri: str) -> str:
     return Path(uri).stem
 
 
-# --- what is shown --------------------------------------------------------------------------
+# --- output ---------------------------------------------------------------------------------
 
 
 def test_groups_as_lines(home: Path) -> None:
@@ -161,21 +161,21 @@ def test_a_report_of_a_member_whose_file_is_gone(own: Path) -> None:
         ("best", "scene1", "most detail: 480 × 360 at "),
     ],
 )
-def test_a_policy_chooses_what_stays(home: Path, policy: str, keeper: str, reason: str) -> None:
+def test_a_policy_chooses_the_keeper(home: Path, policy: str, keeper: str, reason: str) -> None:
     shown = lookalike("duplicates", "--index", home / "index", "--keep", policy).stdout
     kept = {stem(uri): why for uri, why in re.findall(r"^\d+  keep (.*?)  \((.*)\)$", shown, re.M)}
     assert len({"mirror", "scene1"} & kept.keys()) == 1
     assert kept[keeper].startswith(reason)
 
 
-def test_where_limits_what_is_looked_at(home: Path) -> None:
+def test_where_limits_the_images_that_are_considered(home: Path) -> None:
     found = documents("duplicates", "--index", home / "index", "--where", "image.width < 600")
     (group,) = found["groups"]
     assert {stem(member["uri"]) for member in group["members"]} == {"scene0", "again", "half"}
     assert found["images"] == 6
 
 
-def test_what_is_similar_is_shown_beside_all_copies(home: Path) -> None:
+def test_similar_images_are_shown_beside_all_copies(home: Path) -> None:
     found = documents("duplicates", "--index", home / "index", "--similar")
     verdicts = [m["verdict"] for group in found["groups"] for m in group["members"][1:]]
     assert verdicts.count("similar") > 0
@@ -249,12 +249,12 @@ def test_bad_questions(home: Path, arguments: Sequence[str], message: str) -> No
     assert tree(home / "photos") == before
 
 
-def test_no_index_is_made_by_looking(tmp_path: Path) -> None:
+def test_no_index_is_created(tmp_path: Path) -> None:
     assert "There is no index at" in error("duplicates", "--index", tmp_path / "i")
     assert not (tmp_path / "i").exists()
 
 
-# --- what is done with them -----------------------------------------------------------------
+# --- actions --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("action", [["--remove"], ["--move-to", "aside"], ["--delete-files"]])
@@ -272,7 +272,7 @@ def test_without_yes_nothing_changes(
     assert images(home) == 7
 
 
-def test_without_yes_it_says_what_would_be_done(home: Path, tmp_path: Path) -> None:
+def test_without_yes_the_plan_is_shown(home: Path, tmp_path: Path) -> None:
     aside = tmp_path / "aside"
     done = lookalike("duplicates", "--index", home / "index", "--move-to", aside)
     assert f"again.jpg → {aside}" in done.stdout
@@ -297,7 +297,7 @@ def test_moved_files_come_back(own: Path) -> None:
     assert "3 done, 0 skipped" in done.stdout
     log = aside / "undo.jsonl"
     moved = {name: content for name, content in tree(aside).items() if name != log.name}
-    assert set(moved) == {"scene1.jpg", "sub/again.jpg", "sub/half.jpg"}  # as they lay
+    assert set(moved) == {"scene1.jpg", "sub/again.jpg", "sub/half.jpg"}  # with relative paths
     assert {**tree(photos), **moved} == before
     assert images(own) == 4
     undone = lookalike("undo", log)
@@ -341,13 +341,13 @@ def test_a_file_that_two_images_share_stays(
         assert photo.exists(), action
 
 
-def test_a_log_that_is_none(tmp_path: Path) -> None:
+def test_other_files_are_not_logs(tmp_path: Path) -> None:
     assert "cannot be read" in error("undo", tmp_path / "nothing")
     (tmp_path / "text").write_text("hello\n")
     assert "is not a log of moved files" in error("undo", tmp_path / "text")
 
 
-# --- what was decided -----------------------------------------------------------------------
+# --- decisions ------------------------------------------------------------------------------
 
 
 def keepers(index: Path) -> set[str]:
@@ -367,7 +367,7 @@ def test_decisions_are_remembered(home: Path, tmp_path: Path) -> None:
         assert keepers(index) == {"scene0", "mirror"}
 
 
-def test_decisions_that_cannot_be(home: Path) -> None:
+def test_invalid_decisions(home: Path) -> None:
     at = ("--index", home / "index")
     one, other = home / "photos" / "scene1.jpg", home / "photos" / "mirror.jpg"
     assert "A decision is missing" in error("decide", one, other, *at)
@@ -376,7 +376,7 @@ def test_decisions_that_cannot_be(home: Path) -> None:
     assert "Missing argument" in error("decide", "--keep-all", *at)
 
 
-# --- what comes in --------------------------------------------------------------------------
+# --- index --copies -------------------------------------------------------------------------
 
 
 def index_as_json(home: Path, index: Path, *arguments: object) -> Any:
@@ -405,7 +405,7 @@ def test_incoming_copies_are_linked(home: Path, tmp_path: Path) -> None:
             assert opened.get(copied["uri"]).payload["image"]["copy_of"] == copied["of"]
 
 
-def test_thumbnails_take_what_they_may(home: Path, tmp_path: Path) -> None:
+def test_thumbnails_stay_within_their_budget(home: Path, tmp_path: Path) -> None:
     def bytes_of(index: Path) -> int:
         return (index / "thumbnails.sqlite").stat().st_size
 

@@ -212,7 +212,7 @@ def test_transposing_swaps_rows_and_columns() -> None:
     assert (transposed(hashes) == swapped).all()
 
 
-# --- uninformative hashes ----------------------------------------------------------------
+# --- uninformative hashes -------------------------------------------------------------------
 
 y, x = np.mgrid[:120, :160]
 PLAIN = {

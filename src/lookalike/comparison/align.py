@@ -86,7 +86,7 @@ def _whole(first: Sketch, second: Sketch) -> Iterator[Alignment]:
 
 
 def _cells_agree(first: Sketch, second: Sketch, view: int, turn: int, other_view: int) -> bool:
-    """Whether two views correlate in cells, too: tested before any pixels are loaded."""
+    """True if two views correlate in cells, too. Needs no pixels."""
     a, b = (sketch.squares.reshape(-1, 2, SQUARE_SIDE**2) for sketch in (first, second))
     return square_agreement(a[view], b[other_view][:, _turns()[turn]]) >= _LIKELY_CELLS
 
@@ -156,7 +156,7 @@ def _features_aligned(
 
 
 def _corners_agree(first: Sketch, second: Sketch) -> bool:
-    """Whether so many corners agree that features, which take five times as long, are worthwhile.
+    """True if enough corners agree to justify computing features, which takes five times as long.
 
     Of 1,594 copies that need features, the worst has 8 agreeing corners, and all pass; of 1,355
     unrelated pairs 5 % do. Of drawings, 142 copies and half of the 230 unrelated pairs pass.

@@ -122,7 +122,7 @@ class Evidence:
 
     @property
     def is_copy(self) -> bool:
-        """Whether all limits are met."""
+        """True if all limits are met."""
         return (
             self.correlation >= (CORRELATION if self.matches else CORRELATION_WHOLE)
             and self.exact >= EXACT

@@ -299,7 +299,7 @@ def _move_back(path: Path, to: Path, sha256: str, token: str) -> bool:
 
 
 def _are_two_names(path: Path, other: Path) -> bool:
-    """Whether these are two hard links to one file, so that either can be removed.
+    """True for two hard links to one file, of which either can be removed.
 
     Symbolic links do not count, nor does one name reached by two paths, as through a linked folder
     or one that is mounted twice.

@@ -1,12 +1,12 @@
-"""How long requests wait while the search graph of an embedded index is built.
+"""Latency of requests while the search graph of an embedded index is rebuilt.
 
     python -m benchmarks.build_pause [--points N] [--clients N]
 
-Fills an index with points of the usual layout, opens it as a service does, in a process of its own,
-and has clients search, read and write before and all the while that `optimize` runs. Prints the
-longest time of each kind of request, without and with a build, and ends with code 1 where one took
-longer than 250 ms during it or failed, or where a write is not there afterwards. Times without a
-build tell what the machine itself is good for: on a busy one they are no better.
+Fills an index with points of the usual layout, and opens it in a child process, as the service
+does. Clients search, read and write before and during `optimize`. Prints the latency of each kind
+of request without and with a build. Exits with code 1 if a request during the build took longer
+than 250 ms or failed, or if a write was lost. The latencies without a build show what the machine
+is capable of: on a busy one they are no better.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ FIELDS = {
 
 def point(points: Points, i: int, id: str) -> Point:
     rng = np.random.default_rng(i)
-    vectors = {f"{aspect}-made": one[i] for aspect, one in points.vectors.items()}
+    vectors = {f"{aspect}-made": rows[i] for aspect, rows in points.vectors.items()}
     payload = {
         "rank": float(points.rank[i]),
         "category": f"category {i % CATEGORIES}",
@@ -73,18 +73,18 @@ def fill(folder: Path, points: Points) -> None:
 
 
 class Clients:
-    """Threads that ask one thing after the other until they are stopped.
+    """Threads that send one request after the other until they are stopped.
 
     Attributes:
-        took: milliseconds of every request, and when it began, by kind.
-        failed: what went wrong.
+        times: milliseconds and start of every request, by kind.
+        errors: messages of the requests that failed.
         written: ids of the points added.
     """
 
     def __init__(self, engine: SubprocessEngine, points: Points, count: int) -> None:
         self.engine, self.points = engine, points
-        self.took: dict[str, list[tuple[float, float]]] = defaultdict(list)
-        self.failed: list[str] = []
+        self.times: dict[str, list[tuple[float, float]]] = defaultdict(list)
+        self.errors: list[str] = []
         self.written: list[str] = []
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._run, args=(n,)) for n in range(count)]
@@ -102,8 +102,8 @@ class Clients:
         while not self._stop.is_set():
             i = int(rng.integers(len(self.points)))
             near = {
-                aspect: WeightedVector(f"{aspect}-made", one[i], 1 / len(self.points.vectors))
-                for aspect, one in self.points.vectors.items()
+                aspect: WeightedVector(f"{aspect}-made", rows[i], 1 / len(self.points.vectors))
+                for aspect, rows in self.points.vectors.items()
             }
             kinds = self._kinds(i, near, f"new-{number}-{turn}")
             kind = list(kinds)[turn % len(kinds)]
@@ -111,9 +111,9 @@ class Clients:
             try:
                 kinds[kind]()
             except Exception as error:
-                self.failed.append(f"{kind}: {error}")
+                self.errors.append(f"{kind}: {error}")
             elapsed = time.perf_counter() - before
-            self.took[kind].append((1000 * elapsed, before))
+            self.times[kind].append((1000 * elapsed, before))
             turn += 1
             time.sleep(0.02)
 
@@ -130,8 +130,8 @@ class Clients:
             self.written.append(id)
 
         def blend() -> None:
-            asked = [CandidateQuery(one, None, 200) for one in near.values()]
-            among = list({id for found in engine.nearest(asked) for id, _ in found})
+            queries = [CandidateQuery(target, None, 200) for target in near.values()]
+            among = list({id for rows in engine.nearest(queries) for id, _ in rows})
             engine.query([Query(tuple(near.values()), limit=20, among=among)])
 
         return {
@@ -166,10 +166,10 @@ def main() -> int:
         began = time.perf_counter()
         engine.optimize()
         seconds = time.perf_counter() - began
-        time.sleep(3)  # and after the switch
+        time.sleep(3)  # includes the time right after the switch
         clients.stop()
-        there = {one.id for one in engine.retrieve(clients.written)}
-        lost = len(set(clients.written) - there)
+        stored = {point.id for point in engine.retrieve(clients.written)}
+        lost = len(set(clients.written) - stored)
         info = engine.info()
         engine.close()
     print(f"{options.points} points, {options.clients} clients, build {seconds:.0f} s, {info}")
@@ -177,16 +177,16 @@ def main() -> int:
     head = f"{'requests':>9} {'median':>8} {'99th':>7} {'longest':>8}"
     print(f"{'':<16}  {head} {head}  at second")
     longest = 0.0
-    for kind, took in clients.took.items():
-        during = [(most, at) for most, at in took if at + most / 1000 > began]
-        without = [most for most, at in took if at + most / 1000 <= began]
+    for kind, times in clients.times.items():
+        during = [(most, at) for most, at in times if at + most / 1000 > began]
+        without = [most for most, at in times if at + most / 1000 <= began]
         most, at = max(during)
         longest = max(longest, most)
         print(f"{kind:<16}  {row(without)} {row([one for one, _ in during])}  {at - began:>9.1f}")
-    print(f"longest {longest:.0f} ms, failed {len(clients.failed)}, lost {lost}")
-    for failure in clients.failed[:5]:
+    print(f"longest {longest:.0f} ms, failed {len(clients.errors)}, lost {lost}")
+    for failure in clients.errors[:5]:
         print(failure)
-    return int(longest > LIMIT_MS or bool(clients.failed) or bool(lost))
+    return int(longest > LIMIT_MS or bool(clients.errors) or bool(lost))
 
 
 if __name__ == "__main__":

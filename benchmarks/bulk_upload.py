@@ -1,9 +1,9 @@
-"""Points a second that reach a server through us, beside `qdrant-client` by itself.
+"""Upload speed of the server engine in points per second, compared with `qdrant-client` alone.
 
-The server is a sink in a process of its own: it speaks gRPC and REST over real sockets, takes what
-comes, and answers at once, or after the time that a server needs to write. So what is measured is
-the sender, and the waiting that it hides. The client uploads the same points in the same batches,
-once with one process and once with several, and its faster way counts.
+The server is a sink in a process of its own. It speaks gRPC and REST over real sockets, accepts
+everything, and responds at once, or after the time that a server needs to write. So the benchmark
+measures the sender, and how well it hides the waiting. The client uploads the same points in the
+same batches, in one process and in several, and its fastest way counts.
 """
 
 from __future__ import annotations
@@ -29,30 +29,30 @@ from lookalike.engines.server.engine import ServerEngine
 from lookalike.types import Point, point_id
 
 POINTS = 6_000
-STREAM = 1_000  # points that `copy` and `restore` hand over at once
+STREAM = 1_000  # points that `copy` and `restore` upsert at once
 SIZES = {"clip-vit-b-32": 512, "color": 125, "texture": 198, "phash": 64}
-WRITING = 0.01  # seconds that a server may take to write a batch
+WRITE_SECONDS = 0.01  # time that a server may need to write a batch
 ROUNDS = 5
 
 
 def main() -> None:
-    points = drawn()
+    points = draw_points()
     pipe, other = multiprocessing.Pipe()
     server = multiprocessing.get_context("spawn").Process(target=sink, args=(other,), daemon=True)
     server.start()
     rest, grpc_port = pipe.recv()
     for prefer_grpc in (True, False):
-        for seconds in (0.0, WRITING):
-            name = f"{'gRPC' if prefer_grpc else 'REST'}, {1000 * seconds:.0f} ms a request"
-            ways: dict[str, Callable[[QdrantClient], None]] = {
-                "ours": lambda client: ours(client, points)
+        for seconds in (0.0, WRITE_SECONDS):
+            name = f"{'gRPC' if prefer_grpc else 'REST'}, {1000 * seconds:.0f} ms per request"
+            uploads: dict[str, Callable[[QdrantClient], None]] = {
+                "lookalike": lambda client: upload_by_engine(client, points),
+                "client, arrays": lambda client: upload_arrays(client, points),
+                "client, 1": lambda client: upload_structs(client, points, 1),
+                "client, 2": lambda client: upload_structs(client, points, 2),
             }
-            ways["client, arrays"] = lambda client: bare_arrays(client, points)
-            for parallel in (1, 2):
-                ways[f"client, {parallel}"] = lambda client, n=parallel: bare(client, points, n)  # type: ignore[misc]
-            took: dict[str, list[float]] = {way: [] for way in ways}
+            times: dict[str, list[float]] = {sender: [] for sender in uploads}
             for _ in range(ROUNDS):
-                for way, upload in ways.items():
+                for sender, upload in uploads.items():
                     client = QdrantClient(
                         port=rest,
                         grpc_port=grpc_port,
@@ -64,20 +64,22 @@ def main() -> None:
                     pipe.recv()
                     started = time.perf_counter()
                     upload(client)
-                    took[way].append(time.perf_counter() - started)
+                    times[sender].append(time.perf_counter() - started)
                     pipe.send(None)
                     received = pipe.recv()
-                    assert received > POINTS * 4 * sum(SIZES.values()), f"{way}: points are missing"
+                    assert received > POINTS * 4 * sum(SIZES.values()), (
+                        f"{sender}: points are missing"
+                    )
                     client.close()
-            rates = {way: POINTS / statistics.median(times) for way, times in took.items()}
-            print(f"{name}: " + ", ".join(f"{way} {rate:,.0f}/s" for way, rate in rates.items()))
-            best = max(rate for way, rate in rates.items() if way != "ours")
-            bound(f"ours / the client's best, {name}", rates["ours"] / best, least=0.9)
+            rates = {sender: POINTS / statistics.median(runs) for sender, runs in times.items()}
+            print(f"{name}: " + ", ".join(f"{who} {rate:,.0f}/s" for who, rate in rates.items()))
+            own = rates.pop("lookalike")
+            bound(f"lookalike / the client's best, {name}", own / max(rates.values()), least=0.9)
     server.terminate()
     finish()
 
 
-def drawn() -> list[Point]:
+def draw_points() -> list[Point]:
     rng = np.random.default_rng(3)
     vectors = {name: rng.random((POINTS, size), np.float32) for name, size in SIZES.items()}
     return [
@@ -94,13 +96,13 @@ def drawn() -> list[Point]:
     ]
 
 
-def ours(client: QdrantClient, points: list[Point]) -> None:
+def upload_by_engine(client: QdrantClient, points: list[Point]) -> None:
     engine = ServerEngine(client, "catalog", ServerOptions())
     for start in range(0, len(points), STREAM):
         engine.upsert(points[start : start + STREAM])
 
 
-def bare(client: QdrantClient, points: list[Point], parallel: int) -> None:
+def upload_structs(client: QdrantClient, points: list[Point], parallel: int) -> None:
     client.upload_points(
         "catalog",
         (
@@ -117,7 +119,7 @@ def bare(client: QdrantClient, points: list[Point], parallel: int) -> None:
     )
 
 
-def bare_arrays(client: QdrantClient, points: list[Point]) -> None:
+def upload_arrays(client: QdrantClient, points: list[Point]) -> None:
     vectors: Any = {name: np.stack([point.vectors[name] for point in points]) for name in SIZES}
     client.upload_collection(
         "catalog",
@@ -138,8 +140,11 @@ def _id(point: Point) -> str:
 
 
 def sink(pipe: Connection) -> None:
-    """Answers every request with "done"; over the pipe come the seconds that each shall take, or
-    None, which asks for the bytes that were received."""
+    """Serves until it is terminated, and answers every request with success.
+
+    The pipe brings the seconds that each request shall take, or None, which asks for the number of
+    bytes received.
+    """
     received, pause = [0], [0.0]
 
     def take(body: bytes) -> None:
@@ -182,11 +187,11 @@ def sink(pipe: Connection) -> None:
         pool.submit(http.serve_forever)
         pipe.send((http.server_address[1], port))
         while True:
-            asked = pipe.recv()
-            if asked is None:
+            message = pipe.recv()
+            if message is None:
                 pipe.send(received[0])
             else:
-                pause[0], received[0] = asked, 0
+                pause[0], received[0] = message, 0
                 pipe.send(True)
 
 

@@ -1,9 +1,9 @@
-"""How near `lookalike plan` comes to the size of real indexes.
+"""Accuracy of `lookalike plan` for the size of real indexes.
 
-An index is built as an ingest builds it: CLIP-sized, color and texture vectors that lie as those
-of real photos do, hashes, all of lookalike's own fields and six of a shop's, and an index over each
-field. What it then takes on disk is compared with what was planned, part by part. It runs at two
-sizes, because a formula that fits one can be wrong in how it grows.
+It builds an index as an ingest does: vectors of CLIP's size, of color and of texture, distributed
+like those of real photos, hashes, all of lookalike's own fields and six of a shop, and an index
+over each field. Then it compares the size on disk with the estimate, part by part. It runs at two
+sizes, as a formula that fits one can be wrong in its growth.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _DAY = datetime(2024, 1, 1, tzinfo=UTC)
 
 
 def build(folder: Path, count: int) -> Mapping[str, float]:
-    """An index of `count` points; returns the seconds that `upload` and `optimize` took."""
+    """Builds an index of `count` points; returns the seconds of `upload` and `optimize`."""
     engine = EdgeEngine(folder)
     engine.create([*SPECS, Phash.spec])
     for field in indexed_fields(FIELDS):
@@ -59,7 +59,7 @@ def build(folder: Path, count: int) -> Mapping[str, float]:
 
 
 def measure(folder: Path) -> dict[str, int]:
-    """Bytes really taken on disk, by part."""
+    """Bytes of the blocks taken on disk, by part."""
     sizes: dict[str, int] = {}
     for file in folder.rglob("*"):
         if file.is_file():
@@ -128,25 +128,28 @@ def _time(seconds: int) -> str:
 def main() -> None:
     for count in POINTS:
         with tempfile.TemporaryDirectory() as folder:
-            place = Path(folder) / "index"
-            seconds, planned = build(place, count), layout_bytes(count)
-            measured = measure(place)
-        print(f"{count:,} points, {count / seconds['upload']:,.0f}/s in; graphs made at ", end="")
+            path = Path(folder) / "index"
+            seconds, estimated = build(path, count), layout_bytes(count)
+            measured = measure(path)
+        print(
+            f"{count:,} points, {count / seconds['upload']:,.0f}/s uploaded; graphs built at ",
+            end="",
+        )
         speed = measured["graphs"] / seconds["optimize"] / len(os.sched_getaffinity(0))
-        print(f"{speed / 1e3:,.0f} kB/s and core")
+        print(f"{speed / 1e3:,.0f} kB/s per core")
         for part, size in measured.items():
-            each = f"{size / count:8.1f} bytes a point"
-            what = f"{count:,} points, {part:15} {each}, planned / measured"
-            if part == "fixed":  # how much of its log an engine keeps at the end is chance
-                print(f"     {what}: {planned[part] / size:.3f}")
+            each = f"{size / count:8.1f} bytes per point"
+            what = f"{count:,} points, {part:15} {each}, estimated / measured"
+            if part == "fixed":  # the engine keeps more or less of its log, by chance
+                print(f"     {what}: {estimated[part] / size:.3f}")
             else:
-                within(what, planned[part] / size)
-        within(f"{count:,} points, total, planned / measured", ratio(planned, measured))
+                within(what, estimated[part] / size)
+        within(f"{count:,} points, total, estimated / measured", ratio(estimated, measured))
     finish()
 
 
-def ratio(planned: Mapping[str, int], measured: Mapping[str, int]) -> float:
-    return sum(planned.values()) / sum(measured.values())
+def ratio(estimated: Mapping[str, int], measured: Mapping[str, int]) -> float:
+    return sum(estimated.values()) / sum(measured.values())
 
 
 def within(what: str, value: float) -> None:

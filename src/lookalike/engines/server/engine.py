@@ -70,8 +70,8 @@ class ServerEngine:
         self._call = Caller(self.url, self.options)
         self._layout: Mapping[str, models.VectorParams] | None = None
         self._writers = ThreadPoolExecutor(self.options.parallel, "upsert")
-        # Whether the server is so slow that parallel requests pay, which cost a quarter more CPU
-        # time here, as their threads contend for the GIL.
+        # Whether batches are sent in parallel. This pays only if the server is slow: the threads
+        # contend for the GIL and cost a quarter more CPU time.
         self._parallel = False
         consistency = self.options.read_consistency
         self._reading: dict[str, Any] = {
@@ -83,9 +83,9 @@ class ServerEngine:
 
     @classmethod
     def connect(cls, url: str, options: ServerOptions | None = None) -> ServerEngine:
-        """The collection at `http(s)://host[:6333][/prefix]/collection`; it need not exist yet.
+        """Connects to `http(s)://host[:6333][/prefix]/collection`, which need not exist yet.
 
-        It uses gRPC where the server answers over it, and REST otherwise or behind a prefix.
+        Uses gRPC if the server answers over it, and REST otherwise or behind a prefix.
 
         Raises:
             EngineError: the address is not valid, no server answers there, or it is too old.
@@ -126,9 +126,8 @@ class ServerEngine:
                     metadata={_METADATA_KEY: {}},
                 )
             except EngineError:
-                if (
-                    not self._exists()
-                ):  # otherwise another process was first, or the response was lost
+                # If it exists now, another process was first, or the response was lost.
+                if not self._exists():
                     raise
         info = self._info()
         self._metadata(info)  # raises if lookalike did not create it

@@ -1,8 +1,10 @@
-"""A network of the size and shape of CLIP ViT-B/32's image tower, with drawn weights: what it says
-means nothing, and takes as long as CLIP's answer. For where CLIP's own weights cannot be had.
+"""A network of the size and shape of CLIP ViT-B/32's image tower, with random weights.
 
-The tower: Dosovitskiy et al., "An image is worth 16x16 words", 2020, as Radford et al., "Learning
-transferable visual models from natural language supervision", 2021, use it; 88 million weights.
+Its vectors are meaningless and take as long as CLIP's. It stands in for CLIP in benchmarks, which
+have no access to CLIP's weights.
+
+The tower: Dosovitskiy et al., "An image is worth 16x16 words", 2020, as used by Radford et al.,
+"Learning transferable visual models from natural language supervision", 2021; 88 million weights.
 """
 
 from __future__ import annotations
@@ -17,12 +19,12 @@ from numpy.typing import ArrayLike
 from onnx import helper, numpy_helper
 
 _WIDTH, _HEADS, _LAYERS, _PATCH, _SIDE, _OUT = 768, 12, 12, 32, 224, 512
-_PLACES = (_SIDE // _PATCH) ** 2 + 1  # the patches, and one for the whole
+_TOKENS = (_SIDE // _PATCH) ** 2 + 1  # the patches and the class token
 _OPSET = 17  # the first with LayerNormalization
 
 
 def write(folder: Path, like: Path) -> Path:
-    """Writes a folder for `--model-dir`, with the settings of the model folder `like`."""
+    """Writes a folder for `--model-dir`, with the pre-processing of the model folder `like`."""
     folder.mkdir()
     for settings in (like / "vision").glob("*.json"):
         shutil.copyfile(settings, folder / settings.name)
@@ -40,24 +42,24 @@ class _Network:
         patches = self._node(
             "Conv",
             "pixel_values",
-            self._drawn(_WIDTH, 3, _PATCH, _PATCH),
+            self._random(_WIDTH, 3, _PATCH, _PATCH),
             kernel_shape=[_PATCH, _PATCH],
             strides=[_PATCH, _PATCH],
         )
-        rows = self._reshaped(patches, 0, _WIDTH, _PLACES - 1)
+        rows = self._reshaped(patches, 0, _WIDTH, _TOKENS - 1)
         rows = self._node("Transpose", rows, perm=[0, 2, 1])
-        # A row more in front, of zeros: what stands there comes with the places.
+        # A zero row in front for the class token, whose value comes with the position embedding.
         rows = self._node("Pad", rows, self._constant(np.array([0, 1, 0, 0, 0, 0])))
-        rows = self._node("Add", rows, self._drawn(1, _PLACES, _WIDTH))
-        rows = self._normed(rows)
+        rows = self._node("Add", rows, self._random(1, _TOKENS, _WIDTH))
+        rows = self._normalized(rows)
         for _ in range(_LAYERS):
-            rows = self._node("Add", rows, self._attention(self._normed(rows)))
-            rows = self._node("Add", rows, self._perceptron(self._normed(rows)))
-        whole = self._node("Gather", rows, self._constant(np.array(0)), axis=1)
-        whole = self._node("MatMul", self._normed(whole), self._drawn(_WIDTH, _OUT))
-        return self._whole(self._node("Identity", whole, output="image_embeds"))
+            rows = self._node("Add", rows, self._attention(self._normalized(rows)))
+            rows = self._node("Add", rows, self._perceptron(self._normalized(rows)))
+        token = self._node("Gather", rows, self._constant(np.array(0)), axis=1)
+        token = self._node("MatMul", self._normalized(token), self._random(_WIDTH, _OUT))
+        return self._model(self._node("Identity", token, output="image_embeds"))
 
-    def _whole(self, output: str) -> onnx.ModelProto:
+    def _model(self, output: str) -> onnx.ModelProto:
         number = onnx.TensorProto.FLOAT
         pixels = helper.make_tensor_value_info("pixel_values", number, ["n", 3, _SIDE, _SIDE])
         vectors = helper.make_tensor_value_info(output, number, ["n", _OUT])
@@ -70,15 +72,15 @@ class _Network:
     def _attention(self, rows: str) -> str:
         query, value = self._heads(rows, 0, 2, 1, 3), self._heads(rows, 0, 2, 1, 3)
         key = self._heads(rows, 0, 2, 3, 1)
-        like = self._node("MatMul", query, key)
-        like = self._node("Mul", like, self._constant(np.float32((_WIDTH // _HEADS) ** -0.5)))
-        mixed = self._node("MatMul", self._node("Softmax", like, axis=-1), value)
+        scores = self._node("MatMul", query, key)
+        scores = self._node("Mul", scores, self._constant(np.float32((_WIDTH // _HEADS) ** -0.5)))
+        mixed = self._node("MatMul", self._node("Softmax", scores, axis=-1), value)
         mixed = self._node("Transpose", mixed, perm=[0, 2, 1, 3])
-        return self._dense(self._reshaped(mixed, 0, _PLACES, _WIDTH), _WIDTH, _WIDTH)
+        return self._dense(self._reshaped(mixed, 0, _TOKENS, _WIDTH), _WIDTH, _WIDTH)
 
     def _heads(self, rows: str, *order: int) -> str:
         dense = self._dense(rows, _WIDTH, _WIDTH)
-        heads = self._reshaped(dense, 0, _PLACES, _HEADS, _WIDTH // _HEADS)
+        heads = self._reshaped(dense, 0, _TOKENS, _HEADS, _WIDTH // _HEADS)
         return self._node("Transpose", heads, perm=order)
 
     def _perceptron(self, rows: str) -> str:
@@ -88,10 +90,10 @@ class _Network:
         return self._dense(wide, 4 * _WIDTH, _WIDTH)
 
     def _dense(self, rows: str, width: int, out: int) -> str:
-        product = self._node("MatMul", rows, self._drawn(width, out))
-        return self._node("Add", product, self._drawn(out))
+        product = self._node("MatMul", rows, self._random(width, out))
+        return self._node("Add", product, self._random(out))
 
-    def _normed(self, rows: str) -> str:
+    def _normalized(self, rows: str) -> str:
         ones, zeros = np.ones(_WIDTH, np.float32), np.zeros(_WIDTH, np.float32)
         scale, shift = self._constant(ones), self._constant(zeros)
         return self._node("LayerNormalization", rows, scale, shift, axis=-1)
@@ -99,7 +101,7 @@ class _Network:
     def _reshaped(self, rows: str, *shape: int) -> str:
         return self._node("Reshape", rows, self._constant(np.array(shape)))
 
-    def _drawn(self, *shape: int) -> str:
+    def _random(self, *shape: int) -> str:
         return self._constant((0.02 * self._rng.standard_normal(shape)).astype(np.float32))
 
     def _constant(self, values: ArrayLike) -> str:

@@ -1,11 +1,12 @@
-"""What phones, messengers and shops do to a picture: the copies that near-duplicates are sought in.
+"""Edited copies of a picture, as phones, messengers and shops make them, to test the search for
+near-duplicates.
 
-Each transform takes a picture and a generator and returns an encoded file. Percentages of crops
-are of the area that is lost, taken from all four sides at random. What changes the picture is
-saved as JPEG at quality 85 unless the transform is about the encoding itself.
+A transform takes a picture and a random generator and returns an encoded file. The percentage of a
+crop is the share of the area that is cut off, at random from all four sides. Edited pictures are
+saved as JPEG at quality 85, unless the transform is about the encoding itself.
 
-"mild" is what a copy must survive by nearly every picture; "hard" are larger crops and rotations
-that are no multiple of 90°.
+Nearly every copy by a "mild" transform must be found. "hard" transforms are larger crops, and
+rotations by angles other than multiples of 90°.
 """
 
 from __future__ import annotations
@@ -40,10 +41,11 @@ class Transform:
     make: Make
 
     def __call__(self, picture: Picture, seed: int) -> bytes:
-        """The file that this transform makes of a picture; the same for the same seed.
+        """Returns the transformed file, which is the same for the same seed.
 
         Args:
-            picture: as `PIL.Image.open` gave it, for one transform rewrites the file itself.
+            picture: as returned by `PIL.Image.open`, as one transform rewrites the file itself.
+            seed: seed of the random choices.
         """
         return self.make(picture, np.random.default_rng([zlib.crc32(self.name.encode()), seed]))
 
@@ -51,18 +53,18 @@ class Transform:
 # --- encoding ---------------------------------------------------------------------------------
 
 
-def encoded(picture: Picture, format: str = "JPEG", **how: Any) -> bytes:
+def encoded(picture: Picture, format: str = "JPEG", **options: Any) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, format, **how)
+    picture.save(buffer, format, **options)
     return buffer.getvalue()
 
 
-def saved(format: str = "JPEG", **how: Any) -> Make:
-    return lambda picture, rng: encoded(picture.convert("RGB"), format, **how)
+def saved(format: str = "JPEG", **options: Any) -> Make:
+    return lambda picture, rng: encoded(picture.convert("RGB"), format, **options)
 
 
 def changed(*changes: Change, quality: int = 85) -> Make:
-    """Changes one after the other, then saves as JPEG."""
+    """Applies changes one after the other and saves as JPEG."""
 
     def make(picture: Picture, rng: Generator) -> bytes:
         picture = picture.convert("RGB")
@@ -74,20 +76,20 @@ def changed(*changes: Change, quality: int = 85) -> Make:
 
 
 def other_metadata(picture: Picture, rng: Generator) -> bytes:
-    """The JPEG file with another header: not one pixel differs."""
+    """Gives a JPEG file other metadata and leaves its pixels alone."""
     data = Path(getattr(picture, "filename")).read_bytes()  # noqa: B009  files only, untyped
     exif = PIL.Image.Exif()
     exif[Base.Make], exif[Base.ImageDescription] = "Edited", f"copy {rng.integers(10**6)}"
     payload = exif.tobytes()
     segment = b"\xff\xe1" + (len(payload) + 2).to_bytes(2, "big") + payload
-    after = 2  # start of image
+    after = 2  # the start-of-image marker
     if data[2:4] == b"\xff\xe0":  # JFIF must come first
         after = 4 + int.from_bytes(data[4:6], "big")
     return data[:after] + segment + data[after:]
 
 
 def turned_by_exif(picture: Picture, rng: Generator) -> bytes:
-    """Stored lying on its side with a note to turn it: phones do, and it looks the same."""
+    """Stores the picture on its side with an EXIF orientation, as phones do; it looks the same."""
     exif = PIL.Image.Exif()
     exif[Base.Orientation] = 6
     lying = picture.convert("RGB").transpose(Transpose.ROTATE_90)
@@ -95,7 +97,7 @@ def turned_by_exif(picture: Picture, rng: Generator) -> bytes:
 
 
 def chat_screenshot(picture: Picture, rng: Generator) -> bytes:
-    """A phone's screen, 540 x 1170: the picture as wide as the screen, bars and words around it."""
+    """Draws a phone's screen, 540 x 1170, with the picture as wide as the screen, bars and text."""
     picture = picture.convert("RGB")
     dark = rng.random() < 0.5
     paper, ink, bar = (
@@ -126,7 +128,7 @@ def chat_screenshot(picture: Picture, rng: Generator) -> bytes:
 
 
 def cropped(lost: float) -> Change:
-    """Cuts away a share of the area, split between width and height and placed at random."""
+    """Cuts off a share of the area, divided between width and height and positioned at random."""
 
     def change(picture: Picture, rng: Generator) -> Picture:
         split = rng.random()
@@ -147,12 +149,12 @@ def scaled(factor: float) -> Change:
     return change
 
 
-def transposed(how: Transpose) -> Change:
-    return lambda picture, rng: picture.transpose(how)
+def transposed(method: Transpose) -> Change:
+    return lambda picture, rng: picture.transpose(method)
 
 
 def tilted(*, inside: bool) -> Change:
-    """1-5° either way: on a plain ground of the old size, or cut to the largest full rectangle."""
+    """Rotates by 1-5° either way, on a plain ground or cropped to the picture inside of it."""
 
     def change(picture: Picture, rng: Generator) -> Picture:
         angle = float(rng.uniform(1, 5) * rng.choice((-1, 1)))
@@ -164,7 +166,7 @@ def tilted(*, inside: bool) -> Change:
 
 
 def _within(turned: Picture, angle: float) -> Picture:
-    """The largest centered rectangle of the old proportions that holds none of the ground."""
+    """Crops to the largest centered rectangle of the old proportions without any ground."""
     width, height = turned.size
     long, short = max(width, height), min(width, height)
     factor = short / (long * np.sin(angle) + short * np.cos(angle))
@@ -173,14 +175,14 @@ def _within(turned: Picture, angle: float) -> Picture:
 
 
 def framed(picture: Picture, rng: Generator) -> Picture:
-    """A frame of one color, 3-10 % of the shorter side wide."""
+    """Adds a frame of one color, 3-10 % of the shorter side wide."""
     width = round(min(picture.size) * rng.uniform(0.03, 0.10))
     color = tuple(int(c) for c in rng.integers(0, 256, 3))
     return PIL.ImageOps.expand(picture, width, color)
 
 
 def squared(picture: Picture, rng: Generator) -> Picture:
-    """On a white or black square, as shops and social networks want it."""
+    """Puts the picture on a white or black square, as shops and social networks require."""
     side = max(picture.size)
     return PIL.ImageOps.pad(picture, (side, side), color=("white", "black")[rng.integers(2)])
 
@@ -210,7 +212,7 @@ def grey(picture: Picture, rng: Generator) -> Picture:
 
 
 def hue_shifted(picture: Picture, rng: Generator) -> Picture:
-    """By 15-60° of 360."""
+    """Shifts hues by 15-60°."""
     shift = round(_either(rng, (-60, -15), (15, 60)) * 256 / 360)
     hsv = np.array(picture.convert("HSV"))
     hsv[..., 0] = (hsv[..., 0].astype(int) + shift) % 256
@@ -218,7 +220,7 @@ def hue_shifted(picture: Picture, rng: Generator) -> Picture:
 
 
 def retouched(picture: Picture, rng: Generator) -> Picture:
-    """A photo app's filter: a warm or cold tint, more color, dark corners."""
+    """Applies a photo app's filter: a warm or cold tint, more saturation, dark corners."""
     picture = PIL.ImageEnhance.Color(picture).enhance(float(rng.uniform(1.1, 1.5)))
     warm = float(_either(rng, (-0.15, -0.05), (0.05, 0.15)))
     y, x = np.mgrid[-1 : 1 : picture.height * 1j, -1 : 1 : picture.width * 1j]
@@ -227,7 +229,7 @@ def retouched(picture: Picture, rng: Generator) -> Picture:
 
 
 def blurred(picture: Picture, rng: Generator) -> Picture:
-    """Radius 0.3-0.6 % of the longer side: what a shaky hand or a cheap upscaler leaves."""
+    """Blurs with a radius of 0.3-0.6 % of the longer side, as camera shake and upscaling do."""
     radius = max(picture.size) * float(rng.uniform(0.003, 0.006))
     return picture.filter(PIL.ImageFilter.GaussianBlur(radius))
 
@@ -245,7 +247,7 @@ def _font(size: float) -> PIL.ImageFont.FreeTypeFont | PIL.ImageFont.ImageFont:
 
 
 def captioned(picture: Picture, rng: Generator) -> Picture:
-    """White words with a black edge across the top or the foot."""
+    """Writes white text with a black outline across the top or the bottom."""
     words = ("SOLD OUT", "NEW IN TODAY", "when it is monday", "50 % OFF NOW")[rng.integers(4)]
     size = picture.width / (0.62 * len(words))
     y = picture.height * (0.12 if rng.random() < 0.5 else 0.88)
@@ -263,7 +265,7 @@ def captioned(picture: Picture, rng: Generator) -> Picture:
 
 
 def watermarked(picture: Picture, rng: Generator) -> Picture:
-    """A stock agency's name, slanted and half transparent, again and again over the picture."""
+    """Repeats a stock agency's name over the picture, slanted and half transparent."""
     side = max(picture.size) * 2
     sheet = PIL.Image.new("L", (side, side))
     draw = PIL.ImageDraw.Draw(sheet)
@@ -280,7 +282,7 @@ def watermarked(picture: Picture, rng: Generator) -> Picture:
 
 
 def logo_added(picture: Picture, rng: Generator) -> Picture:
-    """An opaque badge in a corner, a fifth to a quarter of the shorter side wide."""
+    """Puts an opaque badge into a corner, a fifth to a quarter of the shorter side wide."""
     side = round(min(picture.size) * rng.uniform(0.2, 0.25))
     badge = PIL.Image.new("RGBA", (side, side))
     draw = PIL.ImageDraw.Draw(badge)

@@ -1,22 +1,23 @@
-"""Whether the descriptors that come with the package find what they are for, on real photos.
+"""Quality of the built-in descriptors on real photos.
 
-Each is held against a plain HSV histogram: 8 x 4 x 4 bins over the whole picture, each sum 1,
-compared by cosine. All searches are exact. Exits with 1 where a bound fails.
+The baseline is a plain HSV histogram: 8 x 4 x 4 bins over the whole picture, normalized to a sum of
+1 and compared by cosine. All searches are exact. Exits with 1 if a bound fails.
 
-model    The built-in model: precision@10, the share of the ten nearest other photos that have the
-         query's category (catalog) or label (photos), the mean over all photos. Also pictures a
-         second of the network alone, from two threads, and the time of one query picture.
-color    A garment in new surroundings. GrabCut (OpenCV, not our own foreground) cuts the garment
-         out of a catalog photo; it is scaled to 80-100 %, pasted elsewhere on the stretched
-         left margin of another photo or on one plain color, made 15 % lighter or darker at most,
-         and saved as JPEG at quality 60. The query finds its original among all catalog photos.
-texture  A piece of the surface in another color. The middle of a photo gives two squares side by
-         side without a common pixel. The right one is turned in hue by a random angle, its
-         lightness changed by up to 15 %, and saved as JPEG at quality 75. It finds the left one
-         among the left ones of all photos.
-         Both: recall@10, the share of queries that find theirs among the first ten, and the mean
-         of 1 / rank (MRR).
-phash    The bits of every photo are those of the `imagehash` package.
+model    The built-in model: precision@10, the share of the ten nearest other photos with the
+         query's category (catalog) or label (photos), averaged over all photos. Also the pictures
+         per second of the network alone, from two threads, and the time of one query picture.
+color    A garment in new surroundings. GrabCut (OpenCV's, not our own foreground) cuts the garment
+         out of a catalog photo. It is scaled to 80-100 %, pasted at another position onto the
+         stretched left margin of another photo or onto a plain color, made up to 15 % lighter or
+         darker, and saved as JPEG at quality 60. The query must find its original among all
+         catalog photos.
+texture  A piece of the surface in another color. Two squares are cut from the middle of a photo,
+         side by side and without a common pixel. The right one is rotated in hue by a random angle,
+         changed in lightness by up to 15 %, and saved as JPEG at quality 75. It must find the left
+         one among the left squares of all photos.
+         For both: recall@10, the share of queries that find their target among the first ten, and
+         the mean reciprocal rank (MRR).
+phash    The bits of every photo equal those of the `imagehash` package.
 
     python benchmarks/descriptor_quality.py [--limit N] [--data DIR]
 """
@@ -56,7 +57,7 @@ Describe = Callable[[Sequence[Pixels]], Rows]
 
 
 def hsv_histogram(pictures: Sequence[Pixels]) -> Rows:
-    """(n, 128): the plain histogram that everything is compared with."""
+    """(n, 128): the baseline."""
     rows = []
     for pixels in pictures:
         hsv = cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV)
@@ -88,11 +89,11 @@ def precision_at_10(vectors: Rows, labels: Sequence[str]) -> float:
     return float((label[nearest] == label[:, None]).mean())
 
 
-def found(queries: Rows, others: Rows, wanted: Sequence[int]) -> tuple[float, float]:
-    """Recall@10 and mean reciprocal rank of each query's one wanted row."""
+def recall_and_mrr(queries: Rows, others: Rows, targets: Sequence[int]) -> tuple[float, float]:
+    """Returns recall@10 and the mean reciprocal rank of the target of each query."""
     cosines = similarities(queries, others)
-    own = cosines[np.arange(len(wanted)), wanted]
-    ranks = (cosines >= own[:, None]).sum(axis=1)  # ties count against us
+    of_targets = cosines[np.arange(len(targets)), targets]
+    ranks = (cosines >= of_targets[:, None]).sum(axis=1)  # the worst rank in case of ties
     return float((ranks <= 10).mean()), float((1 / ranks).mean())
 
 
@@ -103,7 +104,7 @@ def jpeg(pixels: Pixels, quality: int) -> Pixels:
 
 
 def cut_out(pixels: Pixels) -> NDArray[np.bool_] | None:
-    """The garment's mask by GrabCut, or None where it found no clear one."""
+    """Returns the garment's mask by GrabCut, or None if it finds no clear one."""
     height, width = pixels.shape[:2]
     small = np.ascontiguousarray(cv2.resize(pixels, (width // 2, height // 2)))
     mask = np.zeros(small.shape[:2], np.uint8)
@@ -117,46 +118,46 @@ def cut_out(pixels: Pixels) -> NDArray[np.bool_] | None:
     return np.asarray(cv2.resize(garment, (width, height))) > 0
 
 
-def elsewhere(
+def in_new_surroundings(
     pixels: Pixels, mask: NDArray[np.bool_], other: Pixels, rng: np.random.Generator
 ) -> Pixels:
-    """The masked garment in new surroundings and another light."""
+    """Returns the masked garment in new surroundings and another light."""
     height, width = pixels.shape[:2]
     if rng.random() < 0.5:
-        floor = cv2.resize(other[:, : max(1, other.shape[1] // 10)], (width, height))
+        ground = cv2.resize(other[:, : max(1, other.shape[1] // 10)], (width, height))
     else:
-        floor = np.full_like(pixels, rng.integers(0, 256, 3))
+        ground = np.full_like(pixels, rng.integers(0, 256, 3))
     scale = rng.uniform(0.8, 1.0)
     size = int(width * scale), int(height * scale)
     left, top = (
         int(rng.integers(0, full - part + 1))
         for full, part in zip((width, height), size, strict=True)
     )
-    window = floor[top : top + size[1], left : left + size[0]]
+    window = ground[top : top + size[1], left : left + size[0]]
     garment = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
     window[...] = np.where(cv2.resize(mask.astype(np.uint8), size)[..., None] > 0, garment, window)
-    lit = np.clip(floor * rng.uniform(0.85, 1.15), 0, 255).astype(np.uint8)
+    lit = np.clip(ground * rng.uniform(0.85, 1.15), 0, 255).astype(np.uint8)
     return jpeg(lit, 60)
 
 
 def moved_garments(photos: Sequence[Pixels]) -> tuple[list[Pixels], list[int]]:
-    """Queries, and the number of the photo that each was made of."""
+    """Returns queries, and the number of the photo that each was made from."""
     rng = np.random.default_rng(0)
-    queries, wanted = [], []
+    queries, targets = [], []
     for number in rng.permutation(len(photos)).tolist():
         mask = cut_out(photos[number])
         if mask is None:
             continue
         other = photos[int(rng.integers(len(photos)))]
-        queries.append(elsewhere(photos[number], mask, other, rng))
-        wanted.append(number)
+        queries.append(in_new_surroundings(photos[number], mask, other, rng))
+        targets.append(number)
         if len(queries) == QUERIES:
             break
-    return queries, wanted
+    return queries, targets
 
 
 def surfaces(photos: Sequence[Pixels]) -> tuple[list[Pixels], list[Pixels]]:
-    """Squares from the left of the middle, and those right of them in another color."""
+    """Returns squares left of the center, and those right of it in another color."""
     rng = np.random.default_rng(0)
     left, right = [], []
     for pixels in photos:
@@ -181,8 +182,8 @@ def load(table: Path, column: str, limit: int | None) -> tuple[list[Pixels], lis
 
 
 def speed(model: Descriptor, pictures: Sequence[Pixels]) -> tuple[float, float]:
-    """Pictures a second from as many threads as there are cores, the best of three; and the median
-    time of one picture by itself, in milliseconds."""
+    """Returns the pictures per second with a thread for each core, the best of three runs, and the
+    median time of a single picture in milliseconds."""
     small = [image(cv2.resize(p, (128, 128)).astype(np.uint8)) for p in pictures]
     rates = []
     with ThreadPoolExecutor(CORES) as pool:
@@ -207,16 +208,16 @@ def main() -> int:
     options = parser.parse_args()
     failed = 0
 
-    def report(what: str, figures: str, passed: bool) -> None:
+    def report(name: str, figures: str, passed: bool) -> None:
         nonlocal failed
         failed += not passed
-        print(f"{'pass' if passed else 'FAIL'}  {what:<20} {figures}", flush=True)
+        print(f"{'pass' if passed else 'FAIL'}  {name:<20} {figures}", flush=True)
 
     catalog, categories = load(options.data / "catalog/catalog.csv", "category", options.limit)
     photos, labels = load(options.data / "photos/labels.csv", "label", options.limit)
 
     model = LookalikeSmall1()
-    for what, pictures, classes, least in (
+    for name, pictures, classes, least in (
         ("model on catalog", catalog, categories, 0.50),
         ("model on photos", photos, labels, 0.42),
     ):
@@ -224,40 +225,41 @@ def main() -> int:
             precision_at_10(d(pictures), classes) for d in (describe_with(model), hsv_histogram)
         )
         figures = f"precision@10 {ours:.3f}, HSV {plain:.3f}, bound {least}"
-        report(what, figures, ours >= least)
+        report(name, figures, ours >= least)
     rate, query = speed(model, catalog[:400])
     report("model alone", f"{rate:,.0f} pictures/s on {CORES} cores, bound 1,000", rate >= 1000)
     report("model, one query", f"{query:.1f} ms, bound 10", query < 10)
 
-    queries, wanted = moved_garments(catalog)
+    queries, originals = moved_garments(catalog)
     lefts, rights = surfaces(catalog)
-    sides: tuple[tuple[str, Descriptor, list[Pixels], list[Pixels], Sequence[int]], ...] = (
-        ("color: moved garment", Color(), queries, catalog, wanted),
+    searches: tuple[tuple[str, Descriptor, list[Pixels], list[Pixels], Sequence[int]], ...] = (
+        ("color: moved garment", Color(), queries, catalog, originals),
         ("texture: recolored", Texture(), rights, lefts, range(len(lefts))),
     )
-    for what, descriptor, asked, others, wants in sides:
+    for name, descriptor, pictures, others, targets in searches:
         (recall, mrr), (plain_recall, plain_mrr) = (
-            found(d(asked), d(others), wants) for d in (describe_with(descriptor), hsv_histogram)
+            recall_and_mrr(describe(pictures), describe(others), targets)
+            for describe in (describe_with(descriptor), hsv_histogram)
         )
         figures = (
             f"recall@10 {recall:.3f}, HSV {plain_recall:.3f}; MRR {mrr:.3f}, HSV {plain_mrr:.3f}; "
-            f"{len(asked)} queries among {len(others)}"
+            f"{len(pictures)} queries among {len(others)}"
         )
-        report(what, figures, recall > plain_recall and mrr > plain_mrr)
+        report(name, figures, recall > plain_recall and mrr > plain_mrr)
 
     both = catalog + photos
     hashes = [row["phash"] for row in Phash().describe([image(p) for p in both]).payload]
-    same = sum(
+    equal = sum(
         h == str(imagehash.phash(PIL.Image.fromarray(p))) for h, p in zip(hashes, both, strict=True)
     )
-    report("phash", f"{same} of {len(both)} equal to imagehash", same == len(both))
+    report("phash", f"{equal} of {len(both)} equal to imagehash", equal == len(both))
 
     for descriptor in (Color(), Texture(), model, Phash()):
         images = [image(p) for p in catalog[:300]]
         started = time.perf_counter()
         descriptor.describe(images)
-        each = (time.perf_counter() - started) / len(images) * 1000
-        print(f"      {descriptor.spec.name:<20} {each:.2f} ms an image", flush=True)
+        milliseconds = (time.perf_counter() - started) / len(images) * 1000
+        print(f"      {descriptor.spec.name:<20} {milliseconds:.2f} ms an image", flush=True)
     return 1 if failed else 0
 
 

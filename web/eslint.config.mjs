@@ -2,7 +2,7 @@ import reactHooks from "eslint-plugin-react-hooks";
 import tseslint from "typescript-eslint";
 
 export default tseslint.config(
-  { ignores: [".next/", "out/", "node_modules/", "next-env.d.ts", "*.mjs", "public/"] },
+  { ignores: [".next/", "out/", "node_modules/", "next-env.d.ts", "*.mjs", "public/", "lib/schema.d.ts"] },
   ...tseslint.configs.strictTypeChecked,
   ...tseslint.configs.stylisticTypeChecked,
   reactHooks.configs.flat["recommended-latest"],

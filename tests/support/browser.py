@@ -1,4 +1,4 @@
-"""A real Chromium for tests of the page, and what every page that it opens is held to."""
+"""Real Chromium for tests of the web page, and checks that every page must pass."""
 
 from __future__ import annotations
 
@@ -20,21 +20,22 @@ WIDE = (1440, 900)
 NARROW = (390, 844)
 
 _SHIFTS = """
-window.shifted = 0;
+window.layoutShift = 0;
 new PerformanceObserver((list) => {
-  for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifted += entry.value;
+  const shifts = list.getEntries().filter((entry) => !entry.hadRecentInput);
+  for (const { value } of shifts) window.layoutShift += value;
 }).observe({ type: "layout-shift", buffered: true });
 """
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """The system's Chromium; skips where there is none."""
+    """The system's Chromium. Skips the test if it is not installed."""
     path = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
     if path is None:
-        pytest.skip("needs Chromium, which is not installed")
+        pytest.skip("needs Chromium")
     with sync_playwright() as driver:
-        # As root, as which containers run, Chromium starts without its sandbox only.
+        # Containers run as root, and as root Chromium only starts without its sandbox.
         browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
         try:
             yield browser
@@ -43,38 +44,39 @@ def chromium() -> Iterator[Browser]:
 
 
 class Watched:
-    """A page, and what it did that none of ours may do.
+    """A page with the errors and the foreign requests that it must not have.
 
     Attributes:
         page: the page.
-        errors: what it wrote to the console as an error, and what it threw.
-        strangers: requests to other hosts.
+        expected: HTTP statuses that the test provokes; they are not errors.
+        errors: errors in the console and uncaught exceptions.
+        foreign: requests to other hosts.
     """
 
     def __init__(self, page: Page, address: str) -> None:
         self.page = page
         self.expected: list[int] = []
         self.errors: list[str] = []
-        self.strangers: list[str] = []
+        self.foreign: list[str] = []
         self._host = urlsplit(address).netloc
         page.on("console", self._on_console)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("request", self._on_request)
 
     def _on_console(self, message: ConsoleMessage) -> None:
-        # A status that a test asks for is reported by the browser as an error too.
-        wanted = any(f"status of {status}" in message.text for status in self.expected)
-        if message.type == "error" and not wanted:
+        # The browser reports an HTTP error status as an error, even if the test expects it.
+        expected = any(f"status of {status}" in message.text for status in self.expected)
+        if message.type == "error" and not expected:
             self.errors.append(message.text)
 
     def _on_request(self, request: Request) -> None:
         parts = urlsplit(request.url)
         if parts.scheme in ("http", "https") and parts.netloc != self._host:
-            self.strangers.append(request.url)
+            self.foreign.append(request.url)
 
-    def shifted(self) -> float:
-        """How much things moved by themselves (cumulative layout shift)."""
-        return float(self.page.evaluate("window.shifted"))
+    def layout_shift(self) -> float:
+        """The cumulative layout shift."""
+        return float(self.page.evaluate("window.layoutShift"))
 
 
 @contextmanager
@@ -86,7 +88,7 @@ def watched(
     dark: bool = False,
     touch: bool = False,
 ) -> Iterator[Watched]:
-    """A new page of a window of this size; fails at its end if it did what it must not."""
+    """A new page in a window of this size. Fails at the end on errors and foreign requests."""
     context = browser.new_context(
         base_url=address,
         viewport={"width": size[0], "height": size[1]},
@@ -98,31 +100,31 @@ def watched(
     context.add_init_script(_SHIFTS)
     page = context.new_page()
     page.set_default_timeout(20_000)
-    seen = Watched(page, address)
+    watched = Watched(page, address)
     try:
-        yield seen
-        assert not seen.errors, seen.errors
-        assert not seen.strangers, seen.strangers
+        yield watched
+        assert not watched.errors, watched.errors
+        assert not watched.foreign, watched.foreign
     finally:
         context.close()
 
 
 def violations(page: Page) -> list[str]:
-    """What axe finds wrong with the page as it stands, by WCAG and by good practice."""
+    """Violations of WCAG and of good practice that axe finds on the page."""
     if not AXE.is_file():
-        pytest.skip("needs axe-core: npm ci in web/")
-    # Not as a script of the page, which its own policy forbids.
+        pytest.skip("needs axe-core: npm ci --prefix web")
+    # Not as a script element, which the content security policy forbids.
     page.evaluate(AXE.read_text())
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    result = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     return [
-        f"{broken['id']}: {node['html'][:160]} {node['failureSummary']}"
-        for broken in found["violations"]
-        for node in broken["nodes"]
+        f"{violation['id']}: {node['html'][:160]} {node['failureSummary']}"
+        for violation in result["violations"]
+        for node in violation["nodes"]
     ]
 
 
-def keep(page: Page, name: str, folder: Path) -> None:
-    """A screenshot, in the folder that LOOKALIKE_SCREENSHOTS names or else in `folder`."""
+def screenshot(page: Page, name: str, folder: Path) -> None:
+    """Saves a screenshot to LOOKALIKE_SCREENSHOTS if that is set, else to `folder`."""
     target = Path(os.environ.get("LOOKALIKE_SCREENSHOTS", folder))
     target.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=target / f"{name}.png")

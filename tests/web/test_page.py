@@ -1,12 +1,15 @@
-"""The page in real Chromium, over the real server and real pictures: every flow that it has."""
+"""Every flow of the web page in real Chromium, with a real server and real images."""
 
 from __future__ import annotations
 
 import base64
+import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from PIL import Image, ImageDraw, ImageOps
@@ -15,14 +18,14 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from lookalike.demo.catalog import draw_catalog
 from lookalike.index import Index
 from tests.support.api_server import options, running
-from tests.support.browser import NARROW, WIDE, Watched, chromium, keep, violations, watched
+from tests.support.browser import NARROW, WIDE, Watched, chromium, screenshot, violations, watched
 from tests.support.pictures import draw, scene
 
 expect.set_options(timeout=20_000)
 
 Open = Callable[..., AbstractContextManager[Watched]]
 
-# Again where one fails: on a busy machine a click may come before the page is ready for it.
+# Retries, because on a busy machine a click may come before the page is ready for it.
 pytestmark = [pytest.mark.slow, pytest.mark.flaky(reruns=2)]
 
 
@@ -34,7 +37,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The drawn catalog, and beside it a few scenes with copies."""
+    """The drawn catalog, and a few scenes with copies."""
     folder = tmp_path_factory.mktemp("page")
     draw_catalog(folder / "catalog", count=200)
     copies = folder / "copies"
@@ -51,7 +54,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(images: Path) -> Iterator[str]:
-    """An index of it all, served."""
+    """The address of a service with an index of these images."""
     with Index.open(images / "index", model="built-in", threads=1) as index:
         index.add(images / "catalog", metadata=images / "catalog" / "catalog.csv")
         index.add(images / "copies")
@@ -62,8 +65,8 @@ def address(images: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def opened(browser: Browser, address: str) -> Open:
-    """Opens a page on the service."""
-    return lambda **how: watched(browser, address, **how)
+    """A function that opens a page of the service."""
+    return lambda **options: watched(browser, address, **options)
 
 
 @pytest.fixture
@@ -78,18 +81,18 @@ def cards(page: Page) -> Locator:
 
 
 def settled(page: Page) -> list[str]:
-    """The ids that are shown, once the answer is there."""
+    """The ids shown, once the results have loaded."""
     expect(page.locator(".grid")).to_have_attribute("aria-busy", "false")
-    shown: list[str] = cards(page).evaluate_all("all => all.map((one) => one.dataset.id)")
+    shown: list[str] = cards(page).evaluate_all("cards => cards.map((card) => card.dataset.id)")
     return shown
 
 
 def changed(page: Page, before: list[str]) -> list[str]:
-    """The ids that are shown, once they are others: the address changes a moment earlier."""
+    """The ids shown, once they differ from `before`: the address changes a moment earlier."""
     page.wait_for_function(
         """(before) => {
-          const all = [...document.querySelectorAll(".card[data-id]")];
-          const shown = all.map((one) => one.dataset.id);
+          const cards = [...document.querySelectorAll(".card[data-id]")];
+          const shown = cards.map((card) => card.dataset.id);
           const busy = document.querySelector(".grid")?.getAttribute("aria-busy");
           return busy === "false" && JSON.stringify(shown) !== JSON.stringify(before);
         }""",
@@ -105,7 +108,7 @@ def start(seen: Watched, path: str = "/") -> Page:
 
 
 def drop(page: Page, event: str, path: Path) -> None:
-    """Drops or pastes a file, as the system would."""
+    """Drops or pastes a file, as the system does."""
     page.evaluate(
         """([event, data, name]) => {
           const bytes = Uint8Array.from(atob(data), (sign) => sign.charCodeAt(0));
@@ -128,10 +131,10 @@ def test_everything_is_shown_at_first_and_loads_on(opened: Open, tmp_path: Path)
         page = start(seen)
         first = settled(page)
         assert len(first) == len(set(first)) == 18
-        keep(page, "browse", tmp_path)
+        screenshot(page, "browse", tmp_path)
         cards(page).last.scroll_into_view_if_needed()
         expect(cards(page).nth(65)).to_be_attached()
-        assert seen.shifted() < 0.05
+        assert seen.layout_shift() < 0.05
 
 
 @pytest.mark.parametrize("way", ["choose", "drop", "paste"])
@@ -141,19 +144,19 @@ def test_a_picture_is_searched_by(opened: Open, query: Path, way: str, tmp_path:
         before = settled(page)
         if way == "choose":
             with page.expect_file_chooser() as choice:
-                page.get_by_role("button", name="Choose a picture").click()
+                page.get_by_role("button", name="Choose an image").click()
             choice.value.set_files(query)
         else:
             if way == "drop":
                 drop(page, "dragenter", query)
-                expect(page.get_by_text("Drop it to search by it")).to_be_visible()
+                expect(page.get_by_text("Drop to search")).to_be_visible()
             drop(page, way, query)
         page.wait_for_url("**/?upload=*")
-        expect(page.get_by_role("heading", name="Like the picture")).to_be_visible()
+        expect(page.get_by_role("heading", name="Similar to the image")).to_be_visible()
         changed(page, before)
-        expect(page.locator(".tile-picture img")).to_be_visible()
-        assert seen.shifted() < 0.05
-        keep(page, f"picture-{way}", tmp_path)
+        expect(page.locator(".tile-image img")).to_be_visible()
+        assert seen.layout_shift() < 0.05
+        screenshot(page, f"picture-{way}", tmp_path)
 
 
 def test_a_part_of_the_picture_is_searched_by_keys_and_by_pointer(
@@ -164,19 +167,19 @@ def test_a_part_of_the_picture_is_searched_by_keys_and_by_pointer(
         drop(page, "drop", query)
         page.wait_for_url("**/?upload=*")
         whole = settled(page)
-        page.get_by_role("button", name="Select a part").click()
-        part = page.locator(".crop-part")
+        page.get_by_role("button", name="Crop your image").click()
+        part = page.locator(".crop-region")
         part.focus()
         for key in ("ArrowUp", "ArrowLeft", "Shift+ArrowDown"):
             page.keyboard.press(key)
-        keep(page, "part", tmp_path)
+        screenshot(page, "part", tmp_path)
         assert violations(page) == []
-        page.get_by_role("button", name="Search by this part").click()
+        page.get_by_role("button", name="Search this region").click()
         page.wait_for_url("**crop=0.23%2C0.23%2C0.5%2C0.52*")
-        expect(page.get_by_role("heading", name="Like a part of the picture")).to_be_visible()
+        expect(page.get_by_role("heading", name="Similar to the cropped image")).to_be_visible()
         changed(page, whole)
 
-        page.get_by_role("button", name="Select a part").click()
+        page.get_by_role("button", name="Crop your image").click()
         box = page.locator(".crop-surface").bounding_box()
         assert box is not None
         x, y = box["x"], box["y"]
@@ -184,15 +187,15 @@ def test_a_part_of_the_picture_is_searched_by_keys_and_by_pointer(
         page.mouse.down()
         page.mouse.move(x + 0.15 * box["width"], y + 0.2 * box["height"], steps=4)
         page.mouse.up()
-        page.get_by_role("button", name="Search by this part").click()
+        page.get_by_role("button", name="Search this region").click()
         page.wait_for_url("**crop=0.0*")
 
 
 def test_words_are_explained_where_the_model_knows_none(opened: Open) -> None:
     with opened() as seen:
         page = start(seen)
-        expect(page.get_by_text("This index’s model knows no words")).to_be_visible()
-        assert page.get_by_role("searchbox", name="Words", exact=True).count() == 0
+        expect(page.get_by_text("Text search needs an index")).to_be_visible()
+        assert page.get_by_role("searchbox", name="Text", exact=True).count() == 0
 
 
 def test_colors_are_picked_with_shares(opened: Open, tmp_path: Path) -> None:
@@ -211,7 +214,7 @@ def test_colors_are_picked_with_shares(opened: Open, tmp_path: Path) -> None:
         page.keyboard.press("Home")
         page.wait_for_url("**color=white%3D0.05*")
         assert violations(page) == []
-        keep(page, "colors", tmp_path)
+        screenshot(page, "colors", tmp_path)
         page.keyboard.press("Escape")
         expect(page.get_by_role("button", name="Colors", exact=True)).to_be_focused()
 
@@ -229,22 +232,22 @@ def test_weights_and_presets_change_the_order(opened: Open, tmp_path: Path) -> N
         page.keyboard.press("End")
         page.wait_for_url("**texture%3D1*")
         changed(page, color)
-        keep(page, "weights", tmp_path)
+        screenshot(page, "weights", tmp_path)
 
 
 def test_filters_count_react_and_are_text(opened: Open, tmp_path: Path) -> None:
     with opened() as seen:
         page = start(seen)
-        side = page.get_by_role("complementary", name="Weights, options and filters")
+        side = sidebar(page)
         first = side.get_by_role("group", name="Category").locator(".check").first
         kind = first.locator("span").inner_text()
-        said = int(first.locator("em").inner_text())
+        count = int(first.locator("em").inner_text())
         brands = side.get_by_role("group", name="Brand").locator("em").all_inner_texts()
-        first.get_by_role("checkbox").click()  # `check` does not wait for the address to change
+        first.get_by_role("checkbox").click()  # `check` does not wait for the server
         page.wait_for_url(f"**where=category*{kind}*")
         expect(first.get_by_role("checkbox")).to_be_checked()
-        expect(page.locator(".found-head p")).to_have_text(f"{said} images")
-        assert len(settled(page)) == min(said, 18)
+        expect(page.locator(".results-head p")).to_have_text(f"{count} images")
+        assert len(settled(page)) == min(count, 18)
         expect(side.get_by_role("group", name="Brand").locator("em").first).not_to_have_text(
             brands[0]
         )
@@ -254,14 +257,14 @@ def test_filters_count_react_and_are_text(opened: Open, tmp_path: Path) -> None:
         for _ in range(7):
             page.keyboard.press("PageDown")
         page.wait_for_url("**price*")
-        passing = page.locator(".found-head p")
-        expect(passing).not_to_have_text(f"{said} images")
-        assert int(passing.inner_text().split()[0]) < said
+        passing = page.locator(".results-head p")
+        expect(passing).not_to_have_text(f"{count} images")
+        assert int(passing.inner_text().split()[0]) < count
         assert violations(page) == []
-        keep(page, "filters", tmp_path)
+        screenshot(page, "filters", tmp_path)
 
-        side.get_by_text("As text", exact=True).click()
-        text = side.get_by_role("textbox", name="The filter as text")
+        side.get_by_text("Filter expression", exact=True).first.click()
+        text = side.get_by_role("textbox", name="Filter expression")
         assert text.input_value().startswith(f'category = "{kind}" and price <= ')
         text.fill(f'category = "{kind}" and (price < 20 or in_stock)')
         page.wait_for_url("**or+in_stock*")
@@ -272,14 +275,85 @@ def test_filters_count_react_and_are_text(opened: Open, tmp_path: Path) -> None:
         expect(first.get_by_role("checkbox")).not_to_be_checked()
 
 
+def sidebar(page: Page) -> Locator:
+    return page.get_by_role("complementary", name="Weights, options and filters")
+
+
+def test_a_typed_filter_sets_the_controls(opened: Open) -> None:
+    with opened() as seen:
+        where = (
+            'price>=20 and price < 150 and category in ("hat", "dress") and (in_stock or price > 0)'
+        )
+        page = start(seen, f"/?{urlencode({'where': where})}")
+        side = sidebar(page)
+        for kind in ("hat", "dress"):
+            expect(side.get_by_role("checkbox", name=kind)).to_be_checked()
+        expect(side.get_by_role("checkbox", checked=True)).to_have_count(2)
+        for edge, value in (("from", "20"), ("to", "150")):
+            slider = side.get_by_role("slider", name=f"Price, {edge}")
+            expect(slider).to_have_attribute("aria-valuetext", value)
+        text = side.get_by_role("textbox", name="Filter expression")
+        expect(text).to_have_value(where)
+        side.get_by_role("checkbox", name="hat").click()
+        expect(text).to_have_value(
+            where.replace('category in ("hat", "dress")', 'category = "dress"')
+        )
+
+
+def test_quick_changes_of_a_filter_are_all_kept(opened: Open) -> None:
+    with opened() as seen:
+        page = start(seen)
+        kinds = sidebar(page).get_by_role("group", name="Category")
+        boxes = kinds.get_by_role("checkbox")
+        expect(boxes.nth(3)).to_be_visible()
+        names = kinds.locator(".check span").all_inner_texts()[:4]
+        kinds.evaluate(
+            "group => [...group.querySelectorAll('input')].slice(0, 4).forEach(x => x.click())"
+        )
+        for i in range(4):
+            expect(boxes.nth(i)).to_be_checked()
+        page.wait_for_url("**where=category+in*")
+        sidebar(page).get_by_text("Filter expression", exact=True).first.click()
+        text = sidebar(page).get_by_role("textbox", name="Filter expression")
+        expect(text).to_have_value(f"category in ({', '.join(json.dumps(name) for name in names)})")
+
+
+def test_a_range_of_dates_includes_its_last_day(opened: Open) -> None:
+    with opened() as seen:
+        page = start(seen)
+        side = sidebar(page)
+        side.get_by_text("Uploaded at", exact=True).click()
+        last = side.get_by_role("slider", name="Uploaded at, to")
+        first = side.get_by_role("slider", name="Uploaded at, from")
+        last.focus()
+        page.keyboard.press("PageDown")
+        page.wait_for_url("**where=uploaded_at*")
+        side.get_by_text("Filter expression", exact=True).first.click()
+        day = str(last.get_attribute("aria-valuetext"))
+        text = side.get_by_role("textbox", name="Filter expression")
+        expect(text).to_have_value(f'uploaded_at <= "{day}"')
+        first.focus()
+        page.keyboard.press("ArrowRight")
+        expect(text).to_have_value(re.compile(f'uploaded_at >= .* and uploaded_at <= "{day}"'))
+        expect(last).to_have_attribute("aria-valuetext", day)
+
+
+def test_an_answer_says_whether_it_is_exact(opened: Open) -> None:
+    with opened() as seen:
+        page = start(seen, "/?id=shirt-005&color=blue")
+        expect(page.locator(".results-head p")).to_have_text(
+            re.compile(r"^nearest first · \d+ ms · (exact|approximate|may miss results)$")
+        )
+
+
 def test_a_wrong_filter_is_explained_in_the_servers_words(opened: Open, tmp_path: Path) -> None:
     with opened() as seen:
         seen.expected.append(400)
         seen.page.goto("/?where=prise+%3C+9")
         expect(seen.page.get_by_role("alert").first).to_contain_text('did you mean "price"?')
-        keep(seen.page, "error", tmp_path)
+        screenshot(seen.page, "error", tmp_path)
         seen.page.goto("/?where=price+%3C+0")
-        expect(seen.page.get_by_role("heading", name="No image passes")).to_be_visible()
+        expect(seen.page.get_by_role("heading", name="No results")).to_be_visible()
         assert violations(seen.page) == []
         seen.page.get_by_role("button", name="Clear the filters").click()
         assert settled(seen.page)
@@ -289,8 +363,8 @@ def test_a_forgotten_picture_is_asked_for_again(opened: Open) -> None:
     with opened() as seen:
         seen.expected.append(404)
         seen.page.goto(f"/?upload={'0' * 64}")
-        expect(seen.page.get_by_text("drop it here again")).to_be_visible()
-        expect(seen.page.get_by_text("No longer kept", exact=True)).to_be_visible()
+        expect(seen.page.get_by_text("Drop it here again")).to_be_visible()
+        expect(seen.page.get_by_text("Expired", exact=True)).to_be_visible()
 
 
 def test_a_file_that_is_no_picture_is_refused(opened: Open, tmp_path: Path) -> None:
@@ -331,7 +405,7 @@ def test_similar_likes_and_dislikes_refine(opened: Open, tmp_path: Path) -> None
         bar = page.get_by_role("complementary", name="Likes and dislikes")
         expect(bar.get_by_role("img")).to_have_count(2)
         assert violations(page) == []
-        keep(page, "refined", tmp_path)
+        screenshot(page, "refined", tmp_path)
         bar.get_by_role("button", name="Undo").click()
         expect(bar.get_by_role("img")).to_have_count(1)
         assert settled(page) == refined
@@ -345,14 +419,14 @@ def test_why_and_details(opened: Open, tmp_path: Path) -> None:
         page = start(seen, "/?id=shirt-005&weights=balanced")
         card = cards(page).nth(2)
         card.hover()
-        card.get_by_role("button", name="Why it was found").click()
+        card.get_by_role("button", name="Score breakdown").click()
         for name in ("Meaning", "Color", "Texture"):
-            expect(card.locator(".why", has_text=name)).to_be_visible()
+            expect(card.locator(".breakdown", has_text=name)).to_be_visible()
         assert violations(page) == []
-        keep(page, "why", tmp_path)
+        screenshot(page, "why", tmp_path)
 
         ids = settled(page)
-        cards(page).first.locator(".card-picture").click()
+        cards(page).first.locator(".card-image").click()
         page.wait_for_url(f"**show={ids[0]}")
         dialog = page.get_by_role("dialog")
         expect(dialog.get_by_text(ids[0], exact=True)).to_be_visible()
@@ -361,8 +435,8 @@ def test_why_and_details(opened: Open, tmp_path: Path) -> None:
             f"/v1/image/file?id={ids[0]}"
         )
         assert violations(page) == []
-        keep(page, "details", tmp_path)
-        dialog.get_by_role("button", name="The next one").click()
+        screenshot(page, "details", tmp_path)
+        dialog.get_by_role("button", name="Next").click()
         page.wait_for_url(f"**show={ids[1]}")
         page.keyboard.press("ArrowLeft")
         page.wait_for_url(f"**show={ids[0]}")
@@ -375,11 +449,11 @@ def test_the_address_holds_it_all_and_back_works(opened: Open) -> None:
     with opened() as seen:
         page = start(seen, "/?id=shirt-005&color=blue&where=price+%3C+90&collapse=1")
         shown = settled(page)
-        expect(page.get_by_role("checkbox", name="Fold near-identical images")).to_be_checked()
+        expect(page.get_by_role("checkbox", name="Collapse near-identical images")).to_be_checked()
         page.get_by_role("button", name="Style", exact=True).click()
         page.wait_for_url("**weights=style*")
         settled(page)
-        page.get_by_role("checkbox", name="Fold near-identical images").uncheck()
+        page.get_by_role("checkbox", name="Collapse near-identical images").uncheck()
         page.wait_for_url(lambda url: "collapse" not in url)
         unfolded, url = settled(page), page.url
         page.go_back()
@@ -403,21 +477,21 @@ def test_duplicates_are_looked_through_by_keys(opened: Open, tmp_path: Path) -> 
     with opened() as seen:
         page = seen.page
         page.goto("/duplicates")
-        page.get_by_role("textbox", name="Only where").fill("category is null")
+        page.get_by_role("textbox", name="Filter").fill("category is null")
         page.get_by_role("button", name="Oldest").click()
-        page.get_by_role("button", name="Look for duplicates").click()
+        page.get_by_role("button", name="Find duplicates").click()
         groups = page.locator(".group[aria-label]")
         expect(groups).to_have_count(3)
-        expect(groups.first.locator(".member").first).to_contain_text("Stays")
+        expect(groups.first.locator(".member-state").first).to_contain_text("Keep")
         expect(groups.first.locator(".member").first).to_contain_text("oldest")
 
         page.keyboard.press("j")
         expect(groups.first).to_have_attribute("data-active", "true")
         page.keyboard.press("d")
-        expect(groups.first.get_by_role("img", name="What differs, in red").first).to_be_visible()
+        expect(groups.first.get_by_role("img", name="Differences in red").first).to_be_visible()
         expect(groups.first.locator(".difference").first).to_have_js_property("complete", True)
         assert violations(page) == []
-        keep(page, "duplicates", tmp_path)
+        screenshot(page, "duplicates", tmp_path)
         page.keyboard.press("d")
         second = (
             groups.first.locator(".member").nth(1).locator(".member-text p").nth(1).inner_text()
@@ -437,7 +511,7 @@ def test_duplicates_are_looked_through_by_keys(opened: Open, tmp_path: Path) -> 
         page.get_by_role("status").get_by_role("button", name="Undo").click()
         expect(groups).to_have_count(3)
         page.keyboard.press("?")
-        expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+        expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
         page.keyboard.press("Escape")
 
         before = int(page.locator(".count").inner_text().split()[0])
@@ -445,7 +519,7 @@ def test_duplicates_are_looked_through_by_keys(opened: Open, tmp_path: Path) -> 
         last.get_by_role("button", name="Remove", exact=False).first.click()
         expect(groups).to_have_count(2, timeout=15_000)
         expect(page.locator(".count")).to_have_text(f"{before - 1} images")
-        assert seen.shifted() < 0.25
+        assert seen.layout_shift() < 0.25
 
 
 # --- the library ----------------------------------------------------------------------------
@@ -467,7 +541,7 @@ def test_images_are_added_found_and_rejected(opened: Open, tmp_path: Path) -> No
         expect(page.locator(".rejects")).to_contain_text("broken.jpg")
         expect(page.locator(".count")).to_have_text(f"{before + 1} images")
         assert violations(page) == []
-        keep(page, "library", tmp_path)
+        screenshot(page, "library", tmp_path)
 
 
 def test_a_folder_is_indexed_as_a_job(opened: Open, images: Path) -> None:
@@ -511,8 +585,8 @@ def test_every_view_can_be_used_by_everybody(
             assert violations(page) == [], view
             wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
             assert wide <= 0, f"{view} is {wide} pixels too wide"
-            assert seen.shifted() < 0.05, view
-            keep(page, f"{view}-{name}", tmp_path)
+            assert seen.layout_shift() < 0.05, view
+            screenshot(page, f"{view}-{name}", tmp_path)
 
 
 def test_filters_open_over_a_narrow_page(opened: Open, tmp_path: Path) -> None:
@@ -523,7 +597,7 @@ def test_filters_open_over_a_narrow_page(opened: Open, tmp_path: Path) -> None:
         sheet.get_by_role("group", name="Category").get_by_role("checkbox").first.click()
         page.wait_for_url("**where=category*")
         assert violations(page) == []
-        keep(page, "sheet", tmp_path)
+        screenshot(page, "sheet", tmp_path)
         sheet.get_by_role("button", name="Show").click()
         expect(page.get_by_role("button", name="Filters · 1")).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
@@ -534,12 +608,12 @@ def test_the_theme_is_chosen_and_stays(opened: Open) -> None:
     with opened() as seen:
         page = start(seen)
         light = page.evaluate(ground)
-        page.get_by_role("button", name="Dark colors").click()
+        page.get_by_role("button", name="Dark theme").click()
         dark = page.evaluate(ground)
         assert dark != light
         page.reload()
         assert page.evaluate(ground) == dark
-        page.get_by_role("button", name="Light colors").click()
+        page.get_by_role("button", name="Light theme").click()
         assert page.evaluate(ground) == light
 
 
@@ -547,13 +621,13 @@ def test_it_works_by_keyboard_alone(opened: Open) -> None:
     with opened() as seen:
         page = start(seen)
         page.keyboard.press("Tab")
-        expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+        expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
         page.keyboard.press("Enter")
-        cards(page).first.locator(".card-picture").focus()
+        cards(page).first.locator(".card-image").focus()
         page.keyboard.press("Enter")
         expect(page.get_by_role("dialog")).to_be_visible()
         page.keyboard.press("Escape")
-        expect(cards(page).first.locator(".card-picture")).to_be_focused()
+        expect(cards(page).first.locator(".card-image")).to_be_focused()
         page.keyboard.press("Tab")
         page.keyboard.press("Enter")
         page.wait_for_url("**/?id=*")
@@ -569,10 +643,10 @@ def test_a_key_opens_what_is_closed(browser: Browser, tmp_path: Path) -> None:
         with running(index, closed) as (_, at), watched(browser, at) as seen:
             seen.expected.append(401)
             seen.page.goto("/")
-            dialog = seen.page.get_by_role("dialog", name="This service needs a key")
+            dialog = seen.page.get_by_role("dialog", name="API key required")
             dialog.get_by_label("Key", exact=True).fill("wrong")
             dialog.get_by_role("button", name="Continue").click()
-            expect(dialog.get_by_role("alert")).not_to_contain_text("Whoever runs")
+            expect(dialog.get_by_role("alert")).not_to_contain_text("Ask the operator")
             assert violations(seen.page) == []
             dialog.get_by_label("Key", exact=True).fill("r" * 20)
             dialog.get_by_role("button", name="Continue").click()
@@ -603,14 +677,14 @@ def test_words_on_real_photos(browser: Browser, data: Path, tmp_path: Path) -> N
             watched(browser, at) as seen,
         ):
             page = start(seen)
-            words = page.get_by_role("searchbox", name="Words", exact=True)
+            words = page.get_by_role("searchbox", name="Text", exact=True)
             words.press_sequentially("shoes", delay=30)
             page.wait_for_url("**/?text=shoes")
             found = settled(page)
             near = [page.locator(".card").nth(i).get_attribute("data-id") for i in range(6)]
             assert sum("/shoes/" in str(id) for id in near) >= 4
-            keep(page, "words", tmp_path)
-            page.get_by_role("searchbox", name="Words that it should not be like").fill("hat")
+            screenshot(page, "words", tmp_path)
+            page.get_by_role("searchbox", name="Negative text").fill("hat")
             page.wait_for_url("**negative_text=hat*")
             changed(page, found)
             # All that was typed is one step.
@@ -623,4 +697,4 @@ def test_words_on_real_photos(browser: Browser, data: Path, tmp_path: Path) -> N
             page.wait_for_url("**/?upload=*")
             assert "/dress/" in settled(page)[0]
             assert violations(page) == []
-            keep(page, "photos", tmp_path)
+            screenshot(page, "photos", tmp_path)

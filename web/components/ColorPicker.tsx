@@ -1,37 +1,37 @@
-/** Picks the colors to search by, and how much of each. */
+/** Picks query colors and the share of each. */
 
 import { useEffect, useId, useRef, useState } from "react";
 import { Icon } from "@/components/Icon";
-import { BASIC, readColor, shade, writeColor } from "@/lib/colors";
+import { BASIC, formatColor, parseColor, shade } from "@/lib/colors";
 import { useDraft } from "@/lib/hooks";
-import { percent } from "@/lib/words";
+import { percent } from "@/lib/format";
 
-const MOST = 8;
+const MAX_COLORS = 8;
 
 export function ColorPicker({ colors, change }: { colors: string[]; change: (colors: string[]) => void }) {
   const [open, setOpen] = useState(false);
-  const frame = useRef<HTMLDivElement>(null);
+  const container = useRef<HTMLDivElement>(null);
   const button = useRef<HTMLButtonElement>(null);
   const panel = useId();
   useEffect(() => {
     if (!open) return;
-    const away = (event: PointerEvent) => {
-      if (!frame.current?.contains(event.target as Node)) setOpen(false);
+    const closeOutside = (event: PointerEvent) => {
+      if (!container.current?.contains(event.target as Node)) setOpen(false);
     };
-    const escape = (event: KeyboardEvent) => {
+    const closeOnEscape = (event: KeyboardEvent) => {
       if (event.key !== "Escape") return;
       setOpen(false);
       button.current?.focus();
     };
-    document.addEventListener("pointerdown", away);
-    document.addEventListener("keydown", escape);
+    document.addEventListener("pointerdown", closeOutside);
+    document.addEventListener("keydown", closeOnEscape);
     return () => {
-      document.removeEventListener("pointerdown", away);
-      document.removeEventListener("keydown", escape);
+      document.removeEventListener("pointerdown", closeOutside);
+      document.removeEventListener("keydown", closeOnEscape);
     };
   }, [open]);
   return (
-    <div className="picker" ref={frame}>
+    <div className="picker" ref={container}>
       <button
         type="button"
         className="button"
@@ -44,27 +44,27 @@ export function ColorPicker({ colors, change }: { colors: string[]; change: (col
         Colors
       </button>
       {open && (
-        <div className="picker-panel" id={panel} role="group" aria-label="Colors to search by">
-          <Choice colors={colors} change={change} />
+        <div className="picker-panel" id={panel} role="group" aria-label="Query colors">
+          <Palette colors={colors} change={change} />
         </div>
       )}
     </div>
   );
 }
 
-function Choice({ colors, change }: { colors: string[]; change: (colors: string[]) => void }) {
-  const wanted = colors.map(readColor);
+function Palette({ colors, change }: { colors: string[]; change: (colors: string[]) => void }) {
+  const chosen = colors.map(parseColor);
   const [custom, setCustom] = useState("#3d5a80");
-  const full = colors.length >= MOST;
+  const full = colors.length >= MAX_COLORS;
   const toggle = (color: string) => {
-    const rest = colors.filter((one) => readColor(one).color !== color);
+    const rest = colors.filter((other) => parseColor(other).color !== color);
     change(rest.length < colors.length ? rest : [...colors, color]);
   };
   return (
     <>
       <div className="swatches">
         {Object.entries(BASIC).map(([name, hex]) => {
-          const on = wanted.some(({ color }) => color === name);
+          const on = chosen.some(({ color }) => color === name);
           return (
             <button
               key={name}
@@ -87,27 +87,27 @@ function Choice({ colors, change }: { colors: string[]; change: (colors: string[
             value={custom}
             onChange={(event) => setCustom(event.target.value)}
           />
-          <span>A shade of your own</span>
+          <span>Custom color</span>
         </label>
         <button
           type="button"
           className="button small"
-          disabled={full || wanted.some(({ color }) => color === custom)}
+          disabled={full || chosen.some(({ color }) => color === custom)}
           onClick={() => toggle(custom)}
         >
           Add
         </button>
       </div>
-      {wanted.length > 0 && (
+      {chosen.length > 0 && (
         <ul className="shares">
-          {wanted.map(({ color, share }, i) => (
-            <Share
+          {chosen.map(({ color, share }, i) => (
+            <ShareSlider
               key={color}
               color={color}
               share={share}
-              alone={wanted.length === 1}
-              even={1 / wanted.length}
-              set={(next) => change(colors.with(i, writeColor({ color, share: next })))}
+              alone={chosen.length === 1}
+              even={1 / chosen.length}
+              set={(next) => change(colors.with(i, formatColor({ color, share: next })))}
               remove={() => toggle(color)}
             />
           ))}
@@ -117,7 +117,7 @@ function Choice({ colors, change }: { colors: string[]; change: (colors: string[
   );
 }
 
-function Share({
+function ShareSlider({
   color,
   share,
   alone,

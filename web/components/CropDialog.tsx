@@ -1,31 +1,36 @@
-/** Selects the part of the query picture that counts: by pointer, by keys or by numbers. */
+/** Crops the query image: by pointer, by keys, or by numbers. */
 
 import { type KeyboardEvent, type PointerEvent, useRef, useState } from "react";
-import { Modal } from "@/components/Bits";
-import { percent } from "@/lib/words";
+import { Modal } from "@/components/Controls";
+import { percent } from "@/lib/format";
 
-interface Part {
+interface Region {
   x: number;
   y: number;
   width: number;
   height: number;
 }
 
-const WHOLE: Part = { x: 0, y: 0, width: 1, height: 1 };
-const START: Part = { x: 0.25, y: 0.25, width: 0.5, height: 0.5 };
-const LEAST = 0.05;
+const WHOLE: Region = { x: 0, y: 0, width: 1, height: 1 };
+const START: Region = { x: 0.25, y: 0.25, width: 0.5, height: 0.5 };
+const MIN_SIDE = 0.05;
 const STEP = 0.02;
 
 const clamp = (value: number, low: number, high: number) => Math.min(high, Math.max(low, value));
 
-/** Inside the picture, and large enough to say something. */
-function fitted({ x, y, width, height }: Part): Part {
-  const wide = clamp(width, LEAST, 1);
-  const high = clamp(height, LEAST, 1);
-  return { x: clamp(x, 0, 1 - wide), y: clamp(y, 0, 1 - high), width: wide, height: high };
+/** The region moved into the image, with sides of at least MIN_SIDE. */
+function fitted({ x, y, width, height }: Region): Region {
+  const fittedWidth = clamp(width, MIN_SIDE, 1);
+  const fittedHeight = clamp(height, MIN_SIDE, 1);
+  return {
+    x: clamp(x, 0, 1 - fittedWidth),
+    y: clamp(y, 0, 1 - fittedHeight),
+    width: fittedWidth,
+    height: fittedHeight,
+  };
 }
 
-function readPart(crop: string): Part {
+function parseRegion(crop: string): Region {
   const [x, y, width, height] = crop.split(",").map(Number);
   if (x === undefined || y === undefined || width === undefined || height === undefined) return START;
   return fitted({ x, y, width, height });
@@ -33,8 +38,8 @@ function readPart(crop: string): Part {
 
 const round = (value: number) => Math.round(value * 1000) / 1000;
 
-function writePart({ x, y, width, height }: Part): string {
-  // Rounded so that the right and lower edges stay inside.
+function formatRegion({ x, y, width, height }: Region): string {
+  // Rounding must not push the right and bottom edges out of the image.
   const [left, top] = [round(x), round(y)];
   const size = [Math.min(round(width), round(1 - left)), Math.min(round(height), round(1 - top))];
   return [left, top, ...size].join(",");
@@ -51,11 +56,11 @@ export function CropDialog({
   apply: (crop: string) => void;
   close: () => void;
 }) {
-  const [part, setPart] = useState(() => readPart(crop));
+  const [region, setRegion] = useState(() => parseRegion(crop));
   const surface = useRef<HTMLDivElement>(null);
-  const drag = useRef<{ x: number; y: number; from: Part | null }>(null);
+  const drag = useRef<{ x: number; y: number; from: Region | null }>(null);
 
-  const place = (event: PointerEvent) => {
+  const positionOf = (event: PointerEvent) => {
     const box = surface.current?.getBoundingClientRect();
     if (!box) return { x: 0, y: 0 };
     return {
@@ -66,17 +71,17 @@ export function CropDialog({
   const start = (event: PointerEvent<HTMLDivElement>) => {
     if (event.button !== 0) return;
     event.currentTarget.setPointerCapture(event.pointerId);
-    const moving = event.target instanceof Element && event.target.closest(".crop-part") !== null;
-    drag.current = { ...place(event), from: moving ? part : null };
+    const moving = event.target instanceof Element && event.target.closest(".crop-region") !== null;
+    drag.current = { ...positionOf(event), from: moving ? region : null };
   };
   const move = (event: PointerEvent) => {
     if (!drag.current) return;
     const { x, y, from } = drag.current;
-    const now = place(event);
-    if (from) setPart(fitted({ ...from, x: from.x + now.x - x, y: from.y + now.y - y }));
-    else if (Math.hypot(now.x - x, now.y - y) > LEAST / 2) {
+    const now = positionOf(event);
+    if (from) setRegion(fitted({ ...from, x: from.x + now.x - x, y: from.y + now.y - y }));
+    else if (Math.hypot(now.x - x, now.y - y) > MIN_SIDE / 2) {
       const corner = { x: Math.min(x, now.x), y: Math.min(y, now.y) };
-      setPart(fitted({ ...corner, width: Math.abs(now.x - x), height: Math.abs(now.y - y) }));
+      setRegion(fitted({ ...corner, width: Math.abs(now.x - x), height: Math.abs(now.y - y) }));
     }
   };
   const press = (event: KeyboardEvent) => {
@@ -90,7 +95,7 @@ export function CropDialog({
     if (!step) return;
     event.preventDefault();
     const [x, y] = step;
-    setPart((now) =>
+    setRegion((now) =>
       fitted(
         event.shiftKey
           ? { ...now, width: Math.min(now.width + x, 1 - now.x), height: Math.min(now.height + y, 1 - now.y) }
@@ -98,14 +103,14 @@ export function CropDialog({
       ),
     );
   };
-  const numbers: [keyof Part, string][] = [
+  const numbers: [keyof Region, string][] = [
     ["x", "Left"],
     ["y", "Top"],
     ["width", "Width"],
     ["height", "Height"],
   ];
   return (
-    <Modal title="Select a part" onClose={close} className="crop-dialog">
+    <Modal title="Crop" onClose={close} className="crop-dialog">
       <div
         className="crop-surface"
         ref={surface}
@@ -113,16 +118,16 @@ export function CropDialog({
         onPointerMove={move}
         onPointerUp={() => (drag.current = null)}
       >
-        <img src={source} alt="The picture that is searched by" draggable={false} />
+        <img src={source} alt="Query image" draggable={false} />
         <button
           type="button"
-          className="crop-part"
-          aria-label={`Selected part: ${percent(part.width)} by ${percent(part.height)}, from ${percent(part.x)} left, ${percent(part.y)} top. Arrow keys move it, with Shift they change its size.`}
+          className="crop-region"
+          aria-label={`Selected region: ${percent(region.width)} by ${percent(region.height)}, from ${percent(region.x)} left, ${percent(region.y)} top. Arrow keys move it; with Shift they resize it.`}
           style={{
-            left: `${part.x * 100}%`,
-            top: `${part.y * 100}%`,
-            width: `${part.width * 100}%`,
-            height: `${part.height * 100}%`,
+            left: `${region.x * 100}%`,
+            top: `${region.y * 100}%`,
+            width: `${region.width * 100}%`,
+            height: `${region.height * 100}%`,
           }}
           onKeyDown={press}
         />
@@ -136,24 +141,24 @@ export function CropDialog({
               min={0}
               max={100}
               step={1}
-              value={Math.round(part[name] * 100)}
+              value={Math.round(region[name] * 100)}
               onChange={(event) => {
                 const share = event.target.valueAsNumber / 100;
-                if (!Number.isNaN(share)) setPart(fitted({ ...part, [name]: share }));
+                if (!Number.isNaN(share)) setRegion(fitted({ ...region, [name]: share }));
               }}
             />
           </label>
         ))}
-        <span className="spring" />
+        <span className="spacer" />
         <button type="button" className="button" onClick={() => apply("")}>
-          Whole picture
+          Whole image
         </button>
         <button
           type="button"
           className="button primary"
-          onClick={() => apply(writePart(part) === writePart(WHOLE) ? "" : writePart(part))}
+          onClick={() => apply(formatRegion(region) === formatRegion(WHOLE) ? "" : formatRegion(region))}
         >
-          Search by this part
+          Search this region
         </button>
       </footer>
     </Modal>

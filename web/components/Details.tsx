@@ -1,17 +1,17 @@
-/** Everything known of one image, with its picture large. */
+/** Dialog with a large image and everything known about it. */
 
 import { type KeyboardEvent, useState } from "react";
-import { Modal, Trouble } from "@/components/Bits";
-import { type Actions, Why } from "@/components/Grid";
+import { ErrorMessage, IconButton, Modal } from "@/components/Controls";
+import { type Actions, ScoreBreakdown } from "@/components/Grid";
 import { Icon } from "@/components/Icon";
-import { at, file, type Picture, thumbnail } from "@/lib/api";
-import { useAsked } from "@/lib/hooks";
+import { file, thumbnail } from "@/lib/api";
+import { bytes, caption, fields, moment, percent, sentence, valueText } from "@/lib/format";
+import { useAnswer } from "@/lib/hooks";
 import type { Item } from "@/lib/results";
-import { bytes, caption, day, fields, percent, sentence, value } from "@/lib/words";
 
 interface Props {
   id: string;
-  /** The results it stands among, to go on to the next. */
+  /** The results, for stepping to the previous and the next one. */
   items: Item[];
   liked: boolean;
   disliked: boolean;
@@ -19,22 +19,22 @@ interface Props {
 }
 
 export function Details({ id, items, liked, disliked, actions }: Props) {
-  const place = items.findIndex((item) => item.id === id);
-  const known = items[place];
+  const position = items.findIndex((item) => item.id === id);
+  const listed = items[position];
   // A shared address may name an image that is not among the results.
-  const asked = useAsked<Picture>(known ? null : at("/v1/image", { id }));
-  const item: Item | undefined = known ?? (asked.data?.id === id ? asked.data : undefined);
-  const [before, after] = place < 0 ? [] : [items[place - 1], items[place + 1]];
+  const answer = useAnswer("/v1/image", listed ? null : { id });
+  const item: Item | undefined = listed ?? (answer.data?.id === id ? answer.data : undefined);
+  const [previous, next] = position < 0 ? [] : [items[position - 1], items[position + 1]];
   const press = (event: KeyboardEvent) => {
     if (event.target instanceof HTMLInputElement) return;
-    const goal = event.key === "ArrowLeft" ? before : event.key === "ArrowRight" ? after : undefined;
-    if (goal) actions.open(goal.id);
+    const target = event.key === "ArrowLeft" ? previous : event.key === "ArrowRight" ? next : undefined;
+    if (target) actions.open(target.id);
   };
   return (
     <Modal title={item ? caption(id, item.payload) : "Details"} onClose={actions.close} className="details">
       {item ? (
         <div className="details-body" onKeyDown={press}>
-          <Large key={id} item={item} />
+          <FullImage key={id} item={item} />
           <div className="details-side">
             <div className="details-actions">
               <button type="button" className="button primary" onClick={() => actions.similar(id)}>
@@ -61,35 +61,24 @@ export function Details({ id, items, liked, disliked, actions }: Props) {
             </div>
             {item.shares && (
               <section>
-                <h3>Why it was found</h3>
-                <Why item={item} />
+                <h3>Score breakdown</h3>
+                <ScoreBreakdown item={item} />
               </section>
             )}
-            <Facts item={item} color={actions.color} />
+            <Properties item={item} searchColor={actions.color} />
           </div>
           <nav className="details-steps" aria-label="Results">
-            <button
-              type="button"
-              className="icon-button"
-              aria-label="The one before"
-              disabled={!before}
-              onClick={() => before && actions.open(before.id)}
-            >
-              <Icon name="left" />
-            </button>
-            <button
-              type="button"
-              className="icon-button"
-              aria-label="The next one"
-              disabled={!after}
-              onClick={() => after && actions.open(after.id)}
-            >
-              <Icon name="right" />
-            </button>
+            <IconButton
+              icon="left"
+              label="Previous"
+              disabled={!previous}
+              onClick={() => previous && actions.open(previous.id)}
+            />
+            <IconButton icon="right" label="Next" disabled={!next} onClick={() => next && actions.open(next.id)} />
           </nav>
         </div>
-      ) : asked.problem ? (
-        <Trouble problem={asked.problem} />
+      ) : answer.error ? (
+        <ErrorMessage error={answer.error} />
       ) : (
         <div className="details-body waiting" aria-busy="true" />
       )}
@@ -97,42 +86,42 @@ export function Details({ id, items, liked, disliked, actions }: Props) {
   );
 }
 
-/** The thumbnail at once, the picture itself when it has come. */
-function Large({ item }: { item: Item }) {
-  const [ready, setReady] = useState(false);
+/** The thumbnail at first, the full image once it has loaded. */
+function FullImage({ item }: { item: Item }) {
+  const [loaded, setLoaded] = useState(false);
   const { width, height } = item.payload.image;
   const name = caption(item.id, item.payload);
   return (
-    <div className="large ground">
-      <img src={ready ? file(item.id) : thumbnail(item.id)} alt={name} width={width} height={height} />
-      {!ready && <img className="preload" src={file(item.id)} alt="" onLoad={() => setReady(true)} />}
+    <div className="full-image ground">
+      <img src={loaded ? file(item.id) : thumbnail(item.id)} alt={name} width={width} height={height} />
+      {!loaded && <img className="preload" src={file(item.id)} alt="" onLoad={() => setLoaded(true)} />}
     </div>
   );
 }
 
-function Facts({ item, color }: { item: Item; color: (hex: string) => void }) {
+function Properties({ item, searchColor }: { item: Item; searchColor: (hex: string) => void }) {
   const { image } = item.payload;
-  const told: [string, string][] = [
-    ...fields(item.payload).map(([name, of]): [string, string] => [sentence(name), value(of)]),
+  const rows: [string, string][] = [
+    ...fields(item.payload).map(([name, value]): [string, string] => [sentence(name), valueText(value)]),
     ["Size", `${image.width} × ${image.height}, ${bytes(image.bytes)}, ${image.format}`],
-    ...(image.taken_at ? [["Taken", day(image.taken_at)] as [string, string]] : []),
-    ["Indexed", day(image.indexed_at)],
-    ["Id", item.id],
+    ...(image.taken_at ? [["Taken", moment(image.taken_at)] as [string, string]] : []),
+    ["Indexed", moment(image.indexed_at)],
+    ["ID", item.id],
     ["Path", image.uri],
   ];
   return (
     <>
-      {image.colors && image.colors.length > 0 && (
+      {image.colors.length > 0 && (
         <section>
           <h3>Colors</h3>
-          <ul className="found-colors">
+          <ul className="image-colors">
             {image.colors.map(({ hex, name, share }) => (
               <li key={hex}>
                 <button
                   type="button"
                   className="chip color-chip"
-                  title={`Search by ${hex}`}
-                  onClick={() => color(hex)}
+                  title={`Search for ${hex}`}
+                  onClick={() => searchColor(hex)}
                 >
                   <i className="dot" style={{ background: hex }} />
                   {name} <span className="soft">{percent(share)}</span>
@@ -143,9 +132,9 @@ function Facts({ item, color }: { item: Item; color: (hex: string) => void }) {
         </section>
       )}
       <section>
-        <h3>Facts</h3>
-        <dl className="facts">
-          {told.map(([name, text]) => (
+        <h3>Properties</h3>
+        <dl className="properties">
+          {rows.map(([name, text]) => (
             <div key={name}>
               <dt>{name}</dt>
               <dd>{text}</dd>

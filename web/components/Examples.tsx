@@ -1,6 +1,6 @@
-/** The likes and dislikes that refine the results. */
+/** Bar with the liked and disliked examples that refine the search. */
 
-import { IconButton } from "@/components/Bits";
+import { IconButton } from "@/components/Controls";
 import { Icon } from "@/components/Icon";
 import { thumbnail } from "@/lib/api";
 import type { Update } from "@/lib/hooks";
@@ -12,7 +12,7 @@ interface Props {
   undo: () => void;
 }
 
-export function Examples({ search, update, undo }: Props) {
+export function ExamplesBar({ search, update, undo }: Props) {
   const { likes, dislikes } = search;
   const ignored = search.colors.length > 0 || search.crop !== "";
   return (
@@ -21,16 +21,16 @@ export function Examples({ search, update, undo }: Props) {
         icon="like"
         label="More like"
         ids={likes}
-        remove={(id) => update({ likes: likes.filter((one) => one !== id) })}
+        remove={(id) => update({ likes: likes.filter((other) => other !== id) })}
       />
       <Row
         icon="dislike"
         label="Less like"
         ids={dislikes}
-        remove={(id) => update({ dislikes: dislikes.filter((one) => one !== id) })}
+        remove={(id) => update({ dislikes: dislikes.filter((other) => other !== id) })}
       />
-      {ignored && <p className="soft">Colors and a selected part rest while examples refine.</p>}
-      <span className="spring" />
+      {ignored && <p className="soft">Colors and the crop are ignored while examples refine the search.</p>}
+      <span className="spacer" />
       <button type="button" className="button small" onClick={undo}>
         <Icon name="undo" />
         Undo
@@ -63,7 +63,7 @@ function Row({ icon, label, ids, remove }: RowProps) {
         {ids.map((id) => (
           <li key={id} className="example">
             <img src={thumbnail(id, 96)} alt={id} />
-            <IconButton icon="close" label={`Take ${id} out`} onClick={() => remove(id)} />
+            <IconButton icon="close" label={`Remove ${id}`} onClick={() => remove(id)} />
           </li>
         ))}
       </ul>

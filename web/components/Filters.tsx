@@ -1,15 +1,15 @@
-/** Filters by the fields' values and ranges, and the same as text. */
+/** Filters: controls for the fields' values and ranges, and the filter as text. */
 
 import { useId, useState } from "react";
-import { Icon } from "@/components/Icon";
 import { RangeFilter } from "@/components/RangeFilter";
-import type { FacetValue, Stats } from "@/lib/api";
+import type { Facet, Stats } from "@/lib/api";
 import { shade } from "@/lib/colors";
-import { type FieldCounts, filterFields, PICTURE_FIELDS, useCounts } from "@/lib/counts";
+import { type FieldCounts, FILE_FIELDS, filterFields, useCounts } from "@/lib/counts";
+import { type Draft, type FieldFilter, type Scalar, shown, useConditions } from "@/lib/filters";
+import { number, sentence } from "@/lib/format";
 import { type Update, useDraft } from "@/lib/hooks";
-import { number, sentence } from "@/lib/words";
-import { compile, type Filter, type Filters as Parsed, parse, type Scalar } from "@/lib/where";
 
+/** Values shown until the list is expanded. */
 const SHORT = 8;
 
 interface Props {
@@ -19,13 +19,9 @@ interface Props {
 }
 
 export function Filters({ where, update, stats }: Props) {
-  const parsed = parse(where);
-  const counts = useCounts(filterFields(stats), parsed, stats);
-  const set = (name: string, filter: Filter | null) => {
-    const rest = Object.fromEntries(Object.entries(parsed.fields).filter(([other]) => other !== name));
-    const fields = filter ? { ...parsed.fields, [name]: filter } : rest;
-    update({ where: compile({ ...parsed, fields }) }, `filter ${name}`);
-  };
+  const { conditions, set } = useConditions(where, update);
+  const counts = useCounts(filterFields(stats), conditions, stats);
+  const { fields, rest } = shown(conditions ?? []);
   return (
     <section className="panel filters" aria-label="Filters">
       <header className="panel-head">
@@ -37,67 +33,68 @@ export function Filters({ where, update, stats }: Props) {
         )}
       </header>
       {counts ? (
-        counts.map((field, i) => (
-          <Field key={field.name} field={field} parsed={parsed} set={set} open={i < 6} />
-        ))
+        <>
+          {counts.map((field, i) => (
+            <Field key={field.name} field={field} filter={fields[field.name]} set={set} open={i < 6} />
+          ))}
+          <FileFields conditions={conditions} set={set} stats={stats} />
+          <FilterText where={where} update={update} open={rest.length > 0} />
+        </>
       ) : (
         <div className="filters-waiting" aria-busy="true" />
       )}
-      {counts && <PictureFields parsed={parsed} set={set} stats={stats} />}
-      {counts && <AsText where={where} update={update} />}
     </section>
   );
 }
 
+type SetFilter = (name: string, filter: FieldFilter | null) => void;
+
 interface FieldProps {
   field: FieldCounts;
-  parsed: Parsed;
-  set: (name: string, filter: Filter | null) => void;
+  filter: FieldFilter | undefined;
+  set: SetFilter;
 }
 
-function Field({ field, parsed, set, open }: FieldProps & { open: boolean }) {
+function Field({ field, filter, set, open }: FieldProps & { open: boolean }) {
   const { name, all } = field;
-  const filtered = name in parsed.fields;
   if (all.kind === "values" ? all.values.length === 0 : all.histogram.count === 0) return null;
   return (
-    <details className="field" open={open || filtered}>
+    <details className="field" open={open || filter !== undefined}>
       <summary>
         {titleOf(name)}
-        {filtered && <i className="mark-on" role="img" aria-label="filtered" />}
+        {filter && <i className="filtered-mark" role="img" aria-label="filtered" />}
       </summary>
-      <Control field={field} parsed={parsed} set={set} />
+      <Control field={field} filter={filter} set={set} />
     </details>
   );
 }
 
-const titleOf = (name: string) => (name === "image.colors" ? "Colors in it" : sentence(name));
+const titleOf = (name: string) => (name === "image.colors" ? "Image colors" : sentence(name));
 
-function Control({ field: { name, type, all, now }, parsed, set }: FieldProps) {
-  const filter = parsed.fields[name];
-  if (all.kind === "values" && now.kind === "values") {
+function Control({ field: { name, type, all, matching }, filter, set }: FieldProps) {
+  if (all.kind === "values" && matching.kind === "values") {
     return (
       <Values
         title={titleOf(name)}
         isColor={name === "image.colors"}
         all={all.values}
-        now={now.values}
+        matching={matching.values}
         chosen={filter?.kind === "values" ? filter.values : []}
         choose={(values) => set(name, values.length ? { kind: "values", values } : null)}
       />
     );
   }
-  if (all.kind !== "range" || now.kind !== "range") return null;
+  if (all.kind !== "range" || matching.kind !== "range") return null;
   return (
     <RangeFilter
       title={titleOf(name)}
       type={type}
       all={all.histogram}
-      now={now.histogram}
-      low={filter?.kind === "range" ? filter.low : undefined}
-      high={filter?.kind === "range" ? filter.high : undefined}
+      matching={matching.histogram}
+      filter={filter?.kind === "range" ? filter : undefined}
       set={(low, high) => {
-        const open = low === undefined && high === undefined;
-        set(name, open ? null : { kind: "range", low, high, closed: true });
+        const unbounded = low === undefined && high === undefined;
+        set(name, unbounded ? null : { kind: "range", low, high });
       }}
     />
   );
@@ -106,22 +103,22 @@ function Control({ field: { name, type, all, now }, parsed, set }: FieldProps) {
 interface ValuesProps {
   title: string;
   isColor: boolean;
-  all: FacetValue[];
-  now: FacetValue[];
+  all: Facet[];
+  matching: Facet[];
   chosen: Scalar[];
   choose: (values: Scalar[]) => void;
 }
 
-function Values({ title, isColor, all, now, chosen, choose }: ValuesProps) {
-  const [long, setLong] = useState(false);
-  const counted = new Map(now.map(({ value, count }) => [value, count]));
-  const listed = [...new Set([...all.map(({ value }) => value), ...counted.keys(), ...chosen])];
-  const shown = long ? listed : listed.filter((value, i) => i < SHORT || chosen.includes(value));
+function Values({ title, isColor, all, matching, chosen, choose }: ValuesProps) {
+  const [expanded, setExpanded] = useState(false);
+  const counts = new Map<Scalar, number>(matching.map(({ value, count }) => [value, count]));
+  const values = [...new Set([...all.map(({ value }) => value), ...counts.keys(), ...chosen])];
+  const visible = expanded ? values : values.filter((value, i) => i < SHORT || chosen.includes(value));
   return (
     <fieldset className="values">
       <legend className="hidden">{title}</legend>
-      {shown.map((value) => (
-        <label key={String(value)} className="check" data-none={!counted.get(value)}>
+      {visible.map((value) => (
+        <label key={String(value)} className="check" data-none={!counts.get(value)}>
           <input
             type="checkbox"
             checked={chosen.includes(value)}
@@ -133,53 +130,46 @@ function Values({ title, isColor, all, now, chosen, choose }: ValuesProps) {
           />
           {isColor && <i className="dot" style={{ background: shade(String(value)) }} />}
           <span>{typeof value === "boolean" ? (value ? "Yes" : "No") : value}</span>
-          <em>{number(counted.get(value) ?? 0)}</em>
+          <em>{number(counts.get(value) ?? 0)}</em>
         </label>
       ))}
-      {listed.length > SHORT && (
-        <button type="button" className="link" aria-expanded={long} onClick={() => setLong(!long)}>
-          {long ? "Fewer" : `All ${listed.length}`}
+      {values.length > SHORT && (
+        <button type="button" className="link" aria-expanded={expanded} onClick={() => setExpanded(!expanded)}>
+          {expanded ? "Fewer" : `All ${values.length}`}
         </button>
       )}
     </fieldset>
   );
 }
 
-/** Folded, and counted only when somebody looks. */
-function PictureFields({
-  parsed,
-  set,
-  stats,
-}: {
-  parsed: Parsed;
-  set: FieldProps["set"];
-  stats: Stats;
-}) {
+/** Fields of the image file, collapsed at first and counted only when opened. */
+function FileFields({ conditions, set, stats }: { conditions: Draft[] | null; set: SetFilter; stats: Stats }) {
   const [open, setOpen] = useState(false);
-  const counts = useCounts(open ? PICTURE_FIELDS : [], parsed, stats);
+  const counts = useCounts(open ? FILE_FIELDS : [], conditions, stats);
+  const { fields } = shown(conditions ?? []);
   return (
-    <details className="field more-fields" onToggle={(event) => setOpen(event.currentTarget.open)}>
-      <summary>The file</summary>
+    <details className="field" onToggle={(event) => setOpen(event.currentTarget.open)}>
+      <summary>File</summary>
       {open &&
         counts?.map((field) => (
           <div key={field.name} className="sub-field">
             <h3>{sentence(field.name)}</h3>
-            <Control field={field} parsed={parsed} set={set} />
+            <Control field={field} filter={fields[field.name]} set={set} />
           </div>
         ))}
     </details>
   );
 }
 
-/** For experts: everything that filters can say, and more. */
-function AsText({ where, update }: Pick<Props, "where" | "update">) {
+/** The filter as text, which can express more than the controls. */
+function FilterText({ where, update, open }: Pick<Props, "where" | "update"> & { open: boolean }) {
   const { draft, change, settle } = useDraft(where, (next) => update({ where: next }, "where"), 700);
   const field = useId();
   return (
-    <details className="field" open={parse(where).extra !== ""}>
-      <summary>As text</summary>
+    <details className="field" open={open}>
+      <summary>Filter expression</summary>
       <label className="hidden" htmlFor={field}>
-        The filter as text
+        Filter expression
       </label>
       <textarea
         id={field}
@@ -191,9 +181,7 @@ function AsText({ where, update }: Pick<Props, "where" | "update">) {
         onChange={(event) => change(event.target.value)}
         onBlur={() => draft !== where && settle(draft)}
       />
-      <p className="soft">
-        <Icon name="filter" /> Whatever the filters above cannot show stays as it is written here.
-      </p>
+      <p className="soft">Conditions that the controls above cannot show are kept as written.</p>
     </details>
   );
 }

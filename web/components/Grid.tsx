@@ -1,11 +1,11 @@
-/** Results as a grid that loads on as one scrolls. */
+/** Results as a grid that loads more while scrolling. */
 
 import { memo, useEffect, useRef, useState } from "react";
-import { IconButton, Trouble } from "@/components/Bits";
+import { ErrorMessage, IconButton } from "@/components/Controls";
 import { Icon } from "@/components/Icon";
 import { thumbnail } from "@/lib/api";
+import { aspect, caption, details, percent, plural } from "@/lib/format";
 import type { Item, Results } from "@/lib/results";
-import { aspect, caption, details, percent, plural } from "@/lib/words";
 
 export interface Actions {
   open: (id: string) => void;
@@ -24,12 +24,12 @@ interface Props {
 export function Grid({ results: { list, stale, more }, likes, dislikes, actions }: Props) {
   const end = useRef<HTMLDivElement>(null);
   const waiting = !list.ready;
-  const { problem, ended } = list;
+  const { error, ended } = list;
   const count = list.items.length;
   useEffect(() => {
     const mark = end.current;
-    if (!mark || ended || problem) return;
-    // Early enough that the next page is there when the eye is.
+    if (!mark || ended || error) return;
+    // Starts loading 600 pixels before the end is visible.
     const observer = new IntersectionObserver(
       (entries) => {
         if (entries.some((entry) => entry.isIntersecting)) more();
@@ -38,7 +38,7 @@ export function Grid({ results: { list, stale, more }, likes, dislikes, actions 
     );
     observer.observe(mark);
     return () => observer.disconnect();
-  }, [more, ended, problem, count]);
+  }, [more, ended, error, count]);
   return (
     <>
       <ul className="grid" aria-busy={waiting || stale} data-stale={stale}>
@@ -53,19 +53,19 @@ export function Grid({ results: { list, stale, more }, likes, dislikes, actions 
         ))}
         {waiting && Array.from({ length: 18 }, (_, i) => <Skeleton key={`waiting ${i}`} />)}
       </ul>
-      {list.ready && !problem && (
-        // Another element after each page: what was pushed away has not moved, but gone.
+      {list.ready && !error && (
+        // A new element after each page: one that moved would count as a layout shift.
         <div key={count} className="grid-end" ref={end}>
           {ended ? (
-            count > 0 && <p className="soft">{plural(count, "image")} shown, that is all.</p>
+            count > 0 && <p className="soft">{plural(count, "image")} shown. End of results.</p>
           ) : (
             <button type="button" className="button" onClick={more}>
-              More
+              Load more
             </button>
           )}
         </div>
       )}
-      {list.ready && problem && <Trouble problem={problem} again={more} />}
+      {list.ready && error && <ErrorMessage error={error} retry={more} />}
     </>
   );
 }
@@ -91,19 +91,19 @@ interface CardProps {
 
 const Card = memo(function Card({ item, liked, disliked, actions }: CardProps) {
   const { id, payload } = item;
-  const [why, setWhy] = useState(false);
-  const [gone, setGone] = useState(false);
+  const [explained, setExplained] = useState(false);
+  const [missing, setMissing] = useState(false);
   const name = caption(id, payload);
-  const { width, height, colors = [] } = payload.image;
+  const { width, height, colors } = payload.image;
   return (
-    <li className="card" data-id={id} data-open={why}>
+    <li className="card" data-id={id} data-open={explained}>
       <div className="ground">
-        <button type="button" className="card-picture" onClick={() => actions.open(id)}>
-          {gone ? (
-            <span className="gone">
+        <button type="button" className="card-image" onClick={() => actions.open(id)}>
+          {missing ? (
+            <span className="missing">
               {name}
               <br />
-              The picture’s file is gone
+              File not found
             </span>
           ) : (
             <img
@@ -114,16 +114,16 @@ const Card = memo(function Card({ item, liked, disliked, actions }: CardProps) {
               height={height}
               loading="lazy"
               decoding="async"
-              onError={() => setGone(true)}
+              onError={() => setMissing(true)}
             />
           )}
         </button>
         {item.variants && item.variants.length > 0 && (
-          <span className="variants" title={`${plural(item.variants.length, "variant")} not shown`}>
+          <span className="variants" title={`${plural(item.variants.length, "variant")} hidden`}>
             +{item.variants.length}
           </span>
         )}
-        {why && <Why item={item} />}
+        {explained && <ScoreBreakdown item={item} />}
         <div className="card-actions" role="group" aria-label={`Actions for ${name}`}>
           <button type="button" className="similar" onClick={() => actions.similar(id)}>
             <Icon name="similar" />
@@ -137,7 +137,12 @@ const Card = memo(function Card({ item, liked, disliked, actions }: CardProps) {
             onClick={() => actions.dislike(id)}
           />
           {item.shares && (
-            <IconButton icon="why" label="Why it was found" pressed={why} onClick={() => setWhy(!why)} />
+            <IconButton
+              icon="chart"
+              label="Score breakdown"
+              pressed={explained}
+              onClick={() => setExplained(!explained)}
+            />
           )}
         </div>
       </div>
@@ -149,7 +154,7 @@ const Card = memo(function Card({ item, liked, disliked, actions }: CardProps) {
       <div className="card-text">
         <b title={id}>{name}</b>
         {item.score !== undefined && (
-          <span className="score" title="Score: 1 is the same">
+          <span className="score" title="Score; 1 is a perfect match">
             {item.score.toFixed(2)}
           </span>
         )}
@@ -159,11 +164,11 @@ const Card = memo(function Card({ item, liked, disliked, actions }: CardProps) {
   );
 });
 
-/** What each aspect brought to a hit. */
-export function Why({ item }: { item: Item }) {
+/** The share of the score from each aspect, and the similarity in it. */
+export function ScoreBreakdown({ item }: { item: Item }) {
   const { shares = {}, scores = {} } = item;
   return (
-    <dl className="why" aria-label="Why it was found">
+    <dl className="breakdown" aria-label="Score breakdown">
       {Object.entries(shares).map(([name, share]) => (
         <div key={name}>
           <dt>{aspect(name)}</dt>

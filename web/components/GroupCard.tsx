@@ -1,9 +1,9 @@
-/** One group of duplicates: its pictures side by side, and what can be done about them. */
+/** A group of duplicates: its images side by side, with actions on them. */
 
 import { type ReactNode, type Ref, useState } from "react";
 import { Icon, type IconName } from "@/components/Icon";
-import { at, type Group, type Match, thumbnail } from "@/lib/api";
-import { bytes, caption, percent } from "@/lib/words";
+import { type Group, type Member, thumbnail, url } from "@/lib/api";
+import { bytes, caption, percent } from "@/lib/format";
 
 export interface GroupActions {
   keep: (id: string) => void;
@@ -18,15 +18,15 @@ interface Props {
   number: number;
   write: boolean;
   active: boolean;
-  differing: boolean;
-  /** Ids that are about to be removed. */
-  leaving: string[];
+  showDifferences: boolean;
+  /** Ids to be removed once the time for Undo is over. */
+  removing: string[];
   actions: GroupActions;
   ref: Ref<HTMLElement>;
   onFocus: () => void;
 }
 
-const VERDICTS: Record<string, string> = {
+const VERDICTS: Record<Group["verdict"], string> = {
   identical: "Identical",
   "same-pixels": "Same pixels",
   "same-picture": "Same picture",
@@ -34,11 +34,11 @@ const VERDICTS: Record<string, string> = {
 };
 
 export function GroupCard({
-  group, number, write, active, differing, leaving, actions, ref, onFocus,
+  group, number, write, active, showDifferences, removing, actions, ref, onFocus,
 }: Props) {
   const copies = group.members.filter((member) => member.id !== group.keeper);
   const removable = copies.filter((member) => member.verdict !== "similar").map(({ id }) => id);
-  const all = group.members.map((member) => member.id);
+  const ids = group.members.map((member) => member.id);
   return (
     <article
       className="group"
@@ -46,49 +46,48 @@ export function GroupCard({
       tabIndex={-1}
       aria-label={`Group ${number}: ${group.members.length} images`}
       data-active={active}
-      data-leaving={leaving.length > 0}
       onFocus={onFocus}
       onPointerDown={onFocus}
     >
       <header className="group-head">
         <h2>
-          {VERDICTS[group.verdict] ?? group.verdict} <span className="soft">{group.members.length} images</span>
+          {VERDICTS[group.verdict]} <span className="soft">{group.members.length} images</span>
         </h2>
-        <span className="spring" />
-        {write && leaving.length > 0 && (
+        <span className="spacer" />
+        {write && removing.length > 0 && (
           <>
-            <p role="status">Removing {leaving.length}…</p>
-            <Act icon="undo" onClick={actions.undo} letter="u">
+            <p role="status">Removing {removing.length}…</p>
+            <ActionButton icon="undo" onClick={actions.undo} shortcut="u">
               Undo
-            </Act>
+            </ActionButton>
           </>
         )}
-        {write && leaving.length === 0 && (
+        {write && removing.length === 0 && (
           <>
-            <Act icon="check" onClick={actions.keepAll} letter="a">
+            <ActionButton icon="check" onClick={actions.keepAll} shortcut="a">
               Keep all
-            </Act>
-            <Act icon="differ" onClick={() => actions.notDuplicates(all)} letter="n">
+            </ActionButton>
+            <ActionButton icon="difference" onClick={() => actions.notDuplicates(ids)} shortcut="n">
               Not duplicates
-            </Act>
+            </ActionButton>
             {removable.length > 0 && (
-              <Act icon="trash" onClick={() => actions.remove(removable)} letter="x">
+              <ActionButton icon="trash" onClick={() => actions.remove(removable)} shortcut="x">
                 Remove {removable.length === 1 ? "the copy" : `${removable.length} copies`}
-              </Act>
+              </ActionButton>
             )}
           </>
         )}
       </header>
       <ul className="members">
         {group.members.map((member, i) => (
-          <Member
+          <MemberCard
             key={member.id}
             member={member}
             number={i + 1}
             group={group}
-            write={write && leaving.length === 0}
-            leaving={leaving.includes(member.id)}
-            differing={differing}
+            write={write && removing.length === 0}
+            removing={removing.includes(member.id)}
+            showDifferences={showDifferences}
             actions={actions}
           />
         ))}
@@ -97,74 +96,74 @@ export function GroupCard({
   );
 }
 
-interface ActProps {
+interface ActionButtonProps {
   icon: IconName;
-  letter: string;
+  shortcut: string;
   onClick: () => void;
   children: ReactNode;
 }
 
-function Act({ icon, letter, onClick, children }: ActProps) {
+function ActionButton({ icon, shortcut, onClick, children }: ActionButtonProps) {
   return (
-    <button type="button" className="button small" aria-keyshortcuts={letter} onClick={onClick}>
+    <button type="button" className="button small" aria-keyshortcuts={shortcut} onClick={onClick}>
       <Icon name={icon} />
       {children}
-      <kbd>{letter}</kbd>
+      <kbd>{shortcut}</kbd>
     </button>
   );
 }
 
 interface MemberProps {
-  member: Match;
+  member: Member;
   number: number;
   group: Group;
   write: boolean;
-  leaving: boolean;
-  differing: boolean;
+  removing: boolean;
+  showDifferences: boolean;
   actions: GroupActions;
 }
 
-function Member({ member, number, group, write, leaving, differing, actions }: MemberProps) {
+function MemberCard({ member, number, group, write, removing, showDifferences, actions }: MemberProps) {
   const { id, payload, evidence } = member;
   const { image } = payload;
-  const [looking, setLooking] = useState(false);
-  const [held, setHeld] = useState(false);
-  const stays = id === group.keeper;
-  const comparable = !stays && member.verdict !== "identical";
-  const differs = comparable && (differing || looking || held);
+  const [hovered, setHovered] = useState(false);
+  const [pinned, setPinned] = useState(false);
+  const isKeeper = id === group.keeper;
+  const comparable = !isKeeper && member.verdict !== "identical";
+  const compared = comparable && (showDifferences || hovered || pinned);
   const name = caption(id, payload);
   const why = typeof evidence.why === "string" ? evidence.why : "";
-  const agreement = typeof evidence.correlation === "number" ? evidence.correlation : null;
+  const correlation = typeof evidence.correlation === "number" ? evidence.correlation : null;
   return (
-    <li className="member" data-stays={stays} data-leaving={leaving}>
+    <li className="member" data-keeper={isKeeper} data-removing={removing}>
       <button
         type="button"
-        className="ground member-picture"
+        className="ground member-image"
         aria-label={
-          `${number} ${name}${stays ? ", stays" : comparable ? ": show what differs" : ", the same bytes"}`
+          `${number} ${name}${isKeeper ? ", keeper" : comparable ? ": show differences" : ", the same bytes"}`
         }
-        aria-pressed={comparable ? held : undefined}
-        onPointerEnter={(event) => setLooking(event.pointerType === "mouse")}
-        onPointerLeave={() => setLooking(false)}
-        onFocus={(event) => setLooking(event.currentTarget.matches(":focus-visible"))}
-        onBlur={() => setLooking(false)}
-        onClick={() => setHeld(!held)}
+        aria-pressed={comparable ? pinned : undefined}
+        onPointerEnter={(event) => setHovered(event.pointerType === "mouse")}
+        onPointerLeave={() => setHovered(false)}
+        onFocus={(event) => setHovered(event.currentTarget.matches(":focus-visible"))}
+        onBlur={() => setHovered(false)}
+        onClick={() => setPinned(!pinned)}
       >
         <img src={thumbnail(id)} alt="" width={image.width} height={image.height} loading="lazy" />
-        {differs && <Difference keeper={group.keeper} copy={id} />}
+        {compared && <Difference keeper={group.keeper} copy={id} />}
         <kbd>{number}</kbd>
       </button>
       <div className="member-text">
         <p className="member-state">
-          {stays ? (
+          {isKeeper ? (
             <>
               <Icon name="check" />
-              <b>Stays</b> {group.reason}
+              <b>Keep</b> {group.reason}
             </>
           ) : (
             <>
-              <b>{VERDICTS[member.verdict] ?? member.verdict}</b> {why}
-              {agreement !== null && `, agrees ${percent(agreement)}`}
+              <b>{VERDICTS[member.verdict]}</b> {why}
+              {correlation !== null && `, ${percent(correlation)} agreement`}
             </>
           )}
         </p>
@@ -174,7 +173,7 @@ function Member({ member, number, group, write, leaving, differing, actions }: M
         <p className="soft">
           {image.width} × {image.height} · {bytes(image.bytes)} · {image.format}
         </p>
-        {write && !stays && (
+        {write && !isKeeper && (
           <div className="member-actions">
             <button type="button" className="link" onClick={() => actions.keep(id)}>
               Keep this one
@@ -192,16 +191,16 @@ function Member({ member, number, group, write, leaving, differing, actions }: M
   );
 }
 
-/** The keeper in grey, and in red where the copy is another. */
+/** The keeper in gray, with red where the copy differs. */
 function Difference({ keeper, copy }: { keeper: string; copy: string }) {
-  const [untold, setUntold] = useState(false);
-  if (untold) return <span className="difference untold">It cannot be told what differs</span>;
+  const [unavailable, setUnavailable] = useState(false);
+  if (unavailable) return <span className="difference unavailable">Differences cannot be shown</span>;
   return (
     <img
       className="difference"
-      src={at("/v1/duplicates/difference", { keeper, copy })}
-      alt="What differs, in red"
-      onError={() => setUntold(true)}
+      src={url("/v1/duplicates/difference", { keeper, copy })}
+      alt="Differences in red"
+      onError={() => setUnavailable(true)}
     />
   );
 }

@@ -1,14 +1,14 @@
-/** Line icons on a grid of 24, drawn in the color of the text. */
+/** Line icons on a 24-unit grid, drawn in the text color. */
 
 const PATHS = {
   search: "M11 4a7 7 0 1 0 0 14 7 7 0 0 0 0-14Zm5 12 5 5",
-  picture: "M4 5h16v14H4zM4 16l5-5 4 4 3-3 4 4M15.5 9.5h.01",
+  image: "M4 5h16v14H4zM4 16l5-5 4 4 3-3 4 4M15.5 9.5h.01",
   camera: "M4 8h3l2-3h6l2 3h3v11H4zM12 10a3.5 3.5 0 1 0 0 7 3.5 3.5 0 0 0 0-7Z",
   palette: "M12 3a9 9 0 1 0 0 18c1.6 0 2-1 1.6-2-.6-1.4.2-2.5 1.7-2.5H18a3 3 0 0 0 3-3.3C20.6 7.5 16.8 3 12 3ZM7.5 12h.01M10 7.5h.01M15 7.5h.01",
   similar: "M4 4h10v10H4zM10 17.5V20h10V10h-2.5",
   like: "M12 20s-7.5-4.6-7.5-10A4.3 4.3 0 0 1 12 7.3 4.3 4.3 0 0 1 19.5 10c0 5.4-7.5 10-7.5 10Z",
   dislike: "M5 12a7 7 0 1 1 14 0 7 7 0 0 1-14 0Zm2-5 10 10",
-  why: "M5 20v-6M12 20V5M19 20v-9",
+  chart: "M5 20v-6M12 20V5M19 20v-9",
   close: "m6 6 12 12M18 6 6 18",
   left: "m15 5-7 7 7 7",
   right: "m9 5 7 7-7 7",
@@ -22,7 +22,7 @@ const PATHS = {
   plus: "M12 5v14M5 12h14",
   trash: "M4 7h16M9 7V4h6v3M6 7l1 13h10l1-13",
   copies: "M8 8h12v12H8zM16 8V4H4v12h4",
-  differ: "M4 5h7v14H4zM13 5h7v14h-7zM15.5 9h2M15.5 12h2M15.5 15h2",
+  difference: "M4 5h7v14H4zM13 5h7v14h-7zM15.5 9h2M15.5 12h2M15.5 15h2",
 } as const;
 
 export type IconName = keyof typeof PATHS;
@@ -35,10 +35,10 @@ export function Icon({ name }: { name: IconName }) {
   );
 }
 
-/** The mark of the product: two pictures, one upon the other. */
-export function Mark() {
+/** The logo: two overlapping images. */
+export function Logo() {
   return (
-    <svg className="mark" viewBox="0 0 24 24" aria-hidden="true">
+    <svg className="logo" viewBox="0 0 24 24" aria-hidden="true">
       <rect x="2" y="2" width="14" height="14" rx="4" />
       <rect x="8" y="8" width="14" height="14" rx="4" />
     </svg>

@@ -1,81 +1,83 @@
-/** What is searched by: pictures, words, colors, and any mix of them. */
+/** The query: images, text, colors, or any mix of them. */
 
-import { useRef, useState } from "react";
+import { useState } from "react";
 import { ColorPicker } from "@/components/ColorPicker";
+import { FileButton } from "@/components/Controls";
 import { CropDialog } from "@/components/CropDialog";
 import { Icon } from "@/components/Icon";
 import { thumbnail, uploadThumbnail } from "@/lib/api";
-import { readColor, shade } from "@/lib/colors";
+import { parseColor, shade } from "@/lib/colors";
 import { type Update, useDraft, useMedia } from "@/lib/hooks";
-import { pictures, type Search } from "@/lib/state";
+import { imageCount, type Search } from "@/lib/state";
 
 interface Props {
   search: Search;
   update: Update;
-  words: boolean | undefined;
+  /** False if the model does not support text; undefined while unknown. */
+  supportsText: boolean | undefined;
   waiting: number;
   send: (files: File[], adding: boolean) => void;
 }
 
-export function QueryBar({ search, update, words, waiting, send }: Props) {
+export function QueryBar({ search, update, supportsText, waiting, send }: Props) {
   const [cropping, setCropping] = useState(false);
-  const alone = pictures(search) === 1;
+  const single = imageCount(search) === 1;
   const tiles = [
     ...search.uploads.map((token) => ({
-      of: token,
-      name: "Your picture",
+      key: token,
+      name: "your image",
       source: uploadThumbnail(token),
       large: uploadThumbnail(token, 1024),
-      remove: () => update({ uploads: search.uploads.filter((one) => one !== token), crop: "" }),
+      remove: () => update({ uploads: search.uploads.filter((other) => other !== token), crop: "" }),
     })),
     ...search.ids.map((id) => ({
-      of: id,
+      key: id,
       name: id,
       source: thumbnail(id),
       large: thumbnail(id, 1024),
-      remove: () => update({ ids: search.ids.filter((one) => one !== id), crop: "" }),
+      remove: () => update({ ids: search.ids.filter((other) => other !== id), crop: "" }),
     })),
   ];
   const first = tiles[0];
   return (
-    <section className="query" aria-label="What to search by">
-      <div className="query-pictures">
-        {tiles.map(({ of, name, source, remove }) => (
+    <section className="query" aria-label="Query">
+      <div className="query-images">
+        {tiles.map(({ key, name, source, remove }) => (
           <Tile
-            key={of}
+            key={key}
             name={name}
             source={source}
             remove={remove}
-            crop={alone ? search.crop : ""}
-            select={alone ? () => setCropping(true) : undefined}
+            crop={single ? search.crop : ""}
+            openCrop={single ? () => setCropping(true) : undefined}
           />
         ))}
         {Array.from({ length: waiting }, (_, i) => (
-          <span key={i} className="tile tile-waiting" role="status" aria-label="Sending the picture" />
+          <span key={i} className="tile tile-waiting" role="status" aria-label="Uploading" />
         ))}
-        <Chooser
+        <FileButton
           className={tiles.length + waiting ? "tile tile-add" : "tile tile-drop"}
-          label={tiles.length ? "Add a picture" : "Choose a picture"}
+          label={tiles.length ? "Add an image" : "Choose an image"}
           choose={(files) => send(files, true)}
         />
       </div>
-      <Words search={search} update={update} words={words} />
+      <TextInputs search={search} update={update} supportsText={supportsText} />
       <div className="query-tools">
-        <Chooser className="button photograph" label="Photograph" capture choose={(files) => send(files, false)} />
+        <FileButton className="button camera-button" label="Take a photo" capture choose={(files) => send(files, false)} />
         <ColorPicker colors={search.colors} change={(colors) => update({ colors }, "colors")} />
       </div>
       {search.colors.length > 0 && (
         <ul className="query-colors" aria-label="Colors">
-          {search.colors.map((one) => (
-            <li key={one}>
+          {search.colors.map((text) => (
+            <li key={text}>
               <button
                 type="button"
                 className="chip color-chip"
-                aria-label={`Remove ${readColor(one).color}`}
-                onClick={() => update({ colors: search.colors.filter((other) => other !== one) })}
+                aria-label={`Remove ${parseColor(text).color}`}
+                onClick={() => update({ colors: search.colors.filter((other) => other !== text) })}
               >
-                <i className="dot" style={{ background: shade(readColor(one).color) }} />
-                {readColor(one).color}
+                <i className="dot" style={{ background: shade(parseColor(text).color) }} />
+                {parseColor(text).color}
                 <Icon name="close" />
               </button>
             </li>
@@ -101,39 +103,39 @@ interface TileProps {
   name: string;
   source: string;
   crop: string;
-  select?: () => void;
+  openCrop?: () => void;
   remove: () => void;
 }
 
-function Tile({ name, source, crop, select, remove }: TileProps) {
-  const [gone, setGone] = useState(false);
+function Tile({ name, source, crop, openCrop, remove }: TileProps) {
+  const [expired, setExpired] = useState(false);
   const [x = 0, y = 0, width = 1, height = 1] = crop ? crop.split(",").map(Number) : [];
-  const part = {
+  const region = {
     left: `${x * 100}%`,
     top: `${y * 100}%`,
     width: `${width * 100}%`,
     height: `${height * 100}%`,
   };
-  const picture = gone ? (
-    <span className="tile-gone">No longer kept</span>
+  const content = expired ? (
+    <span className="tile-expired">Expired</span>
   ) : (
     <>
-      <img src={source} alt={select ? "" : name} onError={() => setGone(true)} />
-      {crop && <span className="part" style={part} />}
+      <img src={source} alt={openCrop ? "" : name} onError={() => setExpired(true)} />
+      {crop && <span className="region" style={region} />}
     </>
   );
   return (
-    <span className="tile tile-picture">
-      {select && !gone ? (
-        <button type="button" className="tile-select" title="Select a part" onClick={select}>
-          <span className="tile-frame">{picture}</span>
+    <span className="tile tile-image">
+      {openCrop && !expired ? (
+        <button type="button" className="tile-select" title="Crop" onClick={openCrop}>
+          <span className="tile-frame">{content}</span>
           <span className="tile-crop">
             <Icon name="crop" />
           </span>
-          <span className="hidden">Select a part of {name}</span>
+          <span className="hidden">Crop {name}</span>
         </button>
       ) : (
-        <span className="tile-frame">{picture}</span>
+        <span className="tile-frame">{content}</span>
       )}
       <button type="button" className="tile-remove" aria-label={`Remove ${name}`} onClick={remove}>
         <Icon name="close" />
@@ -142,57 +144,22 @@ function Tile({ name, source, crop, select, remove }: TileProps) {
   );
 }
 
-/** A button that opens the system's choice of files, or its camera. */
-export function Chooser({
-  className,
-  label,
-  capture = false,
-  choose,
-}: {
-  className: string;
-  label: string;
-  capture?: boolean;
-  choose: (files: File[]) => void;
-}) {
-  const input = useRef<HTMLInputElement>(null);
-  return (
-    <>
-      <button type="button" className={className} aria-label={label} onClick={() => input.current?.click()}>
-        <Icon name={capture ? "camera" : className.includes("tile-add") ? "plus" : "picture"} />
-        <span>{label}</span>
-      </button>
-      <input
-        ref={input}
-        type="file"
-        hidden
-        accept="image/*"
-        multiple={!capture}
-        {...(capture ? { capture: "environment" } : {})}
-        onChange={(event) => {
-          const files = [...(event.target.files ?? [])];
-          event.target.value = "";
-          if (files.length) choose(files);
-        }}
-      />
-    </>
-  );
-}
-
-function Words({ search, update, words }: Pick<Props, "search" | "update" | "words">) {
+function TextInputs({ search, update, supportsText }: Pick<Props, "search" | "update" | "supportsText">) {
   const text = useDraft(search.text, (next) => update({ text: next }, "text"), 300);
   const touch = useMedia("(pointer: coarse)");
   const negative = useDraft(search.negative_text, (next) => update({ negative_text: next }, "negative_text"), 300);
-  if (words === false) {
+  if (supportsText === false) {
     return (
-      <p className="query-words no-words">
-        <b>Drop, paste or choose a picture.</b> This index’s model knows no words: one made with{" "}
-        <code>--model clip</code> does.
+      <p className="query-text no-text">
+        <b>Drop, paste or choose an image.</b> Text search needs an index created with{" "}
+        <code>--model clip</code>.
       </p>
     );
   }
+  const placeholder = touch ? "Describe an image" : "Describe an image, or drop one anywhere";
   return (
     <form
-      className="query-words"
+      className="query-text"
       role="search"
       onSubmit={(event) => {
         event.preventDefault();
@@ -201,19 +168,17 @@ function Words({ search, update, words }: Pick<Props, "search" | "update" | "wor
     >
       <input
         type="search"
-        aria-label="Words"
-        placeholder={
-          pictures(search) ? "and in words…" : touch ? "Describe it in words" : "Describe it, or drop a picture anywhere"
-        }
+        aria-label="Text"
+        placeholder={imageCount(search) ? "Add a description" : placeholder}
         enterKeyHint="search"
         value={text.draft}
         onChange={(event) => text.change(event.target.value)}
       />
       {(text.draft || search.negative_text) && (
         <input
-          className="minus"
+          className="negative"
           type="search"
-          aria-label="Words that it should not be like"
+          aria-label="Negative text"
           placeholder="less like…"
           value={negative.draft}
           onChange={(event) => negative.change(event.target.value)}

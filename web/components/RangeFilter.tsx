@@ -1,57 +1,60 @@
-/** A range of numbers or dates: a small histogram and two sliders on it. */
+/** Filter for a range of numbers or dates: a histogram with two sliders. */
 
 import type { FieldType, Histogram } from "@/lib/api";
+import type { Bound, FieldFilter } from "@/lib/filters";
+import { number } from "@/lib/format";
 import { useDraft } from "@/lib/hooks";
-import { number } from "@/lib/words";
-
-type Edge = string | number | undefined;
 
 interface Props {
   title: string;
   type: FieldType;
   all: Histogram;
-  now: Histogram;
-  low: Edge;
-  high: Edge;
-  set: (low: Edge, high: Edge) => void;
+  matching: Histogram;
+  filter: Extract<FieldFilter, { kind: "range" }> | undefined;
+  set: (low: Bound | undefined, high: Bound | undefined) => void;
 }
 
 const DAY = 86_400_000;
 
-/** Of 1, 2 or 5 times a power of ten, the nearest below: steps that make round numbers. */
-function roundStep(wanted: number): number {
-  const power = 10 ** Math.floor(Math.log10(wanted));
-  const lead = wanted / power;
+/** The largest step of 1, 2 or 5 times a power of ten that does not exceed `step`. */
+function roundStep(step: number): number {
+  const power = 10 ** Math.floor(Math.log10(step));
+  const lead = step / power;
   return power * (lead >= 5 ? 5 : lead >= 2 ? 2 : 1);
 }
 
-/** A field's values as places on a slider, and back. */
+/** Conversion between a field's values and positions on a slider. */
 function scaleOf(type: FieldType, { bins }: Histogram) {
   const dates = type === "datetime";
-  const place = (value: string | number) => (typeof value === "number" ? value : Date.parse(value));
-  const from = place(bins[0]?.low ?? 0);
-  const to = place(bins.at(-1)?.high ?? 0);
+  const position = (value: Bound) => (typeof value === "number" ? value : Date.parse(value));
+  const from = position(bins[0]?.low ?? 0);
+  const to = position(bins.at(-1)?.high ?? 0);
   const fine = (to - from) / 200;
   const step = dates
     ? fine * 200 > 10 * DAY ? DAY : 1000
     : Math.max(type === "integer" ? 1 : 0, fine > 0 ? roundStep(fine) : 0);
-  // The last place must be reachable, so that it can mean "no limit".
+  // The last position must be reachable, because it means "no limit".
   const last = from + Math.ceil((to - from) / (step || 1)) * (step || 1);
-  const value = (at: number): string | number => {
+  const value = (at: number): Bound => {
     if (!dates) return Number(at.toPrecision(12));
     const text = new Date(at).toISOString();
     return step === DAY ? text.slice(0, 10) : `${text.slice(0, 19)}Z`;
   };
-  const shown = (at: number) =>
+  const text = (at: number) =>
     dates ? String(value(at)).replace("T", " ").replace("Z", "") : number(at);
-  return { place, from, to: last, step, value, shown };
+  /** An upper bound of days includes its day: "before May 2" is shown as "to May 1". */
+  const upper = ({ high, below }: { high?: Bound; below?: boolean }) => {
+    if (high === undefined) return last;
+    return below && step === DAY ? Math.floor((position(high) - 1) / DAY) * DAY : position(high);
+  };
+  return { position, from, to: last, step, value, text, upper };
 }
 
-export function RangeFilter({ title, type, all, now, low, high, set }: Props) {
+export function RangeFilter({ title, type, all, matching, filter = { kind: "range" }, set }: Props) {
   const scale = scaleOf(type, all);
   const { from, to, step } = scale;
   const { draft, change } = useDraft(
-    `${low === undefined ? from : scale.place(low)} ${high === undefined ? to : scale.place(high)}`,
+    `${filter.low === undefined ? from : scale.position(filter.low)} ${scale.upper(filter)}`,
     (next) => {
       const [start = from, end = to] = next.split(" ").map(Number);
       set(start <= from ? undefined : scale.value(start), end >= to ? undefined : scale.value(end));
@@ -59,16 +62,22 @@ export function RangeFilter({ title, type, all, now, low, high, set }: Props) {
     150,
   );
   const [start = from, end = to] = draft.split(" ").map(Number);
-  if (from === to) return <p className="soft">All {scale.shown(from)}</p>;
+  if (from === to) return <p className="soft">All {scale.text(from)}</p>;
   const share = (at: number) => (100 * (at - from)) / (to - from);
   return (
     <div className="range">
-      <Bars all={all} now={now} share={(value) => share(scale.place(value))} start={share(start)} end={share(end)} />
+      <Bars
+        all={all}
+        matching={matching}
+        share={(value) => share(scale.position(value))}
+        start={share(start)}
+        end={share(end)}
+      />
       <div className="range-sliders">
         <input
           type="range"
           aria-label={`${title}, from`}
-          aria-valuetext={scale.shown(start)}
+          aria-valuetext={scale.text(start)}
           min={from}
           max={to}
           step={step}
@@ -78,7 +87,7 @@ export function RangeFilter({ title, type, all, now, low, high, set }: Props) {
         <input
           type="range"
           aria-label={`${title}, to`}
-          aria-valuetext={scale.shown(end)}
+          aria-valuetext={scale.text(end)}
           min={from}
           max={to}
           step={step}
@@ -87,8 +96,8 @@ export function RangeFilter({ title, type, all, now, low, high, set }: Props) {
         />
       </div>
       <p className="range-edges">
-        <span>{scale.shown(start)}</span>
-        <span>{scale.shown(end)}</span>
+        <span>{scale.text(start)}</span>
+        <span>{scale.text(end)}</span>
       </p>
     </div>
   );
@@ -96,21 +105,21 @@ export function RangeFilter({ title, type, all, now, low, high, set }: Props) {
 
 interface BarsProps {
   all: Histogram;
-  now: Histogram;
-  share: (value: string | number) => number;
+  matching: Histogram;
+  share: (value: Bound) => number;
   start: number;
   end: number;
 }
 
 const HEIGHT = 32;
 
-/** All images faintly, and before them those that the other filters pass. */
-function Bars({ all, now, share, start, end }: BarsProps) {
-  // Each by its own tallest: what passes is often few of many.
-  const tallest = [all, now].map(({ bins }) => Math.max(1, ...bins.map((bin) => bin.count)));
+/** All images in a faint color, with the images that match the other filters in front. */
+function Bars({ all, matching, share, start, end }: BarsProps) {
+  // Each layer has its own scale, because few of many images may match.
+  const tallest = [all, matching].map(({ bins }) => Math.max(1, ...bins.map((bin) => bin.count)));
   return (
     <svg className="bars" viewBox={`0 0 100 ${HEIGHT}`} preserveAspectRatio="none" aria-hidden="true">
-      {[all, now].map((histogram, layer) =>
+      {[all, matching].map((histogram, layer) =>
         histogram.bins.map((bin) => {
           const [left, right] = [share(bin.low), share(bin.high)];
           const height = (bin.count / (tallest[layer] ?? 1)) * HEIGHT;

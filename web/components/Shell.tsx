@@ -1,24 +1,21 @@
-/** The frame around every view: header, messages, and the question for a key. */
+/** The frame around every view: header, messages, and the dialog for the API key. */
 
 import Head from "next/head";
 import Link from "next/link";
 import { useRouter } from "next/router";
 import { type ReactNode, type SubmitEvent, useCallback, useEffect, useMemo, useRef, useState } from "react";
-import { Modal } from "@/components/Bits";
-import { Icon, Mark } from "@/components/Icon";
-import { ask, Problem, type Stats, unauthorized } from "@/lib/api";
-import { type Common, CommonContext, useAsked, useMedia } from "@/lib/hooks";
-import { forgetResults } from "@/lib/results";
-import { plural } from "@/lib/words";
+import { Modal } from "@/components/Controls";
+import { Icon, Logo } from "@/components/Icon";
+import { ApiError, authorization, call } from "@/lib/api";
+import { plural } from "@/lib/format";
+import { type Common, CommonContext, UNDO_MS, useAnswer, useMedia } from "@/lib/hooks";
+import { clearResults } from "@/lib/results";
 
 const VIEWS = [
   { path: "/", name: "Search" },
   { path: "/duplicates", name: "Duplicates" },
   { path: "/library", name: "Library" },
 ];
-
-/** How long a message stays, and with it the way back. */
-export const GRACE = 5000;
 
 interface Message {
   text: string;
@@ -27,25 +24,25 @@ interface Message {
 
 export function Shell({ children }: { children: ReactNode }) {
   const { pathname } = useRouter();
-  const { data: stats, problem, again } = useAsked<Stats>("/v1/stats");
+  const { data: stats, error, reload } = useAnswer("/v1/stats", undefined);
   const [message, setMessage] = useState<Message | null>(null);
   const [locked, setLocked] = useState(false);
   const timer = useRef(0);
 
   useEffect(() => {
     const lock = () => setLocked(true);
-    unauthorized.addEventListener("ask", lock);
-    return () => unauthorized.removeEventListener("ask", lock);
+    authorization.addEventListener("unauthorized", lock);
+    return () => authorization.removeEventListener("unauthorized", lock);
   }, []);
 
-  const say = useCallback((text: string, undo?: () => void) => {
+  const notify = useCallback((text: string, undo?: () => void) => {
     clearTimeout(timer.current);
     setMessage({ text, undo });
-    timer.current = window.setTimeout(() => setMessage(null), GRACE);
+    timer.current = window.setTimeout(() => setMessage(null), UNDO_MS);
   }, []);
   const common = useMemo<Common>(
-    () => ({ stats, problem, refresh: again, say }),
-    [stats, problem, again, say],
+    () => ({ stats, error, refresh: reload, notify }),
+    [stats, error, reload, notify],
   );
   const view = VIEWS.find(({ path }) => path === pathname);
   return (
@@ -57,16 +54,16 @@ export function Shell({ children }: { children: ReactNode }) {
         className="skip"
         href="#main"
         onClick={(event) => {
-          // Without a mark in the address, which Back would come by.
+          // A fragment in the address would add a step to the history.
           event.preventDefault();
           document.getElementById("main")?.focus();
         }}
       >
-        Skip to the content
+        Skip to content
       </a>
       <header className="top">
         <Link href="/" prefetch={false} className="brand" aria-label="lookalike, start page">
-          <Mark />
+          <Logo />
           <span>lookalike</span>
         </Link>
         <nav aria-label="Views">
@@ -106,10 +103,10 @@ export function Shell({ children }: { children: ReactNode }) {
         )}
       </div>
       {locked && (
-        <KeyQuestion
-          opened={() => {
+        <KeyDialog
+          onSuccess={() => {
             setLocked(false);
-            forgetResults();
+            clearResults();
             window.location.reload();
           }}
           close={() => setLocked(false)}
@@ -123,7 +120,7 @@ function ThemeButton() {
   const system = useMedia("(prefers-color-scheme: dark)");
   const [chosen, setChosen] = useState<string | null>(null);
   useEffect(() => {
-    // eslint-disable-next-line react-hooks/set-state-in-effect -- known in the browser only
+    // eslint-disable-next-line react-hooks/set-state-in-effect -- only known in the browser
     setChosen(document.documentElement.dataset.theme ?? null);
   }, []);
   const dark = chosen ? chosen === "dark" : system;
@@ -133,11 +130,11 @@ function ThemeButton() {
     try {
       localStorage.setItem("theme", next);
     } catch {
-      // Without storage the choice lasts as long as the page.
+      // Without storage, the choice lasts until the page is closed.
     }
     setChosen(next);
   };
-  const label = dark ? "Light colors" : "Dark colors";
+  const label = dark ? "Light theme" : "Dark theme";
   return (
     <button type="button" className="icon-button" aria-label={label} title={label} onClick={toggle}>
       <Icon name={dark ? "sun" : "moon"} />
@@ -145,19 +142,19 @@ function ThemeButton() {
   );
 }
 
-/** Asks for the key of the service, which becomes a cookie that scripts cannot read. */
-function KeyQuestion({ opened, close }: { opened: () => void; close: () => void }) {
-  const [problem, setProblem] = useState("");
+/** Exchanges the API key for a session cookie that scripts cannot read. */
+function KeyDialog({ onSuccess, close }: { onSuccess: () => void; close: () => void }) {
+  const [error, setError] = useState("");
   const [key, setKey] = useState("");
   const send = (event: SubmitEvent) => {
     event.preventDefault();
     const headers = { Authorization: `Bearer ${key.trim()}` };
-    ask("/v1/session", { method: "POST", headers }).then(opened, (error: unknown) =>
-      setProblem(Problem.of(error).message),
+    call("post", "/v1/session", { headers }).then(onSuccess, (error: unknown) =>
+      setError(ApiError.from(error).message),
     );
   };
   return (
-    <Modal title="This service needs a key" onClose={close} className="narrow">
+    <Modal title="API key required" onClose={close} className="narrow">
       <form className="stack" onSubmit={send}>
         <label htmlFor="key">Key</label>
         <input
@@ -169,7 +166,7 @@ function KeyQuestion({ opened, close }: { opened: () => void; close: () => void 
           onChange={(event) => setKey(event.target.value)}
         />
         <p className="soft" role="alert">
-          {problem || "Whoever runs this service has it. It stays in this browser until you close it."}
+          {error || "Ask the operator of this service for the key. This browser keeps it until you close it."}
         </p>
         <button type="submit" className="button primary">
           Continue

@@ -1,53 +1,50 @@
-/** What counts: presets and a slider for each aspect, and what may happen to the ranking. */
+/** Weights of the aspects, as presets and sliders, and options of the ranking. */
 
-import { Chip } from "@/components/Bits";
+import { Chip } from "@/components/Controls";
 import type { Stats } from "@/lib/api";
+import { aspect, percent, sentence } from "@/lib/format";
 import { type Update, useDraft } from "@/lib/hooks";
-import { isQuery, readWeights, type Search, targets, writeWeights } from "@/lib/state";
-import { aspect, percent, sentence } from "@/lib/words";
-
-const PRESETS: Record<string, string> = { color: "Color" };
+import { formatWeights, isQuery, parseWeights, type Search, targetAspects } from "@/lib/state";
 
 interface Props {
   search: Search;
   update: Update;
   stats: Stats;
-  /** What the last answer went by. */
+  /** The weights of the last answer. */
   used: Record<string, number>;
 }
 
 export function Weights({ search, update, stats, used }: Props) {
-  const asked = isQuery(search);
-  const having = asked ? targets(search, stats.aspects) : stats.aspects;
-  const given = search.weights ? readWeights(search.weights, stats.presets) : used;
-  const shown = Object.fromEntries(stats.aspects.map((name) => [name, given[name] ?? 0]));
+  const usable = isQuery(search) ? targetAspects(search, stats.aspects) : stats.aspects;
+  const current = search.weights ? parseWeights(search.weights, stats.presets) : used;
+  const shown = Object.fromEntries(stats.aspects.map((name) => [name, current[name] ?? 0]));
   const { draft, change } = useDraft(
-    writeWeights(shown),
+    formatWeights(shown),
     (weights) => update({ weights }, "weights"),
     150,
   );
-  const weights = readWeights(draft, {});
-  const total = having.reduce((sum, name) => sum + (weights[name] ?? 0), 0);
+  const weights = parseWeights(draft, {});
+  const total = usable.reduce((sum, name) => sum + (weights[name] ?? 0), 0);
   const set = (name: string, weight: number) => {
     const next = { ...weights, [name]: weight };
-    change(writeWeights(next));
+    change(formatWeights(next));
   };
   return (
-    <section className="panel" aria-label="What counts">
-      <h2>What counts</h2>
+    <section className="panel" aria-label="Weights">
+      <h2>Weights</h2>
       <div className="chips">
         <Chip on={search.weights === ""} onClick={() => update({ weights: "" })}>
           Auto
         </Chip>
         {Object.keys(stats.presets).map((name) => (
           <Chip key={name} on={search.weights === name} onClick={() => update({ weights: name })}>
-            {PRESETS[name] ?? sentence(name)}
+            {sentence(name)}
           </Chip>
         ))}
       </div>
       {stats.aspects.map((name) => {
         const share = total ? (weights[name] ?? 0) / total : 0;
-        const has = having.includes(name);
+        const enabled = usable.includes(name);
         return (
           <label key={name} className="slider">
             <span>{aspect(name)}</span>
@@ -56,12 +53,12 @@ export function Weights({ search, update, stats, used }: Props) {
               min={0}
               max={1}
               step={0.05}
-              disabled={!has}
+              disabled={!enabled}
               value={weights[name] ?? 0}
               aria-valuetext={percent(share)}
               onChange={(event) => set(name, event.target.valueAsNumber)}
             />
-            <output>{has && total ? percent(share) : "–"}</output>
+            <output>{enabled && total ? percent(share) : "–"}</output>
           </label>
         );
       })}
@@ -70,28 +67,28 @@ export function Weights({ search, update, stats, used }: Props) {
 }
 
 export function Options({ search, update }: Pick<Props, "search" | "update">) {
-  const { draft, change } = useDraft(search.diversity, (diverse) => update({ diverse }, "diversity"), 150);
+  const { draft, change } = useDraft(search.diversity, (diversity) => update({ diversity }, "diversity"), 150);
   return (
     <section className="panel" aria-label="Options">
       <h2>Options</h2>
-      <label className="check" title="Shows near-identical images once, with the number of the others">
+      <label className="check" title="Shows near-identical images once, with the number of hidden variants">
         <input
           type="checkbox"
           checked={search.collapse}
           onChange={(event) => update({ collapse: event.target.checked })}
         />
-        <span>Fold near-identical images</span>
+        <span>Collapse near-identical images</span>
       </label>
-      <label className="check" title="Leaves out what is no closer than chance would bring it">
+      <label className="check" title="Hides results that are no closer to the query than unrelated images">
         <input
           type="checkbox"
           checked={search.relevant}
           onChange={(event) => update({ relevant: event.target.checked })}
         />
-        <span>Only relevant ones</span>
+        <span>Relevant results only</span>
       </label>
       <label className="slider">
-        <span>Variety</span>
+        <span>Diversity</span>
         <input
           type="range"
           min={0}

@@ -1,171 +1,41 @@
-/** The HTTP API as the page uses it: its documents, and one function that fetches them. */
+/** Calls of the HTTP API. Their types come from the service's OpenAPI document (scripts/web). */
 
-export type FieldType = "integer" | "float" | "boolean" | "datetime" | "keyword" | "keywords";
-export type Value = string | number | boolean | string[] | null;
+import type { components, paths } from "@/lib/schema";
 
-export interface Color {
-  name: string;
-  hex: string;
-  share: number;
-}
+type Schemas = components["schemas"];
+export type Condition = Schemas["ConditionAnswer"];
+export type Facet = Schemas["ValueCount"];
+export type FieldType = Schemas["FieldType"];
+export type Group = Schemas["GroupAnswer"];
+export type Groups = Schemas["GroupsAnswer"];
+export type Histogram = Schemas["HistogramAnswer"];
+export type Hit = Schemas["HitAnswer"];
+export type IndexedImage = Schemas["ImageAnswer"];
+export type IngestReport = Schemas["IngestAnswer"];
+export type Job = Schemas["JobAnswer"];
+export type Member = Schemas["MemberAnswer"];
+export type Payload = Schemas["PayloadAnswer"];
+export type Reject = Schemas["RejectAnswer"];
+export type SearchAnswer = Schemas["HitsAnswer"];
+export type Stats = Schemas["StatsAnswer"];
 
-/** What the index knows of the picture itself. */
-export interface OwnFields {
-  id: string;
-  uri: string;
-  sha256: string;
-  format: string;
-  width: number;
-  height: number;
-  bytes: number;
-  indexed_at: string;
-  taken_at?: string;
-  colors?: Color[];
-}
+type Method = "get" | "post" | "delete";
+type Json<T> = T extends { content: { "application/json": infer Document } } ? Document : undefined;
+type Operation<P extends keyof paths, M extends Method> = NonNullable<paths[P][M]>;
+type Values<T> = T[keyof T];
 
-/** The user's fields at the top level, ours under `image`. */
-export type Payload = { image: OwnFields } & Record<string, unknown>;
+export type PathsOf<M extends Method> = Values<{
+  [P in keyof paths]: paths[P][M] extends object ? P : never;
+}>;
+export type Query<P extends keyof paths, M extends Method> =
+  Operation<P, M> extends { parameters: { query?: infer Parameters } } ? Parameters : never;
+export type Body<P extends keyof paths, M extends Method> =
+  Operation<P, M> extends { requestBody: infer Request } ? Json<Request> : undefined;
+export type Answer<P extends keyof paths, M extends Method> =
+  Operation<P, M> extends { responses: infer Responses } ? Json<Values<Responses>> : never;
 
-export interface Picture {
-  id: string;
-  payload: Payload;
-}
-
-export interface Hit extends Picture {
-  score: number;
-  scores: Record<string, number>;
-  calibrated: number;
-  shares: Record<string, number>;
-  variants: string[];
-}
-
-export interface AspectPlan {
-  target: string;
-  weight: number;
-  mean: number;
-  spread: number | null;
-  effective: number;
-}
-
-export interface Answer {
-  hits: Hit[];
-  complete: boolean;
-  weights: Record<string, number>;
-  took_ms: number;
-  explanation: { aspects: Record<string, AspectPlan>; relevant_from: number | null };
-}
-
-export interface Listing {
-  images: Picture[];
-  total: number;
-}
-
-export interface FacetValue {
-  value: string | number | boolean;
-  count: number;
-}
-
-export interface Histogram {
-  field: string;
-  low: string | number | null;
-  high: string | number | null;
-  count: number;
-  missing: number;
-  bins: { low: string | number; high: string | number; count: number }[];
-}
-
-export interface Stats {
-  images: number;
-  bytes_on_disk: number;
-  indexed_vectors: number;
-  vectors: Record<string, { size: number; model: string; aspect: string | null }>;
-  fields: Record<string, { type: FieldType; values: number | null }>;
-  engine: string;
-  schema: number;
-  aspects: string[];
-  presets: Record<string, Record<string, number>>;
-  text: boolean;
-  thumbnails: number;
-  memory: number;
-  building: boolean;
-  roots: boolean;
-  write: boolean;
-  version: string;
-}
-
-export interface Reject {
-  uri: string;
-  reason: string;
-  detail: string;
-}
-
-export interface IngestReport {
-  added: number;
-  updated: number;
-  unchanged: number;
-  rejected: number;
-  removed?: number;
-  skipped?: number;
-  seconds?: number;
-  rejects: Reject[];
-  ids?: (string | null)[];
-}
-
-export interface Upload {
-  upload: string;
-  width: number;
-  height: number;
-  format: string;
-}
-
-export interface Match {
-  id: string;
-  uri: string;
-  verdict: string;
-  evidence: Record<string, unknown>;
-  payload: Payload;
-}
-
-export interface Group {
-  verdict: string;
-  keeper: string;
-  reason: string;
-  members: Match[];
-}
-
-export interface Job {
-  job: string;
-  kind: "ingest" | "duplicates" | "optimize";
-  state: "queued" | "running" | "done" | "failed" | "canceled";
-  stage: string;
-  done: number;
-  total: number | null;
-  problem: ProblemDocument | null;
-  report: IngestReport | null;
-  request: Record<string, unknown>;
-  created_at: string;
-  started_at: string | null;
-  finished_at: string | null;
-}
-
-export interface Groups {
-  groups: Group[];
-  total: number;
-  images: number;
-  job: Job | null;
-}
-
-interface ProblemDocument {
-  title?: string;
-  status: number;
-  detail: string;
-  error?: string;
-  reason?: string;
-  fields?: { where: string; what: string }[];
-}
-
-/** What the server refused, in its own words. */
-export class Problem extends Error {
+/** An error of the API, in the server's words. */
+export class ApiError extends Error {
   constructor(
     readonly status: number,
     detail: string,
@@ -174,81 +44,92 @@ export class Problem extends Error {
     super(detail);
   }
 
-  /** Of whatever was thrown. */
-  static of(thrown: unknown): Problem {
-    if (thrown instanceof Problem) return thrown;
-    return new Problem(0, thrown instanceof Error ? thrown.message : String(thrown));
+  static from(thrown: unknown): ApiError {
+    if (thrown instanceof ApiError) return thrown;
+    return new ApiError(0, thrown instanceof Error ? thrown.message : String(thrown));
   }
 
-  /** A query picture that the server no longer keeps. */
-  get forgotten(): boolean {
+  /** The server no longer has the query image. */
+  get uploadExpired(): boolean {
     return this.status === 404 && /upload/i.test(this.message);
   }
 }
 
-/** Told when the server wants a key, so that one place can ask for it. */
-export const unauthorized = new EventTarget();
+/** Emits `unauthorized` when the server requires a key. */
+export const authorization = new EventTarget();
 
-interface Ask {
-  method?: string;
-  json?: unknown;
+interface Options<P extends keyof paths, M extends Method> {
+  query?: Query<P, M>;
+  json?: Body<P, M>;
   form?: FormData;
   headers?: Record<string, string>;
   signal?: AbortSignal;
 }
 
-/** Fetches a document of the API; what is no success is thrown as a Problem. */
-export async function ask<T>(path: string, { json, form, ...rest }: Ask = {}): Promise<T> {
-  const body = form ?? (json === undefined ? undefined : JSON.stringify(json));
-  let response: Response;
+/** Calls the API and returns the JSON of its answer. Throws an ApiError. */
+export async function call<M extends Method, P extends PathsOf<M>>(
+  method: M,
+  path: P,
+  { query, json, form, headers, signal }: Options<P, M> = {},
+): Promise<Answer<P, M>> {
+  const text = (json as unknown) === undefined ? undefined : JSON.stringify(json);
+  const response = await send(urlOf(path, query ?? {}), {
+    method: method.toUpperCase(),
+    headers: { ...(text ? { "Content-Type": "application/json" } : {}), ...headers },
+    body: form ?? text,
+    signal,
+    credentials: "same-origin",
+  });
+  if (!response.ok) throw await errorOf(response);
+  return (response.status === 204 ? undefined : await response.json()) as Answer<P, M>;
+}
+
+async function send(url: string, options: RequestInit): Promise<Response> {
   try {
-    response = await fetch(path, {
-      method: rest.method ?? (body === undefined ? "GET" : "POST"),
-      headers: { ...(json === undefined ? {} : { "Content-Type": "application/json" }), ...rest.headers },
-      body,
-      signal: rest.signal,
-      credentials: "same-origin",
-    });
+    return await fetch(url, options);
   } catch (error) {
-    if (rest.signal?.aborted) throw error;
-    throw new Problem(0, "The server does not answer: see whether it still runs, then try again.");
+    if (options.signal?.aborted) throw error;
+    throw new ApiError(0, "The server does not respond. Check that it is running and try again.");
   }
-  if (response.ok) return (response.status === 204 ? undefined : await response.json()) as T;
-  const problem = (await response.json().catch(() => null)) as Partial<ProblemDocument> | null;
-  if (response.status === 401) unauthorized.dispatchEvent(new Event("ask"));
-  throw new Problem(
-    response.status,
-    problem?.detail ?? `The server answered ${response.status} ${response.statusText}.`,
-    problem?.error,
-  );
+}
+
+async function errorOf(response: Response): Promise<ApiError> {
+  if (response.status === 401) authorization.dispatchEvent(new Event("unauthorized"));
+  const problem = (await response.json().catch(() => null)) as Partial<Schemas["Problem"]> | null;
+  const detail = problem?.detail ?? `The server answered ${response.status} ${response.statusText}.`;
+  return new ApiError(response.status, detail, problem?.error);
 }
 
 export function wasAborted(thrown: unknown): boolean {
   return thrown instanceof DOMException && thrown.name === "AbortError";
 }
 
-/** A path with its parameters; what is undefined or empty is left out. */
-export function at(path: string, parameters: Record<string, string | number | undefined>): string {
-  const given = Object.entries(parameters).filter(([, value]) => value !== undefined && value !== "");
-  const query = new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString();
+function urlOf(path: string, parameters: object): string {
+  const set = Object.entries(parameters as Record<string, unknown>).filter(
+    ([, value]) => value !== undefined && value !== "",
+  );
+  const query = new URLSearchParams(set.map(([name, value]) => [name, String(value)])).toString();
   return query ? `${path}?${query}` : path;
 }
 
-export const thumbnail = (id: string, side = 384) => at("/v1/image/thumbnail", { id, side });
-export const uploadThumbnail = (upload: string, side = 256) =>
-  at("/v1/uploads/thumbnail", { upload, side });
-export const file = (id: string) => at("/v1/image/file", { id });
+/** The URL of a GET call, for images and event streams. */
+export const url = <P extends PathsOf<"get">>(path: P, query: Query<P, "get">) =>
+  urlOf(path, query as object);
 
-export function sendUpload(picture: File, signal?: AbortSignal): Promise<Upload> {
+export const thumbnail = (id: string, side = 384) => url("/v1/image/thumbnail", { id, side });
+export const uploadThumbnail = (upload: string, side = 256) => url("/v1/uploads/thumbnail", { upload, side });
+export const file = (id: string) => url("/v1/image/file", { id });
+
+export function uploadImage(image: File, signal?: AbortSignal) {
   const form = new FormData();
-  form.set("image", picture);
-  return ask<Upload>("/v1/uploads", { form, signal });
+  form.set("image", image);
+  return call("post", "/v1/uploads", { form, signal });
 }
 
-export function addImages(files: File[]): Promise<IngestReport> {
+export function addImages(files: File[]) {
   const form = new FormData();
-  for (const one of files) form.append("files", one);
-  return ask<IngestReport>("/v1/images", { form });
+  for (const image of files) form.append("files", image);
+  return call("post", "/v1/images", { form });
 }
 
 export const isFinal = (job: Job) => !["queued", "running"].includes(job.state);

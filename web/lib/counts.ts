@@ -1,24 +1,24 @@
-/** What filters count: the values of a field and its ranges, among what all other filters pass. */
+/** Counts in the filters: the values or the ranges of a field, among the images that match all other filters. */
 
 import { useEffect, useState } from "react";
-import { ask, at, type FacetValue, type FieldType, type Histogram, type Stats } from "@/lib/api";
-import { compile, type Filters } from "@/lib/where";
+import { call, type Facet, type FieldType, type Histogram, type Stats } from "@/lib/api";
+import { type Draft, whereWithout } from "@/lib/filters";
 
-/** More whole numbers than these are a range, not a list. */
-const LISTED = 12;
+/** An integer field with more distinct values than this is shown as a range. */
+const MAX_LISTED = 12;
 const KEPT = 200;
 
 export interface FieldCounts {
   name: string;
   type: FieldType;
-  /** Of all images: what is shown, in an order that stays. */
-  all: Counted;
-  /** Of those that the other filters pass. */
-  now: Counted;
+  /** Of all images. It fixes what is shown, and in which order. */
+  all: Counts;
+  /** Of the images that match the other filters. */
+  matching: Counts;
 }
 
-export type Counted =
-  | { kind: "values"; values: FacetValue[] }
+export type Counts =
+  | { kind: "values"; values: Facet[] }
   | { kind: "range"; histogram: Histogram };
 
 export interface FilterField {
@@ -28,18 +28,18 @@ export interface FilterField {
 }
 
 const isRange = (type: FieldType, values: number | null) =>
-  type === "float" || type === "datetime" || (type === "integer" && (values ?? LISTED + 1) > LISTED);
+  type === "float" || type === "datetime" || (type === "integer" && (values ?? MAX_LISTED + 1) > MAX_LISTED);
 
-/** What can be filtered by: the user's fields but those that tell every image apart, and colors. */
+/** The user's fields, except those with a different value on most images, and the colors. */
 export function filterFields(stats: Stats): FilterField[] {
-  const own = Object.entries(stats.fields)
+  const fields = Object.entries(stats.fields)
     .filter(([, { type, values }]) => isRange(type, values) || (values ?? 0) <= Math.max(50, stats.images / 2))
     .map(([name, { type, values }]) => ({ name, type, isRange: isRange(type, values) }));
-  return [...own, { name: "image.colors", type: "keywords", isRange: false }];
+  return [...fields, { name: "image.colors", type: "keywords", isRange: false }];
 }
 
-/** The pictures' own, which most do not need. */
-export const PICTURE_FIELDS: FilterField[] = [
+/** Fields of the image file, hidden until they are opened. */
+export const FILE_FIELDS: FilterField[] = [
   { name: "image.format", type: "keyword", isRange: false },
   { name: "image.width", type: "integer", isRange: true },
   { name: "image.height", type: "integer", isRange: true },
@@ -47,47 +47,53 @@ export const PICTURE_FIELDS: FilterField[] = [
   { name: "image.indexed_at", type: "datetime", isRange: true },
 ];
 
-const kept = new Map<string, Promise<Counted>>();
+const cache = new Map<string, Promise<Counts>>();
 
-export const forgetCounts = () => kept.clear();
+export const clearCounts = () => cache.clear();
 
-function count({ name, isRange }: FilterField, where: string): Promise<Counted> {
-  const path = isRange
-    ? at("/v1/histogram", { field: name, where, bins: 24 })
-    : at("/v1/facets", { field: name, where, limit: 100 });
-  const known = kept.get(path);
-  if (known) return known;
-  const counted = isRange
-    ? ask<Histogram>(path).then((histogram): Counted => ({ kind: "range", histogram }))
-    : ask<{ values: FacetValue[] }>(path).then(({ values }): Counted => ({ kind: "values", values }));
-  kept.set(path, counted);
-  counted.catch(() => kept.delete(path));
-  for (const oldest of [...kept.keys()].slice(0, -KEPT)) kept.delete(oldest);
-  return counted;
+async function load({ name: field, isRange }: FilterField, where: string): Promise<Counts> {
+  if (isRange) {
+    return { kind: "range", histogram: await call("get", "/v1/histogram", { query: { field, where, bins: 24 } }) };
+  }
+  const { values } = await call("get", "/v1/facets", { query: { field, where, limit: 100 } });
+  return { kind: "values", values };
 }
 
-/** The counts of fields, all at once, so that nothing moves while they come. */
-export function useCounts(fields: FilterField[], filters: Filters, turn: unknown): FieldCounts[] | null {
+function count(field: FilterField, where: string): Promise<Counts> {
+  const key = JSON.stringify([field, where]);
+  const known = cache.get(key);
+  if (known) return known;
+  const counts = load(field, where);
+  cache.set(key, counts);
+  counts.catch(() => cache.delete(key));
+  for (const oldest of [...cache.keys()].slice(0, -KEPT)) cache.delete(oldest);
+  return counts;
+}
+
+/** The counts of all fields at once, so that the layout does not shift while they load. */
+export function useCounts(fields: FilterField[], conditions: Draft[] | null, version: unknown): FieldCounts[] | null {
   const [counts, setCounts] = useState<FieldCounts[] | null>(null);
-  const key = JSON.stringify([fields, filters]);
+  const wheres = fields.map(({ name }) => conditions && whereWithout(conditions, name));
+  const key = JSON.stringify([fields, wheres]);
   useEffect(() => {
-    let overtaken = false;
-    const [fields, filters] = JSON.parse(key) as [FilterField[], Filters];
-    const counted = fields.map(async (field): Promise<FieldCounts> => {
+    let outdated = false;
+    const [fields, wheres] = JSON.parse(key) as [FilterField[], (string | null)[]];
+    if (wheres.includes(null)) return;
+    const loading = fields.map(async (field, i): Promise<FieldCounts> => {
       const all = await count(field, "");
-      // An expert's text may be half written: then the counts of all images stay.
-      const now = await count(field, compile(filters, field.name)).catch(() => all);
-      return { name: field.name, type: field.type, all, now };
+      // Half-typed text is an error; the counts of all images stay until it is complete.
+      const matching = await count(field, wheres[i] ?? "").catch(() => all);
+      return { name: field.name, type: field.type, all, matching };
     });
-    void Promise.all(counted).then(
+    void Promise.all(loading).then(
       (next) => {
-        if (!overtaken) setCounts(next);
+        if (!outdated) setCounts(next);
       },
       () => undefined,
     );
     return () => {
-      overtaken = true;
+      outdated = true;
     };
-  }, [key, turn]);
+  }, [key, version]);
   return counts;
 }

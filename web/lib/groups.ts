@@ -1,39 +1,36 @@
-/** The groups of duplicates as they are looked through: loaded, chosen from, decided on. */
+/** Groups of duplicates: loading, changing and deciding. */
 
 import { useCallback, useEffect, useRef, useState } from "react";
-import { ask, at, type Group, type Groups, Problem } from "@/lib/api";
-import { forgetCounts } from "@/lib/counts";
-import { forgetResults } from "@/lib/results";
+import { ApiError, call, type Group, type Groups } from "@/lib/api";
+import { clearCounts } from "@/lib/counts";
+import { clearResults } from "@/lib/results";
 
 const PAGE = 20;
-
-/** Time to take a removal back. */
-export const GRACE = 5000;
 
 interface Loaded {
   groups: Group[];
   total: number;
   answer: Groups | null;
-  problem: Problem | null;
+  error: ApiError | null;
 }
 
 export function useGroups() {
-  const [state, setState] = useState<Loaded>({ groups: [], total: 0, answer: null, problem: null });
+  const [state, setState] = useState<Loaded>({ groups: [], total: 0, answer: null, error: null });
   const busy = useRef(false);
-  /** From the start, or what follows what is there. */
+  /** Loads the page at `offset` and appends it; 0 starts over. */
   const load = useCallback(async (offset: number) => {
     if (busy.current) return;
     busy.current = true;
     try {
-      const answer = await ask<Groups>(at("/v1/duplicates", { offset, limit: PAGE }));
+      const answer = await call("get", "/v1/duplicates", { query: { offset, limit: PAGE } });
       setState((old) => {
-        const before = offset ? old.groups : [];
-        const known = new Set(before.map((group) => group.keeper));
-        const groups = [...before, ...answer.groups.filter((group) => !known.has(group.keeper))];
-        return { groups, total: answer.total, answer, problem: null };
+        const previous = offset ? old.groups : [];
+        const known = new Set(previous.map((group) => group.keeper));
+        const groups = [...previous, ...answer.groups.filter((group) => !known.has(group.keeper))];
+        return { groups, total: answer.total, answer, error: null };
       });
     } catch (error) {
-      setState((old) => ({ ...old, problem: Problem.of(error) }));
+      setState((old) => ({ ...old, error: ApiError.from(error) }));
     } finally {
       busy.current = false;
     }
@@ -41,9 +38,9 @@ export function useGroups() {
   useEffect(() => {
     void load(0);
   }, [load]);
-  const change = useCallback((make: (groups: Group[]) => Group[]) => {
+  const change = useCallback((edit: (groups: Group[]) => Group[]) => {
     setState((old) => {
-      const groups = make(old.groups);
+      const groups = edit(old.groups);
       return { ...old, groups, total: old.total + groups.length - old.groups.length };
     });
   }, []);
@@ -53,23 +50,23 @@ export function useGroups() {
 export type Decision = "not_duplicates" | "keep_all" | null;
 
 export const decide = (ids: string[], decision: Decision) =>
-  ask("/v1/duplicates/decide", { json: { ids, decision } });
+  call("post", "/v1/duplicates/decide", { json: { ids, decision } });
 
 export async function remove(ids: string[]) {
-  await ask("/v1/images/delete", { json: { ids } });
-  forgetResults();
-  forgetCounts();
+  await call("post", "/v1/images/delete", { json: { ids } });
+  clearResults();
+  clearCounts();
 }
 
-/** The group without some of its members; none where nothing is left to compare. */
+/** The group without some of its members; null if fewer than two are left. */
 export function without(group: Group, ids: string[]): Group | null {
   const members = group.members.filter((member) => !ids.includes(member.id));
   return members.length > 1 ? { ...group, members } : null;
 }
 
-/** The group with another keeper, which comes first. */
+/** The group with another keeper, which moves to the front. */
 export function withKeeper(group: Group, id: string): Group {
-  const chosen = group.members.filter((member) => member.id === id);
+  const keeper = group.members.filter((member) => member.id === id);
   const others = group.members.filter((member) => member.id !== id);
-  return { ...group, keeper: id, reason: "chosen by you", members: [...chosen, ...others] };
+  return { ...group, keeper: id, reason: "chosen by you", members: [...keeper, ...others] };
 }

@@ -1,49 +1,49 @@
-/** What the views share: fetching, drafts of what is typed, media queries, jobs as they go on. */
+/** Hooks shared by the views: API documents, drafts of inputs, the address, media queries, jobs. */
 
 import { useRouter } from "next/router";
 import { createContext, useCallback, useContext, useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
-import { ask, at, isFinal, type Job, Problem, type Stats, wasAborted } from "@/lib/api";
-import { read, type Search, write } from "@/lib/state";
+import { type Answer, ApiError, call, isFinal, type Job, type PathsOf, type Query, type Stats, url, wasAborted } from "@/lib/api";
+import { parseSearch, type Search, searchQuery } from "@/lib/state";
 
-export interface Asked<T> {
+/** Milliseconds that a message stays and a change can be undone. */
+export const UNDO_MS = 5000;
+
+export interface Loaded<T> {
   data: T | undefined;
-  problem: Problem | null;
-  loading: boolean;
-  again: () => void;
+  error: ApiError | null;
+  reload: () => void;
 }
 
-/** A document of the API; while the path changes the former one stays. Null asks for nothing. */
-export function useAsked<T>(path: string | null): Asked<T> {
-  const [state, setState] = useState<{ path: string | null; data?: T; problem: Problem | null }>({
-    path: null,
-    problem: null,
-  });
-  const [turn, setTurn] = useState(0);
+/** An answer of the API. The previous one stays until the next arrives. A null query loads nothing. */
+export function useAnswer<P extends PathsOf<"get">>(path: P, query: Query<P, "get"> | null): Loaded<Answer<P, "get">> {
+  const [state, setState] = useState<Omit<Loaded<Answer<P, "get">>, "reload">>({ data: undefined, error: null });
+  const [version, setVersion] = useState(0);
+  const key = query === null ? null : JSON.stringify(query ?? {});
   useEffect(() => {
-    if (path === null) return;
+    if (key === null) return;
     const control = new AbortController();
-    ask<T>(path, { signal: control.signal }).then(
-      (data) => setState({ path, data, problem: null }),
+    call("get", path, { query: JSON.parse(key) as Query<P, "get">, signal: control.signal }).then(
+      (data) => setState({ data, error: null }),
       (error: unknown) => {
-        if (!wasAborted(error)) setState((old) => ({ ...old, path, problem: Problem.of(error) }));
+        if (!wasAborted(error)) setState((old) => ({ ...old, error: ApiError.from(error) }));
       },
     );
     return () => control.abort();
-  }, [path, turn]);
-  const again = useCallback(() => setTurn((now) => now + 1), []);
-  return { data: state.data, problem: state.problem, loading: path !== state.path, again };
+  }, [path, key, version]);
+  const reload = useCallback(() => setVersion((now) => now + 1), []);
+  return { ...state, reload };
 }
 
-/** What is being typed or dragged, told to `commit` when it rests. */
+/** The value of an input while it changes. `commit` is called when it rests for `wait` milliseconds. */
 export function useDraft<T>(value: T, commit: (next: T) => void, wait: number) {
-  const [state, setState] = useState({ draft: value, outer: value, mine: value });
+  const [state, setState] = useState({ draft: value, outer: value, committed: value });
   const timer = useRef(0);
   if (!Object.is(value, state.outer)) {
-    setState((old) => ({ ...old, outer: value, draft: value === old.mine ? old.draft : value }));
+    setState((old) => ({ ...old, outer: value, draft: value === old.committed ? old.draft : value }));
   }
   const settle = (draft: T) => {
     clearTimeout(timer.current);
-    setState((old) => ({ ...old, mine: draft }));
+    setState((old) => ({ ...old, committed: draft }));
     commit(draft);
   };
   const change = (draft: T) => {
@@ -57,27 +57,27 @@ export function useDraft<T>(value: T, commit: (next: T) => void, wait: number) {
 export type Update = (patch: Partial<Search>, gesture?: string) => void;
 
 /**
- * The search that the address holds, and how to change it. Changes of one gesture (typing, dragging
- * a slider) share one entry of the history, all others have their own, so that Back undoes a step.
+ * The search in the address, and a function that changes it. Changes of one gesture (typing, dragging
+ * a slider) share one history entry; every other change gets its own, so that Back undoes one step.
  */
 export function useSearch(): { search: Search; ready: boolean; update: Update } {
   const router = useRouter();
-  // Until it is ready the address is that of the export, which has no search.
+  // Until the router is ready, the address is that of the exported page, without a query.
   const [query = ""] = router.isReady ? (/\?[^#]*/.exec(router.asPath) ?? []) : [];
-  const search = useMemo(() => read(query), [query]);
+  const search = useMemo(() => parseSearch(query), [query]);
   const latest = useRef({ search, gesture: "" });
   useEffect(() => {
-    if (write(latest.current.search) !== write(search)) latest.current = { search, gesture: "" };
+    if (searchQuery(latest.current.search) !== searchQuery(search)) latest.current = { search, gesture: "" };
   }, [search]);
   const { push, replace } = router;
   const update = useCallback<Update>(
     (patch, gesture = "") => {
       const next = { ...latest.current.search, ...patch };
-      const address = `/${write(next)}`;
-      if (address === `/${write(latest.current.search)}`) return;
-      const goesOn = gesture !== "" && gesture === latest.current.gesture;
+      const address = `/${searchQuery(next)}`;
+      if (address === `/${searchQuery(latest.current.search)}`) return;
+      const continues = gesture !== "" && gesture === latest.current.gesture;
       latest.current = { search: next, gesture };
-      void (goesOn ? replace : push)(address, undefined, { shallow: true, scroll: false });
+      void (continues ? replace : push)(address, undefined, { shallow: true, scroll: false });
     },
     [push, replace],
   );
@@ -87,10 +87,10 @@ export function useSearch(): { search: Search; ready: boolean; update: Update } 
 export function useMedia(query: string): boolean {
   return useSyncExternalStore(
     useCallback(
-      (told: () => void) => {
+      (listener: () => void) => {
         const media = window.matchMedia(query);
-        media.addEventListener("change", told);
-        return () => media.removeEventListener("change", told);
+        media.addEventListener("change", listener);
+        return () => media.removeEventListener("change", listener);
       },
       [query],
     ),
@@ -99,44 +99,44 @@ export function useMedia(query: string): boolean {
   );
 }
 
-/** The job as it goes on, by server-sent events. */
-export function useJob(job: Job | null | undefined, ended?: (job: Job) => void): Job | null {
-  const [now, setNow] = useState<Job | null>(null);
-  const tell = useRef(ended);
+/** The current state of a job, from server-sent events. */
+export function useJob(job: Job | null | undefined, onEnd?: (job: Job) => void): Job | null {
+  const [current, setCurrent] = useState<Job | null>(null);
+  const end = useRef(onEnd);
   useEffect(() => {
-    tell.current = ended;
+    end.current = onEnd;
   });
   const id = job?.job;
   const open = job ? !isFinal(job) : false;
   useEffect(() => {
     if (!id || !open) return;
-    const events = new EventSource(at("/v1/jobs/events", { job: id }));
+    const events = new EventSource(url("/v1/jobs/events", { job: id }));
     events.addEventListener("job", (event) => {
-      const told = JSON.parse((event as MessageEvent<string>).data) as Job;
-      setNow(told);
-      if (isFinal(told)) {
+      const next = JSON.parse((event as MessageEvent<string>).data) as Job;
+      setCurrent(next);
+      if (isFinal(next)) {
         events.close();
-        tell.current?.(told);
+        end.current?.(next);
       }
     });
     return () => events.close();
   }, [id, open]);
-  return now && now.job === id ? now : (job ?? null);
+  return current && current.job === id ? current : (job ?? null);
 }
 
 export interface Common {
   stats: Stats | undefined;
-  problem: Problem | null;
+  error: ApiError | null;
   refresh: () => void;
-  /** Says something for a moment, with a way back where there is one. */
-  say: (text: string, undo?: () => void) => void;
+  /** Shows a message for a moment, with an Undo button if `undo` is given. */
+  notify: (text: string, undo?: () => void) => void;
 }
 
 export const CommonContext = createContext<Common>({
   stats: undefined,
-  problem: null,
+  error: null,
   refresh: () => undefined,
-  say: () => undefined,
+  notify: () => undefined,
 });
 
 export const useCommon = () => useContext(CommonContext);

@@ -1,33 +1,33 @@
-/** Results, loaded page by page and kept, so that Back shows at once what was there before. */
+/** Results, loaded page by page and cached, so that Back shows the previous results at once. */
 
 import { useCallback, useEffect, useState, useSyncExternalStore } from "react";
-import { type Answer, ask, type Hit, type Listing, type Picture, Problem, wasAborted } from "@/lib/api";
+import { ApiError, call, type Hit, type IndexedImage, type SearchAnswer, wasAborted } from "@/lib/api";
 import type { Request } from "@/lib/state";
 
-/** Few at first, as each brings a picture; then more. */
-const FIRST = 18;
+/** The first page is small because each result loads a thumbnail. */
+const FIRST_PAGE = 18;
 const PAGE = 48;
-const KEPT = 20;
-/** The listing of all images ends here: who wants more filters. */
-const LISTED = 1000;
-const FOUND = 5000;
+const KEPT_LISTS = 20;
+/** The listing of all images ends here; filters reach the others. */
+const MAX_LISTED = 1000;
+const MAX_HITS = 5000;
 
-export type Item = Picture & Partial<Pick<Hit, "score" | "scores" | "shares" | "variants">>;
+export type Item = IndexedImage & Partial<Pick<Hit, "score" | "scores" | "shares" | "variants">>;
 
 export interface List {
   items: Item[];
-  /** Where the next page starts. */
+  /** Start of the next page. */
   offset: number;
-  /** Null where nobody counts: a search ranks all images. */
+  /** Null for a search, which ranks all images. */
   total: number | null;
-  answer: Answer | null;
+  answer: SearchAnswer | null;
   ended: boolean;
   ready: boolean;
-  problem: Problem | null;
+  error: ApiError | null;
 }
 
 const BLANK: List = {
-  items: [], offset: 0, total: null, answer: null, ended: false, ready: false, problem: null,
+  items: [], offset: 0, total: null, answer: null, ended: false, ready: false, error: null,
 }; // prettier-ignore
 
 class Store {
@@ -44,7 +44,7 @@ class Store {
 
   clear() {
     this.lists.clear();
-    this.tell();
+    this.emit();
   }
 
   async load(key: string, request: Request, signal: AbortSignal) {
@@ -52,9 +52,9 @@ class Store {
     if (list.ended || this.busy.has(key) || signal.aborted) return;
     this.busy.add(key);
     try {
-      this.set(key, await page(list, request, signal));
+      this.set(key, await nextPage(list, request, signal));
     } catch (error) {
-      if (!wasAborted(error)) this.set(key, { ...list, problem: Problem.of(error) });
+      if (!wasAborted(error)) this.set(key, { ...list, error: ApiError.from(error) });
     } finally {
       this.busy.delete(key);
     }
@@ -63,55 +63,65 @@ class Store {
   private set(key: string, list: List) {
     this.lists.delete(key);
     this.lists.set(key, list);
-    for (const oldest of [...this.lists.keys()].slice(0, -KEPT)) this.lists.delete(oldest);
-    this.tell();
+    for (const oldest of [...this.lists.keys()].slice(0, -KEPT_LISTS)) this.lists.delete(oldest);
+    this.emit();
   }
 
-  private tell() {
+  private emit() {
     for (const listener of this.listeners) listener();
   }
 }
 
-async function page(list: List, { path, body }: Request, signal: AbortSignal): Promise<List> {
+async function nextPage(list: List, request: Request, signal: AbortSignal): Promise<List> {
   const { offset } = list;
-  const size = offset ? PAGE : FIRST;
-  if (body === null) {
-    const rest = `limit=${Math.min(size, LISTED - offset)}&offset=${offset}`;
-    const listing = await ask<Listing>(`${path}${path.includes("?") ? "&" : "?"}${rest}`, { signal });
-    return next(list, listing.images, listing.total, null, size, Math.min(listing.total, LISTED));
+  const size = offset ? PAGE : FIRST_PAGE;
+  if (request.kind === "listing") {
+    const query = { where: request.where, limit: Math.min(size, MAX_LISTED - offset), offset };
+    const { images, total } = await call("get", "/v1/images", { query, signal });
+    return appended(list, images, { total, ended: images.length < size, limit: Math.min(total, MAX_LISTED) });
   }
-  const answer = await ask<Answer>(path, { json: { ...body, limit: size, offset }, signal });
-  return next(list, answer.hits, null, list.answer ?? answer, size, FOUND);
+  const page = { limit: size, offset };
+  const answer =
+    request.kind === "search"
+      ? await call("post", "/v1/search", { json: { ...request.body, ...page }, signal })
+      : await call("post", "/v1/recommend", { json: { ...request.body, ...page }, signal });
+  const whole = { ...list, answer: list.answer ?? answer };
+  return appended(whole, answer.hits, { total: null, ended: answer.hits.length < size, limit: MAX_HITS });
 }
 
-function next(list: List, page: Item[], total: number | null, answer: Answer | null, size: number, most: number): List {
-  const seen = new Set(list.items.map((item) => item.id));
-  const offset = list.offset + page.length;
+interface Page {
+  total: number | null;
+  ended: boolean;
+  limit: number;
+}
+
+function appended(list: List, items: Item[], { total, ended, limit }: Page): List {
+  const known = new Set(list.items.map((item) => item.id));
+  const offset = list.offset + items.length;
   return {
-    items: [...list.items, ...page.filter((item) => !seen.has(item.id))],
+    items: [...list.items, ...items.filter((item) => !known.has(item.id))],
     offset,
     total,
-    answer,
-    ended: page.length < size || offset >= most,
+    answer: list.answer,
+    ended: ended || offset >= limit,
     ready: true,
-    problem: null,
+    error: null,
   };
 }
 
 const store = new Store();
 
-/** After anything was added or removed. */
-export const forgetResults = () => store.clear();
+/** Called after images were added or removed. */
+export const clearResults = () => store.clear();
 
 export interface Results {
   list: List;
-  /** Whether what is shown is of an earlier request, until the answer comes. */
+  /** True while an earlier request's results are shown. */
   stale: boolean;
   more: () => void;
-  again: () => void;
 }
 
-/** The results of a request; while it is on its way, those of the one before. */
+/** The results of a request. Until they arrive, those of the previous request. */
 export function useResults(request: Request | null): Results {
   const key = request ? JSON.stringify(request) : "";
   const list = useSyncExternalStore(
@@ -120,7 +130,7 @@ export function useResults(request: Request | null): Results {
     () => BLANK,
   );
   const [last, setLast] = useState(list);
-  const settled = list.ready || list.problem !== null;
+  const settled = list.ready || list.error !== null;
   if (settled && last !== list) setLast(list);
   const [control, setControl] = useState<AbortController | null>(null);
 
@@ -131,14 +141,14 @@ export function useResults(request: Request | null): Results {
     [key],
   );
   useEffect(() => {
-    // What is overtaken by the next request is given up.
+    // The next request aborts this one.
     const control = new AbortController();
-    // eslint-disable-next-line react-hooks/set-state-in-effect -- the one that `more` goes by
+    // eslint-disable-next-line react-hooks/set-state-in-effect -- used by `more`
     setControl(control);
     if (!store.get(key).ready) load(control.signal);
     const unsubscribe = store.subscribe(() => {
       const now = store.get(key);
-      if (!now.ready && !now.problem) load(control.signal);
+      if (!now.ready && !now.error) load(control.signal);
     });
     return () => {
       unsubscribe();
@@ -149,5 +159,5 @@ export function useResults(request: Request | null): Results {
   const more = useCallback(() => {
     if (control) load(control.signal);
   }, [control, load]);
-  return { list: settled ? list : last, stale: !settled && last.ready, more, again: more };
+  return { list: settled ? list : last, stale: !settled && last.ready, more };
 }

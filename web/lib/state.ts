@@ -1,6 +1,6 @@
-/** The whole state of a search, as the address holds it, and what is asked of the server for it. */
+/** A search as the address holds it, and the API request it stands for. */
 
-import { at, type Stats } from "@/lib/api";
+import type { Body, Stats } from "@/lib/api";
 
 export interface Search {
   uploads: string[];
@@ -26,32 +26,31 @@ export const EMPTY: Search = {
   likes: [], dislikes: [], strategy: "", diversity: 0, collapse: false, relevant: false, shown: "",
 }; // prettier-ignore
 
-/** The search that an address means. */
-export function read(query: string): Search {
-  const given = new URLSearchParams(query);
-  const one = (name: string) => given.get(name) ?? "";
+export function parseSearch(query: string): Search {
+  const parameters = new URLSearchParams(query);
+  const value = (name: string) => parameters.get(name) ?? "";
   return {
-    uploads: given.getAll("upload"),
-    ids: given.getAll("id"),
-    text: one("text"),
-    negative_text: one("negative_text"),
-    colors: given.getAll("color"),
-    crop: one("crop"),
-    weights: one("weights"),
-    where: one("where"),
-    likes: given.getAll("like"),
-    dislikes: given.getAll("unlike"),
-    strategy: one("strategy"),
-    diversity: Math.min(1, Math.max(0, Number(one("diversity")) || 0)),
-    collapse: one("collapse") === "1",
-    relevant: one("relevant") === "1",
-    shown: one("show"),
+    uploads: parameters.getAll("upload"),
+    ids: parameters.getAll("id"),
+    text: value("text"),
+    negative_text: value("negative_text"),
+    colors: parameters.getAll("color"),
+    crop: value("crop"),
+    weights: value("weights"),
+    where: value("where"),
+    likes: parameters.getAll("like"),
+    dislikes: parameters.getAll("unlike"),
+    strategy: value("strategy"),
+    diversity: Math.min(1, Math.max(0, Number(value("diversity")) || 0)),
+    collapse: value("collapse") === "1",
+    relevant: value("relevant") === "1",
+    shown: value("show"),
   };
 }
 
-/** The address of a search: what is not set is not in it. */
-export function write(search: Search): string {
-  const given: [string, string][] = [
+/** The query string of a search. Defaults are left out. */
+export function searchQuery(search: Search): string {
+  const parameters: [string, string][] = [
     ...search.uploads.map((token): [string, string] => ["upload", token]),
     ...search.ids.map((id): [string, string] => ["id", id]),
     ["text", search.text],
@@ -68,96 +67,99 @@ export function write(search: Search): string {
     ["relevant", search.relevant ? "1" : ""],
     ["show", search.shown],
   ];
-  const set = given.filter(([, value]) => value !== "");
+  const set = parameters.filter(([, value]) => value !== "");
   return set.length ? `?${new URLSearchParams(set).toString()}` : "";
 }
 
 export const isRefined = (search: Search) => search.likes.length + search.dislikes.length > 0;
 
-export const pictures = (search: Search) => search.uploads.length + search.ids.length;
+export const imageCount = (search: Search) => search.uploads.length + search.ids.length;
 
 export function isQuery(search: Search): boolean {
-  return Boolean(pictures(search) || search.text.trim() || search.colors.length) || isRefined(search);
+  return Boolean(imageCount(search) || search.text.trim() || search.colors.length) || isRefined(search);
 }
 
-/** Weights as the address writes them: a preset's name, or `semantic=0.7,color=0.3`. */
-export function readWeights(
-  written: string,
+/** Weights from the address: the name of a preset, or `semantic=0.7,color=0.3`. */
+export function parseWeights(
+  text: string,
   presets: Record<string, Record<string, number>>,
 ): Record<string, number> {
-  const preset = presets[written];
+  const preset = presets[text];
   if (preset) return preset;
   const weights: Record<string, number> = {};
-  for (const part of written.split(",")) {
+  for (const part of text.split(",")) {
     const [name, weight] = part.split("=");
     if (name && Number(weight) >= 0) weights[name] = Number(weight);
   }
   return weights;
 }
 
-export function writeWeights(weights: Record<string, number>): string {
+export function formatWeights(weights: Record<string, number>): string {
   return Object.entries(weights)
     .filter(([, weight]) => weight > 0)
     .map(([name, weight]) => `${name}=${Number(weight.toFixed(2))}`)
     .join(",");
 }
 
-export interface Request {
-  path: string;
-  body: Record<string, unknown> | null;
-}
-
-/** The aspects that have something to be near to: of a picture all, of words and colors one. */
-export function targets(search: Search, aspects: string[]): string[] {
-  if (pictures(search) || isRefined(search)) return aspects;
+/** The aspects with a target: all of them for an image, one each for text and colors. */
+export function targetAspects(search: Search, aspects: string[]): string[] {
+  if (imageCount(search) || isRefined(search)) return aspects;
   return aspects.filter(
     (aspect) =>
       (aspect === "semantic" && search.text.trim()) || (aspect === "color" && search.colors.length),
   );
 }
 
-const listed = (all: string[]) => (all.length === 1 ? all[0] : all);
+type Known = Pick<Stats, "aspects" | "presets">;
 
-/** The weights to ask with: only of aspects that have a target, none where nothing is left. */
-function weightsOf(search: Search, known: Pick<Stats, "aspects" | "presets">): unknown {
+/** The weights of a request: only of aspects with a target; undefined if none are left. */
+function requestWeights(search: Search, known: Known) {
   if (known.presets[search.weights]) return search.weights;
-  const having = targets(search, known.aspects);
-  const given = Object.entries(readWeights(search.weights, known.presets));
-  const weights = given.filter(([aspect, weight]) => weight > 0 && having.includes(aspect));
+  const usable = targetAspects(search, known.aspects);
+  const weights = Object.entries(parseWeights(search.weights, known.presets)).filter(
+    ([aspect, weight]) => weight > 0 && usable.includes(aspect),
+  );
   return weights.length ? Object.fromEntries(weights) : undefined;
 }
 
-/** What to ask for a search; `body` is null for the listing of all images. */
-export function requestOf(search: Search, known: Pick<Stats, "aspects" | "presets">): Request {
+export type Request =
+  | { kind: "listing"; where: string | undefined }
+  | { kind: "search"; body: Body<"/v1/search", "post"> }
+  | { kind: "recommend"; body: Body<"/v1/recommend", "post"> };
+
+const single = (values: string[]) => (values.length === 1 ? values[0] : values);
+
+/** The request for a search. Without a query, the listing of all images. */
+export function requestOf(search: Search, known: Known): Request {
   const where = search.where.trim() || undefined;
-  if (!isQuery(search)) return { path: at("/v1/images", { where }), body: null };
+  if (!isQuery(search)) return { kind: "listing", where };
   const text = search.text.trim();
   const negative_text = search.negative_text.trim();
-  const shared = {
-    weights: weightsOf(search, known),
+  const common = {
+    weights: requestWeights(search, known),
     where,
     diversity: search.diversity || undefined,
     collapse: search.collapse || undefined,
     relevant: search.relevant || undefined,
   };
   if (isRefined(search)) {
-    const asked = [...search.ids, ...search.uploads.map((token) => `upload:${token}`)];
-    if (text) asked.push(`text:${text}`);
+    const targets = [...search.ids, ...search.uploads.map((token) => `upload:${token}`)];
+    if (text) targets.push(`text:${text}`);
     const unlike = [...search.dislikes, ...(negative_text ? [`text:${negative_text}`] : [])];
-    const strategy = search.strategy || undefined;
-    const like = [...new Set([...asked, ...search.likes])];
-    return { path: "/v1/recommend", body: { ...shared, like, unlike, strategy } };
+    const strategy = (search.strategy || undefined) as Body<"/v1/recommend", "post">["strategy"];
+    const like = [...new Set([...targets, ...search.likes])];
+    return { kind: "recommend", body: { ...common, like, unlike, strategy } };
   }
   return {
-    path: "/v1/search",
+    kind: "search",
     body: {
-      ...shared,
-      id: search.ids.length ? listed(search.ids) : undefined,
-      upload: search.uploads.length ? listed(search.uploads) : undefined,
+      ...common,
+      id: search.ids.length ? single(search.ids) : undefined,
+      upload: search.uploads.length ? single(search.uploads) : undefined,
       text: text || undefined,
       negative_text: (text && negative_text) || undefined,
-      color: search.colors.length ? listed(search.colors) : undefined,
-      crop: search.crop && pictures(search) === 1 ? search.crop.split(",").map(Number) : undefined,
+      color: search.colors.length ? single(search.colors) : undefined,
+      crop: search.crop && imageCount(search) === 1 ? search.crop.split(",").map(Number) : undefined,
     },
   };
 }

@@ -3,12 +3,11 @@ import Link from "next/link";
 export default function NotFound() {
   return (
     <div className="empty">
-      <h1>There is no such page</h1>
+      <h1>Page not found</h1>
       <p>
         <Link href="/" prefetch={false}>
-          Search
-        </Link>{" "}
-        is where everything starts.
+          Go to search
+        </Link>
       </p>
     </div>
   );

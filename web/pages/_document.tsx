@@ -8,8 +8,8 @@ export default function Document() {
         <meta name="theme-color" content="#f6f5f2" media="(prefers-color-scheme: light)" />
         <meta name="theme-color" content="#161618" media="(prefers-color-scheme: dark)" />
         <link rel="icon" href="/icon.svg" type="image/svg+xml" />
-        {/* Before anything is drawn: the colors that were chosen. A file, as the page's policy
-            allows no scripts inside it. */}
+        {/* Sets the theme before the first paint. A file, because the content security policy
+            allows no inline scripts. */}
         <script src="/theme.js" />
       </Head>
       <body>

@@ -1,70 +1,74 @@
-/** Duplicates: groups of copies side by side, looked through by keys. */
+/** Duplicates: groups of copies side by side, reviewed with the keyboard. */
 
 import { useCallback, useEffect, useRef, useState } from "react";
-import { Chip, IconButton, Modal, Progress, Trouble } from "@/components/Bits";
+import { Chip, ErrorMessage, Modal, Notice, Progress } from "@/components/Controls";
 import { GroupCard } from "@/components/GroupCard";
-import { ask, at, type Group, isFinal, type Job, Problem } from "@/lib/api";
-import { decide, type Decision, GRACE, remove, useGroups, without, withKeeper } from "@/lib/groups";
-import { useCommon, useJob } from "@/lib/hooks";
-import { ago, number, plural, sentence } from "@/lib/words";
+import { ApiError, type Body, call, type Group, isFinal, type Job } from "@/lib/api";
+import { ago, number, plural, sentence } from "@/lib/format";
+import { decide, type Decision, remove, useGroups, without, withKeeper } from "@/lib/groups";
+import { UNDO_MS, useCommon, useJob } from "@/lib/hooks";
 
-const POLICIES: Record<string, string> = {
+type ScanRequest = Extract<Body<"/v1/jobs", "post">, { kind: "duplicates" }>;
+type Policy = NonNullable<ScanRequest["keep"]>;
+
+const POLICIES: Record<Policy, string> = {
   largest: "Largest",
   best: "Most detail",
   oldest: "Oldest",
   first: "First by path",
 };
 
-const KEYS: [string, string][] = [
+const SHORTCUTS: [string, string][] = [
   ["j or ↓", "next group"],
-  ["k or ↑", "group before"],
-  ["1 … 9", "choose which one stays"],
-  ["a", "keep all of them"],
-  ["n", "they are no duplicates"],
+  ["k or ↑", "previous group"],
+  ["1 … 9", "choose the image to keep"],
+  ["a", "keep all"],
+  ["n", "mark as not duplicates"],
   ["x", "remove the copies from the index"],
-  ["u", "take the last one back"],
-  ["d", "show what differs"],
-  ["?", "these keys"],
+  ["u", "undo"],
+  ["d", "show differences"],
+  ["?", "show these shortcuts"],
 ];
 
-interface Leaving {
+/** A removal that can still be undone. */
+interface Removal {
   keeper: string;
   ids: string[];
   timer: number;
 }
 
 export default function DuplicatesPage() {
-  const { stats, say, refresh } = useCommon();
-  const { groups, total, answer, problem, load, change } = useGroups();
+  const { stats, notify, refresh } = useCommon();
+  const { groups, total, answer, error, load, change } = useGroups();
   const [started, setStarted] = useState<Job | null>(null);
-  const [failed, setFailed] = useState<Problem | null>(null);
+  const [failure, setFailure] = useState<ApiError | null>(null);
   const [active, setActive] = useState("");
-  const [differing, setDiffering] = useState(false);
+  const [showDifferences, setShowDifferences] = useState(false);
   const [help, setHelp] = useState(false);
-  const [leaving, setLeaving] = useState<Leaving[]>([]);
+  const [removals, setRemovals] = useState<Removal[]>([]);
   const [decided, setDecided] = useState<string[][]>([]);
   const cards = useRef(new Map<string, HTMLElement>());
   const write = stats?.write ?? false;
 
   const job = useJob(started ?? answer?.job, () => void load(0));
   const running = job !== null && !isFinal(job);
-  const found = job?.done ?? 0;
+  const progress = job?.done ?? 0;
   useEffect(() => {
-    // What was found so far, while nobody has begun to look further down.
+    // Groups found so far, until further pages are loaded.
     if (running && groups.length < 20) void load(0);
-  }, [running, found, groups.length, load]);
+  }, [running, progress, groups.length, load]);
 
-  const start = (request: Record<string, unknown>) => {
-    setFailed(null);
-    ask<Job>("/v1/jobs", { json: { kind: "duplicates", ...request } }).then(
+  const start = (request: ScanRequest) => {
+    setFailure(null);
+    call("post", "/v1/jobs", { json: request }).then(
       (job) => {
         setStarted(job);
         change(() => []);
       },
-      (error: unknown) => setFailed(Problem.of(error)),
+      (error: unknown) => setFailure(ApiError.from(error)),
     );
   };
-  const trouble = (error: unknown) => setFailed(Problem.of(error));
+  const fail = (error: unknown) => setFailure(ApiError.from(error));
 
   const goTo = (group: Group | undefined) => {
     if (!group) return;
@@ -73,69 +77,68 @@ export default function DuplicatesPage() {
     card?.focus({ preventScroll: true });
     card?.scrollIntoView({ block: "nearest", behavior: "auto" });
   };
-  const place = groups.findIndex((group) => group.keeper === active);
+  const position = groups.findIndex((group) => group.keeper === active);
   const drop = (group: Group, ids: string[]) => {
     const rest = without(group, ids);
     if (!rest && group.keeper === active) {
-      const at = groups.indexOf(group);
-      goTo(groups[at + 1] ?? groups[at - 1]);
+      goTo(groups[position + 1] ?? groups[position - 1]);
     }
     change((all) =>
-      all.flatMap((one) => (one.keeper === group.keeper ? (rest ? [rest] : []) : [one])),
+      all.flatMap((other) => (other.keeper === group.keeper ? (rest ? [rest] : []) : [other])),
     );
   };
-  const settle = (group: Group, ids: string[], decision: Decision, words: string) => {
+  const settle = (group: Group, ids: string[], decision: Decision, message: string) => {
     decide(ids, decision).then(() => {
       drop(group, ids.length === group.members.length ? ids : ids.filter((id) => id !== group.keeper));
       setDecided((before) => [...before, ids]);
-      say(words, () => takeBack(ids));
-    }, trouble);
+      notify(message, () => takeBackDecision(ids));
+    }, fail);
   };
-  const takeBack = (ids: string[]) => {
+  const takeBackDecision = (ids: string[]) => {
     decide(ids, null).then(() => {
-      setDecided((before) => before.filter((one) => one !== ids));
+      setDecided((before) => before.filter((other) => other !== ids));
       void load(0);
-    }, trouble);
+    }, fail);
   };
   const removeNow = useCallback(
-    (gone: Leaving, group: Group) => {
-      remove(gone.ids).then(
+    (removal: Removal, group: Group) => {
+      remove(removal.ids).then(
         () => {
-          const rest = without(group, gone.ids);
+          const rest = without(group, removal.ids);
           change((all) =>
-            all.flatMap((one) => (one.keeper === gone.keeper ? (rest ? [rest] : []) : [one])),
+            all.flatMap((other) => (other.keeper === removal.keeper ? (rest ? [rest] : []) : [other])),
           );
           refresh();
         },
-        (error: unknown) => setFailed(Problem.of(error)),
+        (error: unknown) => setFailure(ApiError.from(error)),
       );
-      setLeaving((all) => all.filter((one) => one.timer !== gone.timer));
+      setRemovals((all) => all.filter((other) => other.timer !== removal.timer));
     },
     [change, refresh],
   );
   const removeSoon = (group: Group, ids: string[]) => {
-    const gone: Leaving = { keeper: group.keeper, ids, timer: 0 };
-    gone.timer = window.setTimeout(() => removeNow(gone, group), GRACE);
-    setLeaving((all) => [...all, gone]);
+    const removal: Removal = { keeper: group.keeper, ids, timer: 0 };
+    removal.timer = window.setTimeout(() => removeNow(removal, group), UNDO_MS);
+    setRemovals((all) => [...all, removal]);
     goTo(groups[groups.indexOf(group) + 1]);
   };
   const undoRemoval = (keeper?: string) => {
-    const gone = leaving.findLast((one) => keeper === undefined || one.keeper === keeper);
-    if (!gone) return false;
-    clearTimeout(gone.timer);
-    setLeaving((all) => all.filter((one) => one.timer !== gone.timer));
+    const removal = removals.findLast((other) => keeper === undefined || other.keeper === keeper);
+    if (!removal) return false;
+    clearTimeout(removal.timer);
+    setRemovals((all) => all.filter((other) => other.timer !== removal.timer));
     return true;
   };
 
   const actionsOf = (group: Group) => ({
     keep: (id: string) => {
-      change((all) => all.map((one) => (one.keeper === group.keeper ? withKeeper(group, id) : one)));
+      change((all) => all.map((other) => (other.keeper === group.keeper ? withKeeper(group, id) : other)));
       setActive(id);
     },
     keepAll: () =>
-      settle(group, group.members.map(({ id }) => id), "keep_all", "All of them are kept."),
+      settle(group, group.members.map(({ id }) => id), "keep_all", "Kept all."),
     notDuplicates: (ids: string[]) =>
-      settle(group, ids, "not_duplicates", "They are not shown as duplicates any more."),
+      settle(group, ids, "not_duplicates", "Marked as not duplicates."),
     remove: (ids: string[]) => removeSoon(group, ids),
     undo: () => void undoRemoval(group.keeper),
   });
@@ -143,19 +146,19 @@ export default function DuplicatesPage() {
   const press = (event: KeyboardEvent) => {
     const typing = event.target instanceof Element && event.target.closest("input, textarea, select, dialog");
     if (typing || event.metaKey || event.ctrlKey || event.altKey) return;
-    const group = groups[place];
+    const group = groups[position];
     const copies = group?.members.filter(({ id, verdict }) => id !== group.keeper && verdict !== "similar");
-    const busy = leaving.some((one) => one.keeper === active);
+    const busy = removals.some(({ keeper }) => keeper === active);
     const keys: Record<string, () => void> = {
-      j: () => goTo(groups[place + 1]),
-      ArrowDown: () => goTo(groups[place + 1]),
-      k: () => goTo(groups[place - 1]),
-      ArrowUp: () => goTo(groups[place - 1]),
-      d: () => setDiffering(!differing),
+      j: () => goTo(groups[position + 1]),
+      ArrowDown: () => goTo(groups[position + 1]),
+      k: () => goTo(groups[position - 1]),
+      ArrowUp: () => goTo(groups[position - 1]),
+      d: () => setShowDifferences(!showDifferences),
       "?": () => setHelp(true),
       u: () => {
         const last = decided.at(-1);
-        if (!undoRemoval() && last) takeBack(last);
+        if (!undoRemoval() && last) takeBackDecision(last);
       },
     };
     if (group && write && !busy) {
@@ -186,24 +189,22 @@ export default function DuplicatesPage() {
       <header className="page-head">
         <div>
           <h1>Duplicates</h1>
-          <p className="soft">Copies of one picture, found by laying them over one another. No file is touched.</p>
+          <p className="soft">
+            Copies of one image, confirmed by aligning them. Removal takes a copy out of the index; indexed
+            folders stay as they are.
+          </p>
         </div>
-        <button type="button" className="button small keys-button" onClick={() => setHelp(true)}>
-          Keys <kbd>?</kbd>
+        <button type="button" className="button small shortcuts-button" onClick={() => setHelp(true)}>
+          Shortcuts <kbd>?</kbd>
         </button>
       </header>
-      {write && <Start key={answer?.job?.job} last={answer?.job?.request ?? {}} busy={running} start={start} />}
-      {failed && (
-        <div className="notice" role="alert">
-          {failed.message}
-          <IconButton icon="close" label="Dismiss" onClick={() => setFailed(null)} />
-        </div>
-      )}
+      {write && <ScanForm key={answer?.job?.job} last={answer?.job?.request ?? {}} busy={running} start={start} />}
+      {failure && <Notice error={failure} dismiss={() => setFailure(null)} />}
       {job && <JobLine job={job} total={total} images={answer?.images ?? 0} />}
-      {!stats ? null : problem ? (
-        <Trouble problem={problem} again={() => void load(0)} />
+      {!stats ? null : error ? (
+        <ErrorMessage error={error} retry={() => void load(0)} />
       ) : (
-        <div className="groups" data-differing={differing}>
+        <div className="groups">
           {groups.map((group, i) => (
             <GroupCard
               key={group.members.map(({ id }) => id).sort()[0]}
@@ -215,8 +216,8 @@ export default function DuplicatesPage() {
               number={i + 1}
               write={write}
               active={group.keeper === active}
-              differing={differing && group.keeper === active}
-              leaving={leaving.find((one) => one.keeper === group.keeper)?.ids ?? []}
+              showDifferences={showDifferences && group.keeper === active}
+              removing={removals.find(({ keeper }) => keeper === group.keeper)?.ids ?? []}
               actions={actionsOf(group)}
               onFocus={() => setActive(group.keeper)}
             />
@@ -227,29 +228,29 @@ export default function DuplicatesPage() {
       {answer && groups.length < total && (
         <div className="grid-end">
           <button type="button" className="button" onClick={() => void load(groups.length)}>
-            More groups
+            Load more
           </button>
         </div>
       )}
       {answer && !groups.length && !running && (
         <div className="empty">
-          <h2>{job ? "No duplicates are left" : "Nobody has looked for duplicates yet"}</h2>
+          <h2>{job ? "No duplicates left" : "Not scanned yet"}</h2>
           <p>
             {job
-              ? "What was decided on stays decided; look again after adding images."
-              : "Looking changes nothing: what becomes of the copies is yours to say."}
+              ? "Your decisions are saved. Scan again after adding images."
+              : "A scan changes nothing. You decide what happens to each copy."}
           </p>
         </div>
       )}
       {help && (
-        <Modal title="Keys" onClose={() => setHelp(false)} className="narrow">
-          <dl className="keys">
-            {KEYS.map(([key, what]) => (
+        <Modal title="Keyboard shortcuts" onClose={() => setHelp(false)} className="narrow">
+          <dl className="shortcuts">
+            {SHORTCUTS.map(([key, action]) => (
               <div key={key}>
                 <dt>
                   <kbd>{key}</kbd>
                 </dt>
-                <dd>{what}</dd>
+                <dd>{action}</dd>
               </div>
             ))}
           </dl>
@@ -259,34 +260,35 @@ export default function DuplicatesPage() {
   );
 }
 
-interface StartProps {
+interface ScanFormProps {
+  /** The request of the last scan. */
   last: Record<string, unknown>;
   busy: boolean;
-  start: (request: Record<string, unknown>) => void;
+  start: (request: ScanRequest) => void;
 }
 
-function Start({ last, busy, start }: StartProps) {
-  const [keep, setKeep] = useState(typeof last.keep === "string" ? last.keep : "largest");
+function ScanForm({ last, busy, start }: ScanFormProps) {
+  const [keep, setKeep] = useState<Policy>((last.keep as Policy | undefined) ?? "largest");
   const [where, setWhere] = useState(typeof last.where === "string" ? last.where : "");
   const [similar, setSimilar] = useState(last.similar === true);
   return (
     <form
-      className="start panel"
+      className="scan-form panel"
       onSubmit={(event) => {
         event.preventDefault();
-        start({ keep, similar, ...(where.trim() ? { where } : {}) });
+        start({ kind: "duplicates", keep, similar, ...(where.trim() ? { where } : {}) });
       }}
     >
       <fieldset className="chips">
-        <legend>Keep the</legend>
-        {Object.entries(POLICIES).map(([name, label]) => (
+        <legend>Keep</legend>
+        {(Object.entries(POLICIES) as [Policy, string][]).map(([name, label]) => (
           <Chip key={name} on={keep === name} onClick={() => setKeep(name)}>
             {label}
           </Chip>
         ))}
       </fieldset>
-      <label className="start-where">
-        <span>Only where</span>
+      <label className="scan-filter">
+        <span>Filter</span>
         <input
           value={where}
           spellCheck={false}
@@ -296,34 +298,34 @@ function Start({ last, busy, start }: StartProps) {
       </label>
       <label className="check">
         <input type="checkbox" checked={similar} onChange={(event) => setSimilar(event.target.checked)} />
-        <span>Also similar ones</span>
+        <span>Include similar images</span>
       </label>
       <button type="submit" className="button primary" disabled={busy}>
-        Look for duplicates
+        Find duplicates
       </button>
     </form>
   );
 }
 
 function JobLine({ job, total, images }: { job: Job; total: number; images: number }) {
-  const cancel = () => void ask(at("/v1/jobs/one", { job: job.job }), { method: "DELETE" });
+  const cancel = () => void call("delete", "/v1/jobs/one", { query: { job: job.job } });
   if (isFinal(job)) {
-    const words =
+    const summary =
       job.state === "done"
-        ? `${plural(total, "group")} among ${plural(images, "image")}, looked for ${ago(job.finished_at ?? job.created_at)}`
+        ? `${plural(total, "group")} in ${plural(images, "image")}, scanned ${ago(job.finished_at ?? job.created_at)}`
         : job.state === "failed"
-          ? (job.problem?.detail ?? "The last search failed.")
-          : "The last search was canceled; these are the groups from before.";
+          ? (job.problem?.detail ?? "The last scan failed.")
+          : "The last scan was canceled. These groups are from the scan before it.";
     return (
       <p className={`job-line ${job.state === "failed" ? "bad" : "soft"}`} role="status">
-        {words}
+        {summary}
       </p>
     );
   }
   return (
     <div className="job-line running" role="status">
-      <span>{job.state === "queued" ? "Waiting" : sentence(job.stage || "looking")}</span>
-      <Progress done={job.done} total={job.total} label="Progress of the search for duplicates" />
+      <span>{job.state === "queued" ? "Waiting" : sentence(job.stage || "scanning")}</span>
+      <Progress done={job.done} total={job.total} label="Scan progress" />
       <span className="soft">{job.total ? `${number(job.done)} of ${number(job.total)}` : ""}</span>
       <button type="button" className="button small" onClick={cancel}>
         Cancel

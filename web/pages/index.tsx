@@ -1,43 +1,44 @@
-/** Search: by pictures, words and colors; before any of them, everything there is. */
+/** Search: by images, text and colors. Without a query, a listing of all images. */
 
 import Head from "next/head";
 import { useCallback, useMemo, useState } from "react";
-import { IconButton, Modal, Trouble } from "@/components/Bits";
+import { ErrorMessage, Modal, Notice } from "@/components/Controls";
 import { Details } from "@/components/Details";
-import { Examples } from "@/components/Examples";
+import { ExamplesBar } from "@/components/Examples";
 import { Filters } from "@/components/Filters";
 import { type Actions, Grid } from "@/components/Grid";
 import { Icon } from "@/components/Icon";
 import { QueryBar } from "@/components/QueryBar";
 import { Options, Weights } from "@/components/Weights";
-import type { Stats } from "@/lib/api";
-import { readColor } from "@/lib/colors";
+import type { SearchAnswer, Stats } from "@/lib/api";
+import { parseColor } from "@/lib/colors";
+import { number, plural } from "@/lib/format";
 import { type Update, useCommon, useMedia, useSearch } from "@/lib/hooks";
-import { MOST, useArrivals, useUploads } from "@/lib/pictures";
 import { type List, useResults } from "@/lib/results";
-import { EMPTY, isQuery, isRefined, pictures, requestOf, type Search } from "@/lib/state";
-import { number, plural } from "@/lib/words";
+import { EMPTY, imageCount, isQuery, isRefined, requestOf, type Search } from "@/lib/state";
+import { MAX_IMAGES, useFileDrop, useUploads } from "@/lib/uploads";
 
 const NARROW = "(max-width: 899px)";
 
-/** Searching by something else starts anew, under the same filters, weights and options. */
-const ANEW: Partial<Search> = {
+/** Clears the query of a search, but keeps its filters, weights and options. */
+const NO_QUERY: Partial<Search> = {
   uploads: [], ids: [], text: "", negative_text: "", colors: [], crop: "", likes: [], dislikes: [],
   strategy: "", shown: "",
 }; // prettier-ignore
 
-/** What counts of a picture when nobody says. */
-const AUTO = { semantic: 1 };
+/** The default weights of an image query, shown until the first answer. */
+const DEFAULT_WEIGHTS = { semantic: 1 };
 
-type Trail = Pick<Search, "likes" | "dislikes">[];
+type Examples = Pick<Search, "likes" | "dislikes">;
 
 export default function SearchPage() {
-  const { stats, problem: unknown, refresh } = useCommon();
+  const { stats, error, refresh } = useCommon();
   const { search, ready, update } = useSearch();
   const [adding, setAdding] = useState(false);
   const [panel, setPanel] = useState(false);
+  /** The details were opened from this page, so that Back closes them. */
   const [opened, setOpened] = useState(false);
-  const [trail, setTrail] = useState<Trail>([]);
+  const [history, setHistory] = useState<Examples[]>([]);
   const narrow = useMedia(NARROW);
   const request = useMemo(
     () => (stats && ready ? requestOf({ ...search, shown: "" }, stats) : null),
@@ -47,26 +48,26 @@ export default function SearchPage() {
   const { list } = results;
 
   const uploads = useUploads((tokens) => {
-    if (adding) update({ uploads: [...new Set([...search.uploads, ...tokens])].slice(-MOST) });
-    else update({ ...ANEW, text: search.text, negative_text: search.negative_text, colors: search.colors, uploads: tokens });
+    if (adding) update({ uploads: [...new Set([...search.uploads, ...tokens])].slice(-MAX_IMAGES) });
+    else update({ ...NO_QUERY, text: search.text, negative_text: search.negative_text, colors: search.colors, uploads: tokens });
   });
-  const send = (files: File[], toThese: boolean) => {
-    setAdding(toThese);
-    void uploads.send(files.slice(0, MOST));
+  const send = (files: File[], add: boolean) => {
+    setAdding(add);
+    void uploads.send(files.slice(0, MAX_IMAGES));
     window.scrollTo({ top: 0 });
   };
-  const over = useArrivals((files) => send(files, false));
+  const over = useFileDrop((files) => send(files, false));
 
   const { likes, dislikes, shown } = search;
-  const example = useCallback(
+  const toggleExample = useCallback(
     (id: string, to: "likes" | "dislikes") => {
       const from = to === "likes" ? "dislikes" : "likes";
       const now = { likes, dislikes };
-      setTrail((before) => [...before, now]);
+      setHistory((past) => [...past, now]);
       const on = now[to].includes(id);
       update({
-        [to]: on ? now[to].filter((one) => one !== id) : [...now[to], id],
-        [from]: now[from].filter((one) => one !== id),
+        [to]: on ? now[to].filter((other) => other !== id) : [...now[to], id],
+        [from]: now[from].filter((other) => other !== id),
       });
     },
     [likes, dislikes, update],
@@ -78,36 +79,31 @@ export default function SearchPage() {
         update({ shown: id }, "details");
       },
       similar: (id) => {
-        update({ ...ANEW, ids: [id] });
+        update({ ...NO_QUERY, ids: [id] });
         window.scrollTo({ top: 0 });
       },
-      like: (id) => example(id, "likes"),
-      dislike: (id) => example(id, "dislikes"),
+      like: (id) => toggleExample(id, "likes"),
+      dislike: (id) => toggleExample(id, "dislikes"),
     }),
-    [update, example],
+    [update, toggleExample],
   );
   const undo = () => {
-    const before = trail.at(-1);
-    setTrail(trail.slice(0, -1));
-    if (before) update(before);
+    const previous = history.at(-1);
+    setHistory(history.slice(0, -1));
+    if (previous) update(previous);
     else if (dislikes.length) update({ dislikes: dislikes.slice(0, -1) });
     else update({ likes: likes.slice(0, -1) });
   };
   const active = [search.where, search.collapse, search.relevant, search.diversity].filter(Boolean).length;
   return (
-    <div className="search" data-ready={ready && (stats ?? unknown) != null}>
+    <div className="search" data-ready={ready && (stats ?? error) != null}>
       <Head>
         <title>{`${isQuery(search) ? heading(search) : "Search"} · lookalike`}</title>
       </Head>
       <div className="search-head">
         <h1>Find images that look alike</h1>
-        <QueryBar search={search} update={update} words={stats?.text} waiting={uploads.waiting} send={send} />
-        {uploads.problem && (
-          <div className="notice" role="alert">
-            {uploads.problem.message}
-            <IconButton icon="close" label="Dismiss" onClick={uploads.dismiss} />
-          </div>
-        )}
+        <QueryBar search={search} update={update} supportsText={stats?.text} waiting={uploads.waiting} send={send} />
+        {uploads.error && <Notice error={uploads.error} dismiss={uploads.dismiss} />}
       </div>
       <div className="search-body">
         {!narrow && (
@@ -115,16 +111,16 @@ export default function SearchPage() {
             {stats ? <Side {...{ search, update, stats, list }} /> : <div className="filters-waiting" />}
           </aside>
         )}
-        <section className="found" aria-label="Results">
-          <header className="found-head">
-            <h2>{isQuery(search) ? heading(search) : search.where ? "What passes" : "All images"}</h2>
+        <section className="results" aria-label="Results">
+          <header className="results-head">
+            <h2>{isQuery(search) ? heading(search) : search.where ? "Results" : "All images"}</h2>
             <p className="soft" aria-live="polite">
-              {unknown || list.problem ? "" : told(list)}
+              {!error && !list.error && <Summary list={list} />}
             </p>
-            <span className="spring" />
+            <span className="spacer" />
             {isQuery(search) && (
-              <button type="button" className="button small anew" onClick={() => update({ ...EMPTY, where: search.where })}>
-                Start anew
+              <button type="button" className="button small new-search" onClick={() => update({ ...EMPTY, where: search.where })}>
+                New search
               </button>
             )}
             <button type="button" className="button small side-button" onClick={() => setPanel(true)}>
@@ -132,25 +128,25 @@ export default function SearchPage() {
               Filters{active ? ` · ${active}` : ""}
             </button>
           </header>
-          {unknown ? (
-            <Trouble problem={unknown} again={refresh} />
-          ) : list.problem && !list.ready ? (
-            <Trouble problem={list.problem} again={list.problem.forgotten ? undefined : results.again}>
-              {list.problem.forgotten && <p>The picture of this search is no longer kept: drop it here again.</p>}
-            </Trouble>
+          {error ? (
+            <ErrorMessage error={error} retry={refresh} />
+          ) : list.error && !list.ready ? (
+            <ErrorMessage error={list.error} retry={list.error.uploadExpired ? undefined : results.more}>
+              {list.error.uploadExpired && <p>The query image has expired. Drop it here again.</p>}
+            </ErrorMessage>
           ) : list.ready && !list.items.length ? (
-            <Empty search={search} update={update} none={stats?.images === 0} />
+            <Empty search={search} update={update} emptyIndex={stats?.images === 0} />
           ) : (
             <Grid {...{ results, likes, dislikes, actions }} />
           )}
         </section>
       </div>
-      {isRefined(search) && <Examples search={search} update={update} undo={undo} />}
+      {isRefined(search) && <ExamplesBar search={search} update={update} undo={undo} />}
       {panel && narrow && stats && (
         <Modal title="Filters" onClose={() => setPanel(false)} className="sheet">
           <Side {...{ search, update, stats, list }} />
           <button type="button" className="button primary sheet-done" onClick={() => setPanel(false)}>
-            {list.total === null ? "Show the results" : `Show ${plural(list.total, "image")}`}
+            {list.total === null ? "Show results" : `Show ${plural(list.total, "image")}`}
           </button>
         </Modal>
       )}
@@ -162,21 +158,21 @@ export default function SearchPage() {
           disliked={dislikes.includes(shown)}
           actions={{
             ...actions,
-            // Back, where this page opened them: so Back does not open them again.
+            // Going back keeps the history free of a second entry for the same search.
             close: () => {
               if (opened) window.history.back();
               else update({ shown: "" });
               setOpened(false);
             },
-            color: (hex) => update({ ...ANEW, colors: [hex] }),
+            color: (hex) => update({ ...NO_QUERY, colors: [hex] }),
           }}
         />
       )}
       {over && (
         <div className="drop-anywhere" aria-hidden="true">
           <p>
-            <Icon name="picture" />
-            Drop it to search by it
+            <Icon name="image" />
+            Drop to search
           </p>
         </div>
       )}
@@ -194,48 +190,59 @@ interface SideProps {
 function Side({ search, update, stats, list }: SideProps) {
   return (
     <>
-      <Weights search={search} update={update} stats={stats} used={list.answer?.weights ?? AUTO} />
+      <Weights search={search} update={update} stats={stats} used={list.answer?.weights ?? DEFAULT_WEIGHTS} />
       <Options search={search} update={update} />
       <Filters where={search.where} update={update} stats={stats} />
     </>
   );
 }
 
-/** What is asked for, in words. */
+/** The query as a heading. */
 function heading(search: Search): string {
   const parts: string[] = [];
-  const shown = pictures(search);
-  if (shown) parts.push(shown === 1 ? (search.crop ? "like a part of the picture" : "like the picture") : `like ${shown} pictures`);
+  const images = imageCount(search);
+  if (images > 1) parts.push(`similar to ${images} images`);
+  else if (images) parts.push(search.crop ? "similar to the cropped image" : "similar to the image");
   if (search.text.trim()) parts.push(`“${search.text.trim()}”`);
-  if (search.colors.length) parts.push(`in ${search.colors.map((one) => readColor(one).color).join(" and ")}`);
+  if (search.colors.length) {
+    parts.push(`in ${search.colors.map((text) => parseColor(text).color).join(" and ")}`);
+  }
   if (isRefined(search)) parts.push("refined");
   const text = parts.join(", ");
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-function told({ ready, total, answer }: List): string {
-  if (!ready) return "";
+function Summary({ list: { ready, total, answer } }: { list: List }) {
+  if (!ready) return null;
   if (total !== null) return plural(total, "image");
-  if (!answer) return "";
-  const proved = answer.complete ? "" : " · a better one may have been missed";
-  return `nearest first · ${number(Math.max(1, Math.round(answer.took_ms)))} ms${proved}`;
+  if (!answer) return null;
+  return (
+    <>
+      nearest first · {number(Math.max(1, Math.round(answer.took_ms)))} ms · <Completeness answer={answer} />
+    </>
+  );
 }
 
-function Empty({ search, update, none }: { search: Search; update: Update; none: boolean }) {
-  if (none) {
+/** Exact only if it is proved that no other image belongs among the results. */
+function Completeness({ answer: { complete, explanation } }: { answer: SearchAnswer }) {
+  const reason = typeof explanation.reason === "string" ? explanation.reason : undefined;
+  const text = complete === null ? "approximate" : complete ? "exact" : "may miss results";
+  return <span title={reason}>{text}</span>;
+}
+
+function Empty({ search, update, emptyIndex }: { search: Search; update: Update; emptyIndex: boolean }) {
+  if (emptyIndex) {
     return (
       <div className="empty">
-        <h3>There are no images yet</h3>
-        <p>Add some under Library, or run <code>lookalike index</code> with a folder.</p>
+        <h3>No images yet</h3>
+        <p>Add some in the Library, or run <code>lookalike index</code> with a folder.</p>
       </div>
     );
   }
   return (
     <div className="empty">
-      <h3>No image passes</h3>
-      <p>
-        {search.where ? "The filters leave nothing." : "Nothing is closer than chance would bring it."}
-      </p>
+      <h3>No results</h3>
+      <p>{search.where ? "No image matches the filters." : "No image is closer than chance."}</p>
       {search.where && (
         <button type="button" className="button" onClick={() => update({ where: "" })}>
           Clear the filters
@@ -243,7 +250,7 @@ function Empty({ search, update, none }: { search: Search; update: Update; none:
       )}
       {search.relevant && (
         <button type="button" className="button" onClick={() => update({ relevant: false })}>
-          Show what is less close too
+          Show less relevant results
         </button>
       )}
     </div>

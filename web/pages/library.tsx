@@ -1,26 +1,25 @@
-/** The library: what the index holds, what it takes, what goes on in it, and adding to it. */
+/** Library: statistics of the index, adding images, and jobs. */
 
 import { type SubmitEvent, useState } from "react";
-import { Chip, IconButton, Progress, Trouble } from "@/components/Bits";
+import { Chip, ErrorMessage, FileButton, IconButton, Progress } from "@/components/Controls";
 import { Icon } from "@/components/Icon";
-import { Chooser } from "@/components/QueryBar";
-import { addImages, ask, at, isFinal, type Job, Problem, type Reject, type Stats } from "@/lib/api";
-import { forgetCounts } from "@/lib/counts";
-import { useAsked, useCommon, useJob } from "@/lib/hooks";
-import { useArrivals } from "@/lib/pictures";
-import { forgetResults } from "@/lib/results";
-import { ago, aspect, bytes, number, plural, sentence, tail } from "@/lib/words";
+import { addImages, ApiError, type Body, call, isFinal, type Job, type Reject, type Stats } from "@/lib/api";
+import { clearCounts } from "@/lib/counts";
+import { ago, aspect, bytes, fileName, number, plural, sentence } from "@/lib/format";
+import { useAnswer, useCommon, useJob } from "@/lib/hooks";
+import { clearResults } from "@/lib/results";
+import { useFileDrop } from "@/lib/uploads";
 
 export default function LibraryPage() {
-  const { stats, problem, refresh } = useCommon();
-  const jobs = useAsked<{ jobs: Job[] }>("/v1/jobs");
+  const { stats, error, refresh } = useCommon();
+  const jobs = useAnswer("/v1/jobs", undefined);
   const changed = () => {
-    forgetResults();
-    forgetCounts();
+    clearResults();
+    clearCounts();
     refresh();
-    jobs.again();
+    jobs.reload();
   };
-  if (problem) return <Trouble problem={problem} again={refresh} />;
+  if (error) return <ErrorMessage error={error} retry={refresh} />;
   return (
     <div className="library">
       <header className="page-head">
@@ -32,18 +31,18 @@ export default function LibraryPage() {
         </div>
       </header>
       <Figures stats={stats} />
-      {/* All at once: what came later would move the rest. */}
+      {/* Shown all at once, so that the layout does not shift. */}
       <div className="library-columns" hidden={!stats}>
         <div className="stack">
           {stats?.write && <AddImages done={changed} />}
-          {stats?.write && stats.roots && <IngestForm started={jobs.again} />}
+          {stats?.write && stats.roots && <IngestForm started={jobs.reload} />}
           <section className="panel">
             <header className="panel-head">
               <h2>Jobs</h2>
-              {stats?.write && <OptimizeButton started={jobs.again} />}
+              {stats?.write && <OptimizeButton started={jobs.reload} />}
             </header>
-            {jobs.problem && <Trouble problem={jobs.problem} again={jobs.again} />}
-            {jobs.data?.jobs.length === 0 && <p className="soft">Nothing has run yet.</p>}
+            {jobs.error && <ErrorMessage error={jobs.error} retry={jobs.reload} />}
+            {jobs.data?.jobs.length === 0 && <p className="soft">No jobs yet.</p>}
             <ul className="jobs">
               {jobs.data?.jobs.map((job) => (
                 <JobRow key={job.job} job={job} write={stats?.write ?? false} ended={changed} />
@@ -61,17 +60,17 @@ export default function LibraryPage() {
 }
 
 function Figures({ stats }: { stats: Stats | undefined }) {
-  const told: [string, string, string][] = stats
+  const figures: [string, string, string][] = stats
     ? [
-        ["Images", number(stats.images), stats.building ? "the search graph is being built" : "all can be searched"],
-        ["On disk", bytes(stats.bytes_on_disk), "the index itself"],
-        ["Thumbnails", bytes(stats.thumbnails), "kept beside it"],
+        ["Images", number(stats.images), stats.building ? "building the search graph" : "all searchable"],
+        ["On disk", bytes(stats.bytes_on_disk), "without thumbnails"],
+        ["Thumbnails", bytes(stats.thumbnails), "disk cache"],
         ["Memory", bytes(stats.memory), "all processes"],
       ]
     : ["Images", "On disk", "Thumbnails", "Memory"].map((name) => [name, "\u2007", "\u00a0"]);
   return (
     <dl className="figures">
-      {told.map(([name, figure, note]) => (
+      {figures.map(([name, figure, note]) => (
         <div key={name} className="panel">
           <dt>{name}</dt>
           <dd>
@@ -91,7 +90,7 @@ function Models({ stats }: { stats: Stats }) {
       <table>
         <thead>
           <tr>
-            <th scope="col">Counts as</th>
+            <th scope="col">Aspect</th>
             <th scope="col">Model</th>
             <th scope="col" className="right">
               Dimensions
@@ -99,17 +98,17 @@ function Models({ stats }: { stats: Stats }) {
           </tr>
         </thead>
         <tbody>
-          {Object.entries(stats.vectors).map(([name, { size, model, aspect: of }]) => (
+          {Object.entries(stats.vectors).map(([name, vector]) => (
             <tr key={name}>
-              <td>{of ? aspect(of) : "Copies"}</td>
-              <td className="break">{model}</td>
-              <td className="right">{number(size)}</td>
+              <td>{vector.aspect ? aspect(vector.aspect) : "Duplicates"}</td>
+              <td className="break">{vector.model}</td>
+              <td className="right">{number(vector.size)}</td>
             </tr>
           ))}
         </tbody>
       </table>
       <p className="soft">
-        {stats.text ? "Images can be searched by words." : "This model knows no words: an index made with --model clip does."}
+        {stats.text ? "Text search is available." : "Text search needs an index created with --model clip."}
       </p>
     </section>
   );
@@ -142,71 +141,72 @@ function Fields({ stats }: { stats: Stats }) {
           </tbody>
         </table>
       ) : (
-        <p className="soft">None: index with --metadata to filter by your own.</p>
+        <p className="soft">No fields. Index with --metadata to filter by your own.</p>
       )}
     </section>
   );
 }
 
-/** Files a request; more of them would only make the progress coarser. */
-const TOGETHER = 4;
+/** Files per request. A larger batch would only make the progress bar coarser. */
+const BATCH = 4;
 
-interface Adding {
+interface AddState {
   done: number;
   total: number;
   added: number;
   known: number;
   rejects: Reject[];
-  problem: Problem | null;
+  error: ApiError | null;
 }
 
 function AddImages({ done }: { done: () => void }) {
-  const [state, setState] = useState<Adding | null>(null);
-  const busy = state !== null && state.done < state.total && !state.problem;
+  const [state, setState] = useState<AddState | null>(null);
+  const busy = state !== null && state.done < state.total && !state.error;
   const send = async (files: File[]) => {
     if (busy) return;
-    let now: Adding = { done: 0, total: files.length, added: 0, known: 0, rejects: [], problem: null };
-    setState(now);
-    for (let first = 0; first < files.length; first += TOGETHER) {
-      const some = files.slice(first, first + TOGETHER);
+    let next: AddState = { done: 0, total: files.length, added: 0, known: 0, rejects: [], error: null };
+    setState(next);
+    for (let first = 0; first < files.length; first += BATCH) {
+      const batch = files.slice(first, first + BATCH);
       try {
-        const report = await addImages(some);
-        now = {
-          ...now,
-          done: now.done + some.length,
-          added: now.added + report.added,
-          known: now.known + report.updated + report.unchanged,
-          rejects: [...now.rejects, ...report.rejects],
+        const report = await addImages(batch);
+        next = {
+          ...next,
+          done: next.done + batch.length,
+          added: next.added + report.added,
+          known: next.known + report.updated + report.unchanged,
+          rejects: [...next.rejects, ...report.rejects],
         };
       } catch (error) {
-        const problem = Problem.of(error);
-        const alone = some.length === 1 ? some[0] : undefined;
-        // All files of a request were rejected: then the answer is a problem, and is one of them.
-        now = alone && problem.status >= 413 && problem.status <= 422
-          ? { ...now, done: now.done + 1, rejects: [...now.rejects, { uri: alone.name, reason: problem.error, detail: problem.message }] }
-          : { ...now, problem };
+        const failure = ApiError.from(error);
+        const single = batch.length === 1 ? batch[0] : undefined;
+        // If every file of a request is rejected, the answer is an error. For one file that is its reject.
+        if (single && failure.status >= 413 && failure.status <= 422) {
+          const reject = { uri: single.name, reason: failure.error, detail: failure.message };
+          next = { ...next, done: next.done + 1, rejects: [...next.rejects, reject] };
+        } else next = { ...next, error: failure };
       }
-      setState(now);
-      if (now.problem) break;
+      setState(next);
+      if (next.error) break;
     }
     done();
   };
-  const over = useArrivals((files) => void send(files));
+  const over = useFileDrop((files) => void send(files));
   return (
     <section className="panel add" data-over={over} aria-label="Add images">
       <div className="add-zone">
-        <Chooser className="button primary" label="Add images" choose={(files) => void send(files)} />
-        <p className="soft">or drop them anywhere on this page. They can be searched at once.</p>
+        <FileButton className="button primary" label="Add images" choose={(files) => void send(files)} />
+        <p className="soft">or drop them anywhere on this page. They are searchable immediately.</p>
       </div>
       {state && (
         <div className="add-state" role="status">
-          {busy && <Progress done={state.done} total={state.total} label="Progress of adding images" />}
+          {busy && <Progress done={state.done} total={state.total} label="Upload progress" />}
           <p>
             {busy ? `${state.done} of ${state.total} sent` : `${plural(state.added, "image")} added`}
-            {state.known > 0 && `, ${number(state.known)} known already`}
+            {state.known > 0 && `, ${number(state.known)} already indexed`}
             {state.rejects.length > 0 && `, ${number(state.rejects.length)} rejected`}
           </p>
-          {state.problem && <p className="bad">{state.problem.message}</p>}
+          {state.error && <p className="bad">{state.error.message}</p>}
           <Rejects rejects={state.rejects} />
         </div>
       )}
@@ -222,7 +222,7 @@ function Rejects({ rejects }: { rejects: Reject[] }) {
       <ul>
         {rejects.map(({ uri, reason, detail }, i) => (
           <li key={`${i} ${uri}`}>
-            <b title={uri}>{tail(uri)}</b> <code>{reason}</code>
+            <b title={uri}>{fileName(uri)}</b> <code>{reason}</code>
             <p className="soft">{detail}</p>
           </li>
         ))}
@@ -231,34 +231,37 @@ function Rejects({ rejects }: { rejects: Reject[] }) {
   );
 }
 
-const COPIES: Record<string, string> = { keep: "Keep", skip: "Leave out", link: "Link" };
+type IngestRequest = Extract<Body<"/v1/jobs", "post">, { kind: "ingest" }>;
+type Copies = NonNullable<IngestRequest["copies"]>;
+
+const COPIES: Record<Copies, string> = { keep: "Keep", skip: "Skip", link: "Link" };
 
 function IngestForm({ started }: { started: () => void }) {
   const [path, setPath] = useState("");
   const [metadata, setMetadata] = useState("");
   const [prune, setPrune] = useState(false);
-  const [copies, setCopies] = useState("keep");
-  const [problem, setProblem] = useState("");
+  const [copies, setCopies] = useState<Copies>("keep");
+  const [error, setError] = useState("");
   const send = (event: SubmitEvent) => {
     event.preventDefault();
-    const json = { kind: "ingest", path, prune, copies, ...(metadata.trim() ? { metadata } : {}) };
-    ask<Job>("/v1/jobs", { json }).then(
+    const json = { kind: "ingest" as const, path, prune, copies, ...(metadata.trim() ? { metadata } : {}) };
+    call("post", "/v1/jobs", { json }).then(
       () => {
-        setProblem("");
+        setError("");
         started();
       },
-      (error: unknown) => setProblem(Problem.of(error).message),
+      (error: unknown) => setError(ApiError.from(error).message),
     );
   };
   return (
     <form className="panel ingest" onSubmit={send}>
-      <h2>Index a folder of the server</h2>
+      <h2>Index a folder on the server</h2>
       <label>
         <span>Folder</span>
         <input required value={path} spellCheck={false} onChange={(event) => setPath(event.target.value)} />
       </label>
       <label>
-        <span>Metadata, if there is any</span>
+        <span>Metadata file (optional)</span>
         <input
           value={metadata}
           spellCheck={false}
@@ -267,8 +270,8 @@ function IngestForm({ started }: { started: () => void }) {
         />
       </label>
       <fieldset className="chips">
-        <legend>Copies of what is there</legend>
-        {Object.entries(COPIES).map(([name, label]) => (
+        <legend>Copies of indexed images</legend>
+        {(Object.entries(COPIES) as [Copies, string][]).map(([name, label]) => (
           <Chip key={name} on={copies === name} onClick={() => setCopies(name)}>
             {label}
           </Chip>
@@ -276,11 +279,11 @@ function IngestForm({ started }: { started: () => void }) {
       </fieldset>
       <label className="check">
         <input type="checkbox" checked={prune} onChange={(event) => setPrune(event.target.checked)} />
-        <span>Remove from the index what the folder no longer holds</span>
+        <span>Remove images that are no longer in the folder</span>
       </label>
-      {problem && (
+      {error && (
         <p className="bad" role="alert">
-          {problem}
+          {error}
         </p>
       )}
       <button type="submit" className="button">
@@ -291,42 +294,42 @@ function IngestForm({ started }: { started: () => void }) {
 }
 
 function OptimizeButton({ started }: { started: () => void }) {
-  const { say } = useCommon();
+  const { notify } = useCommon();
   const start = () => {
-    ask<Job>("/v1/jobs", { json: { kind: "optimize" } }).then(started, (error: unknown) =>
-      say(Problem.of(error).message),
+    call("post", "/v1/jobs", { json: { kind: "optimize" } }).then(started, (error: unknown) =>
+      notify(ApiError.from(error).message),
     );
   };
   return (
     <button type="button" className="button small" onClick={start}>
-      Build the search graph
+      Build search graph
     </button>
   );
 }
 
 const KINDS: Record<Job["kind"], string> = {
   ingest: "Index a folder",
-  duplicates: "Look for duplicates",
-  optimize: "Build the search graph",
+  duplicates: "Find duplicates",
+  optimize: "Build search graph",
 };
 
-function JobRow({ job: given, write, ended }: { job: Job; write: boolean; ended: () => void }) {
-  const job = useJob(given, ended) ?? given;
-  const { say } = useCommon();
+function JobRow({ job: listed, write, ended }: { job: Job; write: boolean; ended: () => void }) {
+  const job = useJob(listed, ended) ?? listed;
+  const { notify } = useCommon();
   const open = !isFinal(job);
   const cancel = () => {
-    ask(at("/v1/jobs/one", { job: job.job }), { method: "DELETE" }).catch((error: unknown) =>
-      say(Problem.of(error).message),
+    call("delete", "/v1/jobs/one", { query: { job: job.job } }).catch((error: unknown) =>
+      notify(ApiError.from(error).message),
     );
   };
-  const { report } = job;
+  const report = job.report && "added" in job.report ? job.report : null;
   const path = typeof job.request.path === "string" ? job.request.path : "";
   return (
     <li className="job" data-state={job.state}>
       <div className="job-head">
         <b>{KINDS[job.kind]}</b>
         {path && <span className="soft break">{path}</span>}
-        <span className="spring" />
+        <span className="spacer" />
         <span className="state">
           {job.state === "done" && <Icon name="check" />}
           {sentence(job.state)}
@@ -344,14 +347,14 @@ function JobRow({ job: given, write, ended }: { job: Job; write: boolean; ended:
         </div>
       )}
       {job.problem && <p className="bad">{job.problem.detail}</p>}
-      {report && job.kind === "ingest" && (
+      {report && (
         <p className="soft">
           {number(report.added)} added, {number(report.updated)} updated, {number(report.unchanged)} unchanged
           {report.rejected > 0 && `, ${number(report.rejected)} rejected`}
         </p>
       )}
       {!open && <p className="soft">{ago(job.finished_at ?? job.created_at)}</p>}
-      {report && job.kind === "ingest" && <Rejects rejects={report.rejects} />}
+      {report && <Rejects rejects={report.rejects} />}
     </li>
   );
 }

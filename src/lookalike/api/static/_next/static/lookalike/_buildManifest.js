@@ -1,18 +1,18 @@
 self.__BUILD_MANIFEST = {
   "/": [
-    "static/chunks/0cqu1kkhp-z1h.js"
+    "static/chunks/1tsj78v7s4761.js"
   ],
   "/404": [
-    "static/chunks/2w03hoa7-5h65.js"
+    "static/chunks/11gze_qndpuo7.js"
   ],
   "/_error": [
     "static/chunks/30s1ogbkohehr.js"
   ],
   "/duplicates": [
-    "static/chunks/2sbxyae7sets5.js"
+    "static/chunks/2uppmib5_5q24.js"
   ],
   "/library": [
-    "static/chunks/16cyxs1l8_m1_.js"
+    "static/chunks/2t0b2u_x3iuah.js"
   ],
   "__rewrites": {
     "afterFiles": [],
@@ -27,4 +27,4 @@ self.__BUILD_MANIFEST = {
     "/duplicates",
     "/library"
   ]
-};self.__TURBOPACK_PAGE_BOOTSTRAP = {"/404":{"otherChunks":["static/chunks/0bysuxc8iqxt4.js"],"runtimeModuleIds":[783,8458]},"/duplicates":{"otherChunks":["static/chunks/1br-s1w_m07f0.js"],"runtimeModuleIds":[783,3629]},"/":{"otherChunks":["static/chunks/3jz6-8pm86ng8.js"],"runtimeModuleIds":[783,9675]},"/library":{"otherChunks":["static/chunks/3fykxk2bpz1dg.js"],"runtimeModuleIds":[783,4931]},"/_app":{"otherChunks":["static/chunks/243zcdy-vjsld.js","static/chunks/1wctwbp_qru6s.js","static/chunks/25hwf1ceq8rdt.js","static/chunks/0g_yaikh6s_o8.js","static/chunks/1dd2xyz1z4t9z.js","static/chunks/28b59w9qp-eqh.css"],"runtimeModuleIds":[783,8146]},"/_error":{"otherChunks":["static/chunks/0fj1dcyjnd88o.js"],"runtimeModuleIds":[783,184]}};self.__TURBOPACK_CHUNK_LOADING_GLOBAL = "TURBOPACK";self.__BUILD_MANIFEST_CB && self.__BUILD_MANIFEST_CB()
+};self.__TURBOPACK_PAGE_BOOTSTRAP = {"/404":{"otherChunks":["static/chunks/1rjqmxz_9e-4u.js"],"runtimeModuleIds":[783,8458]},"/duplicates":{"otherChunks":["static/chunks/30m1guz_iij46.js"],"runtimeModuleIds":[783,3629]},"/":{"otherChunks":["static/chunks/3vye8s3zh32iv.js","static/chunks/35-0506pq2bpl.js"],"runtimeModuleIds":[783,9675]},"/library":{"otherChunks":["static/chunks/2icju5khz1tyk.js"],"runtimeModuleIds":[783,4931]},"/_app":{"otherChunks":["static/chunks/243zcdy-vjsld.js","static/chunks/2o02m2hl3q0c9.js","static/chunks/25hwf1ceq8rdt.js","static/chunks/0g_yaikh6s_o8.js","static/chunks/1dd2xyz1z4t9z.js","static/chunks/2y4q74k6gkdu2.css"],"runtimeModuleIds":[783,8146]},"/_error":{"otherChunks":["static/chunks/0fj1dcyjnd88o.js"],"runtimeModuleIds":[783,184]}};self.__TURBOPACK_CHUNK_LOADING_GLOBAL = "TURBOPACK";self.__BUILD_MANIFEST_CB && self.__BUILD_MANIFEST_CB()

@@ -1,12 +1,15 @@
-/** Values as people read them. */
+/** Values as text. */
 
-import type { Payload, Value } from "@/lib/api";
+import type { Payload } from "@/lib/api";
 
-const NUMBER = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 2 });
+/** A value of a payload field. */
+export type Value = string | number | boolean | string[] | null;
+
+const NUMBER = new Intl.NumberFormat("en-US", { maximumFractionDigits: 2 });
 
 export const number = (value: number) => NUMBER.format(value);
 
-export const percent = (share: number) => `${Math.round(share * 100)}\u00a0%`;
+export const percent = (share: number) => `${Math.round(share * 100)}%`;
 
 export function bytes(count: number): string {
   const units = ["B", "kB", "MB", "GB", "TB"];
@@ -15,7 +18,8 @@ export function bytes(count: number): string {
   return `${value.toFixed(power && value < 10 ? 1 : 0)} ${units[power] ?? ""}`;
 }
 
-export function day(value: string): string {
+/** A date-time of the API without seconds, or without a time at midnight. */
+export function moment(value: string): string {
   return value.replace(/T00:00:00(\.0+)?Z$/, "").replace(/T(\d\d:\d\d).*$/, " $1");
 }
 
@@ -32,57 +36,56 @@ export function sentence(name: string): string {
   return plain.charAt(0).toUpperCase() + plain.slice(1);
 }
 
-export function value(of: Value | undefined): string {
-  if (of === null || of === undefined) return "none";
-  if (typeof of === "boolean") return of ? "yes" : "no";
-  if (typeof of === "number") return number(of);
-  if (Array.isArray(of)) return of.join(", ");
-  return /^\d{4}-\d\d-\d\dT/.test(of) ? day(of) : of;
+export function valueText(value: Value | undefined): string {
+  if (value === null || value === undefined) return "none";
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  if (typeof value === "number") return number(value);
+  if (Array.isArray(value)) return value.join(", ");
+  return /^\d{4}-\d\d-\d\dT/.test(value) ? moment(value) : value;
 }
 
-/** The user's own fields of an image that have a value. */
+/** The user's fields of an image that have a value. */
 export function fields(payload: Payload): [string, Value][] {
   return Object.entries(payload).filter(
-    ([name, of]) => name !== "image" && of !== null && of !== undefined && of !== "",
+    ([name, value]) => name !== "image" && value !== null && value !== undefined && value !== "",
   ) as [string, Value][];
 }
 
 const OPAQUE = /^[0-9a-f-]{20,}$/i;
 
-/** A short name: the user's `name` or `title`, else the end of the id, else what it is told by. */
+/** A short name: the field `name` or `title`, else the end of the id, else the first text field. */
 export function caption(id: string, payload: Payload): string {
   for (const field of ["name", "title"]) {
     if (typeof payload[field] === "string") return payload[field];
   }
-  const told = fields(payload).find(([, of]) => typeof of === "string" && !/^\d{4}-/.test(of));
-  if (!OPAQUE.test(tail(id))) return tail(id);
-  return told ? sentence(String(told[1])) : `${tail(id).slice(0, 8)}…`;
+  const text = fields(payload).find(([, value]) => typeof value === "string" && !/^\d{4}-/.test(value));
+  if (!OPAQUE.test(fileName(id))) return fileName(id);
+  return text ? sentence(String(text[1])) : `${fileName(id).slice(0, 8)}…`;
 }
 
-/** The user's fields as one line, the short and telling ones first. */
+/** The user's fields as one line, short ones first. */
 export function details(id: string, payload: Payload): string {
   const name = caption(id, payload).toLowerCase();
   return fields(payload)
     .filter(([field]) => !["name", "title", "width", "height"].includes(field))
-    .map(([field, of]) => detail(field, of))
+    .map(([field, value]) => detail(field, value))
     .filter((text) => text && text.toLowerCase() !== name)
     .sort((one, other) => one.length - other.length)
     .join(" · ");
 }
 
-function detail(field: string, of: Value): string {
+function detail(field: string, value: Value): string {
   const plain = field.replaceAll("_", " ");
-  if (typeof of === "boolean") return of ? plain : "";
-  if (typeof of === "number") return `${plain} ${number(of)}`;
-  return value(of);
+  if (typeof value === "boolean") return value ? plain : "";
+  if (typeof value === "number") return `${plain} ${number(value)}`;
+  return valueText(value);
 }
 
+/** The last part of a URI. */
+export const fileName = (uri: string) => uri.slice(uri.lastIndexOf("/") + 1);
 
-/** The last part of an address. */
-export const tail = (uri: string) => uri.slice(uri.lastIndexOf("/") + 1);
-
-export function ago(moment: string, now = Date.now()): string {
-  const seconds = Math.max(0, (now - Date.parse(moment)) / 1000);
+export function ago(time: string, now = Date.now()): string {
+  const seconds = Math.max(0, (now - Date.parse(time)) / 1000);
   if (seconds < 90) return "just now";
   if (seconds < 5400) return `${Math.round(seconds / 60)} minutes ago`;
   if (seconds < 129600) return `${Math.round(seconds / 3600)} hours ago`;

@@ -1,4 +1,5 @@
 __turbopack_load_page_chunks__("/", [
-  "static/chunks/3jz6-8pm86ng8.js",
+  "static/chunks/3vye8s3zh32iv.js",
+  "static/chunks/35-0506pq2bpl.js",
   "static/chunks/turbopack-2u1d16houkiyo.js"
 ])

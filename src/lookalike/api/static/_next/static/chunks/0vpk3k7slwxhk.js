@@ -1,9 +1,9 @@
 __turbopack_load_page_chunks__("/_app", [
   "static/chunks/243zcdy-vjsld.js",
-  "static/chunks/1wctwbp_qru6s.js",
+  "static/chunks/2o02m2hl3q0c9.js",
   "static/chunks/25hwf1ceq8rdt.js",
   "static/chunks/0g_yaikh6s_o8.js",
   "static/chunks/1dd2xyz1z4t9z.js",
-  "static/chunks/28b59w9qp-eqh.css",
+  "static/chunks/2y4q74k6gkdu2.css",
   "static/chunks/turbopack-2u1d16houkiyo.js"
 ])

@@ -18,7 +18,7 @@ from lookalike.record import record_of
 from lookalike.search.colors import swatches
 from lookalike.types import Point
 
-_EXAMPLES = ("sneaker-004", "t-shirt-024", "dress-007")
+_EXAMPLES = ("sneaker-004", "t-shirt-006", "dress-007")
 """Query images of the drawn catalog, one for each search."""
 
 
@@ -66,7 +66,7 @@ def searches(index: Index) -> list[Panel]:
             swatches=swatches("blue"),
             id=second.id,
             color="blue",
-            weights="color",
+            weights={"semantic": 0.3, "color": 0.7},
         ),
         _panel(
             index,

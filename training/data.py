@@ -1,7 +1,8 @@
-"""The training photos, decoded once, and the split that nothing is ever trained on.
+"""The training photos, decoded once, and their split.
 
-Held out for good, by a fixed seed: whole classes (`unseen`), and one in twenty of every other
-class (`held`). Rows without a usable label are trained on, for the teacher knows what they show.
+Two parts are never trained on, chosen by a fixed seed: whole classes (`unseen`), and one in twenty
+photos of every other class (`held`). Photos without a usable label are trained on, because the
+teacher recognizes their content.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from numpy.typing import NDArray
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "train"
 SEED = 6
-SIDE = 128  # pixels, what the network looks at
+SIDE = 128  # pixels of the network's input
 
 UNLABELLED = {"", "Not sure", "BACKGROUND_Google"}
 SAME_CLASS = {"Faces_easy": "Faces"}
-# Whole classes that are never trained on: so many of each source, and how large they must be.
+# Number of unseen classes from each source, and their minimum size.
 UNSEEN = {"caltech101": (12, 30), "grocery": (8, 15), "clothing": (1, 100)}
 
 Pixels = NDArray[np.uint8]
@@ -36,14 +37,14 @@ class Photos:
     pixels: list[Pixels]
     labels: list[str]
     sources: list[str]
-    split: NDArray[np.str_]  # 'train', 'held' or 'unseen' a row
+    split: NDArray[np.str_]  # 'train', 'held' or 'unseen' for each photo
 
     def rows(self, part: str) -> NDArray[np.intp]:
         return np.flatnonzero(self.split == part)
 
 
 def load(folder: Path) -> Photos:
-    """All photos of `images.zip` with the rows of `labels.csv`, about 1 GB."""
+    """Loads the photos of `images.zip` that `labels.csv` lists, about 1 GB."""
     with (folder / "labels.csv").open(newline="") as file:
         table = list(csv.DictReader(file))
     archive = zipfile.ZipFile(folder / "images.zip")
@@ -57,7 +58,7 @@ def load(folder: Path) -> Photos:
 
 
 def decode(blob: bytes) -> Pixels:
-    """(h, w, 3) RGB."""
+    """Decodes to (h, w, 3) RGB."""
     flags = cv2.IMREAD_COLOR_RGB
     return np.asarray(cv2.imdecode(np.frombuffer(blob, np.uint8), flags), np.uint8)
 
@@ -70,7 +71,7 @@ def split(labels: list[str], sources: list[str]) -> NDArray[np.str_]:
         large = sorted(
             name for (of, name), n in counts.items() if of == source and name and n >= least
         )
-        # The largest clothing classes are most of their source: those stay in.
+        # The largest clothing classes make up most of their source, so they are trained on.
         large = [name for name in large if counts[source, name] <= 250]
         unseen.update(rng.choice(large, number, replace=False).tolist())
     parts = np.full(len(labels), "train", dtype="<U6")
@@ -86,13 +87,13 @@ def split(labels: list[str], sources: list[str]) -> NDArray[np.str_]:
 
 
 def square(pixels: Pixels, side: int = SIDE) -> Pixels:
-    """What the package gives the network: the whole picture squashed to (side, side, 3)."""
+    """Squashes the whole picture to (side, side, 3), the network's input in the package."""
     return np.asarray(cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _prefix(archive: zipfile.ZipFile, name: str) -> str:
-    found = next(n for n in archive.namelist() if n.endswith(name))
-    return found[: -len(name)]
+    full_name = next(n for n in archive.namelist() if n.endswith(name))
+    return full_name[: -len(name)]
 
 
 def _label(source: str, label: str) -> str:

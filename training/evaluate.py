@@ -2,14 +2,14 @@
 
     python evaluate.py MODEL [--data DIR] [--yardstick DIR] [--exact MODEL] [--others]
 
-precision@10   mean over all pictures of the share of the ten nearest others (cosine) with the same
-               label: on the held-out photos and the unseen classes, and with --yardstick on the
-               sets `catalog` and `photos` that the project measures by. Never tune on those.
-itself         of 500 held-out pictures: how often the nearest of all is the original of a mirrored,
-               cropped (5 % off each side) or shrunk and grown copy.
-agreement      --exact: share of the ten nearest that this model and another have in common.
-speed          pictures a second with one thread and with two callers of one thread each.
---others       the teacher and a color histogram beside it (HSV, 8 x 4 x 4 bins).
+precision@10   share of the ten nearest others (by cosine) with the same label, averaged over all
+               pictures: on the held-out photos and the unseen classes, and with --yardstick on
+               the project's test sets `catalog` and `photos`. Never tune on these two.
+itself         share of 500 held-out pictures that are nearest to a copy of themselves: mirrored,
+               cropped by 5 % on each side, or shrunk and enlarged again.
+agreement      with --exact: share of the ten nearest that this model and another have in common.
+speed          pictures per second with one thread, and with two callers of one thread each.
+--others       also evaluates the teacher and a color histogram (HSV, 8 x 4 x 4 bins).
 """
 
 from __future__ import annotations
@@ -42,20 +42,20 @@ def open_model(path: Path) -> onnxruntime.InferenceSession:
 
 def embedder(session: onnxruntime.InferenceSession) -> Embed:
     def embed(squares: list[Pixels]) -> Rows:
-        parts = [squares[at : at + BATCH] for at in range(0, len(squares), BATCH)]
+        parts = [squares[start : start + BATCH] for start in range(0, len(squares), BATCH)]
         return np.concatenate([session.run(None, {"pixels": np.stack(p)})[0] for p in parts])
 
     return embed
 
 
 def teacher(folder: Path, mean: Rows) -> Embed:
-    """The teacher on squashed pictures, centered on its mean over the training views."""
+    """Returns the teacher on squashed pictures, centered on its mean over the training views."""
     session = views.open_teacher(folder)
 
     def embed(pictures: list[Pixels]) -> Rows:
         squares = [data.square(p, views.TEACHER_SIDE) for p in pictures]
-        parts = [squares[at : at + BATCH] for at in range(0, len(squares), BATCH)]
-        return np.concatenate([views.ask(session, part) for part in parts]) - mean
+        parts = [squares[start : start + BATCH] for start in range(0, len(squares), BATCH)]
+        return np.concatenate([views.embed(session, part) for part in parts]) - mean
 
     return embed
 
@@ -73,7 +73,7 @@ Sets = dict[str, tuple[list[Pixels], list[str]]]
 
 
 def read_sets(folder: Path, yardstick: Path | None) -> Sets:
-    """Pictures as they are, and their labels, by the name of the set."""
+    """Returns unmodified pictures and their labels, by the name of the set."""
     photos = data.load(folder)
     sets: Sets = {}
     for part in ("held", "unseen"):
@@ -84,12 +84,14 @@ def read_sets(folder: Path, yardstick: Path | None) -> Sets:
     for name, (table, column) in YARDSTICKS.items():
         with (yardstick / name / table).open(newline="") as file:
             lines = list(csv.DictReader(file))
-        found = [yardstick / name / line["file"] for line in lines]
-        sets[name] = [data.decode(f.read_bytes()) for f in found], [r[column] for r in lines]
+        files = [yardstick / name / line["file"] for line in lines]
+        sets[name] = [data.decode(f.read_bytes()) for f in files], [r[column] for r in lines]
     return sets
 
 
-def found_themselves(embed: Embed, pictures: list[Pixels]) -> dict[str, float]:
+def self_recall(embed: Embed, pictures: list[Pixels]) -> dict[str, float]:
+    """Returns the share of pictures that are nearest to their own copy, by the kind of copy."""
+
     def cropped(pixels: Pixels) -> Pixels:
         height, width = pixels.shape[:2]
         y, x = round(height / 20), round(width / 20)
@@ -111,7 +113,7 @@ def found_themselves(embed: Embed, pictures: list[Pixels]) -> dict[str, float]:
 
 
 def odd_pictures() -> list[Pixels]:
-    """Single colors, one pixel grown large, strips, noise."""
+    """Returns single colors, single pixels, strips and noise."""
     rng = np.random.default_rng(data.SEED)
     colors = [np.full((40, 30, 3), c, np.uint8) for c in (0, 128, 255, (255, 0, 0), (0, 0, 255))]
     sizes = ((1, 1), (1, 600), (600, 1), (2, 3), (128, 128))
@@ -119,7 +121,7 @@ def odd_pictures() -> list[Pixels]:
 
 
 def rate(sessions: list[onnxruntime.InferenceSession], seconds: float = 4) -> float:
-    """Pictures a second, one caller a session."""
+    """Returns pictures per second, with one caller for each session."""
     rng = np.random.default_rng(data.SEED)
     pixels = rng.integers(0, 256, (BATCH, data.SIDE, data.SIDE, 3), np.uint8)
 
@@ -135,6 +137,7 @@ def rate(sessions: list[onnxruntime.InferenceSession], seconds: float = 4) -> fl
 
 
 def agreement(ours: Rows, exact: Rows) -> float:
+    """Returns the share of the ten nearest that two models have in common."""
     both: list[NDArray[np.intp]] = [metrics.nearest(rows) for rows in (ours, exact)]
     return float(np.mean([len(set(a) & set(b)) for a, b in zip(*both, strict=True)]) / 10)
 
@@ -147,7 +150,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=data.DATA)
     parser.add_argument("--yardstick", type=Path, help="folder with catalog and photos")
     parser.add_argument("--exact", type=Path, help="the same model in float32")
-    parser.add_argument("--others", type=Path, help="views' folder: measures teacher and histogram")
+    parser.add_argument(
+        "--others", type=Path, help="folder of the views; evaluates teacher and histogram"
+    )
     options = parser.parse_args()
     cv2.setNumThreads(1)
 
@@ -165,9 +170,9 @@ def main() -> None:
     for name, (pictures, labels) in sets.items():
         squares = [data.square(p) for p in pictures]
         ours = embed(squares)
-        found = metrics.precision_at_10(ours, labels)
+        precision = metrics.precision_at_10(ours, labels)
         best = metrics.best_precision_at_10(labels)
-        line = f"{name:8} {len(pictures):5} precision@10 {found:.3f} of at best {best:.3f}"
+        line = f"{name:8} {len(pictures):5} precision@10 {precision:.3f} of at best {best:.3f}"
         if exact:
             plain = exact(squares)
             line += f", float {metrics.precision_at_10(plain, labels):.3f}"
@@ -177,7 +182,7 @@ def main() -> None:
         print(line, flush=True)
 
     pictures = (sets["held"][0] + sets["unseen"][0])[:500]
-    rates = found_themselves(embed, pictures)
+    rates = self_recall(embed, pictures)
     print("itself   " + ", ".join(f"{name} {share:.3f}" for name, share in rates.items()))
     odd = embed([data.square(p) for p in odd_pictures()])
     lengths = np.linalg.norm(odd, axis=1)

@@ -1,4 +1,4 @@
-"""A checkpoint as ONNX: batch norms folded, scaling and normalization inside, in 8 bits.
+"""Exports a checkpoint as ONNX: batch norms folded, scaling and normalization included, in 8 bits.
 
 pixels      uint8, n x side x side x 3, RGB
 embedding   float32, n x 512, length 1
@@ -28,13 +28,13 @@ NAME, VERSION = "lookalike-small", "1"
 OPSET = 17
 EPSILON = 1e-6
 GREY = 127.5
-PICTURES = 1024  # that 8 bits are found with
+PICTURES = 1024  # for the quantization to 8 bits
 
 Array = NDArray[Any]
 
 
 class Graph:
-    """Nodes and stored arrays as they are added; `store` says how weights are kept."""
+    """A graph under construction: nodes and stored arrays. `store` is the type of the weights."""
 
     def __init__(self, store: str) -> None:
         self.store = store
@@ -51,14 +51,14 @@ class Graph:
         return out
 
     def weight(self, name: str, array: Array) -> str:
-        """A weight in the stored type, and the node that ONNX Runtime makes float32 of at load."""
+        """Adds a weight in the stored type, and the node that converts it to float32 on loading."""
         if self.store == "float32":
             return self.keep(name, array.astype(np.float32))
         kept = self.keep(f"{name}_half", array.astype(np.float16))
         return self.add("Cast", [kept], name, to=TensorProto.FLOAT)
 
     def pixels(self) -> str:
-        """0 to 255 about the middle; the first convolution divides by as much."""
+        """Centers 0 to 255 on zero. The first convolution scales to -1..1."""
         self.keep("zero", np.array(0, np.float32))
         self.keep("six", np.array(6, np.float32))
         self.keep("grey", np.array(GREY, np.float32))
@@ -67,7 +67,7 @@ class Graph:
         return self.add("Sub", [x, "grey"], "centered")
 
     def seen(self, x: str, name: str) -> str:
-        """What a block is given of a sum."""
+        """Returns the value of a sum as the next block sees it."""
         return x
 
     def conv(self, layer: net.ConvNorm, x: str, name: str, side: int) -> str:
@@ -97,8 +97,8 @@ class Graph:
 
 
 class WholeGraph(Graph):
-    """In 8 bits: each layer between nodes that say what its whole numbers mean, which ONNX Runtime
-    makes layers on whole numbers of. Where ReLU6 ends, the grid does, too."""
+    """A graph in 8 bits: each layer is between nodes that quantize and dequantize, and ONNX Runtime
+    turns all three into one integer layer. Grids end at the ceiling of ReLU6, which replaces it."""
 
     def __init__(self, made: Quantized) -> None:
         super().__init__("int8")
@@ -106,7 +106,8 @@ class WholeGraph(Graph):
         self.scales: dict[str, float] = {}
 
     def pixels(self) -> str:
-        """As they are: with 128, not 127.5, for zero, which the first bias makes up for."""
+        """Dequantizes the pixels, with a zero point of 128 instead of 127.5, for which the first
+        bias compensates."""
         x = self.add("Transpose", ["pixels"], "planes", perm=[0, 3, 1, 2])
         return self.read(x, "centered", Grid(1 / GREY, 128))
 
@@ -123,7 +124,7 @@ class WholeGraph(Graph):
         return self.read(whole, name, self.made.grids[name])
 
     def stored(self, name: str, whole: Array, scale: Array) -> str:
-        """Whole numbers with a scale for each first index, and what they mean."""
+        """Adds integers with a scale for each first index, and the node that dequantizes them."""
         inputs = [
             self.keep(f"{name}_whole", whole),
             self.keep(f"{name}_scale", scale),
@@ -135,8 +136,8 @@ class WholeGraph(Graph):
         layer = self.made.layers[name]
         bias = layer.bias
         if x == "centered":
-            each = layer.weight.sum((1, 2, 3), dtype=np.int64) * layer.scale
-            bias = bias + np.float32(0.5 / GREY) * each
+            sums = layer.weight.sum((1, 2, 3), dtype=np.int64) * layer.scale
+            bias = bias + np.float32(0.5 / GREY) * sums
         scale = (layer.scale * np.float32(self.scales[x])).astype(np.float32)
         whole = np.rint(bias / scale).astype(np.int32)
         return [
@@ -173,7 +174,7 @@ def build(model: net.Net, graph: Graph, side: int, metadata: dict[str, str]) -> 
     x = conv(model.last, x, "last")
     x = graph.add("GlobalAveragePool", [x], "pooled")
     x = graph.head(graph.add("Flatten", [x], "flat", axis=1), model)
-    # No input may give a vector without a direction: the first axis gets a trace of length.
+    # No input may give a zero vector, so the first element gets a trace of length.
     nudge = np.zeros((1, net.DIM), np.float32)
     nudge[0, 0] = EPSILON
     x = graph.add("Add", [x, graph.keep("nudge", nudge)], "nudged")
@@ -196,7 +197,7 @@ def build(model: net.Net, graph: Graph, side: int, metadata: dict[str, str]) -> 
 
 
 def sample(folder: Path, count: int, side: int) -> torch.Tensor:
-    """(count, 3, side, side): photos of the training part."""
+    """(count, 3, side, side): random training photos."""
     photos = data.load(folder)
     rows = np.random.default_rng(data.SEED).choice(photos.rows("train"), count, replace=False)
     squares = np.stack([data.square(photos.pixels[row], side) for row in rows])
@@ -204,12 +205,12 @@ def sample(folder: Path, count: int, side: int) -> torch.Tensor:
 
 
 def settings_hash(settings: dict[str, Any]) -> str:
-    """The first 16 hex digits of the SHA-256 of all that decided how the weights came about."""
+    """Returns the first 16 hex digits of the SHA-256 of everything that determined the weights."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def read(checkpoint: Path) -> tuple[net.Net, dict[str, Any]]:
-    """The averaged network of a checkpoint, and the settings that it was trained with."""
+    """Returns the averaged network of a checkpoint, and the settings of its training."""
     saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
     model = net.Net()
     model.load_state_dict(saved["average"])
@@ -223,7 +224,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--store", choices=("float32", "float16", "int8"), default="int8")
-    parser.add_argument("--data", type=Path, default=data.DATA, help="photos to find 8 bits with")
+    parser.add_argument("--data", type=Path, default=data.DATA, help="photos for the quantization")
     options = parser.parse_args()
     model, settings = read(options.checkpoint)
     metadata = {

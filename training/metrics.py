@@ -1,4 +1,4 @@
-"""Precision at ten, as the project measures it."""
+"""Precision at ten, as defined by the project's benchmarks."""
 
 from __future__ import annotations
 
@@ -19,34 +19,35 @@ def unit(rows: Rows) -> Rows:
 
 
 def nearest(rows: Rows, count: int = 10) -> NDArray[np.intp]:
-    """The numbers of the `count` nearest other rows of each row, by cosine."""
+    """Returns the numbers of the `count` nearest other rows of each row, by cosine."""
     cosines = unit(rows) @ unit(rows).T
     np.fill_diagonal(cosines, -np.inf)
     return np.argpartition(-cosines, count, axis=1)[:, :count]
 
 
 def precision_at_10(rows: Rows, labels: Sequence[str]) -> float:
-    """Mean over all rows of the share of the ten nearest others with the same label."""
+    """Returns the share of the ten nearest others with the same label, averaged over all rows."""
     label = np.asarray(labels)
     return float((label[nearest(rows)] == label[:, None]).mean())
 
 
 def best_precision_at_10(labels: Sequence[str]) -> float:
-    """What a perfect model would have: small classes have fewer than ten others."""
+    """Returns the precision of a perfect model: small classes have fewer than ten others."""
     counts = Counter(labels)
     return float(np.mean([min(10, counts[label] - 1) / 10 for label in labels]))
 
 
 def held_out(photos: Photos, embed: Embed) -> dict[str, float]:
-    """Precision at ten on the held-out images, on the unseen classes, and by clothing category."""
-    found = {}
+    """Returns precision at ten on held-out images and on unseen classes, in all and by source."""
+    figures = {}
     for part in ("held", "unseen"):
         rows = [row for row in photos.rows(part) if photos.labels[row]]
         vectors = embed([data.square(photos.pixels[row]) for row in rows])
         labels = [photos.labels[row] for row in rows]
-        found[part] = precision_at_10(vectors, labels)
+        figures[part] = precision_at_10(vectors, labels)
         for source in ("clothing", "grocery", "caltech101"):
-            of = [n for n, row in enumerate(rows) if photos.sources[row] == source]
-            if len({labels[n] for n in of}) > 1:
-                found[f"{part} {source}"] = precision_at_10(vectors[of], [labels[n] for n in of])
-    return found
+            members = [n for n, row in enumerate(rows) if photos.sources[row] == source]
+            if len({labels[n] for n in members}) > 1:
+                of_source = [labels[n] for n in members]
+                figures[f"{part} {source}"] = precision_at_10(vectors[members], of_source)
+    return figures

@@ -1,9 +1,9 @@
-"""The network: the teacher's own blocks with fewer channels, behind a cheaper first part.
+"""The network: the teacher's blocks with fewer channels, after a cheaper first part.
 
 MobileNetV2 (Sandler et al., CVPR 2018) spends more than a third of its time on its first six
-layers, at high resolution. Three plain convolutions take their place here. Of every later block
-those hidden channels stay that matter most, and the block's last layer is fitted anew to what the
-teacher's block gives: optimal brain surgeon (Hassibi and Stork, 1993) on channels.
+layers, at high resolution. Here three plain convolutions replace them. Every later block keeps its
+most important hidden channels, and its last layer is fitted again to the output of the teacher's
+block: optimal brain surgeon (Hassibi and Stork, 1993) on channels.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ STEM = 16, 64, 24  # channels of the three first convolutions
 
 @dataclass(frozen=True)
 class Shape:
-    """One inverted-residual block: channels in, hidden, out, and its stride."""
+    """An inverted-residual block: channels in, hidden, out, and its stride."""
 
     wide: int
     hidden: int
@@ -34,7 +34,7 @@ class Shape:
     stride: int
 
 
-# The teacher's blocks from its third on, with the hidden channels that stay.
+# The teacher's blocks from its third on, with the number of hidden channels that are kept.
 BLOCKS = (
     Shape(24, 80, 24, 1),
     Shape(24, 80, 32, 2),
@@ -52,11 +52,11 @@ BLOCKS = (
     Shape(160, 576, 160, 1),
     Shape(160, 704, 320, 1),
 )
-TEACHER_FRONT = 6  # convolutions of the teacher that the first part stands for
+TEACHER_FRONT = 6  # convolutions of the teacher that the first part replaces
 
 
 class ConvNorm(nn.Module):
-    """Convolution, norm, ReLU6; padded as TensorFlow's 'SAME', which the teacher used."""
+    """Convolution, norm and ReLU6, with the teacher's padding, TensorFlow's 'SAME'."""
 
     def __init__(
         self, wide: int, out: int, size: int = 1, stride: int = 1, groups: int = 1, act: bool = True
@@ -67,7 +67,7 @@ class ConvNorm(nn.Module):
         self.norm = nn.BatchNorm2d(out, momentum=0.02)
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.training:  # only the first part, before the blocks are put behind it
+        if self.training:  # only the first part, before the blocks are added
             x = self.norm(self.convolve(x, self.conv.weight, None))
         else:
             x = self.convolve(x, *self.folded())
@@ -75,17 +75,17 @@ class ConvNorm(nn.Module):
 
     def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         stride, groups = self.stride, self.conv.groups
-        around = self.size // 2 if stride == 1 or x.shape[-1] % 2 else 0
-        if stride == 2 and not around:
+        padding = self.size // 2 if stride == 1 or x.shape[-1] % 2 else 0
+        if stride == 2 and not padding:
             x = functional.pad(x, (0, 1, 0, 1))
         if groups > 1 and stride == 2 and x.device.type == "cpu":
             with torch.autocast("cpu", enabled=False):  # 30 times as fast as in bfloat16
                 wide = x.float()
-                return functional.conv2d(wide, weight, bias, stride, around, 1, groups).to(x.dtype)
-        return functional.conv2d(x, weight, bias, stride, around, 1, groups)
+                return functional.conv2d(wide, weight, bias, stride, padding, 1, groups).to(x.dtype)
+        return functional.conv2d(x, weight, bias, stride, padding, 1, groups)
 
     def folded(self) -> tuple[Tensor, Tensor]:
-        """Weight and bias with the norm in them: what is trained in the end, at no cost in time."""
+        """Returns weight and bias with the norm folded in; these are trained, at no extra cost."""
         norm = self.norm
         scale = norm.weight / torch.sqrt(cast(Tensor, norm.running_var) + norm.eps)
         bias = norm.bias - cast(Tensor, norm.running_mean) * scale
@@ -93,10 +93,10 @@ class ConvNorm(nn.Module):
 
     @torch.no_grad()
     def take(self, weight: Tensor, bias: Tensor, x: Tensor) -> Tensor:
-        """Computes as weight and bias do, every channel scaled to unit variance on x inside.
+        """Takes over weight and bias, with every channel scaled internally to unit variance on x.
 
-        Without that, one learning rate would not suit the teacher's folded weights, whose sizes
-        differ a thousandfold.
+        Otherwise no learning rate would suit all of the teacher's folded weights, whose magnitudes
+        differ by a factor of a thousand. Returns the output for x.
         """
         self.conv.weight.copy_(weight)
         self.norm.reset_running_stats()
@@ -127,7 +127,7 @@ class Block(nn.Module):
 
 
 class Net(nn.Module):
-    """(n, 3, side, side) in 0..255 -> features (n, 1280) and embedding (n, 512), not normalized."""
+    """Pixels (n, 3, side, side) in 0..255 to features (n, 1280) and raw embeddings (n, 512)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -152,7 +152,7 @@ class Net(nn.Module):
 
 
 class Teacher:
-    """The teacher's convolutions as tensors: what the network inherits, and its classifier."""
+    """The teacher's convolutions, which the network inherits, and its classifier."""
 
     def __init__(self, path: Path, device: torch.device) -> None:
         graph = onnx.load(path).graph
@@ -167,7 +167,7 @@ class Teacher:
 
     @torch.no_grad()
     def front(self, pixels: Tensor) -> Tensor:
-        """What `Net.front` is to give."""
+        """Returns the target of `Net.front`."""
         x = pixels / 127.5 - 1
         for (weight, bias), stride, act in zip(
             self.layers[:TEACHER_FRONT], (2, 1, 1, 1, 2, 1), (1, 1, 0, 1, 1, 0), strict=True
@@ -177,7 +177,7 @@ class Teacher:
         return x
 
     def block(self, number: int) -> list[tuple[Tensor, Tensor]]:
-        """Expand, depthwise and project of the n-th of BLOCKS."""
+        """Returns the expand, depthwise and project layers of the n-th of BLOCKS."""
         first = TEACHER_FRONT + 3 * number
         return self.layers[first : first + 3]
 
@@ -192,29 +192,31 @@ def _same(x: Tensor, weight: Tensor, bias: Tensor, stride: int) -> Tensor:
 
 @torch.no_grad()
 def inherit(net: Net, teacher: Teacher, pixels: Tensor) -> list[float]:
-    """Fills all but the first part, which must be trained: each block is fitted on what reaches it.
+    """Takes over everything after the first part, which must be trained before. Each block is
+    fitted to its actual input.
 
-    Gives the share of the teacher's variance that is still unexplained after each block.
+    Returns:
+        The share of the teacher's variance that is unexplained after each block.
     """
     net.eval()
-    x, wanted, left = net.front(pixels), teacher.front(pixels), []
+    x, target, unexplained = net.front(pixels), teacher.front(pixels), []
     for number, block in enumerate(net.blocks):
         block = cast(Block, block)
         (we, be), (wd, bd), (wp, bp) = teacher.block(number)
         stride, adds = block.shape.stride, block.adds
-        out = _hidden(wanted, (we, be), (wd, bd), stride)
+        out = _hidden(target, (we, be), (wd, bd), stride)
         out = _same(out, wp, bp, 1)
-        wanted = wanted + out if adds else out
+        target = target + out if adds else out
         hidden = _hidden(x, (we, be), (wd, bd), stride)
-        stays, project, bias = _fit(hidden, wanted - x if adds else wanted, block.shape.hidden)
+        kept, project, bias = _fit(hidden, target - x if adds else target, block.shape.hidden)
         del hidden
-        y = block.expand.take(we[stays], be[stays], x)
-        y = block.depth.take(wd[stays], bd[stays], y)
+        y = block.expand.take(we[kept], be[kept], x)
+        y = block.depth.take(wd[kept], bd[kept], y)
         y = block.project.take(project[:, :, None, None], bias, y)
         x = x + y if adds else y
-        left.append(float((x - wanted).square().mean() / wanted.var((0, 2, 3)).mean()))
+        unexplained.append(float((x - target).square().mean() / target.var((0, 2, 3)).mean()))
     net.last.take(*teacher.layers[-1], x)
-    return left
+    return unexplained
 
 
 def _hidden(
@@ -225,22 +227,23 @@ def _hidden(
 
 
 def _fit(
-    hidden: Tensor, wanted: Tensor, keep: int, rounds: int = 16
+    hidden: Tensor, target: Tensor, count: int, rounds: int = 16
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The channels that stay, and the linear map from them that comes closest to what is wanted."""
+    """Returns the hidden channels to keep, and the weight and bias that map them to the target with
+    the least squared error."""
     x = hidden.permute(0, 2, 3, 1).reshape(-1, hidden.shape[1]).double()
-    y = wanted.permute(0, 2, 3, 1).reshape(-1, wanted.shape[1]).double()
+    y = target.permute(0, 2, 3, 1).reshape(-1, target.shape[1]).double()
     mx, my = x.mean(0), y.mean(0)
     xx = x.T @ x / len(x) - mx[:, None] * mx
     xy = x.T @ y / len(x) - mx[:, None] * my
     xx.diagonal().add_(1e-4 * xx.diagonal().mean())
-    stays = torch.arange(len(mx), device=hidden.device)
-    goals = np.linspace(len(mx), keep, rounds + 1).round().astype(int)[1:]
-    for goal in goals.tolist():
-        inverse = torch.linalg.inv(xx[stays][:, stays])
-        weight = inverse @ xy[stays]
-        loss = weight.square().sum(1) / inverse.diagonal()  # what leaving one out would cost
-        stays = stays[loss.argsort(descending=True)[:goal].sort().values]
-    weight = torch.linalg.solve(xx[stays][:, stays], xy[stays])
-    bias = my - mx[stays] @ weight
-    return stays, weight.T.float(), bias.float()
+    kept = torch.arange(len(mx), device=hidden.device)
+    counts = np.linspace(len(mx), count, rounds + 1).round().astype(int)[1:]
+    for remaining in counts.tolist():
+        inverse = torch.linalg.inv(xx[kept][:, kept])
+        weight = inverse @ xy[kept]
+        loss = weight.square().sum(1) / inverse.diagonal()  # the cost of removing each channel
+        kept = kept[loss.argsort(descending=True)[:remaining].sort().values]
+    weight = torch.linalg.solve(xx[kept][:, kept], xy[kept])
+    bias = my - mx[kept] @ weight
+    return kept, weight.T.float(), bias.float()

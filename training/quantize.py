@@ -1,19 +1,19 @@
-"""A trained network in 8 bits: weights and what flows between layers, without training it again.
+"""Quantization of a trained network: weights and activations in 8 bits, without further training.
 
-Rounding each weight for itself is not enough here: the depthwise layers add up numbers that are all
-positive, so that a small error in their weights shifts every result. In order:
+Rounding each weight independently is not enough here: the depthwise layers add up numbers that are
+all positive, so that a small error in their weights shifts every result. The steps are:
 
 1. `equalize`: the channels of each stream that blocks add to get the same range, and hidden
-   channels that stay far below ReLU6's ceiling are stretched: one scale then suits all channels of
-   a layer. The network computes as before. After Nagel et al., "Data-Free Quantization Through
-   Weight Equalization and Bias Correction", ICCV 2019.
-2. Layer after layer, the weights are fitted (least squares) so that the layer gives on what reaches
-   it in 8 bits what it gave on the exact numbers, and rounded one after the other, each error
-   spread over the weights still to come: GPTQ, Frantar et al., ICLR 2023. The bias takes off what
-   is left in the mean.
+   channels that remain far below ReLU6's ceiling are stretched, so that one scale suits all
+   channels of a layer. The network computes the same as before. From Nagel et al., "Data-Free
+   Quantization Through Weight Equalization and Bias Correction", ICCV 2019.
+2. Layer by layer, the weights are fitted by least squares, so that the layer's output for its
+   quantized input is as close as possible to its output for the exact input. They are rounded one
+   after the other, and each error is distributed over the weights that follow: GPTQ, Frantar et
+   al., ICLR 2023. The bias corrects the remaining difference of the means.
 
-Weights are whole numbers from -127 to 127 with a scale for each channel; what flows is 0 to 255,
-with a scale and a zero for each layer.
+Weights are integers from -127 to 127 with a scale for each channel. Activations are 0 to 255, with
+a scale and a zero point for each layer.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from torch.nn import functional
 
 TOP = 127  # the largest weight
 CEILING = 6.0  # of ReLU6
-SPARE = 2.0  # how much higher than here a hidden channel may go before it is cut off
+HEADROOM = 2.0  # factor by which a hidden channel may exceed its maximum before it is cut off
 DAMPING = 0.02  # of the least squares, towards the trained weights
-HEAD_DAMPING = 0.1  # of the last layer, which has fewer rows to be fitted on
-ROWS = 40_000  # of a layer's inputs that its weights are fitted on
+HEAD_DAMPING = 0.1  # of the last layer, which is fitted to fewer rows
+ROWS = 40_000  # of a layer's inputs, to fit its weights
 DEPTH_ROWS = 20_000
-CUTS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6)  # shares of a range that are tried
-TOGETHER = 128
+CUTS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6)  # candidates for the covered share of a range
+BATCH = 128
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The 256 numbers that the outputs of a layer are rounded to."""
+    """The 256 numbers to which the outputs of a layer are rounded."""
 
     scale: float
     zero: int
@@ -54,7 +54,7 @@ class Grid:
 
     @classmethod
     def fitting(cls, x: Tensor) -> Grid:
-        """With the smallest squared error, where cutting off the ends is worth it."""
+        """Returns the grid with the smallest squared error, which may cut off the extremes."""
         some = x.flatten()[torch.randperm(x.numel())[:200_000]]
         low, high = x.min().item(), x.max().item()
         grids = [cls.of(low * cut, high * cut) for cut in CUTS]
@@ -67,11 +67,11 @@ class Grid:
 
 @dataclass(frozen=True)
 class Whole:
-    """A layer in whole numbers.
+    """A layer with integer weights.
 
     Attributes:
-        weight: int8, as the layer's own.
-        scale: float32, of each output channel's weights.
+        weight: int8, in the shape of the layer's own.
+        scale: float32, one for each output channel.
         bias: float32.
     """
 
@@ -82,14 +82,18 @@ class Whole:
 
 @dataclass(frozen=True)
 class Quantized:
-    """All layers by name, and the grids: of a layer's output by its name, of a block's input, where
-    the block before adds to a stream, by `blockN_in`, of the features by `features`."""
+    """All layers by name, and the grids of activations.
+
+    The grid of a layer's output has the layer's name; that of a block's input is `blockN_in`, if
+    the block before adds to a stream; that of the features is `features`.
+    """
 
     layers: dict[str, Whole]
     grids: dict[str, Grid]
 
 
 def layer_names(net: Net) -> dict[str, ConvNorm]:
+    """Returns all convolutions by name."""
     named = {f"stem{n}": cast(ConvNorm, layer) for n, layer in enumerate(net.stem)}
     for n, block in enumerate(net.blocks):
         for part in ("expand", "depth", "project"):
@@ -99,8 +103,11 @@ def layer_names(net: Net) -> dict[str, ConvNorm]:
 
 @torch.no_grad()
 def quantize(net: Net, pixels: Tensor) -> Quantized:
-    """Args:
-    pixels: (n, 3, side, side), 0 to 255; a thousand or so, as training sees them.
+    """Quantizes a network.
+
+    Args:
+        net: the trained network.
+        pixels: (n, 3, side, side), 0 to 255; about a thousand, prepared as in training.
     """
     torch.manual_seed(0)
     named = layer_names(net)
@@ -109,15 +116,16 @@ def quantize(net: Net, pixels: Tensor) -> Quantized:
     layers: dict[str, Whole] = {}
     grids: dict[str, Grid] = {}
 
-    def pass_on(
-        name: str, exact: Tensor, rounded: Tensor, owed: Tensor | None = None
+    def quantize_layer(
+        name: str, exact: Tensor, rounded: Tensor, correction: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
+        """Quantizes a layer; returns its outputs for the exact and for the rounded input."""
         layer, (weight, bias) = named[name], weights[name]
-        whole = layers[name] = fitted(layer, weight, bias, exact, rounded, owed)
+        whole = layers[name] = fitted(layer, weight, bias, exact, rounded, correction)
         after = run(layer, exact, weight, bias)
         shape = (-1, *[1] * (weight.ndim - 1))
-        around = torch.from_numpy(whole.weight * whole.scale.reshape(shape))
-        out = run(layer, rounded, around, torch.from_numpy(whole.bias))
+        dequantized = torch.from_numpy(whole.weight * whole.scale.reshape(shape))
+        out = run(layer, rounded, dequantized, torch.from_numpy(whole.bias))
         grids[name] = Grid.fitting(out)
         out = grids[name](out)
         error = (out - after).square().mean() / after.var()
@@ -127,19 +135,19 @@ def quantize(net: Net, pixels: Tensor) -> Quantized:
     exact = pixels / 127.5 - 1
     rounded = exact.clone()
     for n in range(len(net.stem)):
-        exact, rounded = pass_on(f"stem{n}", exact, rounded)
+        exact, rounded = quantize_layer(f"stem{n}", exact, rounded)
     for n, block in enumerate(net.blocks):
         seen = rounded
-        if n and net.blocks[n - 1].adds:  # sums are exact: only what a block sees of them is not
+        if n and net.blocks[n - 1].adds:  # sums are exact; only the block's view of them is rounded
             grids[f"block{n}_in"] = Grid.fitting(rounded)
             seen = grids[f"block{n}_in"](rounded)
-        one, other = pass_on(f"block{n}_expand", exact, seen)
-        one, other = pass_on(f"block{n}_depth", one, other)
-        # A block also makes up for what the stream that it is added to has lost.
-        owed = exact - rounded if block.adds else None
-        one, other = pass_on(f"block{n}_project", one, other, owed)
-        exact, rounded = (exact + one, rounded + other) if block.adds else (one, other)
-    exact, rounded = (x.mean((2, 3)) for x in pass_on("last", exact, rounded))
+        a, b = quantize_layer(f"block{n}_expand", exact, seen)
+        a, b = quantize_layer(f"block{n}_depth", a, b)
+        # A block also corrects the error of the stream to which it is added.
+        correction = exact - rounded if block.adds else None
+        a, b = quantize_layer(f"block{n}_project", a, b, correction)
+        exact, rounded = (exact + a, rounded + b) if block.adds else (a, b)
+    exact, rounded = (x.mean((2, 3)) for x in quantize_layer("last", exact, rounded))
     grids["features"] = Grid.fitting(rounded)
     rounded = grids["features"](rounded)
     layers["head"] = fitted_head(net, exact, rounded)
@@ -148,42 +156,42 @@ def quantize(net: Net, pixels: Tensor) -> Quantized:
 
 def run(layer: ConvNorm, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     parts = [
-        layer.convolve(x[at : at + TOGETHER], weight, bias) for at in range(0, len(x), TOGETHER)
+        layer.convolve(x[start : start + BATCH], weight, bias) for start in range(0, len(x), BATCH)
     ]
     out = torch.cat(parts)
     return out.clamp_(0, CEILING) if layer.act else out
 
 
-# --- 1 ----------------------------------------------------------------------------------------
+# --- 1: equalization --------------------------------------------------------------------------
 
 
 def streams() -> list[tuple[list[str], list[str]]]:
-    """Layers that write to the same channels, and layers that read them."""
-    found = [(["stem2"], ["block0_expand"])]
+    """Returns the layers that write to the same channels, and the layers that read them."""
+    groups = [(["stem2"], ["block0_expand"])]
     for n, shape in enumerate(BLOCKS):
         reader = f"block{n + 1}_expand" if n + 1 < len(BLOCKS) else "last"
         if shape.stride == 1 and shape.wide == shape.out:
-            found[-1][0].append(f"block{n}_project")
-            found[-1][1].append(reader)
+            groups[-1][0].append(f"block{n}_project")
+            groups[-1][1].append(reader)
         else:
-            found.append(([f"block{n}_project"], [reader]))
-    return found
+            groups.append(([f"block{n}_project"], [reader]))
+    return groups
 
 
 def equalize(net: Net, weights: dict[str, tuple[Tensor, Tensor]], pixels: Tensor) -> None:
-    """Scales channels where they are written, and back where they are read, in `weights`."""
+    """Scales channels in `weights` where they are written, and inversely where they are read."""
     named = layer_names(net)
     highest = {name: torch.zeros(layer.conv.in_channels) for name, layer in named.items()}
     handles = [
         layer.register_forward_pre_hook(
-            lambda _, given, name=name: highest.update(
-                {name: torch.maximum(highest[name], given[0].abs().amax((0, 2, 3)))}
+            lambda _, inputs, name=name: highest.update(
+                {name: torch.maximum(highest[name], inputs[0].abs().amax((0, 2, 3)))}
             )
         )
         for name, layer in named.items()
     ]
-    for at in range(0, len(pixels), TOGETHER):
-        net(pixels[at : at + TOGETHER])
+    for start in range(0, len(pixels), BATCH):
+        net(pixels[start : start + BATCH])
     for handle in handles:
         handle.remove()
 
@@ -209,13 +217,12 @@ def equalize(net: Net, weights: dict[str, tuple[Tensor, Tensor]], pixels: Tensor
             (f"block{n}_depth", f"block{n}_project"),
         ]
     for writer, reader in hidden:
-        lowest = 0.05 * CEILING  # what is hardly ever above zero is not blown up
-        scale(
-            [writer], [reader], (highest[reader].clamp_min(lowest) * SPARE / CEILING).clamp_max(1)
-        )
+        lowest = 0.05 * CEILING  # channels that are hardly ever above zero are not stretched
+        factor = (highest[reader].clamp_min(lowest) * HEADROOM / CEILING).clamp_max(1)
+        scale([writer], [reader], factor)
 
 
-# --- 2 ----------------------------------------------------------------------------------------
+# --- 2: fitting and rounding ------------------------------------------------------------------
 
 
 def fitted(
@@ -224,27 +231,28 @@ def fitted(
     bias: Tensor,
     exact: Tensor,
     rounded: Tensor,
-    owed: Tensor | None,
+    correction: Tensor | None,
 ) -> Whole:
-    """The layer that gives on `rounded` what weight and bias give on `exact`, and what is owed."""
+    """Returns the layer whose output for `rounded` is closest to that of weight and bias for
+    `exact`, plus the correction."""
     depthwise = layer.conv.groups > 1
     inputs = [patches(layer, x) for x in (exact, rounded)]  # (groups, rows, inputs of a channel)
     rows = torch.randperm(inputs[0].shape[1])[: DEPTH_ROWS if depthwise else ROWS]
-    (a, mean_a), (b, mean_b) = (_centerd(x[:, rows].double()) for x in inputs)
-    own = weight.flatten(1).double()
-    own = own[:, None] if depthwise else own[None]  # (groups, channels of a group, inputs)
+    (a, mean_a), (b, mean_b) = (_centered(x[:, rows].double()) for x in inputs)
+    trained = weight.flatten(1).double()
+    trained = trained[:, None] if depthwise else trained[None]  # (groups, channels, inputs)
     shared = b.transpose(1, 2) @ b / len(rows)
-    wanted = own @ (a.transpose(1, 2) @ b / len(rows))
-    mean = (own @ mean_a[..., None])[..., 0]
-    if owed is not None:
-        more, mean_more = _centerd(
-            owed.permute(0, 2, 3, 1).reshape(1, -1, len(weight))[:, rows].double()
+    target = trained @ (a.transpose(1, 2) @ b / len(rows))
+    mean = (trained @ mean_a[..., None])[..., 0]
+    if correction is not None:
+        more, mean_more = _centered(
+            correction.permute(0, 2, 3, 1).reshape(1, -1, len(weight))[:, rows].double()
         )
-        wanted += more.transpose(1, 2) @ b / len(rows)
+        target += more.transpose(1, 2) @ b / len(rows)
         mean = mean + mean_more
     damping = DAMPING * shared.diagonal(dim1=1, dim2=2).mean(1)[:, None, None] + 1e-9
     shared = shared + damping * torch.eye(shared.shape[-1])
-    best = torch.linalg.solve(shared, (wanted + damping * own).transpose(1, 2)).transpose(1, 2)
+    best = torch.linalg.solve(shared, (target + damping * trained).transpose(1, 2)).transpose(1, 2)
     scale = best.abs().amax(2).clamp_min(1e-9) / TOP
     whole = rounded_one_by_one(best, shared, scale)
     left = mean - ((whole * scale[..., None]) @ mean_b[..., None])[..., 0]
@@ -256,8 +264,9 @@ def fitted(
 
 
 def fitted_head(net: Net, exact: Tensor, rounded: Tensor) -> Whole:
+    """Returns the last layer, whose weights are rounded and not fitted."""
     weight, bias = net.head.weight.double(), net.head.bias.double()
-    (_, mean_a), (b, mean_b) = _centerd(exact[None].double()), _centerd(rounded[None].double())
+    (_, mean_a), (b, mean_b) = _centered(exact[None].double()), _centered(rounded[None].double())
     shared = b.transpose(1, 2) @ b / b.shape[1]
     shared += HEAD_DAMPING * shared.diagonal(dim1=1, dim2=2).mean() * torch.eye(shared.shape[-1])
     scale = weight.abs().amax(1)[None] / TOP
@@ -270,23 +279,23 @@ def fitted_head(net: Net, exact: Tensor, rounded: Tensor) -> Whole:
     )
 
 
-def _centerd(rows: Tensor) -> tuple[Tensor, Tensor]:
+def _centered(rows: Tensor) -> tuple[Tensor, Tensor]:
     mean = rows.mean(1)
     return rows - mean[:, None], mean
 
 
 def patches(layer: ConvNorm, x: Tensor) -> Tensor:
-    """(1 or channels, rows, inputs): what each output of the layer is computed from."""
+    """(1 or channels, rows, inputs): the inputs of each output of the layer."""
     if layer.size == 1:
         return x.permute(0, 2, 3, 1).reshape(1, -1, x.shape[1])
-    around = 1 if layer.stride == 1 or x.shape[-1] % 2 else 0
-    if not around:
+    padding = 1 if layer.stride == 1 or x.shape[-1] % 2 else 0
+    if not padding:
         x = functional.pad(x, (0, 1, 0, 1))
     depthwise = layer.conv.groups > 1
     count, channels = x.shape[:2]
     if depthwise:
         x = x.reshape(count * channels, 1, *x.shape[2:])
-    seen = functional.unfold(x, layer.size, padding=around, stride=layer.stride)
+    seen = functional.unfold(x, layer.size, padding=padding, stride=layer.stride)
     if not depthwise:
         return seen.transpose(1, 2).reshape(1, -1, seen.shape[1])
     seen = seen.view(count, channels, -1, seen.shape[-1])
@@ -294,8 +303,8 @@ def patches(layer: ConvNorm, x: Tensor) -> Tensor:
 
 
 def rounded_one_by_one(weight: Tensor, shared: Tensor, scale: Tensor) -> Tensor:
-    """(groups, channels, inputs) whole numbers: weight / scale, rounded so that the product with
-    the inputs, whose second moments are `shared`, changes least."""
+    """(groups, channels, inputs) integers: weight / scale, rounded so that the product with the
+    inputs, whose second moments are `shared`, changes least."""
     upper = torch.linalg.cholesky(torch.linalg.inv(shared), upper=True)
     weight, whole = weight.clone(), torch.empty_like(weight)
     for n in range(weight.shape[2]):

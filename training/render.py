@@ -1,4 +1,4 @@
-"""Fresh pictures of the views for training: each time drawn a little differently."""
+"""Training pictures: views drawn with random variations."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 from views import Recipes
 
-Batch = tuple[Tensor, Tensor]  # uint8 n x 3 x side x side, and the numbers of the views
+Batch = tuple[Tensor, Tensor]  # uint8, n x 3 x side x side; numbers of the views
 
 
 class Pictures(IterableDataset[Batch]):
-    """Endless batches of views in random order, each view once before any comes again."""
+    """Endless batches of views in random order. No view repeats before all have been drawn."""
 
     def __init__(
         self, photos: list[Pixels], recipes: Recipes, batch: int, side: Synchronized[int], seed: int
@@ -34,8 +34,8 @@ class Pictures(IterableDataset[Batch]):
         rng = np.random.default_rng((self.seed, info.id if info else 0))
         while True:
             order = rng.permutation(len(self.recipes))
-            for at in range(0, len(order) - self.batch + 1, self.batch):
-                numbers = order[at : at + self.batch]
+            for start in range(0, len(order) - self.batch + 1, self.batch):
+                numbers = order[start : start + self.batch]
                 side = self.side.value
                 squares = [varied(rng, self.photos, self.recipes[n], side) for n in numbers]
                 pixels = torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2)
@@ -43,9 +43,10 @@ class Pictures(IterableDataset[Batch]):
 
 
 def varied(rng: np.random.Generator, photos: list[Pixels], recipe: np.void, side: int) -> Pixels:
+    """Draws a view with a random shift, mirroring, rotation, tint and loss of quality."""
     recipe = recipe.copy()
-    recipe["box"] = nudged(rng, recipe["box"])
-    recipe["other_box"] = nudged(rng, recipe["other_box"])
+    recipe["box"] = shifted(rng, recipe["box"])
+    recipe["other_box"] = shifted(rng, recipe["other_box"])
     square: MatLike = views.draw(photos, recipe, side)
     if rng.random() < 0.5:
         square = cv2.flip(square, 1)
@@ -54,11 +55,11 @@ def varied(rng: np.random.Generator, photos: list[Pixels], recipe: np.void, side
         square = cv2.warpAffine(square, turn, (side, side), borderMode=cv2.BORDER_REFLECT_101)
     if rng.random() < 0.8:
         square = cv2.transform(square, tint(rng))
-    return worn(rng, square, side)
+    return degraded(rng, square, side)
 
 
-def nudged(rng: np.random.Generator, box: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Edges moved by up to 5 %, within the photo; often not at all."""
+def shifted(rng: np.random.Generator, box: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Moves the edges of a box by up to 5 %, within the photo; in 40 % of cases not at all."""
     if rng.random() < 0.4:
         return box
     size = np.tile(box[2:] - box[:2], 2)
@@ -66,11 +67,11 @@ def nudged(rng: np.random.Generator, box: NDArray[np.float32]) -> NDArray[np.flo
 
 
 def tint(rng: np.random.Generator) -> NDArray[np.float32]:
-    """(3, 4) color matrix: brightness, contrast, saturation, hue and a cast of light."""
-    grey = np.full((3, 3), [0.299, 0.587, 0.114])
+    """Returns a (3, 4) color matrix of random brightness, contrast, saturation, hue and cast."""
+    gray = np.full((3, 3), [0.299, 0.587, 0.114])
     saturation = rng.uniform(0.7, 1.3)
-    matrix = saturation * np.eye(3) + (1 - saturation) * grey
-    if rng.random() < 0.3:  # a turn about the grey axis
+    matrix = saturation * np.eye(3) + (1 - saturation) * gray
+    if rng.random() < 0.3:  # a rotation about the gray axis
         angle = rng.uniform(-0.3, 0.3)
         axis = np.full((3, 3), 1 / 3)
         skew = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)
@@ -81,15 +82,15 @@ def tint(rng: np.random.Generator) -> NDArray[np.float32]:
     return np.hstack([matrix, np.full((3, 1), offset.mean())]).astype(np.float32)
 
 
-def worn(rng: np.random.Generator, square: MatLike, side: int) -> Pixels:
-    """As after a careless resize, a sharpening, a blur, or saving as JPEG."""
+def degraded(rng: np.random.Generator, square: MatLike, side: int) -> Pixels:
+    """Degrades a picture as a careless resize, sharpening, blurring or JPEG encoding does."""
     made = square
     match rng.integers(8):
         case 0:
             small = int(rng.integers(side // 3, side))
             made = cv2.resize(made, (small, small), interpolation=cv2.INTER_AREA)
             made = cv2.resize(made, (side, side), interpolation=cv2.INTER_LINEAR)
-        case 1 | 2:  # the project's pictures come from larger, sharper files than these
+        case 1 | 2:  # pictures in use come from larger and sharper files than these
             soft = cv2.GaussianBlur(made, (3, 3), 0.8)
             sharpness = rng.uniform(0.3, 1.0)
             made = cv2.addWeighted(made, 1 + sharpness, soft, -sharpness, 0)

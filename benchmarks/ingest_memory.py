@@ -1,8 +1,8 @@
-"""Whether memory during an ingest grows with the number of images beyond the engine's own needs.
+"""Growth of an ingest's memory with the number of images, beyond that of the engine.
 
-Two runs in processes of their own, one over four times as many images as the other: what the
-larger one needs more is compared with what the bare engine needs more for the same points in
-batches of the same size.
+Two ingests run in processes of their own, the second over five times as many images as the first.
+The growth of their peak memory is compared with that of the bare engine, which stores the same
+points in batches of the same size.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from benchmarks._figures import bound, finish, need_data
 from lookalike import Index
 
 SMALL, LARGE = 1, 5
-"""How often the catalog is copied."""
+"""Copies of the catalog in the two runs."""
 
 ALLOWANCE = 48
-"""MiB that may come and go: allocator and thread caches."""
+"""MiB that allocator and thread caches may take."""
 
 INGEST = """
 import sys
@@ -34,16 +34,15 @@ ENGINE = """
 import json, sys
 import numpy as np
 from lookalike.engines.edge.engine import EdgeEngine
-from lookalike.fields import fields_of
+from lookalike.fields import indexed_fields
 from lookalike.manifest import Manifest
 from lookalike.types import Point
 with open(sys.argv[1]) as lines:
     manifest = Manifest.from_json(json.loads(next(lines)), "")
     engine = EdgeEngine(sys.argv[2])
     engine.create(list(manifest.vectors.values()))
-    for field in fields_of({}).values():
-        if field.name != "image.id":
-            engine.create_field_index(field.path, field.type)
+    for field in indexed_fields({}):
+        engine.create_field_index(field.path, field.type)
     batch = []
     for line in lines:
         id, vectors, payload = json.loads(line)
@@ -82,7 +81,7 @@ def main() -> None:
 
 
 def write_points(index: Path, file: Path) -> None:
-    """The manifest and every point as JSON lines: all that the bare engine needs."""
+    """Writes the manifest and all points as JSON Lines, for the bare engine."""
     with Index.open(index) as opened, file.open("w") as out:
         out.write(json.dumps(opened._manifest.to_json()) + "\n")
         for point in opened.scroll(vectors=True):
@@ -91,7 +90,7 @@ def write_points(index: Path, file: Path) -> None:
 
 
 def peak(code: str, *arguments: Path) -> float:
-    """Peak resident memory of a process that runs `code`, in MiB."""
+    """Peak resident memory in MiB of a process that runs some code."""
     watch = (
         "import resource, subprocess, sys;"
         "subprocess.run([sys.executable, '-c', *sys.argv[1:]], check=True);"

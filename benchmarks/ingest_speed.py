@@ -1,10 +1,9 @@
-"""How much of the bare model's speed an ingest keeps, and how fast it is with the
-built-in one.
+"""Ingest speed: relative to the bare model, and absolute with the built-in model.
 
-The bare model is FastEmbed's `embed` on pictures that are decoded already, on as many threads as
-there are cores: what a script without any pipeline could reach at best. The ingest starts from
-JPEG files and ends with a searchable index, all descriptors included. The model is loaded in both
-cases. They run in turns, so that each pair sees the same machine.
+The bare model is FastEmbed's `embed` on decoded pictures, with a thread per core. It is the upper
+bound for a script without any pipeline. The ingest starts from JPEG files and ends with a
+searchable index, with all descriptors. In both cases the model is loaded before. The two run
+alternately, so that each pair sees the machine in the same state.
 """
 
 from __future__ import annotations

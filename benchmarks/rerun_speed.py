@@ -1,4 +1,4 @@
-"""How many unchanged files a second run handles in a second."""
+"""Speed of a second run over unchanged files, without and with metadata."""
 
 from __future__ import annotations
 

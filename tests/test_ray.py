@@ -1,4 +1,4 @@
-"""Indexing by Ray: the same index as by one process, whatever stops on the way. Real Ray."""
+"""Ingest on Ray: the same index as from one process, after any interruption. Uses real Ray."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from lookalike.types import ImageRef, Point
 from tests.support.pictures import folder_of
 from tests.support.qdrant_wire import Fault, RestServer, Store
 
-# Ray reads these when it is imported: it reports to nobody, and leaves no token in the home folder.
+# Ray reads these when it is imported: no usage reports, no token in the home folder.
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ["RAY_AUTH_MODE"] = "token"
 os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
@@ -44,7 +44,7 @@ SERVER = ServerOptions(grpc=False, backoff=0.01, retries=3)
 
 @pytest.fixture(scope="module", autouse=True)
 def cluster() -> Iterator[None]:
-    """Ray on this machine alone."""
+    """A Ray cluster on this machine only."""
     ray.init(
         "local",
         num_cpus=2,
@@ -58,7 +58,7 @@ def cluster() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that few images make several blocks."""
+    """Makes several blocks of few images."""
     monkeypatch.setattr("lookalike.ray.BLOCK_SIZE", 4)
 
 
@@ -141,13 +141,13 @@ def test_it_goes_on_where_it_was_stopped_and_does_nothing_twice(index: Index, ph
     assert 0 < first.added <= len(index) < 60
     there = len(index)
     second = index.add(many, executor=RayExecutor())
-    assert second.unchanged >= there  # what actors were at may have come in still
+    assert second.unchanged >= there  # actors may have finished their blocks
     assert (second.added, second.done) == (60 - second.unchanged, 60)
     assert len(index) == 60
 
 
 class Fatal(Files):
-    """A source that kills the process that reads its file, the first time."""
+    """A source that kills the process when its file is read for the first time."""
 
     def read(self, ref: ImageRef) -> bytes:
         killed = Path(f"{ref.uri}.killed")
@@ -200,10 +200,10 @@ with Index.open({opener.args[0]!r}, server=ServerOptions(grpc=False)) as index:
 print(ray.is_initialized(), os.environ["RAY_USAGE_STATS_ENABLED"])
 """
     environment = {name: v for name, v in os.environ.items() if name != "RAY_USAGE_STATS_ENABLED"}
-    said = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE, check=True
     )
-    assert said.stdout.decode().split() == [str(COUNT), "False", "0"]
+    assert process.stdout.decode().split() == [str(COUNT), "False", "0"]
     assert len(index) == COUNT
 
 

@@ -1,4 +1,4 @@
-"""Killed or stopped at any moment, the same command ends at the same index."""
+"""Interruptions: after any kill or Ctrl-C, the same command leads to the same index."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COUNT = 240
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Photos that were indexed once before, some changed since, and metadata that renames them."""
+    """Photos and metadata that gives half of them ids of their own."""
     shop = tmp_path_factory.mktemp("shop")
     folder_of(shop / "photos", COUNT)
     (shop / "photos" / "broken.jpg").write_text("no picture")
@@ -41,7 +41,7 @@ def command(shop: Path, index: Path) -> list[str]:
 
 
 def prepare(shop: Path, index: Path) -> None:
-    """The index as it was before: without metadata, and with other pictures under some names."""
+    """Makes an older index: without metadata, and with other pictures in some of the files."""
     with Index.open(index, model="built-in") as made:
         for i in range(0, 60, 7):
             draw(1000 + i).save(shop / "photos" / f"{i:03}.jpg")
@@ -52,7 +52,7 @@ def prepare(shop: Path, index: Path) -> None:
 
 
 def content(index: Path) -> dict[str, tuple[dict[str, Any], dict[str, list[float]]]]:
-    """Everything in the index but the times at which it was written."""
+    """All points of an index, without the times at which they were written."""
     with Index.open(index, create=False) as opened:
         found = {}
         for point in opened.scroll(vectors=True):
@@ -65,7 +65,7 @@ def content(index: Path) -> dict[str, tuple[dict[str, Any], dict[str, list[float
 
 @pytest.fixture(scope="module")
 def uninterrupted(shop: Path) -> tuple[dict[str, Any], float]:
-    """What the command leads to when nothing disturbs it, and how long it takes."""
+    """The index that an uninterrupted run makes, and its duration in seconds."""
     index = shop / "uninterrupted"
     prepare(shop, index)
     started = time.monotonic()
@@ -114,7 +114,7 @@ def test_control_c_stops_cleanly_and_the_same_command_goes_on(shop: Path, tmp_pa
     index, photos = tmp_path / "index", tmp_path / "photos"
     photos.mkdir()
     files = sorted((shop / "photos").glob("[0-9]*.jpg"))
-    for i in range(10 * len(files)):  # enough to be in the middle of it
+    for i in range(10 * len(files)):  # enough for a signal during the run
         os.link(files[i % len(files)], photos / f"{i}.jpg")
     run = [
         *(sys.executable, "-m", "lookalike", "index", str(photos), "--index", str(index)),
@@ -126,17 +126,17 @@ def test_control_c_stops_cleanly_and_the_same_command_goes_on(shop: Path, tmp_pa
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        # A job in the background ignores Ctrl-C, and so would its children.
+        # Background jobs of a shell ignore SIGINT, and children inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while not (index / "manifest.json").exists():
         time.sleep(0.01)
     time.sleep(0.8)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it: to the whole group
-    out, told = process.communicate(timeout=30)
-    assert process.returncode == 130, told
-    assert "Run the same command again" in told
-    assert "Traceback" not in told
+    os.killpg(process.pid, signal.SIGINT)  # to the whole process group, as a terminal does
+    out, errors = process.communicate(timeout=30)
+    assert process.returncode == 130, errors
+    assert "Run the same command again" in errors
+    assert "Traceback" not in errors
     first = json.loads(out)
     assert first["added"] < len(list(photos.iterdir()))
     done = subprocess.run(run, check=True, capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""Partitions: together they are the whole, and none touches what is another's."""
+"""Partitions: together they are the whole listing, and none touches the images of another."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SERVER = ServerOptions(grpc=False, backoff=0.01, retries=3)
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """A folder of which every part has a few images, wherever the test runs."""
+    """A folder with a few images of every part, wherever the test runs."""
     for i in count():
         folder = tmp_path / f"photos{i}"
         files = [str(folder / f"{n:03}.jpg") for n in range(COUNT)]
@@ -55,13 +55,13 @@ def index(tmp_path: Path) -> Iterator[Index]:
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    """The address of an index on a server, which is not there yet."""
+    """The address on a server of an index that does not exist yet."""
     with closing(RestServer(Store())) as server:
         yield server.url
 
 
 def members(folder: Path, number: int) -> set[str]:
-    """The images of a folder that one of the parts has."""
+    """The images of a folder that belong to one of the parts."""
     return {
         str(file) for file in folder.iterdir() if partition.belongs_to((number, PARTS), str(file))
     }
@@ -94,7 +94,7 @@ def test_each_image_is_in_exactly_one_part_and_the_parts_are_about_equal() -> No
 
 
 @pytest.mark.parametrize(
-    ("uri", "number"),  # one more than the last digit of `printf %s URI | sha256sum`
+    ("uri", "number"),  # the last digit of `printf %s URI | sha256sum`, plus 1
     [("/store/a.jpg", 4), ("/store/é.jpg", 2), ("s3://bucket/a.jpg", 8)],
 )
 def test_the_part_is_the_same_for_ever(uri: str, number: int) -> None:
@@ -117,16 +117,16 @@ def test_no_partition(text: str) -> None:
 
 
 def test_no_partition_in_python(index: Index, photos: Path) -> None:
-    given: Any
-    for given in [(0, 4), (5, 4), (3,), (1.0, 2), "3/16", 3]:
+    invalid: Any
+    for invalid in [(0, 4), (5, 4), (3,), (1.0, 2), "3/16", 3]:
         with pytest.raises(InputError, match="is not a valid partition"):
-            index.add(photos, partition=given)
+            index.add(photos, partition=invalid)
     assert len(index) == 0
 
 
 def test_no_partition_on_the_command_line(photos: Path, tmp_path: Path) -> None:
-    said = error("index", photos, "--index", tmp_path / "new", "--partition", "5/4")
-    assert said == (
+    message = error("index", photos, "--index", tmp_path / "new", "--partition", "5/4")
+    assert message == (
         "5/4 is not a valid partition: give its number, from 1, and the number of partitions, "
         "such as 3/16."
     )
@@ -159,7 +159,7 @@ def test_a_part_that_was_stopped_is_finished_by_the_same_command(
         if counts.added:
             raise KeyboardInterrupt
 
-    # More than all threads have begun with, so that there is something left to do.
+    # More images than all threads begin at once, so that some remain.
     many = folder_of(photos, 800)
     own = members(many, 1)
     first = index.add(many, partition=(1, PARTS), progress=stop)
@@ -284,8 +284,8 @@ def test_processes_side_by_side_fill_one_index(url: str, photos: Path) -> None:
         for number in range(1, PARTS + 1)
     ]
     for job in jobs:
-        said, _ = job.communicate(timeout=120)
-        assert job.returncode == 0, said.decode()
+        output, _ = job.communicate(timeout=120)
+        assert job.returncode == 0, output.decode()
     with Index.open(url, create=False, server=SERVER) as index:
         assert uris(index) == {str(file) for file in photos.iterdir()}
         assert index.count("price < 10") == 10

@@ -1,4 +1,4 @@
-"""Adding images: every input ends in exactly one way, and doing it again is cheap and harmless."""
+"""The ingest pipeline: each input has exactly one outcome, and repeated runs change nothing."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_rejects_have_reasons_and_stop_nothing(index: Index, photos: Path) -> No
 
 
 def test_files_of_all_sizes_come_in_together(index: Index, photos: Path) -> None:
-    """What is read and decoded in one go ends at a mebibyte, wherever that is."""
+    """Files are decoded in batches of about a mebibyte; batches may end at any file."""
     for place in (0, 2, 3, 6, 11):
         draw(place, size=(800, 600)).save(photos / f"{place:03}.jpg", "BMP")
     (photos / "001a.jpg").write_text("no picture")
@@ -257,9 +257,9 @@ def test_a_value_that_does_not_fit_is_reported_and_left_out(index: Index, photos
     ]
     report = index.add(photos, metadata=table(photos / "catalog.csv", wrong))
     assert counts(report) == (12, 0, 0, 0, 0)
-    told = " ".join(map(str, report.warnings))
-    assert 'line 13 (011.jpg): price: "cheap" is not a number' in told
-    assert "21 rows name an image that is not listed" in told
+    warnings = " ".join(map(str, report.warnings))
+    assert 'line 13 (011.jpg): price: "cheap" is not a number' in warnings
+    assert "21 rows name an image that is not listed" in warnings
     assert "price" not in index.get("sku-11").payload
 
 
@@ -317,7 +317,7 @@ def test_progress_ends_at_the_total(index: Index, photos: Path) -> None:
 def test_every_hostile_file_ends_as_it_should(index: Index, data: Path) -> None:
     with (data / "evil" / "manifest.csv").open(encoding="utf-8") as file:
         expected = {row["file"]: row["expected"] for row in csv.DictReader(file)}
-    better = {  # than the manifest's plain Pillow with a lower limit
+    differences = {  # from the manifest, which is about plain Pillow with a lower limit
         "files/heif_RGB_8__128x128.heif": "decodes",
         "files/heif_RGBA_10__128x128.heif": "decodes",
         "files/made_bomb_9000x9000_gray.png": "decodes",
@@ -327,7 +327,7 @@ def test_every_hostile_file_ends_as_it_should(index: Index, data: Path) -> None:
     report = index.add(data / "evil" / "files")
     refused = {f"files/{Path(reject.uri).name}" for reject in report.rejects}
     found = {name: "rejects" if name in refused else "decodes" for name in expected}
-    assert found == {**expected, **better}
+    assert found == {**expected, **differences}
     assert report.added + report.rejected == len(expected)
     assert {reject.reason for reject in report.rejects} <= set(Reason)
     assert counts(index.add(data / "evil" / "files"))[:3] == (0, 0, report.added)

@@ -1,4 +1,4 @@
-"""Images that a caller has in hand come in one by one, and the next search finds them."""
+"""Uploads: `Index.put` adds them, and the next search finds them."""
 
 from __future__ import annotations
 

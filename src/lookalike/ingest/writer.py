@@ -31,33 +31,31 @@ class Writer:
     def write(self, changes: Sequence[Change]) -> list[Change]:
         """Writes changes, and returns them with the copies among new images marked or skipped."""
         changes = self._decisions.apply(changes)
-        admitted = self._admit([change for change in changes if self._must_be_checked(change)])
-        others = [change for change in changes if not self._must_be_checked(change)]
-        self._engine.upsert([change.point for change in others if change.point])
-        for change in others:
+        admitted: list[Change] = []
+        if self._detector is not None:
+            new = [change for change in changes if change.outcome is Outcome.ADDED]
+            changes = [change for change in changes if change.outcome is not Outcome.ADDED]
+            admitted = self._admit(new, self._detector)
+        self._engine.upsert([change.point for change in changes if change.point])
+        for change in changes:
             if change.payload:
                 self._engine.set_payload(change.id, change.payload)
-        self._engine.delete([change.obsolete_id for change in others if change.obsolete_id])
-        return [*admitted, *others]
+        self._engine.delete([change.obsolete_id for change in changes if change.obsolete_id])
+        return [*admitted, *changes]
 
-    def _must_be_checked(self, change: Change) -> bool:
-        """Whether the image is compared with the index before it is added."""
-        return self._detector is not None and change.outcome is Outcome.ADDED
-
-    def _admit(self, changes: Sequence[Change]) -> list[Change]:
+    def _admit(self, changes: Sequence[Change], detector: CopyDetector) -> list[Change]:
         """Adds new images one by one, as each may be a copy of the one before."""
         if not changes:
             return []
         with self._admission:
-            return [self._admit_one(change) for change in changes]
+            return [self._admit_one(change, detector) for change in changes]
 
-    def _admit_one(self, change: Change) -> Change:
-        assert self._detector is not None  # noqa: S101 -- for the type checker
-        assert change.point is not None  # noqa: S101
+    def _admit_one(self, change: Change, detector: CopyDetector) -> Change:
+        assert change.point is not None  # noqa: S101 -- for the type checker
         point = change.point
-        copy = self._detector.copy_of(point, change.thumbnail)
+        copy = detector.copy_of(point, change.thumbnail)
         if copy is not None:
-            if not self._detector.links:
+            if not detector.links:
                 return Change(Outcome.SKIPPED, copy=copy)
             point = _with_record(point, {"copy_of": copy.of})
         self._engine.upsert([point])

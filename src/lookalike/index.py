@@ -4,38 +4,33 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any, Self, Unpack
 
 from lookalike.comparison.sketch import THUMBNAIL_SIDE
 from lookalike.duplicates import cleanup, decisions
-from lookalike.duplicates.candidates import StageProgress
 from lookalike.duplicates.cleanup import Action
 from lookalike.duplicates.file_moves import CleanupReport
 from lookalike.duplicates.finder import DuplicateFinder
 from lookalike.duplicates.groups import DuplicateGroup, DuplicateGroups
-from lookalike.duplicates.keepers import KeeperChoice
+from lookalike.duplicates.options import CleanupOptions, DuplicateOptions, GroupOptions
 from lookalike.duplicates.verdicts import Duplicate, Duplicates
 from lookalike.engines import is_server
-from lookalike.errors import LookalikeError, NotFound, QueryError
+from lookalike.errors import LookalikeError
 from lookalike.fields import Field, fields_of
-from lookalike.filters import parse_where, parser
+from lookalike.filters import parse_where
+from lookalike.filters.parser import require_field
 from lookalike.ingest import prune as pruning
 from lookalike.ingest import run, schema
-from lookalike.ingest.executor import Ingest
 from lookalike.ingest.listing import ListedImage
 from lookalike.ingest.lookup import CopyDetector
-from lookalike.ingest.pipeline import Pipeline
 from lookalike.ingest.report import IngestCounts, IngestReport
-from lookalike.ingest.run import AddOptions
+from lookalike.ingest.run import AddOptions, build_pipeline
 from lookalike.ingest.uploads import Upload
 from lookalike.manifest import Manifest, ManifestStore
 from lookalike.opening import OpenOptions, Parts, open_parts, reopening
 from lookalike.options import documented
-from lookalike.protocols import DescribesText
+from lookalike.protocols import DescribesText, require_points
 from lookalike.record import record_of
 from lookalike.search.calibration import recalibrate
 from lookalike.search.facets import facets
@@ -44,14 +39,7 @@ from lookalike.search.request import RecommendOptions, SearchOptions, Where, rea
 from lookalike.search.searcher import Searcher
 from lookalike.search.statistics import statistics
 from lookalike.sources import open_sources
-from lookalike.types import (
-    Decision,
-    Filter,
-    Hits,
-    Image,
-    ImageInput,
-    Point,
-)
+from lookalike.types import Decision, Filter, Hits, Image, ImageInput, Point
 from lookalike.workers.loader import Loader
 
 
@@ -106,8 +94,7 @@ class Index:
         return self._parts.notice
 
     def opener(self) -> Callable[..., Index] | None:
-        """Returns a function that opens this index in another process, with the options of `open`
-        to change; None for a folder, which belongs to one process."""
+        """Returns a function that opens this index in another process; None for a folder."""
         return self._opener
 
     def close(self) -> None:
@@ -144,7 +131,8 @@ class Index:
         if request.executor is None:
             self._decoder.start(self._models.without_weights)  # while the model loads
         opened = open_sources(sources)
-        with self._ingesting(request) as ingest:
+        local = partial(self.ingest, detector=self._finder().gate(request.copies))
+        with request.ingest(local, self._opener) as ingest:
             return run.add(self._destination, opened, request, ingest, self.calibrate)
 
     def put(self, images: Sequence[Upload]) -> IngestReport:
@@ -170,24 +158,12 @@ class Index:
         *,
         detector: CopyDetector | None = None,
     ) -> IngestReport:
-        """Indexes images that are listed already: the part of `add` that an executor distributes.
-
-        Args:
-            images: the images with their metadata rows.
-            progress: called after every batch with the counts so far.
-            detector: detects copies among new images; None adds copies like other images.
-        """
-        side = THUMBNAIL_SIDE if self._cache.limit or detector else 0
-        return Pipeline(
-            self._engine,
-            self._decoder,
-            replace(self._models.describers(), thumbnail=side),
-            limits=self._decoder.limits,
-            threads=self._decoder.size + 1,  # one writes while the others wait for a decoder
-            thumbnails=self._cache,
-            progress=progress,
-            detector=detector,
-        ).run(images)
+        """Indexes listed images with their metadata rows: the part of `add` that an executor
+        distributes. Calls `progress` after every batch; without a detector, adds all copies."""
+        pipeline = build_pipeline(
+            self._destination, self._decoder, self._models.describers(), progress, detector
+        )
+        return pipeline.run(images)
 
     def update(self, id: str, fields: Mapping[str, Any]) -> None:
         """Sets fields of one image; None removes a field.
@@ -277,10 +253,9 @@ class Index:
         """Counts the values of a field, most frequent first.
 
         Raises:
-            QueryError: there is no such field, or it holds floats or dates, which have a
-                `histogram` instead.
+            QueryError: there is no such field, or it has a `histogram` instead: floats, dates.
         """
-        return facets(self._engine, self._field(field), self._filter(where), limit)
+        return facets(self._engine, require_field(field, self.fields), self._filter(where), limit)
 
     def histogram(self, field: str, *, where: Where | None = None, bins: int = 10) -> Histogram:
         """Counts the images in each range of a field of numbers or dates.
@@ -293,73 +268,49 @@ class Index:
         Raises:
             QueryError: there is no such field, or it holds neither numbers nor dates.
         """
-        return histogram(self._engine, self._field(field), self._filter(where), bins=bins)
+        return histogram(
+            self._engine, require_field(field, self.fields), self._filter(where), bins=bins
+        )
 
     # --- duplicates -------------------------------------------------------------------------
 
-    def duplicates(
-        self,
-        *,
-        keep: KeeperChoice = "largest",
-        where: Where | None = None,
-        similar: bool = False,
-        progress: StageProgress | None = None,
-    ) -> DuplicateGroups:
-        """Finds all groups of duplicates in the index.
+    @documented(GroupOptions)
+    def duplicates(self, **options: Unpack[GroupOptions]) -> DuplicateGroups:
+        """Finds all groups of duplicates in the index; yields each as soon as it is confirmed.
+
+        The iterator's `problems` say why originals could not be read, by address.
 
         Args:
-            keep: policy that chooses the image of a group to keep: "largest", "oldest", "best",
-                "first", or a function of an image's payload whose greatest value is kept.
-            where: a filter; only matching images are considered.
-            similar: whether to list similar images that are not copies beside each keeper. They
-                may be in several groups.
-            progress: called with the name of a stage, the work done in it, and its total.
-
-        Returns:
-            An iterator that yields each group as soon as it is confirmed. Its `problems` say why
-            originals could not be read, by address.
+            {options}
 
         Raises:
             InputError: no policy has this name.
             FilterError: `where` does not parse, or does not fit the fields.
         """
-        return self._finder().groups(keep, self._filter(where), similar=similar, progress=progress)
+        return self._finder().groups(options, self._filter(options.get("where")))
 
+    @documented(DuplicateOptions)
     def duplicates_of(
-        self,
-        image: ImageInput | None = None,
-        *,
-        id: str | None = None,
-        similar: bool = False,
-        limit: int = 100,
+        self, image: ImageInput | None = None, **options: Unpack[DuplicateOptions]
     ) -> Duplicates:
-        """Finds the duplicates of one image in the index.
+        """Finds the duplicates of one image in the index, the strongest verdicts first.
+
+        Their `problems` say why originals could not be read, by address.
 
         Args:
             image: a file, or its bytes.
-            id: or an image of the index, which is not a duplicate of itself.
-            similar: whether to add similar images that are not copies.
-            limit: most duplicates to return.
-
-        Returns:
-            The duplicates, the strongest verdicts first. Their `problems` say why originals could
-            not be read, by address.
+            {options}
 
         Raises:
             QueryError: neither an image nor an id, or both.
             ImageRejected: the image cannot be read.
             NotFound: no image has this id.
         """
-        return self._finder().duplicates_of(image, id, similar=similar, limit=limit)
+        return self._finder().duplicates_of(image, options)
 
+    @documented(CleanupOptions)
     def resolve_duplicates(
-        self,
-        groups: Iterable[DuplicateGroup],
-        action: Action,
-        *,
-        move_to: Path | None = None,
-        log: Path | None = None,
-        dry_run: bool = True,
+        self, groups: Iterable[DuplicateGroup], action: Action, **options: Unpack[CleanupOptions]
     ) -> CleanupReport:
         """Removes the copies in some groups, and leaves the keepers and similar images.
 
@@ -367,17 +318,12 @@ class Index:
             groups: from `duplicates`.
             action: "remove" removes the copies from the index; "move" also moves their files to a
                 folder; "delete" also deletes their files, each only while its keeper exists.
-            move_to: the folder for "move".
-            log: log of moved and deleted files, for `lookalike undo`; by default `undo.jsonl` in
-                `move_to`.
-            dry_run: report only; change nothing.
+            {options}
 
         Raises:
             InputError: "move" without a folder, "delete" without a log, or the log is not writable.
         """
-        return cleanup.resolve_duplicates(
-            groups, action, self.delete, move_to=move_to, log=log, dry_run=dry_run
-        )
+        return cleanup.resolve_duplicates(groups, action, self.delete, **options)
 
     def difference(self, keeper: Duplicate, copy: Duplicate) -> bytes | None:
         """Shows the differences between two images of a group: a JPEG of the keeper in gray, red
@@ -407,9 +353,9 @@ class Index:
         Raises:
             NotFound: no image has this id.
         """
-        for point in self.get_many([id], vectors=vectors):
-            return point
-        raise NotFound(f"There is no image with the id {id!r} in this index.")
+        names = list(self._manifest.vectors) if vectors else ()
+        (point,) = require_points(self._engine, [id], vectors=names)
+        return point
 
     def get_many(self, ids: Sequence[str], *, vectors: bool = False) -> list[Point]:
         """Returns the images with these ids that the index has, in no particular order."""
@@ -454,17 +400,14 @@ class Index:
         return self._cache.problem
 
     def stats(self) -> dict[str, Any]:
-        """Returns the number of images, bytes on disk and of thumbnails, the vectors, the fields
-        with their numbers of values, the engine, and the schema."""
+        """Returns counts, bytes on disk, vectors, fields with their numbers of values, engine."""
         return statistics(self._engine, self._manifest, thumbnails=self._cache.bytes_on_disk)
 
     def decode(self, image: ImageInput) -> Image:
-        """Decodes any image as the index does: upright, its shorter side at least 320 pixels
-        where it has them.
+        """Decodes any image as the index does: upright, its shorter side 320 pixels or more.
 
         Raises:
-            ImageRejected: it cannot be read.
-            InputError: there is no such file.
+            InputError: there is no such file, or it cannot be read (ImageRejected).
         """
         return self._loader.load(image, THUMBNAIL_SIDE)
 
@@ -475,10 +418,7 @@ class Index:
             NotFound: no image has this id.
             InputError: its file is gone, or can no longer be read.
         """
-        image = record_of(self.get(id).payload)
-        key = image["sha256"]
-        cached = self._cache.get_many([key]).get(key) if side <= THUMBNAIL_SIDE else None
-        return self._loader.thumbnail(cached, image["uri"], side)
+        return self._loader.thumbnail(record_of(self.get(id).payload), self._cache, side)
 
     def preview(self, image: ImageInput, side: int = 256) -> bytes:
         """Returns a JPEG of any image, its longer side at most `side` pixels, without metadata.
@@ -494,13 +434,6 @@ class Index:
     def _manifest(self) -> Manifest:
         return self._manifests.current
 
-    def _ingesting(self, request: run.AddRequest) -> AbstractContextManager[Ingest]:
-        """The ingest of a run: that of an executor, or this process's own."""
-        if request.executor is not None:
-            return request.executor.start(self._opener)
-        detector = self._finder().gate(request.copies)
-        return nullcontext(partial(self.ingest, detector=detector))
-
     def _finder(self) -> DuplicateFinder:
         return DuplicateFinder(
             self._engine,
@@ -514,13 +447,3 @@ class Index:
 
     def _filter(self, where: Where | None) -> Filter | None:
         return parse_where(where, self.fields)
-
-    def _field(self, name: str) -> Field:
-        if name not in self.fields:
-            raise QueryError(f"{parser.unknown_field(name, self.fields)}.")
-        return self.fields[name]
-
-    def _require(self, id: str, vectors: Sequence[str] = ()) -> Point:
-        for point in self._engine.retrieve([id], vectors=vectors):
-            return point
-        raise NotFound(f"There is no image with the id {id!r} in this index.")

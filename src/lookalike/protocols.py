@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from lookalike.errors import ImageRejected
+from lookalike.errors import ImageRejected, NotFound
 from lookalike.types import (
     CandidateQuery,
     Candidates,
+    DecodeLimits,
     Described,
     Description,
     FieldType,
@@ -214,6 +215,32 @@ def oversampling(query: Query) -> float:
     return max(OVERSAMPLING, LEAST_RESCORED / (query.offset + query.limit))
 
 
+def existing_points(engine: Engine, ids: Sequence[str]) -> list[Point]:
+    """The points with these ids, in this order, without those that were deleted."""
+    points = {point.id: point for point in engine.retrieve(ids)} if ids else {}
+    return [points[id] for id in ids if id in points]
+
+
+def missing_image(id: str) -> str:
+    """The error message for an id that no image has."""
+    return f"There is no image with the id {id!r} in this index."
+
+
+def require_points(
+    engine: Engine, ids: Sequence[str], *, vectors: Sequence[str] = ()
+) -> list[Point]:
+    """The points with these ids, each once, in this order.
+
+    Raises:
+        NotFound: no image has one of the ids.
+    """
+    points = {point.id: point for point in engine.retrieve(ids, vectors=vectors)}
+    for id in ids:
+        if id not in points:
+            raise NotFound(missing_image(id))
+    return [points[id] for id in dict.fromkeys(ids)]
+
+
 # --- services -------------------------------------------------------------------------------
 
 
@@ -256,9 +283,11 @@ class ImageDecoder(Protocol):
 
     Attributes:
         size: images decoded in parallel.
+        limits: limits beyond which it rejects an image.
     """
 
     size: int
+    limits: DecodeLimits
 
     def decode(self, data: bytes, *, side: int) -> Image:
         """Decodes an image, its shorter side at least `side` pixels where it has them.

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from lookalike.comparison.hamming import all_orientations, is_informative, near_pairs
 from lookalike.duplicates.check import DuplicateSearch
 from lookalike.duplicates.keepers import KeeperPolicy
-from lookalike.duplicates.points import existing_points
+from lookalike.protocols import existing_points
 from lookalike.record import record_of
 from lookalike.types import CandidateQuery, Candidates, Filter, WeightedVector, point_id
 

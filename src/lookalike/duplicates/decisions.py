@@ -6,9 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from lookalike import record
-from lookalike.duplicates.points import require_points
 from lookalike.errors import InputError
-from lookalike.protocols import Engine
+from lookalike.protocols import Engine, require_points
 from lookalike.record import decided_about, record_of
 from lookalike.types import Decision, Payload
 

@@ -10,18 +10,18 @@ from lookalike import record
 from lookalike.cache.store import Cache
 from lookalike.comparison import batch
 from lookalike.comparison.sketch import THUMBNAIL_SIDE
-from lookalike.duplicates.candidates import StageProgress
 from lookalike.duplicates.check import PHASH, DuplicateSearch, SimilarityThresholds
 from lookalike.duplicates.comparer import Comparer, PairComparer
 from lookalike.duplicates.gate import DuplicateGate
 from lookalike.duplicates.groups import DuplicateGroups, find_groups
-from lookalike.duplicates.keepers import KeeperChoice, policy_of
-from lookalike.duplicates.points import require_points
+from lookalike.duplicates.keepers import policy_of
+from lookalike.duplicates.options import DuplicateOptions, GroupOptions
 from lookalike.duplicates.verdicts import Duplicate, Duplicates
 from lookalike.errors import ImageRejected, QueryError
 from lookalike.ingest.describe import facts
 from lookalike.manifest import Manifest
-from lookalike.protocols import Descriptors, Engine, ImageDecoder, ImageLoader
+from lookalike.options import with_defaults
+from lookalike.protocols import Descriptors, Engine, ImageDecoder, ImageLoader, require_points
 from lookalike.types import Described, Filter, Image, ImageInput, Point, Vector
 
 QUERY_URI = "the query image"
@@ -49,31 +49,25 @@ class DuplicateFinder:
     comparer: PairComparer
     cache: Cache
 
-    def groups(
-        self,
-        keep: KeeperChoice,
-        where: Filter | None,
-        *,
-        similar: bool,
-        progress: StageProgress | None,
-    ) -> DuplicateGroups:
+    def groups(self, options: GroupOptions, where: Filter | None) -> DuplicateGroups:
         """The groups of the whole index; see `Index.duplicates`."""
-        policy, search = policy_of(keep), self._search()
-        report = progress or (lambda stage, done, total: None)
-        groups = find_groups(search, policy, where, similar=similar, progress=report)
+        chosen = with_defaults(GroupOptions, options)
+        policy, search = policy_of(chosen["keep"]), self._search()
+        progress = chosen["progress"] or (lambda stage, done, total: None)
+        groups = find_groups(search, policy, where, similar=chosen["similar"], progress=progress)
         return DuplicateGroups(groups, search.comparer.problems)
 
-    def duplicates_of(
-        self, image: ImageInput | None, id: str | None, *, similar: bool, limit: int
-    ) -> Duplicates:
+    def duplicates_of(self, image: ImageInput | None, options: DuplicateOptions) -> Duplicates:
         """The duplicates of one image; see `Index.duplicates_of`."""
+        chosen = with_defaults(DuplicateOptions, options)
+        id = chosen.pop("id")
         if image is not None and id is None:
-            return self._duplicates_of_input(image, similar=similar, limit=limit)
+            return self._duplicates_of_input(image, **chosen)
         if id is not None and image is None:
             vectors = [self.manifest.semantic.name]
             (point,) = require_points(self.engine, [id], vectors=vectors)
             search = self._search()
-            return _result(search, search.check(point, similar=similar, limit=limit))
+            return _result(search, search.check(point, **chosen))
         raise QueryError("Give either an image or an id to find duplicates of.")
 
     def difference(self, keeper: Duplicate, copy: Duplicate) -> bytes | None:

@@ -18,8 +18,8 @@ from lookalike.duplicates.candidates import DistinctFiles, Places, StageProgress
 from lookalike.duplicates.check import DuplicateSearch
 from lookalike.duplicates.decisions import may_be_duplicates
 from lookalike.duplicates.keepers import KeeperPolicy
-from lookalike.duplicates.points import existing_points
 from lookalike.duplicates.verdicts import Duplicate, Grade, Verdict
+from lookalike.protocols import existing_points
 from lookalike.types import Filter, Point
 
 _REPORT_EVERY = 64  # files between two reports of progress

@@ -12,6 +12,7 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
+from lookalike.errors import QueryError
 from lookalike.fields import OWN_FIELDS, Field
 from lookalike.filters.conditions import (
     COMPARISONS,
@@ -210,3 +211,14 @@ def unknown_field(name: str, fields: Mapping[str, Field]) -> str:
     own = [known for known in fields if known in OWN_FIELDS]
     names = sorted(set(fields) - set(own)) + own
     return f'unknown field "{shorten(name)}"{hint} Fields: {", ".join(names)}'
+
+
+def require_field(name: str, fields: Mapping[str, Field]) -> Field:
+    """Returns the field of this name.
+
+    Raises:
+        QueryError: there is none.
+    """
+    if name not in fields:
+        raise QueryError(f"{unknown_field(name, fields)}.")
+    return fields[name]

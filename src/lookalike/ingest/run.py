@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal, TypedDict
 
 from lookalike.cache.store import Cache
+from lookalike.comparison.sketch import THUMBNAIL_SIDE
 from lookalike.errors import InputError
-from lookalike.ingest.executor import Executor, Ingest
+from lookalike.ingest.executor import Executor, Ingest, Opener
 from lookalike.ingest.listing import Listing, list_images, list_with_metadata
+from lookalike.ingest.lookup import CopyDetector
 from lookalike.ingest.partition import Partition, check_partition, restrict
+from lookalike.ingest.pipeline import Pipeline
 from lookalike.ingest.prune import remove_missing
 from lookalike.ingest.report import IngestCounts, IngestProgress, IngestReport
 from lookalike.ingest.schema import check_types, infer_types, learn_types, parse_fields
@@ -22,7 +25,7 @@ from lookalike.ingest.uploads import Upload, list_uploads
 from lookalike.manifest import ManifestStore
 from lookalike.metadata.table import Row, read_metadata
 from lookalike.options import Option, with_defaults
-from lookalike.protocols import Engine, Source
+from lookalike.protocols import Describers, Engine, ImageDecoder, Source
 from lookalike.types import FieldType
 
 
@@ -124,6 +127,10 @@ class AddRequest:
             started=time.monotonic(),
         )
 
+    def ingest(self, local: Ingest, opener: Opener | None) -> AbstractContextManager[Ingest]:
+        """The ingest of the run: the executor's, or else the local one."""
+        return nullcontext(local) if self.executor is None else self.executor.start(opener)
+
 
 def add(
     index: Destination,
@@ -205,3 +212,24 @@ def _progress(progress: IngestProgress | None, listing: Listing) -> Callable[[In
 def _finished(report: IngestReport, index: Destination, started: float) -> IngestReport:
     model = index.manifests.current.semantic.model
     return replace(report, model=model, seconds=time.monotonic() - started)
+
+
+def build_pipeline(
+    index: Destination,
+    decoder: ImageDecoder,
+    describers: Describers,
+    progress: Callable[[IngestCounts], None],
+    detector: CopyDetector | None,
+) -> Pipeline:
+    """The pipeline of one run; see `Index.ingest`."""
+    side = THUMBNAIL_SIDE if index.thumbnails.limit or detector else 0
+    return Pipeline(
+        index.engine,
+        decoder,
+        replace(describers, thumbnail=side),
+        limits=decoder.limits,
+        threads=decoder.size + 1,  # one writes while the others wait for a decoder
+        thumbnails=index.thumbnails,
+        progress=progress,
+        detector=detector,
+    )

@@ -15,7 +15,7 @@ from lookalike.errors import NotFound, QueryError
 from lookalike.fields import fields_of
 from lookalike.filters import parse_where
 from lookalike.manifest import Manifest
-from lookalike.protocols import Descriptors, Engine, ImageLoader
+from lookalike.protocols import Descriptors, Engine, ImageLoader, missing_image
 from lookalike.record import record_of
 from lookalike.search import rerank
 from lookalike.search.calibration import LEAST, Calibrator
@@ -209,7 +209,7 @@ class Planner:
         parts: list[Part] = []
         for id in ids:
             if id not in points:
-                raise NotFound(f"There is no image with the id {id!r} in this index.")
+                raise NotFound(missing_image(id))
             if crop is None:
                 parts += reader.read_stored(id, points[id].vectors)
             else:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from lookalike.cache.store import Cache
+from lookalike.comparison.sketch import THUMBNAIL_SIDE
 from lookalike.imaging.thumbnails import decode_thumbnail, encode_thumbnail
 from lookalike.protocols import ImageDecoder
+from lookalike.record import ImageRecord
 from lookalike.sources import read_image
 from lookalike.types import Image, ImageInput
 
@@ -29,7 +32,11 @@ class Loader:
         """A JPEG of an image, its longer side at most `side` pixels, without metadata."""
         return encode_thumbnail(self.load(image, side).pixels, side)
 
-    def thumbnail(self, cached: bytes | None, uri: str, side: int) -> bytes:
-        """A JPEG of an indexed image: from its cached thumbnail if that decodes, else its file."""
+    def thumbnail(self, image: ImageRecord, cache: Cache, side: int) -> bytes:
+        """A JPEG of an indexed image: from its cached thumbnail if there is one, else its file."""
+        key = image["sha256"]
+        cached = cache.get_many([key]).get(key) if side <= THUMBNAIL_SIDE else None
         pixels = None if cached is None else decode_thumbnail(cached)
-        return self.preview(uri, side) if pixels is None else encode_thumbnail(pixels, side)
+        if pixels is None:
+            return self.preview(image["uri"], side)
+        return encode_thumbnail(pixels, side)

@@ -31,6 +31,7 @@ from lookalike.errors import ImageRejected, InputError, NotFound, Reason, Source
 from lookalike.ingest.report import IngestReport, Reject
 from lookalike.ingest.uploads import Upload
 from lookalike.output import documents
+from lookalike.protocols import missing_image
 from lookalike.record import record_of
 
 FILE_SIDE = 2048
@@ -136,7 +137,7 @@ def update(service: Serving, id: ImageId, fields: Fields) -> Document:
 def delete(service: Serving, id: ImageId) -> Document:
     """Removes one image from the index."""
     if not (deleted := _delete(service, [id])):
-        raise NotFound(f"There is no image with the id {id!r} in this index.")
+        raise NotFound(missing_image(id))
     return Document({"deleted": deleted})
 
 

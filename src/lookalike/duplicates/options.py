@@ -1,0 +1,64 @@
+"""Options of the search for duplicates, each declared once; see `lookalike.options`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypedDict
+
+from lookalike.duplicates.candidates import StageProgress
+from lookalike.duplicates.keepers import KeeperChoice
+from lookalike.options import Option
+
+
+class GroupOptions(TypedDict, total=False):
+    """Options of `Index.duplicates`."""
+
+    keep: Annotated[
+        KeeperChoice,
+        Option(
+            'Policy that chooses the image of a group to keep: "largest", "oldest", "best", '
+            '"first", or a function of an image\'s payload whose greatest value is kept.',
+            "largest",
+        ),
+    ]
+    where: Annotated[
+        str | Mapping[str, Any] | None, Option("Filter; only matching images are considered.")
+    ]
+    similar: Annotated[
+        bool,
+        Option(
+            "List similar images that are not copies beside each keeper; they may be in several "
+            "groups.",
+            False,
+        ),
+    ]
+    progress: Annotated[
+        StageProgress | None,
+        Option("Called with the name of a stage, the work done in it, and its total."),
+    ]
+
+
+class DuplicateOptions(TypedDict, total=False):
+    """Options of `Index.duplicates_of`."""
+
+    id: Annotated[
+        str | None,
+        Option("Image of the index, in place of a file; it is not a duplicate of itself."),
+    ]
+    similar: Annotated[bool, Option("Add similar images that are not copies.", False)]
+    limit: Annotated[int, Option("Most duplicates to return.", 100)]
+
+
+class CleanupOptions(TypedDict, total=False):
+    """Options of `Index.resolve_duplicates`."""
+
+    move_to: Annotated[Path | None, Option('Folder for the files that "move" moves.')]
+    log: Annotated[
+        Path | None,
+        Option(
+            "Log of moved and deleted files, for `lookalike undo`; by default `undo.jsonl` in "
+            "`move_to`."
+        ),
+    ]
+    dry_run: Annotated[bool, Option("Report only; change nothing.", True)]

@@ -1,4 +1,4 @@
-"""An option of a search is declared once, and every interface has it."""
+"""Options of a search: declared once, available in every interface."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_every_option_is_in_the_openapi_document() -> None:
 
 
 class Spiced(SearchOptions, total=False):
-    """One entry more."""
+    """The options of a search, and one more."""
 
     spice: Annotated[float, Option("How spicy results should be.", 0.5, "0…2", least=0, most=2)]
 

@@ -1,4 +1,4 @@
-"""Weights mean influence: how similar random images are, aspect by aspect."""
+"""Calibration: backgrounds of aspects and targets, and their effect on rankings."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def unit(vectors: NDArray[np.floating]) -> Floats:
 def made(
     folder: Path, count: int = 400, *, semantic: float = 0.2, color: float = 3.0
 ) -> tuple[Index, Mapping[str, Floats]]:
-    """An index of made-up vectors: a common direction, and as much of one's own as is said."""
+    """An index of synthetic vectors: a common direction plus a random one of a given length."""
     rng = np.random.default_rng(1)
     index = Index.open(folder / "index", model="built-in")
     own = {"semantic": semantic, "color": color, "texture": 1.0}
@@ -126,11 +126,11 @@ def test_an_index_that_has_shrunk_to_nothing_has_none(tmp_path: Path) -> None:
         assert index.search(id="30", weights=HALF).explanation.aspects["color"].spread is None
 
 
-# --- what it does to a ranking --------------------------------------------------------------
+# --- effect on rankings ---------------------------------------------------------------------
 
 
 def influence(hits: Hits) -> tuple[float, float]:
-    """How far the ranking follows each of two aspects: correlation of the sum with each part."""
+    """The influence of two aspects on a ranking: correlation of the sum with each part."""
     scores = [hit.score for hit in hits]
     semantic, color = (
         float(np.corrcoef(scores, [hit.scores[aspect] for hit in hits])[0, 1])
@@ -218,7 +218,7 @@ def test_an_index_from_before_calibration_opens_and_gains_it(tmp_path: Path) -> 
         assert hits.explanation.aspects["color"].spread is not None
 
 
-# --- targets that are no pictures -----------------------------------------------------------
+# --- targets that are not pictures ----------------------------------------------------------
 
 
 def measured(index: Index, name: str, target: Any) -> tuple[float, float]:

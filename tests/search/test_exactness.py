@@ -1,7 +1,7 @@
-"""Exact searches, and what an answer claims of its completeness.
+"""Exact searches, and the claims of answers to be complete.
 
 The index is large enough for a search graph, and its vectors are random: the hardest case for a
-graph, which finds hardly a true ranking.
+graph, which hardly ever finds the true ranking.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ STOPPED = "The search stopped at 20 candidates per aspect"
 Floats = NDArray[np.float32]
 
 
-class Made:
+class RandomIndex:
     """An index of random points: `n` counts them, `same` is a copy of it."""
 
     def __init__(self, index: Index) -> None:
@@ -52,7 +52,7 @@ class Made:
         return Point(str(i), vectors, {"n": i, "same": i, "image": image})
 
     def nearest(self, i: int, aspects: Mapping[str, float], least: int = 0) -> list[str]:
-        """Ids of the ten nearest to a point but itself, by brute force."""
+        """Ids of the ten points nearest to another, by brute force."""
         parts = [w * (self.vectors[a] @ self.vectors[a][i]) for a, w in aspects.items()]
         sums = np.sum(parts, axis=0)
         sums[:least] = sums[i] = -np.inf
@@ -60,9 +60,9 @@ class Made:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
+def random_index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RandomIndex]:
     with Index.open(tmp_path_factory.mktemp("exact") / "index", model="built-in") as index:
-        yield Made(index)
+        yield RandomIndex(index)
 
 
 def ids(hits: Hits) -> list[str]:
@@ -75,17 +75,17 @@ def check(hits: Hits, complete: bool | None, reason: str) -> None:
     assert hits.explanation.reason.endswith(".")
 
 
-def test_an_exact_search_finds_what_the_graph_misses(made: Made) -> None:
-    rows = made.vectors["semantic"]
-    assert made.engine.info()["indexed_vectors"] >= COUNT
+def test_an_exact_search_finds_what_the_graph_misses(random_index: RandomIndex) -> None:
+    rows = random_index.vectors["semantic"]
+    assert random_index.engine.info()["indexed_vectors"] >= COUNT
     right = {True: 0, False: 0}
     for i in range(10):
-        near = WeightedVector(made.names["semantic"], rows[i] + 2 * rows[i + 1], 1.0)
+        near = WeightedVector(random_index.names["semantic"], rows[i] + 2 * rows[i + 1], 1.0)
         best = np.argsort(-(rows @ near.vector))
         for exact in right:
-            (answer,) = made.engine.query([Query((near,), limit=20, exact=exact)])
+            (answer,) = random_index.engine.query([Query((near,), limit=20, exact=exact)])
             right[exact] += [row.id for row in answer] == [str(i) for i in best[:20]]
-        (candidates,) = made.engine.nearest([CandidateQuery(near, None, 300, exact=True)])
+        (candidates,) = random_index.engine.nearest([CandidateQuery(near, None, 300, exact=True)])
         expected = np.sort(rows @ near.vector)[::-1][:300] / np.linalg.norm(near.vector)
         assert [score for _, score in candidates] == pytest.approx(expected.tolist(), abs=1e-6)
     assert right[True] == 10
@@ -94,64 +94,70 @@ def test_an_exact_search_finds_what_the_graph_misses(made: Made) -> None:
 
 @pytest.mark.parametrize("aspects", [{"semantic": 1.0}, BLEND], ids=["one aspect", "a blend"])
 def test_an_exact_search_is_complete_and_the_brute_force_answer(
-    made: Made, aspects: dict[str, float]
+    random_index: RandomIndex, aspects: dict[str, float]
 ) -> None:
     for i in (3, 1000):
-        hits = made.index.search(
+        hits = random_index.index.search(
             id=str(i), weights=aspects, calibration="none", where="n >= 20", exact=True
         )
         check(hits, True, EXACT)
-        assert ids(hits) == made.nearest(i, aspects, least=20)
-    (together,) = made.index.search_many(
+        assert ids(hits) == random_index.nearest(i, aspects, least=20)
+    (together,) = random_index.index.search_many(
         [{"id": "3", "weights": aspects, "calibration": "none", "where": "n >= 20", "exact": True}]
     )
     assert isinstance(together, Hits)
     check(together, True, EXACT)
-    assert ids(together) == made.nearest(3, aspects, least=20)
+    assert ids(together) == random_index.nearest(3, aspects, least=20)
 
 
-def test_a_search_of_one_aspect_is_approximate(made: Made) -> None:
-    check(made.index.search(id="3"), None, APPROXIMATE)
-    check(made.index.search(id="3", where="n < 4000"), None, APPROXIMATE)
+def test_a_search_of_one_aspect_is_approximate(random_index: RandomIndex) -> None:
+    check(random_index.index.search(id="3"), None, APPROXIMATE)
+    check(random_index.index.search(id="3", where="n < 4000"), None, APPROXIMATE)
 
 
 def test_a_blend_that_stops_early_may_have_missed_something(
-    made: Made, monkeypatch: pytest.MonkeyPatch
+    random_index: RandomIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(threshold, "FIRST_CANDIDATES", 20)
     monkeypatch.setattr(planner, "MOST_CANDIDATES", 20)
-    check(made.index.search(id="3", weights=BLEND), False, STOPPED)
-    hits = made.index.search(id="3", weights=BLEND, calibration="none", exact=True)
+    check(random_index.index.search(id="3", weights=BLEND), False, STOPPED)
+    hits = random_index.index.search(id="3", weights=BLEND, calibration="none", exact=True)
     check(hits, True, EXACT)
-    assert ids(hits) == made.nearest(3, BLEND)
+    assert ids(hits) == random_index.nearest(3, BLEND)
 
 
-def test_a_blend_whose_bounds_close_over_approximate_lists_is_approximate(made: Made) -> None:
-    check(made.index.search(id="3", weights=BLEND), None, APPROXIMATE)
-    check(made.index.search(id="3", weights=BLEND, limit=COUNT), None, APPROXIMATE)
+def test_a_blend_whose_bounds_close_over_approximate_lists_is_approximate(
+    random_index: RandomIndex,
+) -> None:
+    check(random_index.index.search(id="3", weights=BLEND), None, APPROXIMATE)
+    check(random_index.index.search(id="3", weights=BLEND, limit=COUNT), None, APPROXIMATE)
 
 
 @pytest.mark.parametrize("weights", [None, BLEND], ids=["one aspect", "a blend"])
 @pytest.mark.parametrize("where", ["n < 700", "n in (5, 17, 4000)", "n < 0"])
 def test_few_images_are_always_searched_exactly(
-    made: Made, where: str, weights: dict[str, float] | None
+    random_index: RandomIndex, where: str, weights: dict[str, float] | None
 ) -> None:
-    check(made.index.search(id="3", where=where, weights=weights), True, EXACT)
+    check(random_index.index.search(id="3", where=where, weights=weights), True, EXACT)
 
 
-def test_an_estimate_that_is_too_low_does_not_count(made: Made) -> None:
-    """The engine takes the two conditions for independent."""
+def test_an_estimate_that_is_too_low_does_not_count(random_index: RandomIndex) -> None:
+    """The estimate assumes that the two conditions are independent."""
     where = "n < 1500 and same < 1500"
-    filter = made.index._filter(where)
-    assert made.engine.count(filter, exact=False) < planner.FEW_MATCHES < made.engine.count(filter)
-    check(made.index.search(id="3", where=where), None, APPROXIMATE)
+    filter = random_index.index._filter(where)
+    assert (
+        random_index.engine.count(filter, exact=False)
+        < planner.FEW_MATCHES
+        < random_index.engine.count(filter)
+    )
+    check(random_index.index.search(id="3", where=where), None, APPROXIMATE)
 
 
-def test_leaving_images_out_is_not_a_filter(made: Made) -> None:
-    check(made.index.recommend(["3", "4"], ["5"]), None, APPROXIMATE)
-    check(made.index.recommend(["3", "4"], ["5"], exact=True), True, EXACT)
-    check(made.index.recommend(["3", "4"], ["5"], strategy="best"), None, APPROXIMATE)
-    check(made.index.recommend(["3", "4"], ["5"], strategy="best", exact=True), True, EXACT)
+def test_leaving_images_out_is_not_a_filter(random_index: RandomIndex) -> None:
+    check(random_index.index.recommend(["3", "4"], ["5"]), None, APPROXIMATE)
+    check(random_index.index.recommend(["3", "4"], ["5"], exact=True), True, EXACT)
+    check(random_index.index.recommend(["3", "4"], ["5"], strategy="best"), None, APPROXIMATE)
+    check(random_index.index.recommend(["3", "4"], ["5"], strategy="best", exact=True), True, EXACT)
 
 
 def test_a_small_index_is_always_searched_exactly(tmp_path: Path) -> None:
@@ -160,9 +166,8 @@ def test_a_small_index_is_always_searched_exactly(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def crowd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
-    """One picture 2,000 times, and ten others further away, in what counts as a large index."""
-    monkeypatch.setattr(planner, "SMALL_INDEX", 100)
+def crowd(tmp_path: Path) -> Iterator[Index]:
+    """One picture 2,000 times, and ten others further away."""
     rng = np.random.default_rng(4)
     with Index.open(tmp_path / "index", model="built-in") as index:
         specs = [index._manifest.vectors[name] for name in index._manifest.aspects.values()]
@@ -180,13 +185,23 @@ def crowd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
         yield index
 
 
-def test_too_few_of_the_rows_to_choose_from(crowd: Index) -> None:
+def test_collapse_goes_on_behind_a_crowd_of_one_picture(crowd: Index) -> None:
+    hits = crowd.search(id="0", collapse=True)
+    check(hits, True, EXACT)
+    assert len(hits) == 10
+
+
+def test_too_few_rows_in_the_largest_pool(crowd: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planner, "SMALL_INDEX", 100)
     hits = crowd.search(id="0", collapse=True)
     check(hits, False, "Too few remained of the best 1,600 images")
     assert len(hits) < 10
 
 
-def test_an_exact_search_goes_on_until_there_are_enough(crowd: Index) -> None:
+def test_an_exact_search_goes_on_until_there_are_enough(
+    crowd: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planner, "SMALL_INDEX", 100)
     hits = crowd.search(id="0", collapse=True, exact=True)
     check(hits, True, EXACT)
     assert len(hits) == 10

@@ -1,4 +1,4 @@
-"""Ranges and histograms: every value in one bin, counted by the embedded engine itself."""
+"""Histograms: every value in one bin, counted by the embedded engine itself."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EdgeEngine]:
 
 @pytest.fixture(scope="module")
 def fill(engine: EdgeEngine) -> Fill:
-    """Replaces what is stored by one point a value; None is a point without one."""
+    """Replaces all points by one per value; None makes a point without a value."""
 
     def fill(field: Field, values: Iterable[Any]) -> None:
         engine.delete([point.id for batch in engine.scroll() for point in batch])
@@ -71,7 +71,7 @@ def counts(made: Histogram) -> list[int]:
 
 
 def check(made: Histogram, values: Sequence[Any], bins: int) -> None:
-    """All that must hold of the histogram of `values`, where None is a missing one."""
+    """Checks all properties of the histogram of `values`; None is a missing value."""
     present = [value for value in values if value is not None]
     assert made.missing == len(values) - len(present)
     assert made.count == len(present) == sum(counts(made))

@@ -1,4 +1,4 @@
-"""Spreading out, folding and cutting off a ranking: what each promises, and on real photos."""
+"""Diversity, collapsing and the relevance floor: their properties, and results on real photos."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_best_first_none_twice_and_fewer_are_a_prefix(
 
 @given(seeds, st.floats(0, 1))
 def test_a_narrow_range_of_scores_is_turned_over_no_more(seed: int, diversity: float) -> None:
-    """Scores for a text have a fraction of the range of those for a picture."""
+    """The range of scores for a text is a fraction of that for a picture."""
     scores, similarity = ranking(seed, 20)
     assert diversify(scores * 0.25, similarity, diversity, 20) == diversify(
         scores, similarity, diversity, 20
@@ -120,7 +120,7 @@ def test_another_color_is_another_picture_unless_it_is_the_same_file() -> None:
 
 
 def test_no_chain_leads_to_a_different_picture() -> None:
-    """Each is near the one before, and only the second is near the first."""
+    """Each hit is near the one before, and only the second is near the first."""
     payloads = [hit(2 ** (8 * i) - 1, str(i)) for i in range(5)]
     assert collapse(payloads, np.array([RED] * 5)) == [(0, [1]), (2, [3]), (4, [])]
 
@@ -157,7 +157,7 @@ def test_real_copies_fold_and_recolored_pictures_never_do(data: Path) -> None:
     whole = [groups.get(i) == [i + n, i + 2 * n] for i in range(n)]
     assert np.mean(whole) >= 0.9
     assert set(range(3 * n, 4 * n)) <= groups.keys()  # each on its own
-    # Without the colors many of them would be variants: the hash knows no color.
+    # Without colors many of them would be variants: the hash does not depend on color.
     gray = dict(collapse(payloads, np.ones((4 * n, 1))))
     assert len(gray.keys() & set(range(3 * n, 4 * n))) < n / 4
 
@@ -169,7 +169,7 @@ def jpeg(picture: PIL.Image.Image, quality: int) -> bytes:
 
 
 def recolored(picture: PIL.Image.Image) -> PIL.Image.Image:
-    """The same in another color: 40 units of CIELAB away, equally light, on the same ground."""
+    """The picture in another color: 40 units of CIELAB away, equally light, on the same ground."""
     lab = cv2.cvtColor(np.asarray(picture, np.float32) / 255, cv2.COLOR_RGB2LAB)
     frame = np.concatenate([lab[:3].reshape(-1, 3), lab[-3:].reshape(-1, 3)])
     thing = np.linalg.norm(lab - np.median(frame, axis=0), axis=2) > 12

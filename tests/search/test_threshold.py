@@ -1,4 +1,4 @@
-"""Weights, and the proof that nothing better was missed."""
+"""Weights, and the threshold algorithm: rankings, proofs and their cost."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def unit(rng: np.random.Generator, *shape: int) -> Floats:
 
 
 class Counting(EdgeEngine):
-    """Counts its requests, and the points that the last one compared."""
+    """Counts requests, and the points compared by the last one."""
 
     asked = answered = compared = 0
 
@@ -105,7 +105,7 @@ class Counting(EdgeEngine):
 
 
 class Filled:
-    """An engine with random points, and what it holds as arrays."""
+    """An engine with random points, and their vectors as arrays."""
 
     def __init__(self, folder: Path) -> None:
         rng = np.random.default_rng(5)
@@ -183,7 +183,7 @@ def test_a_complete_answer_is_the_brute_force_answer(
 
 
 def opposite(filled: Filled) -> tuple[WeightedVector, WeightedVector]:
-    """What is best for one is worst for the other, so the first round proves nothing."""
+    """Two targets, the best of one the worst of the other: the first round proves nothing."""
     one = filled.vectors["one"]
     other = one[1] - one[0]
     return WeightedVector("one", one[0], 0.5), WeightedVector(

@@ -87,7 +87,9 @@ def test_every_option_is_in_the_openapi_document() -> None:
 class Spiced(SearchOptions, total=False):
     """The options of a search, and one more."""
 
-    spice: Annotated[float, Option("How spicy results should be.", 0.5, "0…2", least=0, most=2)]
+    spice: Annotated[
+        float, Option("Spiciness of results.", default=0.5, metavar="0…2", least=0, most=2)
+    ]
 
 
 def test_adding_an_option_takes_one_entry() -> None:
@@ -106,7 +108,7 @@ def test_adding_an_option_takes_one_entry() -> None:
         click.echo(options["spice"])
 
     assert inspect.signature(find).parameters["spice"].default == 0.5
-    assert "\n            spice: How spicy results should be." in (find.__doc__ or "")
+    assert "\n            spice: Spiciness of results." in (find.__doc__ or "")
     assert find()["spice"] == 0.5
     assert find(spice=2)["spice"] == 2
     with pytest.raises(QueryError, match=r"spice must be from 0 to 2 \(got 2\.5\)"):
@@ -118,7 +120,7 @@ def test_adding_an_option_takes_one_entry() -> None:
     schema = schemas.declared(Spiced, without=["image"]).model_json_schema()
     spice = schema["properties"]["spice"]
     assert (spice["type"], spice["minimum"], spice["maximum"]) == ("number", 0, 2)
-    assert (spice["default"], spice["description"]) == (0.5, "How spicy results should be.")
+    assert (spice["default"], spice["description"]) == (0.5, "Spiciness of results.")
 
 
 def test_docstrings_have_no_gaps() -> None:

@@ -11,10 +11,11 @@ waiting for it.
 from __future__ import annotations
 
 import inspect
+import math
 import os
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import cache, wraps
 from numbers import Integral, Real
 from types import NoneType, UnionType
@@ -41,6 +42,7 @@ class Option:
     """
 
     help: str
+    _: KW_ONLY
     default: Any = None
     metavar: str | None = None
     short: str | None = None
@@ -89,9 +91,11 @@ def check(declaration: type, values: Mapping[str, Any]) -> dict[str, Any]:
 def _check_value(name: str, option: Option, value: Any) -> None:
     if not _checker(option.type)(value):
         raise QueryError(f"{name} must be {_describe(option.type)} (got {value!r:.80}).")
-    least = -float("inf") if option.least is None else option.least
-    most = float("inf") if option.most is None else option.most
-    if (option.least is not None or option.most is not None) and not least <= value <= most:
+    if option.least is None and option.most is None:
+        return
+    least = -math.inf if option.least is None else option.least
+    most = math.inf if option.most is None else option.most
+    if not least <= value <= most:
         bounds = f"at least {least:g}" if option.most is None else f"from {least:g} to {most:g}"
         raise QueryError(f"{name} must be {bounds} (got {value!r}).")
 

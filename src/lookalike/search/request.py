@@ -36,24 +36,26 @@ class TargetOptions(TypedDict, total=False):
 
     image: Annotated[
         _ImageInput | Sequence[_ImageInput] | None,
-        Option("Picture that results should resemble; several count by their mean.", None, "FILE"),
+        Option(
+            "Picture that results should resemble; several count by their mean.", metavar="FILE"
+        ),
     ]
     id: Annotated[
         str | Sequence[str] | None,
         Option(
             "Image of the index that results should resemble; it is left out of the results.",
-            None,
-            "ID",
+            metavar="ID",
         ),
     ]
     text: Annotated[
         str | Sequence[str] | None,
-        Option("Text that results should show, if the index's model supports text.", None, "T"),
+        Option("Text that results should show, if the index's model supports text.", metavar="T"),
     ]
     negative_text: Annotated[
         str | Sequence[str] | None,
         Option(
-            "Text that results should not show; takes a picture, id or text beside it.", None, "T"
+            "Text that results should not show; requires a picture, id or text beside it.",
+            metavar="T",
         ),
     ]
     color: Annotated[
@@ -61,8 +63,7 @@ class TargetOptions(TypedDict, total=False):
         Option(
             "Color of the results: a CSS name or #rrggbb, with a share (navy=0.6) or without; "
             "several make a palette. Replaces the colors of a picture.",
-            None,
-            "NAME|#HEX[=SHARE]",
+            metavar="NAME|#HEX[=SHARE]",
         ),
     ]
     crop: Annotated[
@@ -70,8 +71,7 @@ class TargetOptions(TypedDict, total=False):
         Option(
             "Part of the one picture or id to search by: x, y, width and height as shares of the "
             "whole, from the upper left corner.",
-            None,
-            "X,Y,W,H",
+            metavar="X,Y,W,H",
         ),
     ]
 
@@ -84,8 +84,8 @@ class ExampleOptions(TypedDict, total=False):
         Option(
             "Example that results should resemble: an image of the index, a picture, or text "
             "after text:.",
-            (),
-            "ID|FILE|text:T",
+            default=(),
+            metavar="ID|FILE|text:T",
         ),
     ]
     unlike: Annotated[
@@ -93,8 +93,8 @@ class ExampleOptions(TypedDict, total=False):
         Option(
             "Example that results should not resemble. Without any to resemble, the images least "
             "like these come first.",
-            (),
-            "ID|FILE|text:T",
+            default=(),
+            metavar="ID|FILE|text:T",
         ),
     ]
 
@@ -106,9 +106,9 @@ class StrategyOptions(TypedDict, total=False):
         Strategy,
         Option(
             "average ranks by the mean of the likes less a quarter of the mean of the dislikes; "
-            "best by the nearest like, without what is nearer to a dislike; sum by the sum of "
+            "best by the nearest like, leaving out images nearer to a dislike; sum by the sum of "
             "similarities to the likes less that to the dislikes.",
-            "average",
+            default="average",
         ),
     ]
 
@@ -121,8 +121,7 @@ class RankingOptions(TypedDict, total=False):
         Option(
             "Weights by aspect (semantic, color, texture), or a preset: style, color, material, "
             "balanced.",
-            None,
-            "PRESET|ASPECT=W,…",
+            metavar="PRESET|ASPECT=W,…",
         ),
     ]
     calibration: Annotated[
@@ -130,27 +129,38 @@ class RankingOptions(TypedDict, total=False):
         Option(
             "spread divides weights by the spread of each aspect's similarities, so that they "
             "mean influence; none takes the plain weighted sum.",
-            "spread",
+            default="spread",
         ),
     ]
     where: Annotated[
         Where | None,
-        Option('Filter, such as price < 100 and category = "dress".', None, "EXPR"),
+        Option('Filter, such as price < 100 and category = "dress".', metavar="EXPR"),
     ]
-    limit: Annotated[int, Option("Number of results.", 10, "N", short="-k", least=1)]
-    offset: Annotated[int, Option("Number of best results to skip.", 0, "N", least=0)]
+    limit: Annotated[
+        int, Option("Number of results.", default=10, metavar="N", short="-k", least=1)
+    ]
+    offset: Annotated[
+        int, Option("Number of best results to skip.", default=0, metavar="N", least=0)
+    ]
     diversity: Annotated[
         float,
-        Option("How much results should differ, from 0 to 1.", 0.0, "0…1", least=0, most=1),
+        Option(
+            "Weight of differences between results, from 0 to 1.",
+            default=0.0,
+            metavar="0…1",
+            least=0,
+            most=1,
+        ),
     ]
     collapse: Annotated[
-        bool, Option("Show near-identical images once, the others as its variants.", False)
+        bool, Option("Show near-identical images once, the others as its variants.", default=False)
     ]
-    relevant: Annotated[bool, Option("Drop results no closer than chance.", False)]
+    relevant: Annotated[bool, Option("Drop results no closer than chance.", default=False)]
     exact: Annotated[
         bool,
         Option(
-            "Search exactly: compare every matching image, and prove the answer complete.", False
+            "Search exactly: compare every matching image, and prove the answer complete.",
+            default=False,
         ),
     ]
 
@@ -166,7 +176,7 @@ class RecommendOptions(StrategyOptions, RankingOptions, total=False):
 class Request(TargetOptions, ExampleOptions, StrategyOptions, RankingOptions, total=False):
     """A search or recommendation, with every option."""
 
-    files: Annotated[bool, Option("Whether an example may name a file of this machine.", True)]
+    files: Annotated[bool, Option("Whether an example may name a file.", default=True)]
 
 
 def read_request(options: Mapping[str, Any]) -> Request:

@@ -241,7 +241,7 @@ _PARSERS: Mapping[FieldType, Callable[[Any], Value]] = {
 
 
 def is_unicode(text: str) -> bool:
-    """Whether a text has no lone surrogates, which no payload can hold."""
+    """True if a text has no lone surrogates, which no payload can hold."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -19,7 +19,7 @@ from functools import cached_property
 from typing import Any
 
 from lookalike.errors import InputError, LookalikeError
-from lookalike.ingest.executor import Ingest, IngestsImages, Opener
+from lookalike.ingest.executor import IndexHandle, Ingest, Opener
 from lookalike.ingest.listing import ListedImage
 from lookalike.ingest.report import Canceled, IngestCounts, IngestReport, Tally
 from lookalike.system.iteration import batched
@@ -154,7 +154,7 @@ class _Actor:
         self._cores = cores
 
     @cached_property
-    def _index(self) -> IngestsImages:
+    def _index(self) -> IndexHandle:
         return self._opener(threads=self._cores)
 
     def __call__(self, row: Mapping[str, Any]) -> dict[str, bytes]:

@@ -134,7 +134,7 @@ def _without_description(item: IngestItem, result: ImageRejected | None) -> Chan
 
 
 def _is_stored(item: IngestItem, data: bytes) -> bool:
-    """Whether the index has described these very bytes under the item's id."""
+    """True if the index has described these very bytes under the item's id."""
     if item.stored is None:
         return False
     return hashlib.sha256(data).hexdigest() == record_of(item.stored.payload)["sha256"]

@@ -13,13 +13,13 @@ Ingest: TypeAlias = Callable[[Iterable[ListedImage], Callable[[IngestCounts], No
 """Brings an index up to date with a listing; calls the function after every batch."""
 
 
-class IngestsImages(Protocol):
+class IndexHandle(Protocol):
     """The part of `Index` that an executor needs in each of its processes."""
 
     def ingest(self, images: Iterable[ListedImage]) -> IngestReport: ...
 
 
-Opener: TypeAlias = Callable[..., IngestsImages]
+Opener: TypeAlias = Callable[..., IndexHandle]
 """Opens the same index in another process; its keywords are those of `Index.open`."""
 
 

@@ -25,7 +25,7 @@ class CopyDetector(Protocol):
 
     @property
     def links(self) -> bool:
-        """Whether copies are added with the original's id in `image.copy_of`; else they are
+        """True if copies are added with the original's id in `image.copy_of`; else they are
         skipped."""
         ...
 

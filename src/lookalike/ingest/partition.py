@@ -41,7 +41,7 @@ def check_partition(partition: Any) -> Partition:
 
 
 def belongs_to(partition: Partition | None, uri: str) -> bool:
-    """Whether an image belongs to a partition; each image belongs to exactly one of them.
+    """True if an image belongs to a partition; each image belongs to exactly one of them.
 
     The SHA-256 of the address decides. The address is the same in every run, on every machine that
     sees the files at the same place, and for every source that names the image. Pruning can rely

@@ -78,7 +78,7 @@ def reader_for(path: Path) -> Reader:
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a cell has no value: it is empty, null, an empty list, or NaN."""
+    """True if a cell has no value: it is empty, null, an empty list, or NaN."""
     return value is None or value in ("", []) or (isinstance(value, float) and math.isnan(value))
 
 

@@ -162,14 +162,14 @@ def _may_be_image(name: str) -> bool:
 
 
 def _is_index(folder: str) -> bool:
-    """Whether a folder is an index, which may be in the folder that it indexes."""
+    """True if a folder is an index, which may be in the folder that it indexes."""
     return os.path.isfile(os.path.join(folder, "manifest.json")) and bool(
         glob.glob(os.path.join(glob.escape(folder), "shard*"))
     )
 
 
 def _seems_image(entry: os.DirEntry[str]) -> bool:
-    """Whether a file is an image by its name, or by its content if the name has no extension."""
+    """True if a file is an image by its name, or by its content if the name has no extension."""
     if os.path.splitext(entry.name)[1]:
         return True
     try:

@@ -23,7 +23,7 @@ _JOURNAL_PAGES = 2500
 """Pages in the write-ahead log before it is written back: 10 MB. With SQLite's default of 1,000 a
 write takes half as long again, as each write-back waits for the disk."""
 
-BATCH = 500
+MAX_KEYS = 500
 """Maximum number of keys in one statement, and of thumbnails evicted by one."""
 
 _TABLES = (
@@ -61,7 +61,7 @@ class UnusableCache(Exception):
     """A cache that is damaged, or was written by another version."""
 
 
-def connect(path: Path) -> sqlite3.Connection:
+def open_database(path: Path) -> sqlite3.Connection:
     """Opens the file, or creates it.
 
     Raises:
@@ -133,7 +133,7 @@ def write(db: sqlite3.Connection, statement: str, rows: Iterable[tuple[str, ...]
 def select(db: sqlite3.Connection, query: str, keys: Iterable[str]) -> Iterator[tuple[Any, ...]]:
     """Yields the rows of a query that ends in `IN`, for any number of keys."""
     remaining = iter(keys)
-    while batch := list(islice(remaining, BATCH)):
+    while batch := list(islice(remaining, MAX_KEYS)):
         yield from db.execute(f"{query} ({', '.join('?' * len(batch))})", batch).fetchall()
 
 
@@ -141,7 +141,7 @@ def make_room(db: sqlite3.Connection, limit: int) -> bool:
     """Evicts the oldest content until the rest takes at most `limit` bytes: sketches first, then
     thumbnails. Returns False if nothing is left to evict."""
     while (used := bytes_used(db)) > limit:
-        count = (min(BATCH, 8 + (used - limit) // 2**16),)
+        count = (min(MAX_KEYS, 8 + (used - limit) // 2**16),)
         evicted = db.execute(_EVICT_SKETCHES, count).rowcount
         if not (evicted or db.execute(_EVICT_THUMBNAILS, count).rowcount):
             return False

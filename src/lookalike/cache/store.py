@@ -24,16 +24,16 @@ import platformdirs
 
 from lookalike.cache.skipped import Skipped
 from lookalike.cache.sqlite import (
-    BATCH,
+    MAX_KEYS,
     PAGE_BYTES,
     ForeignFile,
     UnusableCache,
     bytes_used,
-    connect,
     damage_recognized,
     database_files,
     error_code,
     make_room,
+    open_database,
     pragma,
     select,
     transaction,
@@ -251,7 +251,7 @@ class Cache:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                self._use(connect(self.path))
+                self._use(open_database(self.path))
             except ForeignFile:
                 self._set_aside()
             except UnusableCache as error:
@@ -279,7 +279,7 @@ class Cache:
         try:
             for file in database_files(self.path):
                 file.unlink(missing_ok=True)
-            self._use(connect(self.path))
+            self._use(open_database(self.path))
         except (sqlite3.DatabaseError, OSError, ForeignFile, UnusableCache) as again:
             self._report(again)
         else:
@@ -301,7 +301,7 @@ class Cache:
         for file, renamed in zip(database_files(self.path), database_files(aside), strict=True):
             if file.exists():
                 file.rename(renamed)
-        self._use(connect(self.path))
+        self._use(open_database(self.path))
         self.problem = (
             f"{self.path} was not a thumbnail cache, or was damaged beyond recognition, and is now "
             f"{aside}: remove it if nobody needs it."
@@ -334,7 +334,7 @@ class Cache:
             thumbnails[key] = jpeg
             if used != now:
                 self._used.add(key)
-        if len(self._used) >= BATCH:
+        if len(self._used) >= MAX_KEYS:
             with transaction(db):
                 self._write_used(db)
         return thumbnails

@@ -19,7 +19,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias
 
-from lookalike.duplicates.undo_log import LogEntry, UndoLog, read_log, sync_folder
+from lookalike.duplicates.undo_log import LogEntry, UndoLog, read_log
+from lookalike.system.files import sync, sync_folder
 
 _NO_HARD_LINK = (
     *(errno.EXDEV, errno.EPERM, errno.EMLINK),
@@ -348,8 +349,7 @@ def _copy(path: Path, to: Path, sha256: str, token: str) -> None:
     try:
         with path.open("rb") as source, part.open("xb") as target:
             shutil.copyfileobj(source, target, 2**20)
-            target.flush()
-            os.fsync(target.fileno())
+            sync(target)
         shutil.copystat(path, part)
         _require_unchanged(part, sha256)
         try:
@@ -361,7 +361,8 @@ def _copy(path: Path, to: Path, sha256: str, token: str) -> None:
             part.replace(to)
     finally:
         part.unlink(missing_ok=True)
-    sync_folder(to.parent)
+    with suppress(OSError):  # not every file system can
+        sync_folder(to.parent)
 
 
 def _part(folder: Path, token: str) -> Path:

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from lookalike.errors import InputError, SchemaTooNew
+from lookalike.system.files import sync, sync_folder
 from lookalike.system.times import now
 
 VERSION = 1
@@ -81,7 +82,8 @@ class UndoLog:
         with file:
             if file.tell():
                 file.truncate(path.read_bytes().rfind(b"\n") + 1)  # drops an incomplete line
-            sync_folder(path.parent)
+            with suppress(OSError):  # not every file system can
+                sync_folder(path.parent)
             yield cls(file)
 
     def add(
@@ -101,8 +103,7 @@ class UndoLog:
         }
         if self._file is not None:
             self._file.write(json.dumps(line).encode() + b"\n")
-            self._file.flush()
-            os.fsync(self._file.fileno())
+            sync(self._file)
         return token
 
 
@@ -122,16 +123,6 @@ def read_log(path: Path) -> list[LogEntry]:
     if incomplete and not (entries or incomplete.startswith(b'{"version"')):
         raise InputError(f"{path} is not a log of moved files: name another file.")
     return entries
-
-
-def sync_folder(folder: Path) -> None:
-    """Brings the names in a folder to the disk, where the system can."""
-    with suppress(OSError):
-        opened = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(opened)
-        finally:
-            os.close(opened)
 
 
 def _entry(log: Path, number: int, text: bytes) -> LogEntry:

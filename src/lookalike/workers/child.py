@@ -28,7 +28,7 @@ _ENVIRONMENT = {
 
 _T = TypeVar("_T")
 
-Outcome: TypeAlias = Described | ImageRejected | None
+FileOutcome: TypeAlias = Described | ImageRejected | None
 """The outcome of a file; None if it must be sent again by itself."""
 
 
@@ -91,7 +91,7 @@ class DecoderProcess:
 
     def describe(
         self, files: Sequence[bytes], options: DescribeOptions, *, max_pixels: int
-    ) -> list[Outcome]:
+    ) -> list[FileOutcome]:
         """Decodes and describes files, each of which may hold so many pixels in memory.
 
         Raises:
@@ -144,7 +144,7 @@ class DecoderProcess:
     # A child may have been taken over by a hostile file, so every value of a reply is checked or
     # converted. Errors of any kind count as a crash.
 
-    def _read_outcomes(self, reply: Mapping[str, Any], files: Sequence[bytes]) -> list[Outcome]:
+    def _read_outcomes(self, reply: Mapping[str, Any], files: Sequence[bytes]) -> list[FileOutcome]:
         headers = list(reply["outcomes"])
         if len(headers) != len(files):
             raise ValueError("the number of outcomes differs from that of the files")

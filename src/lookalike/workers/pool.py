@@ -18,7 +18,7 @@ from lookalike.comparison.batch import BatchResult, StoredPicture
 from lookalike.errors import ImageRejected, LookalikeError, Reason
 from lookalike.imaging.decode import check_size
 from lookalike.types import DecodeLimits, Described, Image
-from lookalike.workers.child import DecoderProcess, Outcome
+from lookalike.workers.child import DecoderProcess, FileOutcome
 from lookalike.workers.messages import DescribeOptions
 from lookalike.workers.watchdog import Watchdog
 
@@ -126,7 +126,7 @@ class DecoderPool:
             LookalikeError: the pool is closed, or no decoder can be started.
         """
         options = _options(side, names, thumbnail, pixels=pixels)
-        outcomes: list[Outcome] = [None] * len(files)
+        outcomes: list[FileOutcome] = [None] * len(files)
         if len(files) > 1:
             with contextlib.suppress(ImageRejected):
                 outcomes = self._send(files, options, max_pixels=_MAX_IN_BATCH)
@@ -189,7 +189,7 @@ class DecoderPool:
 
     def _send(
         self, files: Sequence[bytes], options: DescribeOptions, *, max_pixels: int
-    ) -> list[Outcome]:
+    ) -> list[FileOutcome]:
         """Sends files to the next idle decoder.
 
         Raises:

@@ -1,4 +1,4 @@
-"""The docs say what is so: links lead somewhere, names exist, the README's Python runs."""
+"""The docs are true: links resolve, names exist, the README's Python runs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from lookalike.index import Index
 from tests.support.paths import ROOT
 from tests.support.pictures import draw, folder_of
 
+README = (ROOT / "README.md").read_text("utf-8")
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
 
 
@@ -37,7 +38,7 @@ def test_every_public_name_exists_and_is_documented() -> None:
 
 
 def test_the_readme_s_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.S)
+    code = re.search(r"```python\n(.*?)```", README, re.S)
     assert code
     monkeypatch.chdir(tmp_path)
     folder_of(tmp_path / "photos", 4)
@@ -48,7 +49,21 @@ def test_the_readme_s_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_figures_name_scripts_that_exist() -> None:
-    table = (ROOT / "README.md").read_text("utf-8").partition("## Figures")[2]
-    scripts = set(re.findall(r"\| `(\w+)` \|", table))
-    there = {p.stem for p in (ROOT / "benchmarks").glob("*.py") if not p.stem.startswith("_")}
-    assert scripts == there
+    page = (ROOT / "docs" / "benchmarks.md").read_text("utf-8")
+    named = set(re.findall(r"\| `(\w+)` \|", page))
+    scripts = {p.stem for p in (ROOT / "benchmarks").glob("*.py") if not p.stem.startswith("_")}
+    assert named == scripts
+
+
+def test_the_readme_is_short() -> None:
+    words = [word for word in README.split() if re.search(r"\w", word)]
+    assert len(words) <= 500
+
+
+def test_figures_of_the_readme_are_benchmarks() -> None:
+    page = (ROOT / "docs" / "benchmarks.md").read_text("utf-8")
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", README.partition("## Figures")[2], re.M)
+    assert len(rows) == 5
+    for text in (text for row in rows for text in row):
+        for figure in re.findall(r"\d[\d,.]*\d|\d", text):
+            assert figure in page, text

@@ -436,13 +436,13 @@ class Index:
 
     def _finder(self) -> DuplicateFinder:
         return DuplicateFinder(
-            self._engine,
-            self._manifest,
-            self._models,
-            self._decoder,
-            self._loader,
-            self._decoder,
-            self._cache,
+            engine=self._engine,
+            manifest=self._manifest,
+            descriptors=self._models,
+            decoder=self._decoder,
+            loader=self._loader,
+            comparer=self._decoder,
+            cache=self._cache,
         )
 
     def _filter(self, where: Where | None) -> Filter | None:

@@ -42,8 +42,8 @@ class Option:
     """
 
     help: str
-    _: KW_ONLY
     default: Any = None
+    _: KW_ONLY
     metavar: str | None = None
     short: str | None = None
     least: float | None = None

@@ -209,3 +209,15 @@ def test_an_exact_search_goes_on_until_there_are_enough(
     check(everything, True, EXACT)
     shown: list[Any] = [id for hit in everything for id in (hit.id, *hit.variants)]
     assert len(shown) == len(set(shown)) == 2009
+
+
+def test_an_exact_search_that_stops_does_not_recommend_itself(
+    random_index: RandomIndex, crowd: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planner, "EXACT_POOL", 400)
+    hits = crowd.search(id="0", collapse=True, exact=True)
+    check(hits, False, "Too few remained of the best 400 images.")
+    monkeypatch.setattr(threshold, "FIRST_CANDIDATES", 20)
+    monkeypatch.setattr(planner, "EXACT_CANDIDATES", 20)
+    hits = random_index.index.search(id="3", weights=BLEND, exact=True)
+    check(hits, False, f"{STOPPED}, and a better image may exist.")

@@ -48,13 +48,13 @@ def _completeness(
 ) -> tuple[bool | None, str]:
     """The value of `Hits.complete`, and the reason."""
     if is_short:
-        return False, (
-            f"Too few remained of the best {plan.pool:,} images; an exact search looks at more."
-        )
+        remedy = "" if plan.exact else "; an exact search looks at more"
+        return False, f"Too few remained of the best {plan.pool:,} images{remedy}."
     if any(result.complete is False for result in results):
+        remedy = "" if plan.exact else "; an exact search finds it"
         return False, (
             f"The search stopped at {plan.most_candidates:,} candidates per aspect, and a better "
-            "image may exist; an exact search finds it."
+            f"image may exist{remedy}."
         )
     if any(result.complete is None for result in results):
         return None, (

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -106,18 +106,6 @@ def test_too_little_space_is_refused_before_anything_is_written(folder: Path) ->
     assert engine.count() == 20
     assert engine.read_manifest() == {"schema": 1}
     engine.close()
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 420 MiB to fill."""
-    mount = tmp_path / "disk"
-    mount.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=420m", "none", str(mount)]
-    if subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("mounting a file system needs root")
-    yield mount
-    subprocess.run(["umount", "-l", str(mount)], check=True)
 
 
 def test_a_real_disk_that_fills_loses_nothing(small_disk: Path) -> None:

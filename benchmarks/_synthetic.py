@@ -1,10 +1,10 @@
 """Synthetic points like those of an index of many images, drawn from a fixed seed.
 
-What matters of real vectors is kept, as measured on real photos: semantic vectors lie in clusters
-of very different size and vary in some sixty directions; colors are histograms of one to three
-colors a thing, vary in eight, and thousands of things share them; textures vary in as few. The
-three know nothing of each other, which is the hardest case for a blend: its best are the best of
-neither.
+They have the properties of real vectors that matter to a search, as measured on real photos:
+semantic vectors lie in clusters of very different size and vary in about sixty directions; colors
+are histograms of one to three colors, vary in eight directions, and are shared by thousands of
+images; textures vary in as few. The three are independent, which is the hardest case for a blend:
+its best points are not the best of any aspect.
 """
 
 from __future__ import annotations

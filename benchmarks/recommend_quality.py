@@ -1,10 +1,10 @@
 """Precision of recommendations by likes and dislikes, against the best like alone.
 
 A user who looks for the photos of one class likes 3 of them, searches by the first, and dislikes
-2 of the first 5 photos of other classes that come up: those are the misleading ones. precision@10:
-the share of the first ten that are of the class, the five examples left out of every answer. "The
-best like" is chosen for each query by looking at the labels, which no user can do. The model is
-the stand-in: the ratios count, the absolute figures say nothing of CLIP.
+2 of the first 5 photos of other classes in the answer: the misleading ones. precision@10 is the
+share of the class among the first ten, the five examples left out of every answer. "The best like"
+is chosen for each query by its labels, which no user can do. The model is a stand-in: the ratios
+count, and the absolute figures say nothing about CLIP.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def compare(folder: Path, model: Path, where: Path) -> dict[str, np.ndarray]:
-    """precision@10 of every query, by what was asked."""
+    """precision@10 of every query, by kind of search."""
     with (folder / "labels.csv").open(encoding="utf-8") as file:
         labels = {row["id"]: row["label"] for row in csv.DictReader(file)}
     precision: dict[str, list[float]] = defaultdict(list)

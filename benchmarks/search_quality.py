@@ -1,8 +1,8 @@
 """Recall of the index against a brute-force ranking of the same embeddings.
 
-precision@10: the share of the ten nearest, the query left out, that bear the query's label; on
-`catalog` the label is the category, on `photos` the class. The model is the stand-in: the
-difference to brute force counts, the absolute figure says nothing of CLIP.
+precision@10 is the share of images with the query's label among its ten nearest, itself left out;
+the label is the category in `catalog`, the class in `photos`. The model is a stand-in: the
+difference from brute force counts, and the absolute figure says nothing about CLIP.
 """
 
 from __future__ import annotations

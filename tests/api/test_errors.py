@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,7 @@ import pytest
 from lookalike import errors
 from lookalike.api.problems import STATUSES, problem_of
 from lookalike.errors import ImageRejected, LookalikeError, NotFound, Reason
-from tests.support.api_server import options, picture, serving, small_index
-
-
-@pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    folder = tmp_path_factory.mktemp("errors")
-    with small_index(folder) as index, serving(index, options(folder)) as client:
-        yield client
+from tests.support.api_server import picture
 
 
 def raw(client: httpx.Client, body: str | bytes, path: str = "/v1/search") -> httpx.Response:

@@ -5,38 +5,19 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 from PIL import Image
 
 from lookalike.api.schemas import ColorResponse, RecordResponse
 from lookalike.index import Index
 from lookalike.record import Color, ImageRecord
-from tests.support.api_server import options, picture, serving, small_index
+from tests.support.api_server import options, picture, serving
 from tests.support.pictures import draw
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("images")
-
-
-@pytest.fixture(scope="module")
-def index(folder: Path) -> Iterator[Index]:
-    with small_index(folder, 8) as index:
-        yield index
-
-
-@pytest.fixture(scope="module")
-def client(index: Index, folder: Path) -> Iterator[httpx.Client]:
-    with serving(index, options(folder)) as client:
-        yield client
 
 
 def stored(folder: Path) -> set[str]:

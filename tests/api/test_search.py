@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,19 +13,9 @@ from PIL import Image
 
 from lookalike.index import Index
 from lookalike.output import documents
-from tests.support.api_server import options, picture, serving, small_index
+from tests.support.api_server import options, picture, serving
 
-
-@pytest.fixture(scope="module")
-def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
-    with small_index(tmp_path_factory.mktemp("search"), 24) as index:
-        yield index
-
-
-@pytest.fixture(scope="module")
-def client(index: Index, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    with serving(index, options(tmp_path_factory.mktemp("state"))) as client:
-        yield client
+IMAGES = 24
 
 
 def ids(answer: httpx.Response) -> list[str]:

@@ -24,20 +24,11 @@ from lookalike.api.server import check_host
 from lookalike.api.static_pages import inline_scripts
 from lookalike.errors import InputError
 from lookalike.index import Index
-from tests.support.api_server import options, picture, running, serving, small_index
+from tests.support.api_server import options, picture, running, serving
+
+IMAGES = 6
 
 READ, WRITE = "may-read-0123456789", "may-write-ä-0123456789"
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("security")
-
-
-@pytest.fixture(scope="module")
-def index(folder: Path) -> Iterator[Index]:
-    with small_index(folder, 6) as index:
-        yield index
 
 
 @pytest.fixture(scope="module")

@@ -48,12 +48,6 @@ def photos(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def index(tmp_path: Path) -> Iterator[Index]:
-    with Index.open(tmp_path / "index", model="built-in") as made:
-        yield made
-
-
-@pytest.fixture
 def url() -> Iterator[str]:
     """The address on a server of an index that does not exist yet."""
     with closing(RestServer(Store())) as server:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +15,6 @@ from lookalike.errors import InputError, MetadataError, Reason, SourceError
 from lookalike.index import Index
 from lookalike.ingest.report import IngestReport
 from tests.support.pictures import draw, folder_of
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    return folder_of(tmp_path / "photos", 12)
-
-
-@pytest.fixture
-def index(tmp_path: Path) -> Iterator[Index]:
-    with Index.open(tmp_path / "index", model="built-in") as made:
-        yield made
 
 
 def counts(report: IngestReport) -> tuple[int, int, int, int, int]:

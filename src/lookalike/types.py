@@ -266,7 +266,7 @@ class Background:
 
 @dataclass(frozen=True, slots=True)
 class WeightedVector:
-    """One target of a query: be near `vector` in the named vector `name`, with this weight."""
+    """A target vector for one named vector, with its weight in a blend."""
 
     name: str
     vector: Vector
@@ -293,15 +293,15 @@ Candidates: TypeAlias = Sequence[tuple[PointId, float]]
 
 @dataclass(frozen=True, slots=True)
 class CandidateQuery:
-    """What an engine is asked for candidates: the nearest to one target, by quantized vectors.
+    """A candidate query: approximate nearest neighbors of one target, from quantized vectors.
 
     Attributes:
-        near: the target; its weight does not matter.
-        filter: only points that pass it count.
-        limit: how many.
-        explored: how many points beyond them the graph is explored for, so that the list has no
+        near: the target; its weight is ignored.
+        filter: restricts the points.
+        limit: number of candidates.
+        explored: number of further points that the graph search explores, so that the list has no
             gaps near its end.
-        exact: whether to compare every point by its original vector instead.
+        exact: compare every point by its original vector instead.
     """
 
     near: WeightedVector
@@ -313,17 +313,17 @@ class CandidateQuery:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What an engine is asked for rows: the top of the weighted sum, by the original vectors.
+    """A ranking query: the top points by the weighted sum of similarities, from original vectors.
 
     Attributes:
-        near: targets; the score of a point is the sum of weight x similarity.
-        filter: only points that pass it count.
-        limit, offset: which part of the ranking.
-        among: the points that compete; required where there are several targets, and `filter` is
-            then taken to hold for them. None: every point.
-        vectors: names of the vectors that rows shall carry.
-        exact: whether to compare every point by its original vector, without the search graph.
-            Points that compete `among` each other always are.
+        near: targets; a point's score is the sum of weight x similarity.
+        filter: restricts the points.
+        limit, offset: the part of the ranking to return.
+        among: ids to rank, required with several targets; they are assumed to match `filter`. None
+            ranks every point.
+        vectors: names of the vectors to return with each row.
+        exact: compare every point by its original vector, without the search graph. Points in
+            `among` always are.
     """
 
     near: tuple[WeightedVector, ...]
@@ -337,7 +337,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """One row of an engine's answer: the sum, and the similarity to every target in turn."""
+    """A row of an engine's answer: the weighted sum, and the similarity to each target in order."""
 
     id: str
     score: float
@@ -352,17 +352,15 @@ class Hit:
 
     Attributes:
         id: the image's id.
-        score: higher is better; the sum of `scores`, each times the weight that counted.
-        scores: similarity for each aspect that was asked for, by aspect.
-        payload: the user's fields, and ours under "image".
-        calibrated: how far it stands above a random image, in standard deviations: the weighted
-            mean over the aspects. Hits rank by it as they do by `score`. Without calibration the
-            same as `raw`.
-        raw: the sum of `scores`, each times the weight that was asked for.
-        shares: what part of `calibrated` each aspect brought; they add up to 1, and an aspect in
-            which the image is no nearer than a random one brought 0.
-        variants: ids of near-identical images that stand behind this one, where they were
-            collapsed.
+        score: the sum of `scores`, each times its effective weight; higher is better.
+        scores: similarities by aspect.
+        payload: the user's fields, and the record of the image under "image".
+        calibrated: lead over a random image in standard deviations: the weighted mean over the
+            aspects. Hits rank by it as they do by `score`. Without calibration, equal to `raw`.
+        raw: the sum of `scores`, each times the requested weight.
+        shares: contribution of each aspect to `calibrated`. They add up to 1; an aspect in which
+            the image is no nearer than a random one contributes 0.
+        variants: ids of near-identical images collapsed into this one.
     """
 
     id: str
@@ -377,16 +375,16 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class AspectPlan:
-    """How one aspect entered a search.
+    """One aspect's part in a search.
 
     Attributes:
-        vector: name of the vector that was compared.
-        target: what it was compared with, in words.
-        weight: as it was asked for.
-        mean, spread: of the similarities of random images to such a target; None without
-            calibration.
-        effective: the weight that similarities were multiplied with: `weight` divided by
-            `spread`, and scaled so that all add up to 1.
+        vector: name of the vector compared.
+        target: description of the target.
+        weight: the requested weight.
+        mean, spread: mean and standard deviation of the similarity of random images to the
+            target; None without calibration.
+        effective: the weight applied to similarities: `weight` divided by `spread`, scaled so that
+            all add up to 1.
     """
 
     vector: str
@@ -399,18 +397,18 @@ class AspectPlan:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """How an answer came about.
+    """The plan of a search, and its cost.
 
     Attributes:
-        aspects: the plan, by aspect.
-        candidates: how many points each aspect proposed in the last round.
-        compared: how many of them were compared by their original vectors in it.
+        aspects: the plan by aspect.
+        candidates: points that each aspect proposed in the last round.
+        compared: candidates compared by their original vectors in that round.
         rounds: requests to the engine.
-        relevant_from: hits with a `calibrated` up to this were dropped as no closer than
-            chance; None where nothing was to be dropped, or of fewer than 30 images.
-        milliseconds: by stage: `targets` (reading and describing what is searched by), `engine`,
-            `ranking` (all that happens to its answers).
-        reason: why `Hits.complete` is what it is, in a sentence.
+        relevant_from: threshold of `calibrated` up to which hits were dropped as no closer than
+            chance; None without `relevant`, or with fewer than 30 images.
+        milliseconds: time by stage: `targets` (reading and describing them), `engine`, `ranking`
+            (everything after the engine's answers).
+        reason: a sentence that explains `Hits.complete`.
     """
 
     aspects: Mapping[str, AspectPlan]
@@ -431,9 +429,9 @@ class Hits(Sequence[Hit]):
         complete: True if it is proved that no image belongs above the last hit; None if the
             engine searched approximately, so that nothing is proved; False if the search stopped
             early, while a better image may exist. `explanation.reason` says why.
-        weights: by aspect, as they were asked for; they add up to 1.
+        weights: the requested weights by aspect; they add up to 1.
         took_ms: milliseconds from the call to the answer.
-        explanation: the plan, what it cost, and the weights that counted.
+        explanation: the plan, its cost, and the effective weights.
     """
 
     rows: tuple[Hit, ...]

@@ -460,7 +460,8 @@ def test_the_address_holds_it_all_and_back_works(opened: Open) -> None:
         page.get_by_role("button", name="Style", exact=True).click()
         page.wait_for_url("**weights=style*")
         settled(page)
-        page.get_by_role("checkbox", name="Collapse near-identical images").uncheck()
+        # `uncheck` does not wait for the address to change.
+        page.get_by_role("checkbox", name="Collapse near-identical images").click()
         page.wait_for_url(lambda url: "collapse" not in url)
         unfolded, url = settled(page), page.url
         page.go_back()
@@ -599,10 +600,12 @@ def test_every_view_can_be_used_by_everybody(
 def test_filters_open_over_a_narrow_page(opened: Open, tmp_path: Path) -> None:
     with opened(size=(360, 740), touch=True) as seen:
         page = start(seen)
+        listing = settled(page)
         page.get_by_role("button", name="Filters").click()
         sheet = page.get_by_role("dialog", name="Filters")
         sheet.get_by_role("group", name="Category").get_by_role("checkbox").first.click()
         page.wait_for_url("**where=category*")
+        changed(page, listing)
         assert violations(page) == []
         screenshot(page, "sheet", tmp_path)
         sheet.get_by_role("button", name="Show").click()
@@ -687,21 +690,24 @@ def test_words_on_real_photos(browser: Browser, data: Path, tmp_path: Path) -> N
             words = page.get_by_role("searchbox", name="Text", exact=True)
             words.press_sequentially("shoes", delay=30)
             page.wait_for_url("**/?text=shoes")
-            found = settled(page)
+            page.wait_for_load_state("networkidle")
+            shoes = settled(page)
             near = [page.locator(".card").nth(i).get_attribute("data-id") for i in range(6)]
             assert sum("/shoes/" in str(id) for id in near) >= 4
             screenshot(page, "words", tmp_path)
             page.get_by_role("searchbox", name="Negative text").fill("hat")
             page.wait_for_url("**negative_text=hat*")
-            changed(page, found)
-            # All that was typed is one step.
+            changed(page, shoes)
+            # Everything typed into one input is one step.
             page.go_back()
             page.go_back()
             page.wait_for_url(lambda url: "text" not in url)
+            page.wait_for_load_state("networkidle")
+            listing = settled(page)
             with Image.open(next((photos / "dress").iterdir())) as image:
                 image.save(tmp_path / "query.png")
             drop(page, "drop", tmp_path / "query.png")
             page.wait_for_url("**/?upload=*")
-            assert "/dress/" in settled(page)[0]
+            assert "/dress/" in changed(page, listing)[0]
             assert violations(page) == []
             screenshot(page, "photos", tmp_path)

@@ -3,21 +3,20 @@
 import type { components, paths } from "@/lib/schema";
 
 type Schemas = components["schemas"];
-export type Condition = Schemas["ConditionAnswer"];
+export type Condition = Schemas["ConditionResponse"];
 export type Facet = Schemas["ValueCount"];
 export type FieldType = Schemas["FieldType"];
-export type Group = Schemas["GroupAnswer"];
-export type Groups = Schemas["GroupsAnswer"];
-export type Histogram = Schemas["HistogramAnswer"];
-export type Hit = Schemas["HitAnswer"];
-export type IndexedImage = Schemas["ImageAnswer"];
-export type IngestReport = Schemas["IngestAnswer"];
-export type Job = Schemas["JobAnswer"];
-export type Member = Schemas["MemberAnswer"];
-export type Payload = Schemas["PayloadAnswer"];
-export type Reject = Schemas["RejectAnswer"];
-export type SearchAnswer = Schemas["HitsAnswer"];
-export type Stats = Schemas["StatsAnswer"];
+export type Group = Schemas["GroupResponse"];
+export type Groups = Schemas["GroupsResponse"];
+export type Histogram = Schemas["HistogramResponse"];
+export type Hit = Schemas["HitResponse"];
+export type IndexedImage = Schemas["ImageResponse"];
+export type Job = Schemas["JobResponse"];
+export type Member = Schemas["MemberResponse"];
+export type Payload = Schemas["PayloadResponse"];
+export type Reject = Schemas["RejectResponse"];
+export type SearchAnswer = Schemas["HitsResponse"];
+export type Stats = Schemas["StatsResponse"];
 
 type Method = "get" | "post" | "delete";
 type Json<T> = T extends { content: { "application/json": infer Document } } ? Document : undefined;

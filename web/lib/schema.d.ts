@@ -31,7 +31,7 @@ export interface paths {
                         [name: string]: unknown;
                     };
                     content: {
-                        "application/json": components["schemas"]["HitsAnswer"];
+                        "application/json": components["schemas"]["HitsResponse"];
                     };
                 };
             };
@@ -69,7 +69,7 @@ export interface paths {
                         [name: string]: unknown;
                     };
                     content: {
-                        "application/json": components["schemas"]["HitsAnswer"];
+                        "application/json": components["schemas"]["HitsResponse"];
                     };
                 };
             };
@@ -107,7 +107,7 @@ export interface paths {
                         [name: string]: unknown;
                     };
                     content: {
-                        "application/json": components["schemas"]["HitsAnswer"];
+                        "application/json": components["schemas"]["HitsResponse"];
                     };
                 };
             };
@@ -145,7 +145,7 @@ export interface paths {
                         [name: string]: unknown;
                     };
                     content: {
-                        "application/json": components["schemas"]["BatchAnswer"];
+                        "application/json": components["schemas"]["BatchResponse"];
                     };
                 };
             };
@@ -183,7 +183,7 @@ export interface paths {
                         [name: string]: unknown;
                     };
                     content: {
-                        "application/json": components["schemas"]["UploadAnswer"];
+                        "application/json": components["schemas"]["UploadResponse"];
                     };
                 };
             };
@@ -258,7 +258,7 @@ export interface paths {
                         [name: string]: unknown;
                     };
                     content: {
-                        "application/json": components["schemas"]["WhereAnswer"];
+                        "application/json": components["schemas"]["WhereResponse"];
                     };
                 };
             };
@@ -294,7 +294,7 @@ export interface paths {
                         [name: string]: unknown;
                     };
                     content: {
-                        "application/json": components["schemas"]["FacetsAnswer"];
+                        "application/json": components["schemas"]["FacetsResponse"];
                     };
                 };
             };
@@ -332,7 +332,7 @@ export interface paths {
                         [name: string]: unknown;
                     };
                     content: {
-                        "application/json": components["schemas"]["HistogramAnswer"];
+                        "application/json": components["schemas"]["HistogramResponse"];
                     };
                 };
             };
@@ -370,7 +370,7 @@ export interface paths {
                         [name: string]: unknown;
                     };
                     content: {
-                        "application/json": components["schemas"]["ImagesAnswer"];
+                        "application/json": components["schemas"]["ImagesResponse"];
                     };
                 };
             };
@@ -394,7 +394,7 @@ export interface paths {
                         [name: string]: unknown;
                     };
                     content: {
-                        "application/json": components["schemas"]["IngestAnswer"];
+                        "application/json": components["schemas"]["IngestResponse"];
                     };
                 };
             };
@@ -429,7 +429,7 @@ export interface paths {
                         [name: string]: unknown;
                     };
                     content: {
-                        "application/json": components["schemas"]["ImageAnswer"];
+                        "application/json": components["schemas"]["ImageResponse"];
                     };
                 };
             };
@@ -454,7 +454,7 @@ export interface paths {
                         [name: string]: unknown;
                     };
                     content: {
-                        "application/json": components["schemas"]["PutAnswer"];
+                        "application/json": components["schemas"]["PutResponse"];
                     };
                 };
             };
@@ -476,7 +476,7 @@ export interface paths {
                         [name: string]: unknown;
                     };
                     content: {
-                        "application/json": components["schemas"]["DeletedAnswer"];
+                        "application/json": components["schemas"]["DeletedResponse"];
                     };
                 };
             };
@@ -503,7 +503,7 @@ export interface paths {
                         [name: string]: unknown;
                     };
                     content: {
-                        "application/json": components["schemas"]["ImageAnswer"];
+                        "application/json": components["schemas"]["ImageResponse"];
                     };
                 };
             };
@@ -610,7 +610,7 @@ export interface paths {
                         [name: string]: unknown;
                     };
                     content: {
-                        "application/json": components["schemas"]["DeletedAnswer"];
+                        "application/json": components["schemas"]["DeletedResponse"];
                     };
                 };
             };
@@ -639,7 +639,7 @@ export interface paths {
             };
             requestBody: {
                 content: {
-                    "application/json": components["schemas"]["Check"];
+                    "application/json": components["schemas"]["CheckRequest"];
                 };
             };
             responses: {
@@ -648,7 +648,7 @@ export interface paths {
                         [name: string]: unknown;
                     };
                     content: {
-                        "application/json": components["schemas"]["CheckAnswer"];
+                        "application/json": components["schemas"]["CheckResponse"];
                     };
                 };
             };
@@ -683,7 +683,7 @@ export interface paths {
                         [name: string]: unknown;
                     };
                     content: {
-                        "application/json": components["schemas"]["GroupsAnswer"];
+                        "application/json": components["schemas"]["GroupsResponse"];
                     };
                 };
             };
@@ -751,7 +751,7 @@ export interface paths {
             };
             requestBody: {
                 content: {
-                    "application/json": components["schemas"]["Decide"];
+                    "application/json": components["schemas"]["DecideRequest"];
                 };
             };
             responses: {
@@ -794,7 +794,7 @@ export interface paths {
                         [name: string]: unknown;
                     };
                     content: {
-                        "application/json": components["schemas"]["JobsAnswer"];
+                        "application/json": components["schemas"]["JobsResponse"];
                     };
                 };
             };
@@ -809,7 +809,7 @@ export interface paths {
             };
             requestBody: {
                 content: {
-                    "application/json": components["schemas"]["Ingest"] | components["schemas"]["Duplicates"] | components["schemas"]["Optimize"];
+                    "application/json": components["schemas"]["IngestJob"] | components["schemas"]["DuplicatesJob"] | components["schemas"]["OptimizeJob"];
                 };
             };
             responses: {
@@ -818,7 +818,7 @@ export interface paths {
                         [name: string]: unknown;
                     };
                     content: {
-                        "application/json": components["schemas"]["JobAnswer"];
+                        "application/json": components["schemas"]["JobResponse"];
                     };
                 };
             };
@@ -852,7 +852,7 @@ export interface paths {
                         [name: string]: unknown;
                     };
                     content: {
-                        "application/json": components["schemas"]["JobAnswer"];
+                        "application/json": components["schemas"]["JobResponse"];
                     };
                 };
             };
@@ -875,7 +875,7 @@ export interface paths {
                         [name: string]: unknown;
                     };
                     content: {
-                        "application/json": components["schemas"]["JobAnswer"];
+                        "application/json": components["schemas"]["JobResponse"];
                     };
                 };
             };
@@ -942,7 +942,7 @@ export interface paths {
                         [name: string]: unknown;
                     };
                     content: {
-                        "application/json": components["schemas"]["StatsAnswer"];
+                        "application/json": components["schemas"]["StatsResponse"];
                     };
                 };
             };
@@ -1024,7 +1024,7 @@ export interface paths {
                         [name: string]: unknown;
                     };
                     content: {
-                        "application/json": components["schemas"]["HealthAnswer"];
+                        "application/json": components["schemas"]["HealthResponse"];
                     };
                 };
             };
@@ -1058,7 +1058,7 @@ export interface paths {
                         [name: string]: unknown;
                     };
                     content: {
-                        "application/json": components["schemas"]["HealthAnswer"];
+                        "application/json": components["schemas"]["HealthResponse"];
                     };
                 };
             };
@@ -1110,10 +1110,10 @@ export interface components {
         Batch: {
             queries: (components["schemas"]["Recommend"] | components["schemas"]["Search"])[];
         };
-        BatchAnswer: {
-            answers: (components["schemas"]["HitsAnswer"] | components["schemas"]["Failed"])[];
+        BatchResponse: {
+            results: (components["schemas"]["HitsResponse"] | components["schemas"]["FailedQuery"])[];
         };
-        BinAnswer: {
+        BinResponse: {
             low: number | string;
             high: number | string;
             count: number;
@@ -1134,7 +1134,7 @@ export interface components {
         Body_upload_v1_uploads_post: {
             image: string;
         };
-        Check: {
+        CheckRequest: {
             id?: string | null;
             upload?: string | null;
             /** @default false */
@@ -1142,16 +1142,16 @@ export interface components {
             /** @default 100 */
             limit?: number;
         };
-        CheckAnswer: {
-            matches: components["schemas"]["MatchAnswer"][];
+        CheckResponse: {
+            matches: components["schemas"]["DuplicateResponse"][];
             took_ms: number;
         };
-        ColorAnswer: {
+        ColorResponse: {
             name: string;
             hex: string;
             share: number;
         };
-        ConditionAnswer: {
+        ConditionResponse: {
             where: string;
             filter: {
                 [key: string]: unknown;
@@ -1162,14 +1162,22 @@ export interface components {
                 [key: string]: unknown;
             })[];
         };
-        Decide: {
+        DecideRequest: {
             ids: string[];
-            decision: ("not_duplicate" | "keep_both") | null;
+            decision: ("not_duplicates" | "keep_all") | null;
         };
-        DeletedAnswer: {
+        DeletedResponse: {
             deleted: number;
         };
-        Duplicates: {
+        DuplicateResponse: {
+            id: string;
+            uri: string;
+            verdict: components["schemas"]["Verdict"];
+            evidence: {
+                [key: string]: unknown;
+            };
+        };
+        DuplicatesJob: {
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
@@ -1184,18 +1192,19 @@ export interface components {
             /** @default false */
             similar?: boolean;
         };
-        FacetsAnswer: {
+        DuplicatesReport: {
+            groups: number;
+            problems: components["schemas"]["UncomparedImage"][];
+            seconds: number;
+        };
+        FacetsResponse: {
             field: string;
             values: components["schemas"]["ValueCount"][];
         };
-        Failed: {
+        FailedQuery: {
             problem: components["schemas"]["Problem"];
         };
-        Fault: {
-            where: string;
-            what: string;
-        };
-        FieldAnswer: {
+        FieldResponse: {
             type: components["schemas"]["FieldType"];
             values: number | null;
         };
@@ -1206,30 +1215,30 @@ export interface components {
                 [key: string]: unknown;
             };
         };
-        GroupAnswer: {
+        GroupResponse: {
             verdict: components["schemas"]["Verdict"];
             keeper: string;
             reason: string;
-            members: components["schemas"]["MemberAnswer"][];
+            members: components["schemas"]["MemberResponse"][];
         };
-        GroupsAnswer: {
-            groups: components["schemas"]["GroupAnswer"][];
+        GroupsResponse: {
+            groups: components["schemas"]["GroupResponse"][];
             total: number;
             images: number;
-            job: components["schemas"]["JobAnswer"] | null;
+            job: components["schemas"]["JobResponse"] | null;
         };
-        HealthAnswer: {
+        HealthResponse: {
             status: string;
         };
-        HistogramAnswer: {
+        HistogramResponse: {
             field: string;
             low: number | string | null;
             high: number | string | null;
             count: number;
             missing: number;
-            bins: components["schemas"]["BinAnswer"][];
+            bins: components["schemas"]["BinResponse"][];
         };
-        HitAnswer: {
+        HitResponse: {
             id: string;
             score: number;
             scores: {
@@ -1241,10 +1250,10 @@ export interface components {
                 [key: string]: number;
             };
             variants: string[];
-            payload: components["schemas"]["PayloadAnswer"];
+            payload: components["schemas"]["PayloadResponse"];
         };
-        HitsAnswer: {
-            hits: components["schemas"]["HitAnswer"][];
+        HitsResponse: {
+            hits: components["schemas"]["HitResponse"][];
             complete: boolean | null;
             weights: {
                 [key: string]: number;
@@ -1257,18 +1266,18 @@ export interface components {
         Ids: {
             ids: string[];
         };
-        ImageAnswer: {
+        ImageResponse: {
             id: string;
-            payload: components["schemas"]["PayloadAnswer"];
+            payload: components["schemas"]["PayloadResponse"];
             vectors?: {
                 [key: string]: number[];
             } | null;
         };
-        ImagesAnswer: {
-            images: components["schemas"]["ImageAnswer"][];
+        ImagesResponse: {
+            images: components["schemas"]["ImageResponse"][];
             total: number;
         };
-        Ingest: {
+        IngestJob: {
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
@@ -1285,17 +1294,21 @@ export interface components {
              */
             copies?: "keep" | "skip" | "link";
         };
-        IngestAnswer: {
+        IngestResponse: {
             added: number;
             updated: number;
             unchanged: number;
             rejected: number;
-            rejects: components["schemas"]["RejectAnswer"][];
+            rejects: components["schemas"]["RejectResponse"][];
             ids: (string | null)[];
         } & {
             [key: string]: unknown;
         };
-        JobAnswer: {
+        InvalidField: {
+            location: string;
+            detail: string;
+        };
+        JobResponse: {
             job: string;
             /** @enum {string} */
             kind: "ingest" | "duplicates" | "optimize";
@@ -1305,7 +1318,7 @@ export interface components {
             done: number;
             total: number | null;
             problem: components["schemas"]["Problem"] | null;
-            report: components["schemas"]["ReportAnswer"] | components["schemas"]["SearchedAnswer"] | null;
+            report: components["schemas"]["ReportResponse"] | components["schemas"]["DuplicatesReport"] | null;
             request: {
                 [key: string]: unknown;
             };
@@ -1313,35 +1326,27 @@ export interface components {
             started_at: string | null;
             finished_at: string | null;
         };
-        JobsAnswer: {
-            jobs: components["schemas"]["JobAnswer"][];
+        JobsResponse: {
+            jobs: components["schemas"]["JobResponse"][];
         };
-        MatchAnswer: {
+        MemberResponse: {
             id: string;
             uri: string;
             verdict: components["schemas"]["Verdict"];
             evidence: {
                 [key: string]: unknown;
             };
+            payload: components["schemas"]["PayloadResponse"];
         };
-        MemberAnswer: {
-            id: string;
-            uri: string;
-            verdict: components["schemas"]["Verdict"];
-            evidence: {
-                [key: string]: unknown;
-            };
-            payload: components["schemas"]["PayloadAnswer"];
-        };
-        Optimize: {
+        OptimizeJob: {
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
              */
             kind: "optimize";
         };
-        PayloadAnswer: {
-            image: components["schemas"]["RecordAnswer"];
+        PayloadResponse: {
+            image: components["schemas"]["RecordResponse"];
         } & {
             [key: string]: unknown;
         };
@@ -1354,37 +1359,16 @@ export interface components {
             /** @default null */
             reason?: string | null;
             /** @default null */
-            fields?: components["schemas"]["Fault"][] | null;
+            fields?: components["schemas"]["InvalidField"][] | null;
         };
-        PutAnswer: {
+        PutResponse: {
             id: string;
             added: boolean;
         };
         Recommend: {
-            weights?: {
-                [key: string]: number;
-            } | string | null;
-            /**
-             * @default spread
-             * @enum {string}
-             */
-            calibration?: "spread" | "none";
-            where?: string | null;
             filter?: {
                 [key: string]: unknown;
             } | null;
-            /** @default 10 */
-            limit?: number;
-            /** @default 0 */
-            offset?: number;
-            /** @default 0 */
-            diversity?: number;
-            /** @default false */
-            collapse?: boolean;
-            /** @default false */
-            relevant?: boolean;
-            /** @default false */
-            exact?: boolean;
             /** @default [] */
             like?: string[];
             /** @default [] */
@@ -1394,40 +1378,6 @@ export interface components {
              * @enum {string}
              */
             strategy?: "average" | "best" | "sum";
-        };
-        RecordAnswer: {
-            id: string;
-            uri: string;
-            etag: string;
-            sha256: string;
-            format: string;
-            width: number;
-            height: number;
-            bytes: number;
-            phash: string;
-            colors: components["schemas"]["ColorAnswer"][];
-            indexed_at: string;
-            modified_at?: string | null;
-            taken_at?: string | null;
-            copy_of?: string | null;
-            not_duplicates?: string[] | null;
-            keep_all?: string[] | null;
-        };
-        RejectAnswer: {
-            uri: string;
-            reason: string;
-            detail: string;
-        };
-        ReportAnswer: {
-            added: number;
-            updated: number;
-            unchanged: number;
-            rejected: number;
-            rejects: components["schemas"]["RejectAnswer"][];
-        } & {
-            [key: string]: unknown;
-        };
-        Search: {
             weights?: {
                 [key: string]: number;
             } | string | null;
@@ -1437,9 +1387,6 @@ export interface components {
              */
             calibration?: "spread" | "none";
             where?: string | null;
-            filter?: {
-                [key: string]: unknown;
-            } | null;
             /** @default 10 */
             limit?: number;
             /** @default 0 */
@@ -1452,30 +1399,83 @@ export interface components {
             relevant?: boolean;
             /** @default false */
             exact?: boolean;
+        };
+        RecordResponse: {
+            id: string;
+            uri: string;
+            etag: string;
+            sha256: string;
+            format: string;
+            width: number;
+            height: number;
+            bytes: number;
+            phash: string;
+            colors: components["schemas"]["ColorResponse"][];
+            indexed_at: string;
+            modified_at?: string | null;
+            taken_at?: string | null;
+            copy_of?: string | null;
+            not_duplicates?: string[] | null;
+            keep_all?: string[] | null;
+        };
+        RejectResponse: {
+            uri: string;
+            reason: string;
+            detail: string;
+        };
+        ReportResponse: {
+            added: number;
+            updated: number;
+            unchanged: number;
+            rejected: number;
+            rejects: components["schemas"]["RejectResponse"][];
+        } & {
+            [key: string]: unknown;
+        };
+        Search: {
+            filter?: {
+                [key: string]: unknown;
+            } | null;
             id?: string | string[] | null;
             text?: string | string[] | null;
             negative_text?: string | string[] | null;
             color?: string | string[] | {
                 [key: string]: number;
             } | null;
+            crop?: number[] | null;
+            weights?: {
+                [key: string]: number;
+            } | string | null;
+            /**
+             * @default spread
+             * @enum {string}
+             */
+            calibration?: "spread" | "none";
+            where?: string | null;
+            /** @default 10 */
+            limit?: number;
+            /** @default 0 */
+            offset?: number;
+            /** @default 0 */
+            diversity?: number;
+            /** @default false */
+            collapse?: boolean;
+            /** @default false */
+            relevant?: boolean;
+            /** @default false */
+            exact?: boolean;
             upload?: string | string[] | null;
             url?: string | string[] | null;
-            crop?: number[] | null;
         };
-        SearchedAnswer: {
-            groups: number;
-            problems: components["schemas"]["UncomparedAnswer"][];
-            seconds: number;
-        };
-        StatsAnswer: {
+        StatsResponse: {
             images: number;
             bytes_on_disk: number;
             indexed_vectors: number;
             vectors: {
-                [key: string]: components["schemas"]["VectorAnswer"];
+                [key: string]: components["schemas"]["VectorResponse"];
             };
             fields: {
-                [key: string]: components["schemas"]["FieldAnswer"];
+                [key: string]: components["schemas"]["FieldResponse"];
             };
             engine: string;
             aspects: string[];
@@ -1484,7 +1484,7 @@ export interface components {
                     [key: string]: number;
                 };
             };
-            text: boolean;
+            supports_text: boolean;
             thumbnails: number;
             memory: number;
             building: boolean;
@@ -1494,11 +1494,11 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
-        UncomparedAnswer: {
+        UncomparedImage: {
             uri: string;
             detail: string;
         };
-        UploadAnswer: {
+        UploadResponse: {
             upload: string;
             width: number;
             height: number;
@@ -1508,16 +1508,16 @@ export interface components {
             value: string | number | boolean;
             count: number;
         };
-        VectorAnswer: {
+        VectorResponse: {
             size: number;
             model: string;
             aspect: string | null;
         };
         /** @enum {string} */
         Verdict: "identical" | "same-pixels" | "same-picture" | "similar";
-        WhereAnswer: {
+        WhereResponse: {
             where: string;
-            conditions: components["schemas"]["ConditionAnswer"][];
+            conditions: components["schemas"]["ConditionResponse"][];
         };
     };
     responses: never;

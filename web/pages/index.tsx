@@ -102,7 +102,7 @@ export default function SearchPage() {
       </Head>
       <div className="search-head">
         <h1>Find images that look alike</h1>
-        <QueryBar search={search} update={update} supportsText={stats?.text} waiting={uploads.waiting} send={send} />
+        <QueryBar search={search} update={update} supportsText={stats?.supports_text} waiting={uploads.waiting} send={send} />
         {uploads.error && <Notice error={uploads.error} dismiss={uploads.dismiss} />}
       </div>
       <div className="search-body">

@@ -108,7 +108,7 @@ function Models({ stats }: { stats: Stats }) {
         </tbody>
       </table>
       <p className="soft">
-        {stats.text ? "Text search is available." : "Text search needs an index created with --model clip."}
+        {stats.supports_text ? "Text search is available." : "Text search needs an index created with --model clip."}
       </p>
     </section>
   );

@@ -1,6 +1,6 @@
 self.__BUILD_MANIFEST = {
   "/": [
-    "static/chunks/1tsj78v7s4761.js"
+    "static/chunks/1y7bsm0pg_c0s.js"
   ],
   "/404": [
     "static/chunks/11gze_qndpuo7.js"
@@ -9,10 +9,10 @@ self.__BUILD_MANIFEST = {
     "static/chunks/30s1ogbkohehr.js"
   ],
   "/duplicates": [
-    "static/chunks/2uppmib5_5q24.js"
+    "static/chunks/11v-hi81qvy_8.js"
   ],
   "/library": [
-    "static/chunks/2t0b2u_x3iuah.js"
+    "static/chunks/2ef4ep7nbya5i.js"
   ],
   "__rewrites": {
     "afterFiles": [],
@@ -27,4 +27,4 @@ self.__BUILD_MANIFEST = {
     "/duplicates",
     "/library"
   ]
-};self.__TURBOPACK_PAGE_BOOTSTRAP = {"/404":{"otherChunks":["static/chunks/1rjqmxz_9e-4u.js"],"runtimeModuleIds":[783,8458]},"/duplicates":{"otherChunks":["static/chunks/30m1guz_iij46.js"],"runtimeModuleIds":[783,3629]},"/":{"otherChunks":["static/chunks/3vye8s3zh32iv.js","static/chunks/35-0506pq2bpl.js"],"runtimeModuleIds":[783,9675]},"/library":{"otherChunks":["static/chunks/2icju5khz1tyk.js"],"runtimeModuleIds":[783,4931]},"/_app":{"otherChunks":["static/chunks/243zcdy-vjsld.js","static/chunks/2o02m2hl3q0c9.js","static/chunks/25hwf1ceq8rdt.js","static/chunks/0g_yaikh6s_o8.js","static/chunks/1dd2xyz1z4t9z.js","static/chunks/2y4q74k6gkdu2.css"],"runtimeModuleIds":[783,8146]},"/_error":{"otherChunks":["static/chunks/0fj1dcyjnd88o.js"],"runtimeModuleIds":[783,184]}};self.__TURBOPACK_CHUNK_LOADING_GLOBAL = "TURBOPACK";self.__BUILD_MANIFEST_CB && self.__BUILD_MANIFEST_CB()
+};self.__TURBOPACK_PAGE_BOOTSTRAP = {"/404":{"otherChunks":["static/chunks/1rjqmxz_9e-4u.js"],"runtimeModuleIds":[783,8458]},"/duplicates":{"otherChunks":["static/chunks/0h_l0jmpitua8.js"],"runtimeModuleIds":[783,3629]},"/":{"otherChunks":["static/chunks/3vye8s3zh32iv.js","static/chunks/2__q_yvq20geb.js"],"runtimeModuleIds":[783,9675]},"/library":{"otherChunks":["static/chunks/0mlt6u3ywl-r-.js"],"runtimeModuleIds":[783,4931]},"/_app":{"otherChunks":["static/chunks/243zcdy-vjsld.js","static/chunks/2o02m2hl3q0c9.js","static/chunks/25hwf1ceq8rdt.js","static/chunks/0g_yaikh6s_o8.js","static/chunks/1dd2xyz1z4t9z.js","static/chunks/2y4q74k6gkdu2.css"],"runtimeModuleIds":[783,8146]},"/_error":{"otherChunks":["static/chunks/0fj1dcyjnd88o.js"],"runtimeModuleIds":[783,184]}};self.__TURBOPACK_CHUNK_LOADING_GLOBAL = "TURBOPACK";self.__BUILD_MANIFEST_CB && self.__BUILD_MANIFEST_CB()

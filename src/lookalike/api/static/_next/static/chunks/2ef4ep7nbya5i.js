@@ -1,4 +1,4 @@
 __turbopack_load_page_chunks__("/library", [
-  "static/chunks/2icju5khz1tyk.js",
+  "static/chunks/0mlt6u3ywl-r-.js",
   "static/chunks/turbopack-2u1d16houkiyo.js"
 ])

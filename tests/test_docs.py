@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 import lookalike
+from lookalike.demo.catalog import draw_catalog
 from lookalike.index import Index
+from tests.support.command_line import lookalike as lookalike_command
 from tests.support.paths import ROOT
 from tests.support.pictures import draw, folder_of
 
@@ -67,3 +71,16 @@ def test_figures_of_the_readme_are_benchmarks() -> None:
     for text in (text for row in rows for text in row):
         for figure in re.findall(r"\d[\d,.]*\d|\d", text):
             assert figure in page, text
+
+
+@pytest.mark.slow
+def test_the_search_of_the_first_picture_finds_blue_shirts(tmp_path: Path) -> None:
+    command = re.search(r"^    lookalike (search --id [^#]*)", README, re.M)
+    assert command
+    table = draw_catalog(tmp_path / "catalog")
+    with Index.open(tmp_path / "index", model="built-in") as index:
+        index.add(table.parent, metadata=table)
+    arguments = [*shlex.split(command[1]), "--index", tmp_path / "index", "--json"]
+    payloads = [hit["payload"] for hit in json.loads(lookalike_command(*arguments).stdout)["hits"]]
+    assert [payload["color"] for payload in payloads[:5]] == ["blue"] * 5
+    assert {payload["category"] for payload in payloads[:4]} == {"shirt", "t-shirt"}

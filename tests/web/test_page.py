@@ -456,12 +456,12 @@ def test_the_address_holds_it_all_and_back_works(opened: Open) -> None:
     with opened() as seen:
         page = start(seen, "/?id=shirt-005&color=blue&where=price+%3C+90&collapse=1")
         shown = settled(page)
-        expect(page.get_by_role("checkbox", name="Collapse near-identical images")).to_be_checked()
+        expect(page.get_by_role("checkbox", name="Hide near-identical images")).to_be_checked()
         page.get_by_role("button", name="Style", exact=True).click()
         page.wait_for_url("**weights=style*")
         settled(page)
         # `uncheck` does not wait for the address to change.
-        page.get_by_role("checkbox", name="Collapse near-identical images").click()
+        page.get_by_role("checkbox", name="Hide near-identical images").click()
         page.wait_for_url(lambda url: "collapse" not in url)
         unfolded, url = settled(page), page.url
         page.go_back()

@@ -77,7 +77,7 @@ export function Options({ search, update }: Pick<Props, "search" | "update">) {
           checked={search.collapse}
           onChange={(event) => update({ collapse: event.target.checked })}
         />
-        <span>Collapse near-identical images</span>
+        <span>Hide near-identical images</span>
       </label>
       <label className="check" title="Hides results that are no closer to the query than unrelated images">
         <input

@@ -1,15 +1,15 @@
-// Writes a .br and a .gz beside each file of a folder that gains by it, as the server sends them;
-// with --check it demands that those which are there hold what the files hold.
+// Writes a .br and a .gz file beside each file of a folder that compression shrinks, for the server to
+// send. With --check, verifies that the compressed files match their originals.
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { extname, join } from "node:path";
 import { brotliCompressSync, brotliDecompressSync, gunzipSync, gzipSync } from "node:zlib";
 
-const ENCODINGS = { ".br": [brotliCompressSync, brotliDecompressSync], ".gz": [gzipped, gunzipSync] };
-const LEAST = 1000;
+const ENCODINGS = { ".br": [brotliCompressSync, brotliDecompressSync], ".gz": [gzip, gunzipSync] };
+const MIN_BYTES = 1000;
 
-function gzipped(data) {
+function gzip(data) {
   const packed = gzipSync(data, { level: 9 });
-  packed[9] = 255; // The system that made it is nobody's concern.
+  packed[9] = 255; // "unknown" as the operating system, so that the bytes do not depend on it
   return packed;
 }
 
@@ -19,12 +19,12 @@ const files = readdirSync(folder, { recursive: true, withFileTypes: true })
   .map((entry) => join(entry.parentPath, entry.name));
 for (const file of files) {
   const data = readFileSync(file);
-  if (data.length < LEAST) continue;
-  for (const [ending, [pack, unpack]] of Object.entries(ENCODINGS)) {
-    const beside = file + ending;
-    if (mode !== "--check") writeFileSync(beside, pack(data));
-    else if (!existsSync(beside) || !unpack(readFileSync(beside)).equals(data)) {
-      console.error(`${beside} does not hold what ${file} holds: run scripts/web.`);
+  if (data.length < MIN_BYTES) continue;
+  for (const [extension, [pack, unpack]] of Object.entries(ENCODINGS)) {
+    const packed = file + extension;
+    if (mode !== "--check") writeFileSync(packed, pack(data));
+    else if (!existsSync(packed) || !unpack(readFileSync(packed)).equals(data)) {
+      console.error(`${packed} does not match ${file}: run scripts/web and commit.`);
       process.exitCode = 1;
     }
   }

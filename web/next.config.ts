@@ -6,7 +6,7 @@ const config: NextConfig = {
   poweredByHeader: false,
   images: { unoptimized: true },
   devIndicators: false,
-  // The export is committed: the same sources must give the same bytes, wherever they lie.
+  // The export is committed, so the same sources must give the same bytes in any folder.
   generateBuildId: () => "lookalike",
 };
 

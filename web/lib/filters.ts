@@ -43,7 +43,7 @@ function fieldFilter({ filter }: Draft): [string, FieldFilter] | null {
   return [key, { kind: "range", low, high: lte ?? lt, below: lte === undefined && lt !== undefined }];
 }
 
-/** Both bounds of a field come as a range each; null where the two do not complement each other. */
+/** Two bounds of a field as one range; null if they are not a lower and an upper bound. */
 function merged(one: FieldFilter | undefined, other: FieldFilter): FieldFilter | null {
   if (!one) return other;
   if (one.kind !== "range" || other.kind !== "range") return null;

@@ -219,6 +219,7 @@ def test_colors_are_picked_with_shares(opened: Open, tmp_path: Path) -> None:
         share.focus()
         page.keyboard.press("Home")
         page.wait_for_url("**color=white%3D0.05*")
+        page.wait_for_load_state("networkidle")
         assert violations(page) == []
         screenshot(page, "colors", tmp_path)
         page.keyboard.press("Escape")

@@ -127,7 +127,6 @@ def test_what_is_no_picture_by_its_name_is_passed_over(index: Index, photos: Pat
     draw(1).save(photos / ".thumbnails" / "a.jpg")
     draw(70).save(photos / ".hidden.jpg")
     draw(71).save(photos / "without_extension", "PNG")
-    os.mkfifo(photos / "pipe.jpg")
     (photos / "loop").symlink_to(photos)
     assert counts(index.add(photos)) == (14, 0, 0, 0, 0)
 

@@ -7,6 +7,7 @@ import glob
 import mimetypes
 import os
 import re
+import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,8 @@ from lookalike.types import ImageRef
 # Only the types that Python itself knows: those of a machine must not change what is listed.
 _TYPES = mimetypes.MimeTypes(filenames=())
 
+_SPECIAL = "a pipe, a socket or a device instead of a file"
+
 
 def open(uri: str) -> Source:
     """Opens the source for a local path, which may start with `file://` or `~`.
@@ -30,7 +33,7 @@ def open(uri: str) -> Source:
     path = os.path.expanduser(uri.removeprefix("file://"))
     if os.path.isdir(path):
         return Folder(os.path.realpath(path))
-    if os.path.isfile(path):
+    if os.path.lexists(path):
         return Files(path, os.path.dirname(os.path.abspath(path)))
     if glob.has_magic(path):
         return Files(path, _fixed_part(path))
@@ -49,9 +52,8 @@ class _LocalSource:
     def read(self, ref: ImageRef) -> bytes:
         try:
             if not ref.etag:
-                os.listdir(ref.uri)  # a folder that could not be listed: raises the reason
-            with builtins.open(ref.uri, "rb") as file:
-                return file.read()
+                raise ImageRejected(Reason.UNREADABLE, _problem(ref.uri))
+            return _read_regular(ref.uri)
         except OSError as error:
             detail = error.strerror or str(error)
             raise ImageRejected(Reason.UNREADABLE, detail) from error
@@ -63,7 +65,7 @@ class _LocalSource:
         if not self.covers(uri):
             return False
         try:
-            os.stat(uri)
+            os.lstat(uri)  # a link to a file that is out of reach is still there
         except (FileNotFoundError, NotADirectoryError):
             return False
         except OSError:  # it may still be there
@@ -74,16 +76,26 @@ class _LocalSource:
 class Folder(_LocalSource):
     """The files in a folder and its subfolders that may be images.
 
-    It skips hidden folders, indexes, anything that is not a regular file, files whose extension
-    stands for something else (text, video, sound, a document), and files without an extension
-    whose content is not an image, such as LICENSE. It follows links to files, not links to folders.
+    It skips hidden folders, indexes, files whose extension stands for something else (text, video,
+    sound, a document), and files without an extension whose content is not an image, such as
+    LICENSE. It follows links to files, not links to folders. An entry that cannot be read, such as
+    a forbidden folder, a link to itself or a pipe, is listed too, so that the run reports it.
     """
 
     def __init__(self, root: str) -> None:
         self.root = root
 
     def refs(self) -> Iterator[ImageRef]:
-        yield from self._below(self.root)
+        # A stack instead of recursion: folders may be nested deeper than Python's calls.
+        stack = [self._entries(self.root)]
+        while stack:
+            entry = next(stack[-1], None)
+            if entry is None:
+                stack.pop()
+            elif isinstance(entry, ImageRef):
+                yield entry
+            else:
+                stack.append(self._entries(entry))
 
     def covers(self, uri: str) -> bool:
         if not uri.startswith(os.path.join(self.root, "")):
@@ -91,19 +103,22 @@ class Folder(_LocalSource):
         *folders, name = os.path.relpath(uri, self.root).split(os.sep)
         return not any(folder.startswith(".") for folder in folders) and _may_be_image(name)
 
-    def _below(self, folder: str) -> Iterator[ImageRef]:
+    def _entries(self, folder: str) -> Iterator[ImageRef | str]:
+        """The images in a folder and the paths of its subfolders, by name."""
         try:
             with os.scandir(folder) as entries:
                 by_name = sorted(entries, key=lambda entry: entry.name)
         except OSError:
-            yield ImageRef(folder, etag="", size=0)  # reading it raises the reason
+            yield _unreadable(folder)
             return
         for entry in by_name:
-            if entry.is_dir(follow_symlinks=False):
+            if _is_folder(entry):
                 if not entry.name.startswith(".") and not _is_index(entry.path):
-                    yield from self._below(entry.path)
-            elif _may_be_image(entry.name) and entry.is_file() and _seems_image(entry):
-                yield _ref(entry.path, entry.stat())
+                    yield entry.path
+            elif _may_be_image(entry.name):
+                ref = _ref(entry.path)
+                if ref is not None and (not ref.etag or _seems_image(entry)):
+                    yield ref
 
 
 class Files(_LocalSource):
@@ -116,11 +131,9 @@ class Files(_LocalSource):
 
     def refs(self) -> Iterator[ImageRef]:
         # A file may have a name that looks like a pattern.
-        literal = os.path.isfile(self.pattern)
+        literal = os.path.lexists(self.pattern)
         paths = [self.pattern] if literal else sorted(glob.iglob(self.pattern, recursive=True))
-        for path in paths:
-            if os.path.isfile(path):
-                yield _ref(path, os.stat(path))
+        yield from filter(None, map(_ref, paths))
 
     def covers(self, uri: str) -> bool:
         hidden = "/." in uri[len(self.root) :] and "/." not in self.pattern[len(self.root) :]
@@ -179,7 +192,53 @@ def _seems_image(entry: os.DirEntry[str]) -> bool:
         return True  # reading it raises the reason
 
 
-def _ref(path: str, stat: os.stat_result) -> ImageRef:
-    modified = datetime.fromtimestamp(stat.st_mtime, UTC)
-    etag = f"{stat.st_size}-{stat.st_mtime_ns}"
-    return ImageRef(path, etag, stat.st_size, format_datetime(modified, "microseconds"))
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """True for a folder, False for a link to one."""
+    try:
+        return entry.is_dir(follow_symlinks=False)
+    except OSError:  # reading it raises the reason
+        return False
+
+
+def _ref(path: str) -> ImageRef | None:
+    """The reference to a file, to be read or rejected; None for a folder or a link to one."""
+    try:
+        status = os.stat(path)
+        if stat.S_ISDIR(status.st_mode):
+            return None
+        if not stat.S_ISREG(status.st_mode):
+            return _unreadable(path)
+        modified = format_datetime(datetime.fromtimestamp(status.st_mtime, UTC), "microseconds")
+    except (OSError, ValueError, OverflowError):
+        return _unreadable(path)
+    return ImageRef(path, f"{status.st_size}-{status.st_mtime_ns}", status.st_size, modified)
+
+
+def _unreadable(path: str) -> ImageRef:
+    """A reference to an entry that cannot be read: it has no etag. Reading it raises the reason."""
+    return ImageRef(path, etag="", size=0)
+
+
+def _problem(path: str) -> str:
+    """Explains why an entry was listed as unreadable.
+
+    Raises:
+        OSError: the reason is the system's.
+    """
+    mode = os.stat(path).st_mode
+    if stat.S_ISDIR(mode):
+        os.listdir(path)
+    elif not stat.S_ISREG(mode):
+        return _SPECIAL
+    elif _ref(path) == _unreadable(path):
+        return "its modification time is out of range: set it, for example with `touch`"
+    return "it changed while it was listed: run the same command again"
+
+
+def _read_regular(path: str) -> bytes:
+    """Reads a file; a pipe or a device, which could block for ever, is rejected unread."""
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    with builtins.open(os.open(path, flags), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ImageRejected(Reason.UNREADABLE, _SPECIAL)
+        return file.read()

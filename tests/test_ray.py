@@ -23,6 +23,7 @@ from lookalike.ingest.listing import list_images
 from lookalike.ingest.report import IngestCounts
 from lookalike.ray import RayExecutor
 from lookalike.sources import open_sources
+from lookalike.sources._exclusions import Exclusions
 from lookalike.sources.file import Files
 from lookalike.types import ImageRef, Point
 from tests.support.pictures import folder_of
@@ -159,7 +160,8 @@ class Fatal(Files):
 
 def test_a_lost_actor_is_replaced_and_its_block_done_again(index: Index, photos: Path) -> None:
     poison = photos / "013.jpg"
-    sources = [Fatal(os.fspath(poison), os.fspath(photos)), *open_sources([photos])]
+    named = Exclusions(os.sep, only_patterns=True)
+    sources = [Fatal(os.fspath(poison), os.fspath(photos), named), *open_sources([photos])]
     with RayExecutor().start(index.opener()) as ingest:
         report = ingest(list_images(sources).images, lambda counts: None)
     assert Path(f"{poison}.killed").exists()

@@ -130,7 +130,7 @@ class Index:
         request = run.AddRequest.of(options)
         if request.executor is None:
             self._decoder.start(self._models.without_weights)  # while the model loads
-        opened = open_sources(sources)
+        opened = open_sources(sources, request.exclude)
         local = partial(self.ingest, detector=self._finder().gate(request.copies))
         with request.ingest(local, self._opener) as ingest:
             return run.add(self._destination, opened, request, ingest, self.calibrate)

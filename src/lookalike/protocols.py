@@ -43,6 +43,11 @@ class Source(Protocol):
 
     root: str
 
+    @property
+    def passed_over(self) -> bool:
+        """True if `refs` has passed over anything that is excluded."""
+        ...
+
     def refs(self) -> Iterator[ImageRef]:
         """Lists every image once, in a stable order and in bounded memory.
 
@@ -61,6 +66,10 @@ class Source(Protocol):
 
     def covers(self, uri: str) -> bool:
         """Tells if an image at `uri` would belong to this source, were it there."""
+        ...
+
+    def excludes(self, uri: str) -> bool:
+        """Tells if `refs` passes over an image at `uri`, which the source covers."""
         ...
 
     def has(self, uri: str) -> bool:

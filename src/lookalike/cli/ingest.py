@@ -40,6 +40,12 @@ if TYPE_CHECKING:
 )
 @click.option("--model-dir", metavar="DIR", help="Folder with the model's files.")
 @click.option("--prune", is_flag=True, help="Remove images that the paths no longer have.")
+@click.option(
+    "--exclude",
+    multiple=True,
+    metavar="GLOB",
+    help="Files and folders to pass over, as in a .gitignore file; repeatable.",
+)
 @click.option("--partition", metavar="N/M", help="Index only the Nth of M parts of the images.")
 @click.option(
     "--copies",
@@ -84,6 +90,7 @@ def index_command(
     model: str | None,
     model_dir: str | None,
     prune: bool,
+    exclude: tuple[str, ...],
     partition: str | None,
     copies: Literal["keep", "skip", "link"],
     thumbnails: str | None,
@@ -118,6 +125,7 @@ def index_command(
                 id_field=id_field,
                 fields=types,
                 prune=prune,
+                exclude=exclude,
                 partition=part,
                 copies=copies,
                 progress=progress,

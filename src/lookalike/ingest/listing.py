@@ -107,7 +107,8 @@ def list_refs(sources: Sequence[Source]) -> Iterator[tuple[Source, ImageRef]]:
 
 def _source_of(ref: ImageRef, sources: Sequence[Source]) -> Source:
     """The source that lists the image; a folder that cannot be listed belongs to none of them."""
-    return next((source for source in sources if source.covers(ref.uri)), sources[0])
+    owners = (s for s in sources if s.covers(ref.uri) and not s.excludes(ref.uri))
+    return next(owners, sources[0])
 
 
 def _unmatched_rows(summary: MatchSummary) -> Iterator[MetadataWarning]:

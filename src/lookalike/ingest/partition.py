@@ -76,11 +76,18 @@ class _RestrictedSource:
     def refs(self) -> Iterator[ImageRef]:
         return (ref for ref in self._source.refs() if belongs_to(self._partition, ref.uri))
 
+    @property
+    def passed_over(self) -> bool:
+        return self._source.passed_over
+
     def read(self, ref: ImageRef) -> bytes:
         return self._source.read(ref)
 
     def covers(self, uri: str) -> bool:
         return belongs_to(self._partition, uri) and self._source.covers(uri)
+
+    def excludes(self, uri: str) -> bool:
+        return belongs_to(self._partition, uri) and self._source.excludes(uri)
 
     def has(self, uri: str) -> bool:
         return belongs_to(self._partition, uri) and self._source.has(uri)

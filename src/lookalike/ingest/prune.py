@@ -48,6 +48,18 @@ def remove(engine: Engine, points: Sequence[Point], thumbnails: Cache) -> None:
     thumbnails.forget(keys)
 
 
+def count_excluded(engine: Engine, sources: Sequence[Source]) -> int:
+    """Counts the points whose image the sources now pass over; they stay until they are pruned."""
+    if not any(source.passed_over for source in sources):
+        return 0
+    uris = (record_of(point.payload)["uri"] for points in engine.scroll() for point in points)
+    return sum(_is_gone(uri, sources) and _is_excluded(uri, sources) for uri in uris)
+
+
+def _is_excluded(uri: str, sources: Sequence[Source]) -> bool:
+    return any(source.excludes(uri) for source in sources)
+
+
 def _is_gone(uri: str, sources: Sequence[Source]) -> bool:
     covering = [source for source in sources if source.covers(uri)]
     return bool(covering) and not any(source.has(uri) for source in covering)

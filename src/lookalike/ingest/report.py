@@ -76,6 +76,7 @@ class IngestReport(IngestCounts):
         copies: new images that are copies, where these are skipped or linked.
         warnings: metadata that was left out because it did not fit.
         interrupted: whether the run was stopped early; the same command continues it.
+        excluded: images in the index that the sources now pass over; pruning removes them.
     """
 
     model: str = ""
@@ -83,6 +84,7 @@ class IngestReport(IngestCounts):
     copies: tuple[IncomingCopy, ...] = ()
     warnings: tuple[MetadataWarning, ...] = ()
     interrupted: bool = False
+    excluded: int = 0
 
 
 IngestProgress: TypeAlias = Callable[[IngestCounts, int | None], None]

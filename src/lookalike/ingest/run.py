@@ -18,7 +18,7 @@ from lookalike.ingest.listing import Listing, list_images, list_with_metadata
 from lookalike.ingest.lookup import CopyDetector
 from lookalike.ingest.partition import Partition, check_partition, restrict
 from lookalike.ingest.pipeline import Pipeline
-from lookalike.ingest.prune import remove_missing
+from lookalike.ingest.prune import count_excluded, remove_missing
 from lookalike.ingest.report import IngestCounts, IngestProgress, IngestReport
 from lookalike.ingest.schema import check_types, infer_types, learn_types, parse_fields
 from lookalike.ingest.uploads import Upload, list_uploads
@@ -51,6 +51,10 @@ class AddOptions(TypedDict, total=False):
         Option('Types of metadata columns, such as `{"price": "float"}`; the others are inferred.'),
     ]
     prune: Annotated[bool, Option("Remove images that the sources no longer have.", False)]
+    exclude: Annotated[
+        Sequence[str],
+        Option("Files and folders to pass over: patterns as in a .gitignore file.", ()),
+    ]
     partition: Annotated[
         Partition | None,
         Option(
@@ -99,6 +103,7 @@ class AddRequest:
     id_field: str | None
     fields: Mapping[str, FieldType | str]
     prune: bool
+    exclude: Sequence[str]
     partition: Partition | None
     copies: Literal["keep", "skip", "link"]
     progress: IngestProgress | None
@@ -121,6 +126,8 @@ class AddRequest:
                 "An executor cannot detect copies among images that are added at the same moment: "
                 'use copies="keep", and find copies afterwards with `lookalike duplicates`.'
             )
+        if isinstance(chosen["exclude"], str):
+            chosen["exclude"] = [chosen["exclude"]]
         metadata = None if chosen["metadata"] is None else Path(chosen["metadata"])
         return cls(
             **{**chosen, "metadata": metadata, "fields": chosen["fields"] or {}},
@@ -148,19 +155,21 @@ def add(
         ingest: indexes the listing.
         calibrate: samples the index if it has grown enough.
     """
-    removed = 0
+    removed = excluded = 0
     with _listing(index, sources, request) as listing:
         report = ingest(listing.images, _progress(request.progress, listing))
         if not report.interrupted:
+            own = restrict(sources, request.partition)
             if request.prune:
-                own = restrict(sources, request.partition)
                 removed = remove_missing(index.engine, own, index.thumbnails, listing.claimed)
+            else:
+                excluded = count_excluded(index.engine, own)
             others_write = request.partition is not None and request.partition[1] > 1
             if request.optimize and not others_write:
                 index.engine.optimize()  # also completes what a run that was killed left
             calibrate()
     report = _finished(report, index, request.started)
-    return replace(report, removed=removed, warnings=listing.warnings)
+    return replace(report, removed=removed, excluded=excluded, warnings=listing.warnings)
 
 
 def put(index: Destination, uploads: Sequence[Upload], ingest: Ingest) -> IngestReport:

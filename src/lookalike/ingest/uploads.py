@@ -39,6 +39,7 @@ class UploadSource:
     """A source with one image, an upload. See `protocols.Source`."""
 
     root = ""
+    passed_over = False
 
     def __init__(self, upload: Upload) -> None:
         self._upload = upload
@@ -52,6 +53,9 @@ class UploadSource:
 
     def covers(self, uri: str) -> bool:
         return uri == self.ref.uri
+
+    def excludes(self, uri: str) -> bool:
+        return False
 
     def has(self, uri: str) -> bool:
         return uri == self.ref.uri

@@ -23,6 +23,7 @@ def of_report(report: IngestReport) -> dict[str, Any]:
         "rejected": report.rejected,
         "removed": report.removed,
         "skipped": report.skipped,
+        "excluded": report.excluded,
         "seconds": round(report.seconds, 3),
         "images_per_second": round(report.images_per_second, 1),
         "model": report.model,

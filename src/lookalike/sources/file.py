@@ -1,4 +1,5 @@
-"""Local files: a folder with its subfolders, one file, or a glob."""
+"""Local files: a folder with its subfolders, one file, or a glob. See `_exclusions` for what they
+pass over."""
 
 from __future__ import annotations
 
@@ -8,35 +9,42 @@ import mimetypes
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from lookalike.errors import ImageRejected, Reason, SourceError
 from lookalike.imaging.formats import image_format
 from lookalike.protocols import Source
+from lookalike.sources._exclusions import IGNORE_FILE, Exclusions
+from lookalike.sources._reading import SPECIAL, read_regular
 from lookalike.system.times import format_datetime
 from lookalike.types import ImageRef
 
 # Only the types that Python itself knows: those of a machine must not change what is listed.
 _TYPES = mimetypes.MimeTypes(filenames=())
 
-_SPECIAL = "a pipe, a socket or a device instead of a file"
 
-
-def open(uri: str) -> Source:
+def open(uri: str, exclude: Sequence[str] = ()) -> Source:
     """Opens the source for a local path, which may start with `file://` or `~`.
 
+    Args:
+        uri: the path.
+        exclude: patterns of what to pass over, in the syntax of `.gitignore`.
+
     Raises:
-        SourceError: the path does not exist.
+        SourceError: the path does not exist, or a pattern is not valid.
     """
     path = os.path.expanduser(uri.removeprefix("file://"))
     if os.path.isdir(path):
-        return Folder(os.path.realpath(path))
+        root = os.path.realpath(path)
+        return Folder(root, Exclusions(root, exclude))
     if os.path.lexists(path):
-        return Files(path, os.path.dirname(os.path.abspath(path)))
+        named = Exclusions(os.sep, exclude, only_patterns=True)
+        return Files(path, os.path.dirname(os.path.abspath(path)), named)
     if glob.has_magic(path):
-        return Files(path, _fixed_part(path))
+        root = _fixed_part(path)
+        return Files(path, root, Exclusions(root, exclude))
     raise SourceError(f"{uri} does not exist: give a folder, a file or a glob.")
 
 
@@ -48,21 +56,39 @@ class _LocalSource:
     """
 
     root: str
+    _exclusions: Exclusions
+
+    @property
+    def passed_over(self) -> bool:
+        return self._exclusions.used
 
     def read(self, ref: ImageRef) -> bytes:
         try:
             if not ref.etag:
-                raise ImageRejected(Reason.UNREADABLE, _problem(ref.uri))
-            return _read_regular(ref.uri)
+                raise ImageRejected(Reason.UNREADABLE, self._problem(ref.uri))
+            return read_regular(ref.uri)
         except OSError as error:
             detail = error.strerror or str(error)
             raise ImageRejected(Reason.UNREADABLE, detail) from error
 
+    def _problem(self, path: str) -> str:
+        """Explains why an entry was listed as unreadable; raises `OSError` if the system knows."""
+        folder, name = os.path.split(path)
+        if name == IGNORE_FILE:
+            try:
+                self._exclusions.require_readable(folder)
+            except SourceError as error:
+                return str(error)
+        return _problem(path)
+
     def covers(self, uri: str) -> bool:
         raise NotImplementedError
 
+    def excludes(self, uri: str) -> bool:
+        return self.covers(uri) and self._exclusions.exclude_path(uri)
+
     def has(self, uri: str) -> bool:
-        if not self.covers(uri):
+        if not self.covers(uri) or self._exclusions.exclude_path(uri):
             return False
         try:
             os.lstat(uri)  # a link to a file that is out of reach is still there
@@ -76,14 +102,16 @@ class _LocalSource:
 class Folder(_LocalSource):
     """The files in a folder and its subfolders that may be images.
 
-    It skips hidden folders, indexes, files whose extension stands for something else (text, video,
-    sound, a document), and files without an extension whose content is not an image, such as
-    LICENSE. It follows links to files, not links to folders. An entry that cannot be read, such as
-    a forbidden folder, a link to itself or a pipe, is listed too, so that the run reports it.
+    It skips hidden folders, indexes, exclusions, files whose extension stands for something else
+    (text, video, sound, a document), and files without an extension whose content is not an image,
+    such as LICENSE. It follows links to files, not links to folders. An entry that cannot be read,
+    such as a forbidden folder, a link to itself or a pipe, is listed too, so that the run reports
+    it.
     """
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, exclusions: Exclusions) -> None:
         self.root = root
+        self._exclusions = exclusions
 
     def refs(self) -> Iterator[ImageRef]:
         # A stack instead of recursion: folders may be nested deeper than Python's calls.
@@ -111,21 +139,35 @@ class Folder(_LocalSource):
         except OSError:
             yield _unreadable(folder)
             return
+        if any(entry.name == IGNORE_FILE for entry in by_name):
+            try:
+                self._exclusions.require_readable(folder)
+            except (OSError, SourceError, ImageRejected):
+                # Without it, what the user wanted to exclude would be indexed.
+                yield _unreadable(os.path.join(folder, IGNORE_FILE))
+                return
         for entry in by_name:
             if _is_folder(entry):
-                if not entry.name.startswith(".") and not _is_index(entry.path):
+                if not entry.name.startswith(".") and not self._passes_over(folder, entry, True):
                     yield entry.path
-            elif _may_be_image(entry.name):
+            elif _may_be_image(entry.name) and not self._passes_over(folder, entry, False):
                 ref = _ref(entry.path)
                 if ref is not None and (not ref.etag or _seems_image(entry)):
                     yield ref
 
+    def _passes_over(self, folder: str, entry: os.DirEntry[str], is_folder: bool) -> bool:
+        if self._exclusions.exclude(folder, entry.name, is_folder=is_folder):
+            return True
+        return is_folder and _is_index(entry.path)
+
 
 class Files(_LocalSource):
-    """The files that match a glob (`**` matches any folders), or one file. All are tried."""
+    """The files that match a glob (`**` matches any folders), or one file. All are tried but those
+    that are excluded."""
 
-    def __init__(self, pattern: str, root: str) -> None:
+    def __init__(self, pattern: str, root: str, exclusions: Exclusions) -> None:
         self.root = root
+        self._exclusions = exclusions
         self.pattern = os.path.abspath(pattern)
         self._matches = re.compile(_regex(self.pattern)).fullmatch
 
@@ -133,7 +175,10 @@ class Files(_LocalSource):
         # A file may have a name that looks like a pattern.
         literal = os.path.lexists(self.pattern)
         paths = [self.pattern] if literal else sorted(glob.iglob(self.pattern, recursive=True))
-        yield from filter(None, map(_ref, paths))
+        for path in paths:
+            ref = _ref(path)
+            if ref is not None and not self._exclusions.exclude_path(path):
+                yield ref
 
     def covers(self, uri: str) -> bool:
         hidden = "/." in uri[len(self.root) :] and "/." not in self.pattern[len(self.root) :]
@@ -229,16 +274,7 @@ def _problem(path: str) -> str:
     if stat.S_ISDIR(mode):
         os.listdir(path)
     elif not stat.S_ISREG(mode):
-        return _SPECIAL
+        return SPECIAL
     elif _ref(path) == _unreadable(path):
         return "its modification time is out of range: set it, for example with `touch`"
     return "it changed while it was listed: run the same command again"
-
-
-def _read_regular(path: str) -> bytes:
-    """Reads a file; a pipe or a device, which could block for ever, is rejected unread."""
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    with builtins.open(os.open(path, flags), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise ImageRejected(Reason.UNREADABLE, _SPECIAL)
-        return file.read()

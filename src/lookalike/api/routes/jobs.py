@@ -40,6 +40,9 @@ class IngestJob(Body):
     )
     id_field: Text | None = Field(None, description="Column that holds the ids.")
     prune: bool = Field(False, description="Remove images whose files no longer exist.")
+    exclude: list[Text] | None = Field(
+        None, description="Files and folders to pass over, as in a .gitignore file."
+    )
     copies: Literal["keep", "skip", "link"] = Field(
         "keep", description="Treatment of files that are copies of indexed images."
     )

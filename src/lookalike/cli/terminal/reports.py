@@ -26,6 +26,9 @@ def ingest_lines(report: IngestReport) -> Iterator[str]:
         f"rejected {report.rejected:,} · removed {report.removed:,}"
         + (f" · skipped {report.skipped:,}" if report.skipped else "")
     )
+    if report.excluded:
+        excluded = count(report.excluded, "image")
+        yield f"{excluded} in the index, but excluded now: --prune removes them"
     if report.copies:
         yield f"copies: {_tally(copied.verdict for copied in report.copies)}"
         for copied in report.copies[:MAX_LINES]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
-from pathspec import GitIgnoreSpec, Pattern
+from pathspec import GitIgnoreSpec
 
 from lookalike.errors import ImageRejected, SourceError
 from lookalike.sources._reading import read_regular
@@ -127,15 +127,15 @@ class Exclusions:
 
 
 def _parse_patterns(lines: Iterable[str]) -> GitIgnoreSpec:
-    patterns: list[Pattern] = []
+    patterns = GitIgnoreSpec([])
     for line in lines:
         try:
-            patterns += GitIgnoreSpec.from_lines([line]).patterns
+            patterns += GitIgnoreSpec.from_lines([line])
         except ValueError:
             raise SourceError(
                 f"{line!r} is not a valid pattern to exclude: write it as in a .gitignore file."
             ) from None
-    return GitIgnoreSpec(patterns)
+    return patterns
 
 
 def _relative(pattern: str, root: str) -> str:

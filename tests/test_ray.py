@@ -174,9 +174,10 @@ def test_prune_and_partition_are_as_without_ray(index: Index, photos: Path) -> N
     for i in range(6):
         (photos / f"{i:03}.jpg").unlink()
     own = sum(partition.belongs_to((1, 2), str(photos / f"{i:03}.jpg")) for i in range(6))
-    report = index.add(photos, prune=True, partition=(1, 2), executor=RayExecutor())
+    report = index.add(photos, prune=True, yes=True, partition=(1, 2), executor=RayExecutor())
     assert (report.removed, len(index)) == (own, COUNT - own)
-    assert index.add(photos, prune=True, executor=RayExecutor()).removed == 6 - own
+    report = index.add(photos, prune=True, yes=True, executor=RayExecutor())
+    assert report.removed == 6 - own
 
 
 def test_what_an_actor_cannot_do_is_said_as_it_would_be_here(

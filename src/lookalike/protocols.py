@@ -76,6 +76,10 @@ class Source(Protocol):
         """Tells if `refs` would list `uri` now."""
         ...
 
+    def lost_folder(self, uri: str) -> str | None:
+        """The highest folder above `uri` that is empty or gone, as where a disk is not mounted."""
+        ...
+
 
 # --- plug-ins: descriptors ------------------------------------------------------------------
 

@@ -194,7 +194,7 @@ def test_prune_removes_only_what_belonged_to_the_part(
     Path(elsewhere).unlink()
     before = uris(index)
     assert index.add(photos, partition=(2, PARTS)).removed == 0
-    assert index.add(photos, prune=True, partition=(2, PARTS)).removed == 1
+    assert index.add(photos, prune=True, yes=True, partition=(2, PARTS)).removed == 1
     assert before - uris(index) == {gone[2]}  # the other folder was not named
 
 

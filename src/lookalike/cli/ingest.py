@@ -41,6 +41,12 @@ if TYPE_CHECKING:
 @click.option("--model-dir", metavar="DIR", help="Folder with the model's files.")
 @click.option("--prune", is_flag=True, help="Remove images that the paths no longer have.")
 @click.option(
+    "--yes",
+    is_flag=True,
+    help="Let --prune remove more than a fifth of the images, or all below a folder that is empty "
+    "or gone.",
+)
+@click.option(
     "--exclude",
     multiple=True,
     metavar="GLOB",
@@ -90,6 +96,7 @@ def index_command(
     model: str | None,
     model_dir: str | None,
     prune: bool,
+    yes: bool,
     exclude: tuple[str, ...],
     partition: str | None,
     copies: Literal["keep", "skip", "link"],
@@ -125,6 +132,7 @@ def index_command(
                 id_field=id_field,
                 fields=types,
                 prune=prune,
+                yes=yes,
                 exclude=exclude,
                 partition=part,
                 copies=copies,
@@ -143,6 +151,8 @@ def index_command(
     if report.interrupted:
         note("Stopped. Run the same command again to continue.")
         sys.exit(INTERRUPTED)
+    if report.prune_refused:
+        fail(report.prune_refused, 1)
     if report.rejected and report.rejected == report.done:
         fail("None of the images could be read; see the reasons above.", 1)
 

@@ -2,37 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 from lookalike import record
 from lookalike.cache.store import Cache
 from lookalike.protocols import Engine, Source
 from lookalike.record import record_of
+from lookalike.system.iteration import batched
 from lookalike.types import AnyOfValues, Point
 
+LARGEST_SHARE = 1 / 5
+"""The share of the sources' images that may be removed without being confirmed."""
 
-def remove_missing(
+BATCH_SIZE = 1000
+"""Images that are removed together."""
+
+
+@dataclass(frozen=True, slots=True)
+class MissingImages:
+    """The images of an index that their sources no longer have.
+
+    Attributes:
+        ids: their ids.
+        known: number of images that the index has from these sources.
+        lost: number of missing images by folder, for folders that are empty or gone themselves,
+            as where a disk is not mounted.
+    """
+
+    ids: Sequence[str]
+    known: int
+    lost: Mapping[str, int]
+
+    @property
+    def doubt(self) -> str | None:
+        """A sentence on why they should not be removed unless confirmed; None without a doubt."""
+        if self.lost:
+            folder, number = max(self.lost.items(), key=lambda item: item[1])
+            others = f" (and {len(self.lost) - 1:,} more folders)" if len(self.lost) > 1 else ""
+            why = f"{folder}{others}, which had {number:,} of them, is empty or gone"
+            check = "check that its disk is mounted"
+        elif len(self.ids) > LARGEST_SHARE * self.known:
+            why, check = "that is more than a fifth", "check the paths and exclusions"
+        else:
+            return None
+        return (
+            f"Nothing was pruned: {len(self.ids):,} of the {self.known:,} images that the index "
+            f"has from these paths would go, and {why}; {check}, and to remove them run the same "
+            "command with --yes (in Python, yes=True)."
+        )
+
+
+def find_missing(
     engine: Engine,
     sources: Sequence[Source],
-    thumbnails: Cache,
     claimed: Callable[[Sequence[str]], Collection[str]],
-) -> int:
-    """Removes the points whose image belonged to one of the sources and is gone from it.
+) -> MissingImages:
+    """Finds the images that belonged to one of the sources and are gone from it.
 
     Args:
-        claimed: see `Listing.claimed`; these points stay.
-
-    Returns:
-        The number of points removed.
+        engine: has the points.
+        sources: the sources of the run, restricted to its partition.
+        claimed: see `Listing.claimed`; these points are not missing.
     """
-    removed = 0
+    ids: list[str] = []
+    known = 0
+    lost: Counter[str] = Counter()
     for points in engine.scroll():
-        gone = [point for point in points if _is_gone(record_of(point.payload)["uri"], sources)]
-        kept = claimed([point.id for point in gone])
-        gone = [point for point in gone if point.id not in kept]
-        remove(engine, gone, thumbnails)
-        removed += len(gone)
-    return removed
+        uris = {point.id: record_of(point.payload)["uri"] for point in points}
+        known += sum(any(source.covers(uri) for source in sources) for uri in uris.values())
+        gone = [id for id, uri in uris.items() if _is_gone(uri, sources)]
+        kept = claimed(gone)
+        for id in gone:
+            if id not in kept:
+                ids.append(id)
+                lost.update(filter(None, [_lost_folder(uris[id], sources)]))
+    return MissingImages(ids, known, lost)
+
+
+def remove_missing(engine: Engine, missing: MissingImages, thumbnails: Cache) -> int:
+    """Removes missing images; returns their number."""
+    for ids in batched(missing.ids, BATCH_SIZE):
+        remove(engine, engine.retrieve(ids), thumbnails)
+    return len(missing.ids)
 
 
 def remove(engine: Engine, points: Sequence[Point], thumbnails: Cache) -> None:
@@ -63,3 +116,8 @@ def _is_excluded(uri: str, sources: Sequence[Source]) -> bool:
 def _is_gone(uri: str, sources: Sequence[Source]) -> bool:
     covering = [source for source in sources if source.covers(uri)]
     return bool(covering) and not any(source.has(uri) for source in covering)
+
+
+def _lost_folder(uri: str, sources: Sequence[Source]) -> str | None:
+    covering = next(source for source in sources if source.covers(uri))
+    return covering.lost_folder(uri)

@@ -77,6 +77,7 @@ class IngestReport(IngestCounts):
         warnings: metadata that was left out because it did not fit.
         interrupted: whether the run was stopped early; the same command continues it.
         excluded: images in the index that the sources now pass over; pruning removes them.
+        prune_refused: a sentence on why nothing was pruned; None if all went as asked.
     """
 
     model: str = ""
@@ -85,6 +86,7 @@ class IngestReport(IngestCounts):
     warnings: tuple[MetadataWarning, ...] = ()
     interrupted: bool = False
     excluded: int = 0
+    prune_refused: str | None = None
 
 
 IngestProgress: TypeAlias = Callable[[IngestCounts, int | None], None]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal, TypedDict
+from typing import Annotated, Any, Literal, TypedDict
 
 from lookalike.cache.store import Cache
 from lookalike.comparison.sketch import THUMBNAIL_SIDE
@@ -18,7 +18,7 @@ from lookalike.ingest.listing import Listing, list_images, list_with_metadata
 from lookalike.ingest.lookup import CopyDetector
 from lookalike.ingest.partition import Partition, check_partition, restrict
 from lookalike.ingest.pipeline import Pipeline
-from lookalike.ingest.prune import count_excluded, remove_missing
+from lookalike.ingest.prune import count_excluded, find_missing, remove_missing
 from lookalike.ingest.report import IngestCounts, IngestProgress, IngestReport
 from lookalike.ingest.schema import check_types, infer_types, learn_types, parse_fields
 from lookalike.ingest.uploads import Upload, list_uploads
@@ -51,6 +51,14 @@ class AddOptions(TypedDict, total=False):
         Option('Types of metadata columns, such as `{"price": "float"}`; the others are inferred.'),
     ]
     prune: Annotated[bool, Option("Remove images that the sources no longer have.", False)]
+    yes: Annotated[
+        bool,
+        Option(
+            "Let `prune` remove more than a fifth of the images, or all below a folder that is "
+            "empty or gone.",
+            False,
+        ),
+    ]
     exclude: Annotated[
         Sequence[str],
         Option("Files and folders to pass over: patterns as in a .gitignore file.", ()),
@@ -103,6 +111,7 @@ class AddRequest:
     id_field: str | None
     fields: Mapping[str, FieldType | str]
     prune: bool
+    yes: bool
     exclude: Sequence[str]
     partition: Partition | None
     copies: Literal["keep", "skip", "link"]
@@ -155,21 +164,29 @@ def add(
         ingest: indexes the listing.
         calibrate: samples the index if it has grown enough.
     """
-    removed = excluded = 0
+    pruned: dict[str, Any] = {}
     with _listing(index, sources, request) as listing:
         report = ingest(listing.images, _progress(request.progress, listing))
         if not report.interrupted:
-            own = restrict(sources, request.partition)
-            if request.prune:
-                removed = remove_missing(index.engine, own, index.thumbnails, listing.claimed)
-            else:
-                excluded = count_excluded(index.engine, own)
+            pruned = _prune(index, restrict(sources, request.partition), request, listing)
             others_write = request.partition is not None and request.partition[1] > 1
             if request.optimize and not others_write:
                 index.engine.optimize()  # also completes what a run that was killed left
             calibrate()
     report = _finished(report, index, request.started)
-    return replace(report, removed=removed, excluded=excluded, warnings=listing.warnings)
+    return replace(report, **pruned, warnings=listing.warnings)
+
+
+def _prune(
+    index: Destination, sources: Sequence[Source], request: AddRequest, listing: Listing
+) -> dict[str, Any]:
+    """Removes the images that the sources no longer have, if asked to; returns what to report."""
+    if not request.prune:
+        return {"excluded": count_excluded(index.engine, sources)}
+    missing = find_missing(index.engine, sources, listing.claimed)
+    if missing.doubt and not request.yes:
+        return {"prune_refused": missing.doubt}
+    return {"removed": remove_missing(index.engine, missing, index.thumbnails)}
 
 
 def put(index: Destination, uploads: Sequence[Upload], ingest: Ingest) -> IngestReport:

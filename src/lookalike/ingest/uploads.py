@@ -60,6 +60,9 @@ class UploadSource:
     def has(self, uri: str) -> bool:
         return uri == self.ref.uri
 
+    def lost_folder(self, uri: str) -> str | None:
+        return None
+
 
 def list_uploads(uploads: Sequence[Upload]) -> list[ListedImage]:
     """Lists uploads, each with a row of its id and its fields as the caller gave them.

@@ -24,6 +24,7 @@ def of_report(report: IngestReport) -> dict[str, Any]:
         "removed": report.removed,
         "skipped": report.skipped,
         "excluded": report.excluded,
+        "prune_refused": report.prune_refused,
         "seconds": round(report.seconds, 3),
         "images_per_second": round(report.images_per_second, 1),
         "model": report.model,

@@ -33,9 +33,12 @@ SYSTEM_NAMES = (
 )
 """Names of files and folders that no user means; capitals do not matter."""
 
-_is_system_name = re.compile(
-    "|".join(fnmatch.translate(name.lower()) for name in SYSTEM_NAMES)
-).fullmatch
+_SYSTEM_NAME = re.compile("|".join(fnmatch.translate(name.lower()) for name in SYSTEM_NAMES))
+
+
+def is_system_name(name: str) -> bool:
+    """True for a file or folder that systems or other programs have left."""
+    return _SYSTEM_NAME.fullmatch(name.lower()) is not None
 
 
 class Exclusions:
@@ -93,7 +96,7 @@ class Exclusions:
         return self.exclude(here, name, is_folder=False)
 
     def _decide(self, folder: str, name: str, is_folder: bool) -> bool:
-        if not self._only_patterns and _is_system_name(name.lower()):
+        if not self._only_patterns and is_system_name(name):
             return True
         path = os.path.join(folder, name, "") if is_folder else os.path.join(folder, name)
         for base, patterns in self._in_force(folder):

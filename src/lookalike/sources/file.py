@@ -16,7 +16,7 @@ from pathlib import Path
 from lookalike.errors import ImageRejected, Reason, SourceError
 from lookalike.imaging.formats import image_format
 from lookalike.protocols import Source
-from lookalike.sources._exclusions import IGNORE_FILE, Exclusions
+from lookalike.sources._exclusions import IGNORE_FILE, Exclusions, is_system_name
 from lookalike.sources._reading import SPECIAL, read_regular
 from lookalike.system.times import format_datetime
 from lookalike.types import ImageRef
@@ -97,6 +97,13 @@ class _LocalSource:
         except OSError:  # it may still be there
             return True
         return True
+
+    def lost_folder(self, uri: str) -> str | None:
+        lost = None
+        folder = os.path.dirname(uri)
+        while folder != os.path.dirname(folder) and _is_empty(folder):
+            lost, folder = folder, os.path.dirname(folder)
+        return lost
 
 
 class Folder(_LocalSource):
@@ -235,6 +242,19 @@ def _seems_image(entry: os.DirEntry[str]) -> bool:
             return image_format(file.read(512)) is not None
     except OSError:
         return True  # reading it raises the reason
+
+
+def _is_empty(folder: str) -> bool:
+    """True if nothing but hidden files and system files is in a folder, or it does not exist."""
+    try:
+        with os.scandir(folder) as entries:
+            return all(
+                entry.name.startswith(".") or is_system_name(entry.name) for entry in entries
+            )
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:  # it may still be there
+        return False
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

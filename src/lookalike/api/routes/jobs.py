@@ -40,6 +40,11 @@ class IngestJob(Body):
     )
     id_field: Text | None = Field(None, description="Column that holds the ids.")
     prune: bool = Field(False, description="Remove images whose files no longer exist.")
+    yes: bool | None = Field(
+        None,
+        description="Let `prune` remove more than a fifth of the images, or all below a folder "
+        "that is empty or gone.",
+    )
     exclude: list[Text] | None = Field(
         None, description="Files and folders to pass over, as in a .gitignore file."
     )

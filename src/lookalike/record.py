@@ -18,6 +18,12 @@ WIDTH = "image.width"
 HEIGHT = "image.height"
 BYTES = "image.bytes"
 TAKEN_AT = "image.taken_at"
+FRAMES = "image.frames"
+ALPHA = "image.alpha"
+BIT_DEPTH = "image.bit_depth"
+CAMERA_RAW = "image.camera_raw"
+CAMERA_METADATA = "image.camera_metadata"
+MOTION = "image.motion"
 INDEXED_AT = "image.indexed_at"
 PHASH = "image.phash"
 COPY_OF = "image.copy_of"
@@ -39,8 +45,9 @@ class ImageRecord(TypedDict):
     """What is known of an image.
 
     Times are RFC 3339 in UTC; `width` and `height` are pixels, upright; `phash` is 16 hexadecimal
-    digits. `not_duplicates` and `keep_all` list the SHA-256 of the images a decision was made
-    about; see `types.Decision`.
+    digits. The fields from `frames` to `motion` are those of `types.FileFacts`; they are absent,
+    which means unknown, where an older version indexed the image. `not_duplicates` and `keep_all`
+    list the SHA-256 of the images a decision was made about; see `types.Decision`.
     """
 
     id: str
@@ -56,6 +63,12 @@ class ImageRecord(TypedDict):
     indexed_at: str
     modified_at: NotRequired[str]
     taken_at: NotRequired[str]
+    frames: NotRequired[int]
+    alpha: NotRequired[bool]
+    bit_depth: NotRequired[int]
+    camera_raw: NotRequired[bool]
+    camera_metadata: NotRequired[bool]
+    motion: NotRequired[bool]
     copy_of: NotRequired[str]
     not_duplicates: NotRequired[list[str]]
     keep_all: NotRequired[list[str]]

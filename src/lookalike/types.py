@@ -65,6 +65,28 @@ class DecodeLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class FileFacts:
+    """What a file holds besides the pixels of its first frame; stored in the record as it is.
+
+    Attributes:
+        frames: pages of a document, frames of an animation, pictures of a multi-picture file.
+            Previews, masks and smaller versions do not count.
+        alpha: whether any pixel of the first frame is not opaque.
+        bit_depth: bits of a channel as stored, at least 8.
+        camera_raw: whether it is the data of a camera's sensor.
+        camera_metadata: whether the EXIF names a camera or an exposure.
+        motion: whether a video follows the picture, as in motion photos.
+    """
+
+    frames: int = 1
+    alpha: bool = False
+    bit_depth: int = 8
+    camera_raw: bool = False
+    camera_metadata: bool = False
+    motion: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Image:
     """A decoded image and the facts of its file.
 
@@ -77,6 +99,7 @@ class Image:
         sha256: digest of the file's bytes, hexadecimal.
         bytes: file size.
         taken_at: capture time from the file, RFC 3339; None if it has none.
+        facts: what else the file holds.
         halved: cache of pixels and alpha, by the number of times they were halved.
     """
 
@@ -88,6 +111,7 @@ class Image:
     sha256: str
     bytes: int
     taken_at: str | None
+    facts: FileFacts = FileFacts()
     halved: dict[int, tuple[Pixels, NDArray[np.uint8] | None]] = field(
         default_factory=dict, compare=False, repr=False
     )

@@ -18,7 +18,7 @@ import pytest
 from lookalike.comparison import batch
 from lookalike.errors import ImageRejected, Reason
 from lookalike.imaging.decode import decode
-from lookalike.types import DecodeLimits, Described, Image
+from lookalike.types import DecodeLimits, Described, FileFacts, Image
 from lookalike.workers.pool import DecoderPool
 from tests.workers.samples import (
     assert_same,
@@ -53,6 +53,7 @@ def test_alpha_and_date_come_through(pool: DecoderPool) -> None:
     PIL.Image.new("RGBA", (30, 20), (9, 8, 7, 66)).save(file, "PNG", exif=exif.tobytes())
     image = pool.decode(file.getvalue(), side=200)
     assert image.taken_at == "2024-05-01T10:20:30Z"
+    assert image.facts == FileFacts(alpha=True, camera_metadata=True)
     assert_same(image, decode(file.getvalue()))
 
 

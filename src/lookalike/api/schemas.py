@@ -182,6 +182,12 @@ class RecordResponse(BaseModel):
     indexed_at: str
     modified_at: str | None = None
     taken_at: str | None = None
+    frames: int | None = None
+    alpha: bool | None = None
+    bit_depth: int | None = None
+    camera_raw: bool | None = None
+    camera_metadata: bool | None = None
+    motion: bool | None = None
     copy_of: str | None = None
     not_duplicates: list[str] | None = None
     keep_all: list[str] | None = None

@@ -24,9 +24,12 @@ from lookalike.imaging.codecs import (
     pillow_settings,
 )
 from lookalike.imaging.color_space import to_srgb
+from lookalike.imaging.contents import facts_of
 from lookalike.imaging.exif import read_exif, swaps_sides, turn_upright
 from lookalike.imaging.formats import check_not_truncated, image_format
 from lookalike.types import DecodeLimits, Image, Pixels
+
+_WITH_ALPHA = "LA", "La", "RGBA", "RGBa"
 
 __all__ = ["DecodeDeferred", "check_size", "decode"]
 
@@ -67,12 +70,16 @@ def decode(
                 stored.draft(None, (side, side))
             before_load(_pixels_in_memory(stored, width * height))
             stored.load()
-            orientation, taken_at = read_exif(stored)
+            exif = read_exif(stored)
             profile = stored.info.get("icc_profile")
-            small = _shrink(to_8_bits(stored), side)
-        if swaps_sides(orientation):
+            full = to_8_bits(stored)
+            facts = facts_of(
+                data, format, stored, alpha=_has_alpha(full), camera_metadata=exif.camera
+            )
+            small = _shrink(full, side)
+        if swaps_sides(exif.orientation):
             width, height = height, width
-        pixels, alpha = _composite(turn_upright(small, orientation), profile)
+        pixels, alpha = _composite(turn_upright(small, exif.orientation), profile)
     return Image(
         pixels=pixels,
         alpha=alpha,
@@ -81,7 +88,8 @@ def decode(
         format=format,
         sha256=hashlib.sha256(data).hexdigest(),
         bytes=len(data),
-        taken_at=taken_at,
+        taken_at=exif.taken_at,
+        facts=facts,
     )
 
 
@@ -116,6 +124,11 @@ def _shrink(im: PIL.Image.Image, side: int) -> PIL.Image.Image:
     """Averages whole blocks of pixels. Transparent pixels do not count."""
     factor = min(im.size) // side
     return im.reduce(factor) if factor > 1 else im
+
+
+def _has_alpha(im: PIL.Image.Image) -> bool:
+    """Tells whether any pixel is not opaque, also one that shrinking would hide."""
+    return im.mode in _WITH_ALPHA and im.getchannel(im.mode[-1]).getextrema() != (255, 255)
 
 
 def _composite(

@@ -1,9 +1,10 @@
-"""EXIF: the orientation of a picture, and when it was taken."""
+"""EXIF: the orientation of a picture, when it was taken, and whether a camera took it."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 from datetime import datetime
+from typing import NamedTuple
 
 import PIL.Image
 from PIL.ExifTags import IFD, Base
@@ -22,20 +23,42 @@ _CORRECTIONS = {
     8: Transpose.ROTATE_90,
 }
 
+_CAMERA = {Base.Make, Base.Model}
+_EXPOSURE = {Base.ExposureTime, Base.FNumber, Base.ISOSpeedRatings}
 
-def read_exif(loaded: PIL.Image.Image) -> tuple[int, str | None]:
-    """Returns the orientation that must still be corrected and the time the picture was taken.
+
+class ExifFacts(NamedTuple):
+    """What is used of the EXIF.
+
+    Attributes:
+        orientation: what must still be corrected.
+        taken_at: the time the picture was taken.
+        camera: whether a camera or an exposure is named.
+    """
+
+    orientation: int = _UPRIGHT
+    taken_at: str | None = None
+    camera: bool = False
+
+
+def read_exif(loaded: PIL.Image.Image) -> ExifFacts:
+    """Reads the EXIF of a picture.
 
     Call it after `load`: Pillow turns a TIFF upright while loading it, pillow_heif does so too, and
     both report orientation 1 from then on.
     """
-    orientation, taken_at = _UPRIGHT, None
+    facts = ExifFacts()
     with suppress(Exception):  # malformed EXIF is no reason to refuse the picture
         exif = loaded.getexif()
+        if not exif:
+            return facts
         stored = exif.get(Base.Orientation)
-        orientation = stored if stored in _CORRECTIONS else _UPRIGHT
-        taken_at = _taken_at(exif.get_ifd(IFD.Exif))
-    return orientation, taken_at
+        facts = facts._replace(orientation=stored if stored in _CORRECTIONS else _UPRIGHT)
+        facts = facts._replace(camera=_CAMERA & exif.keys() != set())
+        details = exif.get_ifd(IFD.Exif)
+        camera = facts.camera or _EXPOSURE & details.keys() != set()
+        facts = facts._replace(taken_at=_taken_at(details), camera=camera)
+    return facts
 
 
 def turn_upright(im: PIL.Image.Image, orientation: int) -> PIL.Image.Image:

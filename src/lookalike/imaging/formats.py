@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lookalike.errors import ImageRejected, Reason
+from lookalike.imaging.boxes import boxes
 
 _SIGNATURES = {
     b"\xff\xd8\xff": "JPEG",
@@ -55,15 +56,4 @@ def check_not_truncated(data: bytes, format: str) -> None:
 
 def _end_of_boxes(data: bytes) -> int:
     """Returns the end of the last ISO-BMFF box that a picture needs; anything may follow it."""
-    position = end = 0
-    while position + 8 <= len(data):
-        size = int.from_bytes(data[position : position + 4], "big")
-        kind = data[position + 4 : position + 8]
-        if size == 1:
-            size = int.from_bytes(data[position + 8 : position + 16], "big")
-        if size < 8:  # 0: this box runs to the end of the file
-            break
-        position += size
-        if kind in (b"meta", b"mdat"):
-            end = position
-    return end
+    return max((box.end for box in boxes(data) if box.kind in (b"meta", b"mdat")), default=0)

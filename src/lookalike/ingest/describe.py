@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any, TypeAlias
 
 from lookalike import record
@@ -150,6 +151,7 @@ def facts(image: Image) -> dict[str, Any]:
         "format": image.format,
         "bytes": image.bytes,
         **taken_at,
+        **asdict(image.facts),
     }
 
 

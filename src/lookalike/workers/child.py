@@ -15,7 +15,7 @@ from lookalike.comparison.evidence import Evidence
 from lookalike.errors import ImageRejected, LookalikeError, Reason
 from lookalike.system import subprocesses
 from lookalike.system.framing import receive_json, send_json
-from lookalike.types import DecodeLimits, Described, Description, Image
+from lookalike.types import DecodeLimits, Described, Description, FileFacts, Image
 from lookalike.workers.messages import SAME_AS_FILE, DescribeOptions
 from lookalike.workers.watchdog import Watchdog
 
@@ -187,6 +187,7 @@ class DecoderProcess:
             sha256=str(header["sha256"]),
             bytes=int(header["bytes"]),
             taken_at=None if header["taken_at"] is None else str(header["taken_at"]),
+            facts=_facts(header["facts"]),
         )
         size = int(header["thumbnail"])
         if size == SAME_AS_FILE:
@@ -215,6 +216,17 @@ class DecoderProcess:
 def _found(evidence: Mapping[str, Any], looks_identical: bool) -> Comparison:
     one, other = evidence["shown"]
     return Comparison(Evidence(**{**evidence, "shown": (one, other)}), bool(looks_identical))
+
+
+def _facts(header: Mapping[str, Any]) -> FileFacts:
+    return FileFacts(
+        frames=int(header["frames"]),
+        alpha=bool(header["alpha"]),
+        bit_depth=int(header["bit_depth"]),
+        camera_raw=bool(header["camera_raw"]),
+        camera_metadata=bool(header["camera_metadata"]),
+        motion=bool(header["motion"]),
+    )
 
 
 def _rejection(header: Mapping[str, Any]) -> ImageRejected | None:

@@ -10,6 +10,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -158,6 +159,27 @@ def test_a_creation_that_was_cut_off_is_started_over(folder: Path) -> None:
     assert engine.count() == 0
     engine.upsert([point(i) for i in range(COUNT)])
     engine.close()
+
+
+def test_a_removal_that_is_cut_off_leaves_no_half_shard(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill during the removal of a leftover shard once left an index that could not be made."""
+    (folder / "manifest.json").unlink()
+
+    def cut_off(path: Path, **options: object) -> None:
+        if path.name.startswith("shard") and path.exists() and path.name != "shard.new":
+            (path / "edge_config.json").unlink()
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("lookalike.engines.edge.generations.shutil.rmtree", cut_off)
+        with closing(EdgeEngine(folder)) as engine:
+            engine.create(SPECS)
+    with closing(EdgeEngine(folder)) as engine:
+        engine.create(SPECS)
+        assert engine.count() == 0
+    assert not list(folder.glob("*.old"))
 
 
 def test_owner_is_gone_after_close(folder: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import secrets
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from lookalike.errors import IndexDamaged
@@ -16,6 +17,8 @@ from lookalike.system import files
 
 _FIRST = "shard"
 _NAME = re.compile(r"shard(-[0-9a-f]{8})?")
+_REMOVED = ".old"
+"""Suffix of a shard that is being removed."""
 
 
 def current(index: Path) -> Path:
@@ -74,6 +77,18 @@ def forget(index: Path) -> None:
 def tidy(index: Path, keep: Path | None) -> None:
     """Removes all shards but `keep`: leftovers of builds and switches that were cut off."""
     for folder in index.glob(f"{_FIRST}*"):
-        if folder != keep and _NAME.fullmatch(folder.name):
-            shutil.rmtree(folder, ignore_errors=True)
+        name = folder.name.removesuffix(_REMOVED)
+        if folder != keep and _NAME.fullmatch(name):
+            _remove(folder, index / f"{name}{_REMOVED}")
     files.Draft(index / "current").discard()
+
+
+def _remove(folder: Path, aside: Path) -> None:
+    """Removes a shard. It loses its name first: half a shard under its name would count as damage
+    if the removal were cut off."""
+    if folder != aside:
+        shutil.rmtree(aside, ignore_errors=True)
+        with suppress(OSError):
+            folder.rename(aside)
+            folder = aside
+    shutil.rmtree(folder, ignore_errors=True)

@@ -168,9 +168,12 @@ def test_a_removal_that_is_cut_off_leaves_no_half_shard(
     (folder / "manifest.json").unlink()
 
     def cut_off(path: Path, **options: object) -> None:
-        if path.name.startswith("shard") and path.exists() and path.name != "shard.new":
-            (path / "edge_config.json").unlink()
+        if path.exists() and path.name != "shard.new":
+            remove(path)
+            path.mkdir()
             raise KeyboardInterrupt
+
+    remove = shutil.rmtree
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr("lookalike.engines.edge.generations.shutil.rmtree", cut_off)

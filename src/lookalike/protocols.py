@@ -76,6 +76,10 @@ class Source(Protocol):
         """Tells if `refs` would list `uri` now."""
         ...
 
+    def exists(self, uri: str) -> bool:
+        """Tells if there is anything at `uri`, in this source or not; True if that is unknown."""
+        ...
+
     def lost_folder(self, uri: str) -> str | None:
         """The highest folder above `uri` that is empty or gone, as where a disk is not mounted."""
         ...

@@ -27,6 +27,8 @@ MOTION = "image.motion"
 INDEXED_AT = "image.indexed_at"
 PHASH = "image.phash"
 COPY_OF = "image.copy_of"
+LOCATION = ("image.etag", "image.modified_at")
+MOVED_FROM = "image.moved_from"
 NOT_DUPLICATES = "image.not_duplicates"
 KEEP_ALL = "image.keep_all"
 COLORS = "image.colors"
@@ -47,7 +49,8 @@ class ImageRecord(TypedDict):
     Times are RFC 3339 in UTC; `width` and `height` are pixels, upright; `phash` is 16 hexadecimal
     digits. The fields from `frames` to `motion` are those of `types.FileFacts`; they are absent,
     which means unknown, where an older version indexed the image. `not_duplicates` and `keep_all`
-    list the SHA-256 of the images a decision was made about; see `types.Decision`.
+    list the SHA-256 of the images a decision was made about; see `types.Decision`. `moved_from` is
+    the id of a point that this one replaces, until that one is deleted.
     """
 
     id: str
@@ -70,6 +73,7 @@ class ImageRecord(TypedDict):
     camera_metadata: NotRequired[bool]
     motion: NotRequired[bool]
     copy_of: NotRequired[str]
+    moved_from: NotRequired[str]
     not_duplicates: NotRequired[list[str]]
     keep_all: NotRequired[list[str]]
 

@@ -55,7 +55,7 @@ class PayloadUpdate:
     Attributes:
         fields: values of the user's fields.
         record: values in our own record, merged one level deeper.
-        removed: JSON paths of the user's fields to remove.
+        removed: JSON paths of fields to remove.
     """
 
     fields: Mapping[str, Any]
@@ -65,9 +65,13 @@ class PayloadUpdate:
     @classmethod
     def of(cls, update: Payload) -> PayloadUpdate:
         """Splits an update in which None removes a field."""
+        own = update.get(record.KEY, {})
         users = {name: value for name, value in update.items() if name != record.KEY}
         return cls(
             fields={name: value for name, value in users.items() if value is not None},
-            record=dict(update.get(record.KEY, {})),
-            removed=[f'"{name}"' for name, value in users.items() if value is None],
+            record={name: value for name, value in own.items() if value is not None},
+            removed=[
+                *(f'"{name}"' for name, value in users.items() if value is None),
+                *(f"{record.KEY}.{name}" for name, value in own.items() if value is None),
+            ],
         )

@@ -11,10 +11,11 @@ from lookalike import record
 from lookalike.errors import ImageRejected
 from lookalike.imaging.decode import check_size
 from lookalike.ingest.items import Change, IngestItem, Outcome, rejected
+from lookalike.ingest.known_content import KnownContent, location
 from lookalike.protocols import Describers, ImageDecoder
 from lookalike.record import record_of
 from lookalike.system.times import now
-from lookalike.types import DecodeLimits, Described, Image, ImageRef, Point, Vector
+from lookalike.types import DecodeLimits, Described, Image, Point, Vector
 
 DECODE_BATCH_BYTES = 2**20
 """Total size of the files that are decoded together. More is not faster, and all are in memory."""
@@ -22,22 +23,34 @@ DECODE_BATCH_BYTES = 2**20
 
 _File: TypeAlias = bytes | ImageRejected | None
 _Decoded: TypeAlias = Described | ImageRejected | None
-"""None stands for a file whose bytes the index has described already."""
+"""None stands for a file whose bytes the index has described under the same id."""
 
 
 class ItemProcessor:
     """Reads, decodes and describes images; safe to use from several threads."""
 
-    def __init__(self, decoder: ImageDecoder, describers: Describers, limits: DecodeLimits) -> None:
+    def __init__(
+        self,
+        decoder: ImageDecoder,
+        describers: Describers,
+        limits: DecodeLimits,
+        known: KnownContent,
+    ) -> None:
         self._decoder = decoder
         self._describers = describers
         self._limits = limits
+        self._known = known
 
     def process(self, items: Sequence[IngestItem]) -> list[Change]:
         """The changes for some items."""
-        decoded = [pair for batch in self._read(items) for pair in self._decode(batch)]
+        changes: list[Change] = []
+        decoded: list[tuple[IngestItem, _Decoded]] = []
+        for batch in self._read(items):
+            known, unknown = self._divide(batch)
+            changes += known
+            decoded += self._decode(unknown)
         described = [(item, result) for item, result in decoded if isinstance(result, Described)]
-        changes = [
+        changes += [
             _without_description(item, result)
             for item, result in decoded
             if not isinstance(result, Described)
@@ -66,6 +79,20 @@ class ItemProcessor:
         except ImageRejected as error:
             return error
         return None if _is_stored(item, data) else data
+
+    def _divide(
+        self, batch: Sequence[tuple[IngestItem, _File]]
+    ) -> tuple[list[Change], list[tuple[IngestItem, _File]]]:
+        """The changes for files whose content the index has, and the other files."""
+        hashed = [
+            (item, hashlib.sha256(file).hexdigest())
+            for item, file in batch
+            if isinstance(file, bytes)
+        ]
+        changes = iter(self._known.changes(hashed))
+        found = [next(changes) if isinstance(file, bytes) else [] for _, file in batch]
+        unknown = [pair for pair, known in zip(batch, found, strict=True) if not known]
+        return [change for known in found for change in known], unknown
 
     def _decode(
         self, batch: Sequence[tuple[IngestItem, _File]]
@@ -107,7 +134,7 @@ class ItemProcessor:
         vectors = dict(by_model)
         own: dict[str, Any] = {
             "id": item.id,
-            **_location(item.ref),
+            **location(item.ref),
             **facts(described.image),
             "indexed_at": indexed_at,
         }
@@ -115,8 +142,7 @@ class ItemProcessor:
             description = described.descriptions[name]
             vectors[name] = description.vectors[0].astype(spec.datatype)
             own.update(description.payload[0])
-        old = {} if item.stored is None else item.stored.payload
-        return Point(item.id, vectors, {**old, **(item.fields or {}), record.KEY: own})
+        return Point(item.id, vectors, {**item.new_fields(), record.KEY: own})
 
 
 def _without_description(item: IngestItem, result: ImageRejected | None) -> Change:
@@ -126,11 +152,13 @@ def _without_description(item: IngestItem, result: ImageRejected | None) -> Chan
     assert item.stored is not None  # noqa: S101 -- for the type checker
     fields = item.changed_fields(item.stored)
     moved = record_of(item.stored.payload)["uri"] != item.ref.uri
+    outcome = Outcome.UPDATED if fields else Outcome.UNCHANGED
     return Change(
-        Outcome.UPDATED if fields or moved else Outcome.UNCHANGED,
+        Outcome.MOVED if moved else outcome,
         item.id,
-        payload={**fields, record.KEY: _location(item.ref)},
+        payload={**fields, record.KEY: location(item.ref)},
         obsolete_id=item.obsolete_id,
+        ends_move=item.ends_move,
     )
 
 
@@ -153,9 +181,3 @@ def facts(image: Image) -> dict[str, Any]:
         **taken_at,
         **asdict(image.facts),
     }
-
-
-def _location(ref: ImageRef) -> dict[str, str]:
-    """The part of an image's record that comes from the listing."""
-    modified_at = {"modified_at": ref.modified_at} if ref.modified_at else {}
-    return {"uri": ref.uri, "etag": ref.etag, **modified_at}

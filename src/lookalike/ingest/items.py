@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from lookalike import record
 from lookalike.ingest.report import IncomingCopy, IngestReport, Reject
 from lookalike.protocols import Source
+from lookalike.record import record_of
 from lookalike.types import ImageRef, Payload, Point
 
 
@@ -41,12 +43,24 @@ class IngestItem:
         old = stored.payload
         return {name: v for name, v in (self.fields or {}).items() if old.get(name) != v}
 
+    def new_fields(self) -> dict[str, Any]:
+        """The user's fields of the point that replaces the stored one."""
+        old = {} if self.stored is None else dict(self.stored.payload)
+        old.pop(record.KEY, None)
+        return {**old, **(self.fields or {})}
+
+    @property
+    def ends_move(self) -> bool:
+        """True if an earlier run was cut off between the two steps of a move to this point."""
+        return self.stored is not None and "moved_from" in record_of(self.stored.payload)
+
 
 class Outcome(StrEnum):
     """The result for one input, as the report counts it."""
 
     ADDED = "added"
     UPDATED = "updated"
+    MOVED = "moved"
     UNCHANGED = "unchanged"
     SKIPPED = "skipped"
     REJECTED = "rejected"
@@ -64,6 +78,7 @@ class Change:
         thumbnail: JPEG of the point's image; empty where none was made.
         reject: the reason, for a rejected image.
         copy: the original, for a new image that is a copy.
+        ends_move: whether `image.moved_from` is removed last of all.
     """
 
     outcome: Outcome
@@ -74,6 +89,7 @@ class Change:
     thumbnail: bytes = b""
     reject: Reject | None = None
     copy: IncomingCopy | None = None
+    ends_move: bool = False
 
 
 def rejected(uri: str, reason: str, detail: str) -> Change:
@@ -86,6 +102,7 @@ def report_of(changes: Sequence[Change]) -> IngestReport:
     return IngestReport(
         added=counts[Outcome.ADDED],
         updated=counts[Outcome.UPDATED],
+        moved=counts[Outcome.MOVED],
         unchanged=counts[Outcome.UNCHANGED],
         skipped=counts[Outcome.SKIPPED],
         rejected=counts[Outcome.REJECTED],

@@ -11,7 +11,7 @@ from lookalike.fields import is_unicode
 from lookalike.ingest.items import Change, IngestItem, Outcome, rejected
 from lookalike.ingest.listing import ListedImage
 from lookalike.ingest.report import IncomingCopy
-from lookalike.protocols import Engine
+from lookalike.protocols import Engine, Source
 from lookalike.record import record_of
 from lookalike.system.iteration import batched
 from lookalike.types import AnyOf, AnyOfValues, HasId, ImageRef, Point
@@ -72,7 +72,13 @@ def _settle(item: IngestItem, skipped: Mapping[str, IncomingCopy]) -> Change | N
         return None
     fields = item.changed_fields(stored)
     outcome = Outcome.UPDATED if fields else Outcome.UNCHANGED
-    return Change(outcome, item.id, payload=fields or None, obsolete_id=item.obsolete_id)
+    return Change(
+        outcome,
+        item.id,
+        payload=fields or None,
+        obsolete_id=item.obsolete_id,
+        ends_move=item.ends_move,
+    )
 
 
 def _items(engine: Engine, images: Sequence[ListedImage]) -> Iterator[IngestItem]:
@@ -84,14 +90,23 @@ def _items(engine: Engine, images: Sequence[ListedImage]) -> Iterator[IngestItem
             assert row.id is not None  # noqa: S101 -- for the type checker
             # A point under the address dates from before the metadata gave the image an id.
             obsolete = ref.uri if row.id != ref.uri and ref.uri in by_id else None
-            yield IngestItem(source, ref, row.id, row.fields, by_id.get(row.id), obsolete)
+            stored = by_id.get(row.id)
+            obsolete = obsolete or _moved_from(stored, source)
+            yield IngestItem(source, ref, row.id, row.fields, stored, obsolete)
         if not with_ids:
             fields = rows[0].fields if rows else None
-            stored = by_uri.get(ref.uri, [])
-            for point in stored:
-                yield IngestItem(source, ref, point.id, fields, point, None)
-            if not stored:
+            here = by_uri.get(ref.uri, [])
+            for point in here:
+                obsolete = _moved_from(point, source)
+                yield IngestItem(source, ref, point.id, fields, point, obsolete)
+            if not here:
                 yield IngestItem(source, ref, ref.uri, fields, None, None)
+
+
+def _moved_from(stored: Point | None, source: Source) -> str | None:
+    """Id of the point that a stored one still has to replace, as its move was cut off."""
+    address = None if stored is None else record_of(stored.payload).get("moved_from")
+    return None if address is None or source.exists(address) else address
 
 
 def _stored_points(

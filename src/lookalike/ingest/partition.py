@@ -92,6 +92,9 @@ class _RestrictedSource:
     def has(self, uri: str) -> bool:
         return belongs_to(self._partition, uri) and self._source.has(uri)
 
+    def exists(self, uri: str) -> bool:
+        return self._source.exists(uri)
+
     def lost_folder(self, uri: str) -> str | None:
         return self._source.lost_folder(uri)
 

@@ -1,7 +1,7 @@
 """The ingest pipeline: look up, read, decode, describe, write, in bounded batches.
 
-Each input has exactly one outcome: added, updated, unchanged, skipped or rejected. An unchanged
-image is recognized by its etag, else by its SHA-256, without decoding.
+Each input has exactly one outcome: added, updated, moved, unchanged, skipped or rejected. An
+unchanged image is recognized by its etag, else by its SHA-256, without decoding.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from lookalike.cache.store import Cache
 from lookalike.ingest import lookup
 from lookalike.ingest.describe import ItemProcessor
 from lookalike.ingest.items import Change, IngestItem, report_of
+from lookalike.ingest.known_content import KnownContent
 from lookalike.ingest.listing import ListedImage
 from lookalike.ingest.lookup import CopyDetector
 from lookalike.ingest.report import Canceled, IngestCounts, IngestReport, Tally
@@ -59,7 +60,9 @@ class Pipeline:
         detector: CopyDetector | None,
     ) -> None:
         self._engine = engine
-        self._processor = ItemProcessor(decoder, describers, limits)
+        self._processor = ItemProcessor(
+            decoder, describers, limits, KnownContent(engine, describers)
+        )
         self._writer = Writer(engine, detector)
         self._detector = detector
         self._progress = progress

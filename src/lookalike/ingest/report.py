@@ -43,6 +43,7 @@ class IngestCounts:
     """Counts of inputs by outcome; each input has exactly one.
 
     Attributes:
+        moved: images whose file has another address and the same content.
         skipped: copies that were left out.
         removed: images deleted because their source no longer has them. They are not inputs.
         seconds: wall time.
@@ -50,6 +51,7 @@ class IngestCounts:
 
     added: int = 0
     updated: int = 0
+    moved: int = 0
     unchanged: int = 0
     skipped: int = 0
     rejected: int = 0
@@ -59,7 +61,8 @@ class IngestCounts:
     @property
     def done(self) -> int:
         """The number of inputs processed so far."""
-        return self.added + self.updated + self.unchanged + self.skipped + self.rejected
+        changed = self.added + self.updated + self.moved
+        return changed + self.unchanged + self.skipped + self.rejected
 
     @property
     def images_per_second(self) -> float:
@@ -126,6 +129,7 @@ def _sum(one: IngestCounts, other: IngestCounts) -> IngestCounts:
     return IngestCounts(
         added=one.added + other.added,
         updated=one.updated + other.updated,
+        moved=one.moved + other.moved,
         unchanged=one.unchanged + other.unchanged,
         skipped=one.skipped + other.skipped,
         rejected=one.rejected + other.rejected,

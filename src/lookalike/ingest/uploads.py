@@ -60,6 +60,9 @@ class UploadSource:
     def has(self, uri: str) -> bool:
         return uri == self.ref.uri
 
+    def exists(self, uri: str) -> bool:
+        return True
+
     def lost_folder(self, uri: str) -> str | None:
         return None
 

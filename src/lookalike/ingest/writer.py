@@ -41,6 +41,9 @@ class Writer:
             if change.payload:
                 self._engine.set_payload(change.id, change.payload)
         self._engine.delete([change.obsolete_id for change in changes if change.obsolete_id])
+        for change in changes:
+            if change.ends_move:
+                self._engine.set_payload(change.id, {record.KEY: {"moved_from": None}})
         return [*admitted, *changes]
 
     def _admit(self, changes: Sequence[Change], detector: CopyDetector) -> list[Change]:

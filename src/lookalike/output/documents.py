@@ -19,6 +19,7 @@ def of_report(report: IngestReport) -> dict[str, Any]:
     return {
         "added": report.added,
         "updated": report.updated,
+        "moved": report.moved,
         "unchanged": report.unchanged,
         "rejected": report.rejected,
         "removed": report.removed,

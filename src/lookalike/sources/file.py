@@ -90,13 +90,10 @@ class _LocalSource:
     def has(self, uri: str) -> bool:
         if not self.covers(uri) or self._exclusions.exclude_path(uri):
             return False
-        try:
-            os.lstat(uri)  # a link to a file that is out of reach is still there
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        except OSError:  # it may still be there
-            return True
-        return True
+        return _is_there(uri)
+
+    def exists(self, uri: str) -> bool:
+        return not os.path.isabs(uri) or _is_there(uri)
 
     def lost_folder(self, uri: str) -> str | None:
         lost = None
@@ -242,6 +239,33 @@ def _seems_image(entry: os.DirEntry[str]) -> bool:
             return image_format(file.read(512)) is not None
     except OSError:
         return True  # reading it raises the reason
+
+
+def _is_there(path: str) -> bool:
+    """True if there is something at a path, be it a link to a file that is out of reach."""
+    try:
+        status = os.lstat(path)
+        folder, name = os.path.split(path)
+        # Where capitals do not matter, a file that was renamed answers to its old name.
+        other = os.lstat(os.path.join(folder, name.swapcase())) if name.swapcase() != name else None
+    except (FileNotFoundError, NotADirectoryError):
+        return os.path.lexists(path)
+    except OSError:  # it may still be there
+        return True
+    return other is None or not os.path.samestat(status, other) or _is_spelled_so(path)
+
+
+def _is_spelled_so(path: str) -> bool:
+    """True if the names in a path are spelled as its folders list them."""
+    while os.path.dirname(path) != path:
+        folder, name = os.path.split(path)
+        try:
+            if name not in os.listdir(folder):
+                return False
+        except OSError:
+            return True
+        path = folder
+    return True
 
 
 def _is_empty(folder: str) -> bool:

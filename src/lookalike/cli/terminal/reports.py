@@ -24,6 +24,7 @@ def ingest_lines(report: IngestReport) -> Iterator[str]:
     yield (
         f"added {report.added:,} · updated {report.updated:,} · unchanged {report.unchanged:,} · "
         f"rejected {report.rejected:,} · removed {report.removed:,}"
+        + (f" · moved {report.moved:,}" if report.moved else "")
         + (f" · skipped {report.skipped:,}" if report.skipped else "")
     )
     if report.excluded:

@@ -7,6 +7,7 @@ import shutil
 import time
 from pathlib import Path
 
+from lookalike.index import Index
 from tests.support.command_line import documents, error, lookalike, lookalike_process
 from tests.support.pictures import folder_of
 
@@ -79,6 +80,40 @@ def test_paths_that_hold_nothing(tmp_path: Path) -> None:
     assert "There is nothing to index in" in error("index", tmp_path / "empty", *at)
     assert "nowhere does not exist" in error("index", tmp_path / "nowhere", *at)
     assert "there is no source for s3:// addresses" in error("index", "s3://bucket/prefix", *at)
+
+
+def test_a_run_that_fails_leaves_no_empty_index(tmp_path: Path) -> None:
+    photos = folder_of(tmp_path / "photos", 2)
+    (tmp_path / "bad.csv").write_text("file,price\nnowhere.jpg,1\n")
+    index = tmp_path / "i"
+    at = ("--index", index, "--model", "built-in")
+    failures = (
+        ("index", tmp_path / "nowhere", *at),
+        ("index", photos, *at, "--metadata", tmp_path / "missing.csv"),
+        ("index", photos, *at, "--metadata", tmp_path / "bad.csv"),
+        ("index", photos, *at, "--exclude", "*"),
+    )
+    for failure in failures:
+        error(*failure)
+        assert not index.exists()
+    error("index", photos, "--index", index, "--model", "vgg", code=1)
+    assert not index.exists()
+    index.mkdir()
+    (index / "notes.txt").write_text("mine")
+    (index / "shards.txt").write_text("mine")
+    for failure in failures:
+        error(*failure)
+        assert sorted(path.name for path in index.iterdir()) == ["notes.txt", "shards.txt"]
+
+
+def test_a_run_that_fails_leaves_an_index_that_was_there(tmp_path: Path) -> None:
+    photos = folder_of(tmp_path / "photos", 2)
+    Index.open(tmp_path / "i", model="built-in").close()
+    error("index", tmp_path / "nowhere", "--index", tmp_path / "i")
+    assert documents("stats", "--index", tmp_path / "i")["images"] == 0
+    documents("index", photos, "--index", tmp_path / "i")
+    error("index", tmp_path / "nowhere", "--index", tmp_path / "i")
+    assert documents("stats", "--index", tmp_path / "i")["images"] == 2
 
 
 def test_a_file_that_cannot_be_written_is_told_first(shop: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from lookalike.cli.console import INTERRUPTED, console, fail, note, print_json
-from lookalike.cli.opening import open_index, writable
+from lookalike.cli.opening import no_empty_index, open_index, writable
 from lookalike.cli.options import Pairs, index_option, json_option, name_and_value, server_option
 from lookalike.errors import InputError
 
@@ -121,6 +121,7 @@ def index_command(
     executor = None if ray_address is None else _executor(ray_address, url, threads)
     with (
         writable(rejects) as rejects_file,
+        no_empty_index(url),
         open_index(url, create=True, limits=_limits(limits), server=server, **options) as index,
     ):
         if index.notice:

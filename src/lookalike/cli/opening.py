@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from lookalike.errors import InputError
+from lookalike.errors import InputError, LookalikeError
 
 if TYPE_CHECKING:
     from lookalike.admin.copy import NamedEngine
@@ -36,6 +37,43 @@ def open_index(
         server=ServerOptions.of(server or {}, api_key=settings.api_key),
         **options,
     )
+
+
+@contextmanager
+def no_empty_index(url: str | None) -> Iterator[None]:
+    """Removes the folder of an index again if it was made here, the work failed, and it is empty.
+
+    Other files in the folder stay, and so does an index on a server, which others may be using.
+    """
+    from lookalike.cli.settings import Settings
+    from lookalike.engines import is_server, open_engine
+
+    address = url or Settings.from_environment().index
+    folder = Path(address)
+    before = None if not folder.is_dir() else {path.name for path in folder.iterdir()}
+    try:
+        yield
+    except LookalikeError:
+        if is_server(address) or "manifest.json" in (before or ()):
+            raise
+        with suppress(LookalikeError):  # another process has it open
+            with closing(open_engine(address)) as engine:
+                empty = engine.read_manifest() is not None and engine.count() == 0
+            if empty:
+                _remove_made(folder, before)
+        raise
+
+
+def _remove_made(folder: Path, before: set[str] | None) -> None:
+    """Removes the files of an index that were not in its folder before, then an empty folder."""
+    for pattern in ("manifest.json", "owner.json", "shard*", "current", "thumbnails.sqlite*"):
+        for path in folder.glob(pattern):
+            if path.name in (before or ()):
+                continue
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    if before is None:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 @contextmanager

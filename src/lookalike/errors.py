@@ -73,6 +73,7 @@ class Reason(StrEnum):
     """Reason codes of rejected images."""
 
     UNSUPPORTED_FORMAT = "unsupported_format"
+    CAMERA_RAW = "camera_raw"
     TOO_LARGE = "too_large"
     CORRUPT = "corrupt"
     TRUNCATED = "truncated"

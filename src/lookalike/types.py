@@ -95,7 +95,7 @@ class Image:
             by a whole factor, never below the requested side.
         alpha: (h, w) uint8, 255 where the image is opaque; None if it is opaque everywhere.
         width, height: full size in pixels, upright.
-        format: "JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF" or "HEIF".
+        format: "JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF" or "RAW".
         sha256: digest of the file's bytes, hexadecimal.
         bytes: file size.
         taken_at: capture time from the file, RFC 3339; None if it has none.

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from lookalike.errors import ImageRejected, Reason
 from lookalike.imaging.bit_depth import to_8_bits
+from lookalike.imaging.camera_raw import check_pixels, develop
 from lookalike.imaging.codecs import (
     SUPPORTED,
     DecodeDeferred,
@@ -25,9 +26,10 @@ from lookalike.imaging.codecs import (
 )
 from lookalike.imaging.color_space import to_srgb
 from lookalike.imaging.contents import facts_of
-from lookalike.imaging.exif import read_exif, swaps_sides, turn_upright
-from lookalike.imaging.formats import check_not_truncated, image_format
-from lookalike.types import DecodeLimits, Image, Pixels
+from lookalike.imaging.exif import read_exif, read_tiff_exif, swaps_sides, turn_upright
+from lookalike.imaging.formats import CAMERA_RAW, check_not_truncated, image_format
+from lookalike.imaging.tiff import first_page
+from lookalike.types import DecodeLimits, FileFacts, Image, Pixels
 
 _WITH_ALPHA = "LA", "La", "RGBA", "RGBa"
 
@@ -61,11 +63,15 @@ def decode(
             Reason.UNSUPPORTED_FORMAT, f"the content is none of {', '.join(SUPPORTED)}"
         )
     check_not_truncated(data, format)
+    if format == CAMERA_RAW:
+        return _decode_raw(data, side, limits, before_load)
     with codec_errors(format, limits), pillow_settings(limits.pixels):
         load_plugin(format)
-        with PIL.Image.open(BytesIO(data), formats=[format]) as stored:
+        with PIL.Image.open(
+            BytesIO(first_page(data) if format == "TIFF" else data), formats=[format]
+        ) as stored:
             width, height = stored.size
-            _check_aspect(width, height, limits)
+            check_pixels(width, height, limits)
             if format == "JPEG":  # a HEIF draft is its thumbnail, which may show something else
                 stored.draft(None, (side, side))
             before_load(_pixels_in_memory(stored, width * height))
@@ -93,6 +99,34 @@ def decode(
     )
 
 
+def _decode_raw(
+    data: bytes, side: int, limits: DecodeLimits, before_load: Callable[[int], object]
+) -> Image:
+    raw = develop(data, side=side, limits=limits, before_load=before_load)
+    if raw.pixels is None:
+        try:
+            preview = decode(raw.jpeg, side=side, limits=limits, before_load=before_load)
+            pixels, taken_at = preview.pixels, preview.taken_at
+        except ImageRejected:  # broken: the data of the sensor may still be sound
+            raw = develop(data, side=side, limits=limits, before_load=before_load, previews=False)
+    if raw.pixels is not None:
+        pixels, taken_at = raw.pixels, None
+    small = _shrink(PIL.Image.fromarray(pixels), side)
+    with pillow_settings(limits.pixels):
+        exif = read_tiff_exif(data)
+    return Image(
+        pixels=np.asarray(turn_upright(small, raw.orientation)),
+        alpha=None,
+        width=raw.width,
+        height=raw.height,
+        format=CAMERA_RAW,
+        sha256=hashlib.sha256(data).hexdigest(),
+        bytes=len(data),
+        taken_at=exif.taken_at or taken_at,
+        facts=FileFacts(bit_depth=raw.bit_depth, camera_raw=True, camera_metadata=True),
+    )
+
+
 def check_size(size: int, limits: DecodeLimits) -> None:
     """Checks the number of bytes of a file.
 
@@ -104,13 +138,6 @@ def check_size(size: int, limits: DecodeLimits) -> None:
     if size > limits.bytes:
         raise ImageRejected(
             Reason.TOO_LARGE, f"{size:,} bytes, more than the limit of {limits.bytes:,}"
-        )
-
-
-def _check_aspect(width: int, height: int, limits: DecodeLimits) -> None:
-    if max(width, height) > limits.aspect * min(width, height):
-        raise ImageRejected(
-            Reason.EXTREME_ASPECT, f"{width} x {height} pixels, beyond {limits.aspect:g}:1"
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import datetime
+from io import BytesIO
 from typing import NamedTuple
 
 import PIL.Image
@@ -47,11 +48,24 @@ def read_exif(loaded: PIL.Image.Image) -> ExifFacts:
     Call it after `load`: Pillow turns a TIFF upright while loading it, pillow_heif does so too, and
     both report orientation 1 from then on.
     """
-    facts = ExifFacts()
     with suppress(Exception):  # malformed EXIF is no reason to refuse the picture
-        exif = loaded.getexif()
-        if not exif:
-            return facts
+        return _facts(loaded.getexif())
+    return ExifFacts()
+
+
+def read_tiff_exif(data: bytes) -> ExifFacts:
+    """Reads the EXIF in the directories of a TIFF, or of a camera raw that is built like one."""
+    exif = PIL.Image.Exif()
+    with suppress(Exception):
+        exif.load_from_fp(BytesIO(data))
+    return _facts(exif)
+
+
+def _facts(exif: PIL.Image.Exif) -> ExifFacts:
+    facts = ExifFacts()
+    if not exif:
+        return facts
+    with suppress(Exception):  # what was read before the malformed part stays
         stored = exif.get(Base.Orientation)
         facts = facts._replace(orientation=stored if stored in _CORRECTIONS else _UPRIGHT)
         facts = facts._replace(camera=_CAMERA & exif.keys() != set())

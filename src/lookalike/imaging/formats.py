@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from lookalike.errors import ImageRejected, Reason
 from lookalike.imaging.boxes import boxes
+from lookalike.imaging.camera_raw import is_camera_raw, stated_size
+
+CAMERA_RAW = "RAW"
+"""The format of all camera raws, whatever the camera."""
 
 _SIGNATURES = {
     b"\xff\xd8\xff": "JPEG",
@@ -21,7 +25,10 @@ _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b
 
 
 def image_format(data: bytes) -> str | None:
-    """Returns the format, judged by the first 512 bytes, or None if it is not supported."""
+    """Returns the format, or None if it is not supported. It is judged by the first 512 bytes, and
+    that of a TIFF by its directories, since most camera raws are built like a TIFF."""
+    if is_camera_raw(data):
+        return CAMERA_RAW
     for signature, format in _SIGNATURES.items():
         if data.startswith(signature):
             return format
@@ -50,6 +57,8 @@ def check_not_truncated(data: bytes, format: str) -> None:
         stated = 8 + int.from_bytes(data[4:8], "little")
     elif format in ("AVIF", "HEIF"):
         stated = _end_of_boxes(data)
+    elif format == CAMERA_RAW:
+        stated = stated_size(data)
     if stated > len(data):
         raise ImageRejected(Reason.TRUNCATED, f"{len(data):,} bytes of {stated:,}")
 

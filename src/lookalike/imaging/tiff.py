@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple
 
 MAX_DIRECTORIES = 65_536
@@ -13,7 +14,7 @@ MAX_DIRECTORIES = 65_536
 _MAX_ENTRIES = 2**20
 """Entries read of one file. Directories may overlap, so its size is no bound."""
 
-_MAX_VALUES = 1024
+_MAX_VALUES = 65_536
 """Values read of one entry."""
 
 _INTEGERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
@@ -82,7 +83,13 @@ class TiffReader:
         entry = directory.entries.get(tag)
         if entry is None or entry.type not in _BYTES:
             return b""
-        return self._content(entry, min(entry.values, 16 * _MAX_VALUES))
+        return self._content(entry, min(entry.values, _MAX_VALUES))
+
+    def with_first(self, directory: Directory) -> bytes:
+        """The file with a header that points to this directory."""
+        start, kind = (8, "Q") if self._big else (4, "I")
+        offset = struct.pack(self._order + kind, directory.offset)
+        return self._data[:start] + offset + self._data[start + len(offset) :]
 
     def _content(self, entry: _Entry, count: int) -> bytes:
         size = count * _SIZES[entry.type]
@@ -131,3 +138,19 @@ def is_page(reader: TiffReader, directory: Directory) -> bool:
     """Tells whether a directory describes a picture of its own."""
     kind = reader.integers(directory, SUBFILE_TYPE)
     return not kind or not kind[0] & (REDUCED | MASK)
+
+
+def first_page(data: bytes) -> bytes:
+    """Returns a TIFF whose header points to its first page. Some begin with a smaller version of
+    the picture, which itself follows in the chain or below."""
+    reader = TiffReader(data)
+    first = next(reader.pages(), None)
+    if first is None or is_page(reader, first):
+        return data
+    reader = TiffReader(data)
+    pages = list(reader.pages())
+    below = (child for page in pages for child in reader.below(page))
+    for page in chain(pages, below):
+        if is_page(reader, page):
+            return reader.with_first(page)
+    return data

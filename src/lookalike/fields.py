@@ -25,12 +25,15 @@ __all__ = [
     "describe_type",
     "fields_of",
     "indexed_fields",
+    "is_missing",
     "is_unicode",
     "kind_of",
     "kind_of_text",
     "parse_value",
     "quoted",
     "user_field",
+    "value_of_text",
+    "widened",
 ]
 
 Value: TypeAlias = str | int | float | bool | list[str]
@@ -246,6 +249,11 @@ _PARSERS: Mapping[FieldType, Callable[[Any], Value]] = {
 }
 
 
+def is_missing(value: Any) -> bool:
+    """True if a value stands for none, and clears a field: empty, null, an empty list, or NaN."""
+    return value is None or value in ("", []) or (isinstance(value, float) and math.isnan(value))
+
+
 def is_unicode(text: str) -> bool:
     """True if a text has no lone surrogates, which no payload can hold."""
     try:
@@ -278,6 +286,11 @@ def kind_of_text(text: str) -> FieldType:
         case FieldType.KEYWORDS if text.startswith("["):
             return kind_of(_json_list(text)) or FieldType.KEYWORD
     return kind
+
+
+def value_of_text(text: str) -> Value:
+    """The value of a text in the narrowest type that fits it."""
+    return parse_value(kind_of_text(text), text)
 
 
 def kind_of(value: Any) -> FieldType | None:
@@ -321,6 +334,21 @@ def choose_type(kinds: Mapping[FieldType | None, int]) -> FieldType | None:
     if count(FieldType.DATETIME) >= enough:
         return FieldType.DATETIME
     return FieldType.KEYWORDS if count(FieldType.KEYWORDS) else FieldType.KEYWORD
+
+
+def widened(type: FieldType, value: Any) -> FieldType:
+    """The type of a field of this type that also has this value: whole numbers become floats."""
+    if type is not FieldType.INTEGER or _fits(type, value) or not _fits(FieldType.FLOAT, value):
+        return type
+    return FieldType.FLOAT
+
+
+def _fits(type: FieldType, value: Any) -> bool:
+    try:
+        parse_value(type, value)
+    except InputError:
+        return False
+    return True
 
 
 def _is_datetime(text: str) -> bool:

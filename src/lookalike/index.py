@@ -166,14 +166,14 @@ class Index:
         return pipeline.run(images)
 
     def update(self, id: str, fields: Mapping[str, Any]) -> None:
-        """Sets fields of one image; None removes a field.
+        """Sets fields of one image; None clears a field, and a new one takes its value's type.
 
         Raises:
             NotFound: no image has this id.
-            InputError: the index has no such field, or a value does not fit its type.
+            InputError: a field's name is reserved, or a value does not fit its type.
         """
         self.get(id)
-        self._engine.set_payload(id, schema.parse_update(fields, self._manifest.fields))
+        schema.set_fields(self._engine, self._manifests, id, fields)
 
     def delete(self, ids: Sequence[str]) -> int:
         """Removes images from the index, never from disk; returns the number of those it had."""

@@ -175,10 +175,11 @@ class ManifestStore:
 
         Two processes that update at the same moment can overwrite each other's change. Every
         update therefore writes all fields that this process knows, and a run ends with an update
-        that restores those that were lost.
+        that restores those that were lost. A type that another process has changed stays changed.
         """
         stored = self.read()
-        manifest = change(stored.with_fields(self.current.fields))
+        fields = {**self.current.fields, **stored.fields}
+        manifest = change(stored.with_fields(fields))
         if manifest != stored:
             self._engine.write_manifest(manifest.to_json())
         self.current = manifest

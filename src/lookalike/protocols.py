@@ -145,7 +145,8 @@ class Engine(Protocol):
         ...
 
     def create_field_index(self, path: str, type: FieldType) -> None:
-        """Creates a payload index that makes filters on `path` fast. Idempotent."""
+        """Creates a payload index that makes filters on `path` fast, in place of one of another
+        type. Idempotent."""
         ...
 
     def upsert(self, points: Sequence[Point]) -> None:

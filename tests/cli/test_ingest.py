@@ -153,10 +153,24 @@ def test_update_delete_and_optimize(shop: Path, tmp_path: Path) -> None:
     payload = documents("show", "sku-5", *at)["payload"]
     assert payload["price"] == 99
     assert "name" not in payload
-    assert "no field 'size'" in error("update", "sku-5", *at, "--set", "size=3")
+    lookalike("update", "sku-5", *at, "--set", "size=3", "--set", "code=007")
+    payload = documents("show", "sku-5", *at)["payload"]
+    assert (payload["size"], payload["code"]) == (3, "007")
+    assert "reserved" in error("update", "sku-5", *at, "--set", "image=3")
     assert 'price is a float in this index, and "dear" is not a number' in error(
         "update", "sku-5", *at, "--set", "price=dear"
     )
     assert lookalike("delete", "sku-5", "sku-6", "nobody", *at).stdout == "removed 2 of 3\n"
     assert documents("stats", *at)["images"] == 14
     lookalike("optimize", *at)
+
+
+def test_a_value_left_out_while_an_older_one_stays_is_a_failure(tmp_path: Path) -> None:
+    photos = folder_of(tmp_path / "photos", 3)
+    to = ("--index", tmp_path / "i", "--model", "built-in", "--metadata", tmp_path / "m.csv")
+    names = sorted(path.name for path in photos.iterdir())
+    for price, code in (("5.5", 0), ("dear", 1), ("5.5", 0)):
+        lines = [f"{name},{price}" for name in names]
+        (tmp_path / "m.csv").write_text("\n".join(["file,price", *lines]))
+        done = lookalike("index", photos, *to, code=code)
+        assert ("3 values could not be read" in done.stderr) == (code == 1)

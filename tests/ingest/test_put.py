@@ -75,8 +75,10 @@ def test_what_does_not_fit_is_refused_whole(index: Index, tmp_path: Path) -> Non
     good = upload(20, tmp_path, id="good", fields={"price": 1.5})
     with pytest.raises(InputError, match="price is a float in this index"):
         index.put([good, upload(21, tmp_path, id="bad", fields={"price": "cheap"})])
-    with pytest.raises(InputError, match="size cannot be None"):
-        index.put([good, upload(21, tmp_path, id="bad", fields={"size": None})])
+    with pytest.raises(InputError, match=r"size cannot be \{\}"):
+        index.put([good, upload(21, tmp_path, id="bad", fields={"size": {}})])
+    with pytest.raises(InputError, match="reserved"):
+        index.put([good, upload(21, tmp_path, id="bad", fields={"image": None})])
     with pytest.raises(InputError, match="reserved"):
         index.put([good, upload(21, tmp_path, id="bad", fields={"image.width": 1})])
     with pytest.raises(InputError, match="Two images have the id 'good'"):

@@ -119,8 +119,8 @@ def test_json_lines_keep_their_types(tmp_path: Path) -> None:
             "a.jpg": [
                 Row("5", {"n": 3, "code": "00123", "at": "2024-05-01T00:00:00Z", "tags": ["x"]})
             ],
-            "b.jpg": [Row(None, {"ok": True, "f": 2.0})],
-            "c.jpg": [Row("7", {"f": 2.5, "code": "7"})],
+            "b.jpg": [Row(None, {"ok": True, "f": 2.0}, ("nested",))],
+            "c.jpg": [Row("7", {"f": 2.5, "code": "7"}, ("bad",))],
             "d.jpg": [Row(None, {})],
         }
         assert [(warning.line, warning.column) for warning in table.warnings] == [

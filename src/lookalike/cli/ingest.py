@@ -156,6 +156,12 @@ def index_command(
         fail(report.prune_refused, 1)
     if report.rejected and report.rejected == report.done:
         fail("None of the images could be read; see the reasons above.", 1)
+    if report.outdated:
+        fail(
+            f"{report.outdated:,} values could not be read, and the index keeps older ones; see "
+            "the metadata warnings above.",
+            1,
+        )
 
 
 @click.command()
@@ -167,14 +173,19 @@ def index_command(
     multiple=True,
     required=True,
     metavar="NAME=VALUE",
-    help="Field and value; an empty value removes the field; repeatable.",
+    help="Field and value; an empty value clears the field; repeatable.",
 )
 def update(id: str, url: str | None, pairs: tuple[str, ...]) -> None:
     """Sets fields of one image."""
+    from lookalike.fields import value_of_text
+
     parsed = (name_and_value(pair, "--set") for pair in pairs)
-    fields = {name: value or None for name, value in parsed}
+    texts = dict(parsed)
     with open_index(url) as index:
-        index.update(id, fields)
+        known = index.fields
+        index.update(
+            id, {name: t if name in known else value_of_text(t) for name, t in texts.items()}
+        )
     click.echo(f"updated {id}")
 
 

@@ -125,6 +125,7 @@ class ItemProcessor:
                 item.id,
                 point=self._point(item, described, vectors, indexed_at),
                 obsolete_id=item.obsolete_id,
+                fields=item.field_counts,
                 thumbnail=described.thumbnail,
             )
 
@@ -159,6 +160,7 @@ def _without_description(item: IngestItem, result: ImageRejected | None) -> Chan
         payload={**fields, record.KEY: location(item.ref)},
         obsolete_id=item.obsolete_id,
         ends_move=item.ends_move,
+        fields=item.field_counts,
     )
 
 

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from lookalike import record
 from lookalike.ingest.report import IncomingCopy, IngestReport, Reject
+from lookalike.metadata.table import Row
 from lookalike.protocols import Source
 from lookalike.record import record_of
 from lookalike.types import ImageRef, Payload, Point
+
+
+class FieldCounts(NamedTuple):
+    """Counts of the fields of an image: see `report.IngestCounts`."""
+
+    cleared: int = 0
+    outdated: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +30,7 @@ class IngestItem:
     Attributes:
         source, ref: where the image is.
         id: id of its point.
-        fields: the user's fields from the metadata; None without a metadata row.
+        row: its metadata row; None without one, which leaves its fields alone.
         stored: the point that the index has under this id, if any.
         obsolete_id: id of a stored point that this one replaces, if any.
     """
@@ -30,7 +38,7 @@ class IngestItem:
     source: Source
     ref: ImageRef
     id: str
-    fields: Payload | None
+    row: Row | None
     stored: Point | None
     obsolete_id: str | None
 
@@ -38,21 +46,48 @@ class IngestItem:
     def is_new(self) -> bool:
         return self.stored is None and self.obsolete_id is None
 
-    def changed_fields(self, stored: Point) -> dict[str, Any]:
-        """The user's fields whose value differs from the stored point's."""
-        old = stored.payload
-        return {name: v for name, v in (self.fields or {}).items() if old.get(name) != v}
+    def changed_fields(self, stored: Point | None) -> dict[str, Any]:
+        """The changes that the row makes to the user's fields of a point; None clears a field."""
+        if self.row is None:
+            return {}
+        old = users_fields(stored)
+        others = dict.fromkeys(old) if self.row.complete else {}
+        wanted = {**others, **self.row.fields}
+        return {
+            name: value
+            for name, value in wanted.items()
+            if name not in self.row.unread and not _is_same(old.get(name), value)
+        }
 
     def new_fields(self) -> dict[str, Any]:
         """The user's fields of the point that replaces the stored one."""
-        old = {} if self.stored is None else dict(self.stored.payload)
-        old.pop(record.KEY, None)
-        return {**old, **(self.fields or {})}
+        fields = {**users_fields(self.stored), **self.changed_fields(self.stored)}
+        return {name: value for name, value in fields.items() if value is not None}
 
     @property
     def ends_move(self) -> bool:
         """True if an earlier run was cut off between the two steps of a move to this point."""
         return self.stored is not None and "moved_from" in record_of(self.stored.payload)
+
+    @property
+    def field_counts(self) -> FieldCounts:
+        """The counts of fields that the row does not just set."""
+        values = self.changed_fields(self.stored).values()
+        unread = () if self.row is None else self.row.unread
+        return FieldCounts(
+            cleared=sum(value is None for value in values),
+            outdated=sum(name in users_fields(self.stored) for name in unread),
+        )
+
+
+def users_fields(point: Point | None) -> dict[str, Any]:
+    """The user's fields in the payload of a point."""
+    payload = {} if point is None else point.payload
+    return {name: value for name, value in payload.items() if name != record.KEY}
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
 
 
 class Outcome(StrEnum):
@@ -75,6 +110,7 @@ class Change:
         point: the point to write.
         payload: what to merge into the payload of the stored point.
         obsolete_id: id of a point to delete once the rest is written.
+        fields: counts of its fields.
         thumbnail: JPEG of the point's image; empty where none was made.
         reject: the reason, for a rejected image.
         copy: the original, for a new image that is a copy.
@@ -86,6 +122,7 @@ class Change:
     point: Point | None = None
     payload: Payload | None = None
     obsolete_id: str | None = None
+    fields: FieldCounts = field(default_factory=FieldCounts)
     thumbnail: bytes = b""
     reject: Reject | None = None
     copy: IncomingCopy | None = None
@@ -106,6 +143,8 @@ def report_of(changes: Sequence[Change]) -> IngestReport:
         unchanged=counts[Outcome.UNCHANGED],
         skipped=counts[Outcome.SKIPPED],
         rejected=counts[Outcome.REJECTED],
+        cleared=sum(change.fields.cleared for change in changes),
+        outdated=sum(change.fields.outdated for change in changes),
         rejects=tuple(change.reject for change in changes if change.reject),
         copies=tuple(change.copy for change in changes if change.copy),
     )

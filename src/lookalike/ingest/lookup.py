@@ -78,6 +78,7 @@ def _settle(item: IngestItem, skipped: Mapping[str, IncomingCopy]) -> Change | N
         payload=fields or None,
         obsolete_id=item.obsolete_id,
         ends_move=item.ends_move,
+        fields=item.field_counts,
     )
 
 
@@ -92,15 +93,15 @@ def _items(engine: Engine, images: Sequence[ListedImage]) -> Iterator[IngestItem
             obsolete = ref.uri if row.id != ref.uri and ref.uri in by_id else None
             stored = by_id.get(row.id)
             obsolete = obsolete or _moved_from(stored, source)
-            yield IngestItem(source, ref, row.id, row.fields, stored, obsolete)
+            yield IngestItem(source, ref, row.id, row, stored, obsolete)
         if not with_ids:
-            fields = rows[0].fields if rows else None
+            only = rows[0] if rows else None
             here = by_uri.get(ref.uri, [])
             for point in here:
                 obsolete = _moved_from(point, source)
-                yield IngestItem(source, ref, point.id, fields, point, obsolete)
+                yield IngestItem(source, ref, point.id, only, point, obsolete)
             if not here:
-                yield IngestItem(source, ref, ref.uri, fields, None, None)
+                yield IngestItem(source, ref, ref.uri, only, None, None)
 
 
 def _moved_from(stored: Point | None, source: Source) -> str | None:

@@ -45,7 +45,10 @@ class IngestCounts:
     Attributes:
         moved: images whose file has another address and the same content.
         skipped: copies that were left out.
-        removed: images deleted because their source no longer has them. They are not inputs.
+        removed: images deleted because their source or metadata no longer has them. They are not
+            inputs.
+        cleared: values removed from fields because the metadata no longer gives them.
+        outdated: values that could not be read although the index has older ones, which stay.
         seconds: wall time.
     """
 
@@ -56,6 +59,8 @@ class IngestCounts:
     skipped: int = 0
     rejected: int = 0
     removed: int = 0
+    cleared: int = 0
+    outdated: int = 0
     seconds: float = 0.0
 
     @property
@@ -133,4 +138,6 @@ def _sum(one: IngestCounts, other: IngestCounts) -> IngestCounts:
         unchanged=one.unchanged + other.unchanged,
         skipped=one.skipped + other.skipped,
         rejected=one.rejected + other.rejected,
+        cleared=one.cleared + other.cleared,
+        outdated=one.outdated + other.outdated,
     )

@@ -20,10 +20,16 @@ from lookalike.ingest.partition import Partition, check_partition, restrict
 from lookalike.ingest.pipeline import Pipeline
 from lookalike.ingest.prune import count_excluded, find_missing, remove_missing
 from lookalike.ingest.report import IngestCounts, IngestProgress, IngestReport
-from lookalike.ingest.schema import check_types, infer_types, learn_types, parse_fields
+from lookalike.ingest.schema import (
+    check_types,
+    infer_types,
+    learn_new_types,
+    learn_types,
+    parse_fields,
+)
 from lookalike.ingest.uploads import Upload, list_uploads
 from lookalike.manifest import ManifestStore
-from lookalike.metadata.table import Row, read_metadata
+from lookalike.metadata.table import read_metadata
 from lookalike.options import Option, with_defaults
 from lookalike.protocols import Describers, Engine, ImageDecoder, Source
 from lookalike.types import FieldType
@@ -199,14 +205,15 @@ def put(index: Destination, uploads: Sequence[Upload], ingest: Ingest) -> Ingest
     """
     started = time.monotonic()
     images = list_uploads(uploads)
-    known = index.manifests.current.fields
+    known = index.manifests.read().fields
     types = infer_types((row.fields for image in images for row in image.rows), known)
     typed = [
-        image._replace(rows=[Row(row.id, parse_fields(row.fields, types)) for row in image.rows])
+        image._replace(
+            rows=[replace(row, fields=parse_fields(row.fields, types)) for row in image.rows]
+        )
         for image in images
     ]
-    if types.keys() - known.keys():
-        learn_types(index.engine, index.manifests, types)
+    learn_new_types(index.engine, index.manifests, types)
     return _finished(ingest(typed, lambda counts: None), index, started)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lookalike.errors import InputError
-from lookalike.fields import kind_of, parse_value, quoted, user_field
+from lookalike.fields import is_missing, kind_of, parse_value, quoted, user_field, widened
 from lookalike.manifest import ManifestStore
 from lookalike.protocols import Engine
 from lookalike.types import FieldType
@@ -36,52 +36,62 @@ def check_types(
 def infer_types(
     records: Iterable[Mapping[str, Any]], known: Mapping[str, FieldType]
 ) -> dict[str, FieldType]:
-    """The types of all fields in some records; a new field has the type of its first value.
+    """The types of all fields with values in some records.
+
+    A new field has the type of its first value. Whole numbers become floats with the first
+    fraction, also in a field of the index.
 
     Args:
         records: values by field name.
         known: the types of the index's fields.
 
     Raises:
-        InputError: a new field has a name or a value that no field can have.
+        InputError: a field has a name or a value that no field can have.
     """
     types: dict[str, FieldType] = {}
     for name, value in ((name, value) for record in records for name, value in record.items()):
+        if is_missing(value):
+            user_field(name, FieldType.KEYWORD)
+            continue
         type = types.get(name) or known.get(name) or kind_of(value)
         if type is None:
             raise InputError(
                 f"{name} cannot be {quoted(value)}: give a number, a text, true or false, or a "
                 "list of texts."
             )
-        types[user_field(name, type).name] = type
+        types[user_field(name, type).name] = widened(type, value)
     return types
 
 
 def parse_fields(fields: Mapping[str, Any], types: Mapping[str, FieldType]) -> dict[str, Any]:
-    """The values of fields as the payload holds them.
+    """The values of fields as the payload holds them; None, which clears a field, for missing ones.
 
     Raises:
         InputError: a value does not fit the type of its field.
     """
-    return {name: _parse(name, types[name], value) for name, value in fields.items()}
-
-
-def parse_update(fields: Mapping[str, Any], known: Mapping[str, FieldType]) -> dict[str, Any]:
-    """The values for an update of some fields; None, which removes a field, stays as it is.
-
-    Raises:
-        InputError: the index has no such field, or a value does not fit its type.
-    """
-    unknown = next((name for name in fields if name not in known), None)
-    if unknown is not None:
-        raise InputError(
-            f"There is no field {unknown!r} to set: this index has "
-            f"{', '.join(known) or 'none yet, metadata brings them'}."
-        )
     return {
-        name: None if value is None else _parse(name, known[name], value)
+        name: None if is_missing(value) else _parse(name, types[name], value)
         for name, value in fields.items()
     }
+
+
+def set_fields(
+    engine: Engine, manifests: ManifestStore, id: str, fields: Mapping[str, Any]
+) -> None:
+    """Sets fields of a stored point; see `Index.update`."""
+    types = infer_types([fields], manifests.read().fields)
+    values = parse_fields(fields, types)
+    learn_new_types(engine, manifests, types)
+    engine.set_payload(id, values)
+
+
+def learn_new_types(
+    engine: Engine, manifests: ManifestStore, types: Mapping[str, FieldType]
+) -> None:
+    """Stores the types of the fields that are new to the index or have become wider."""
+    known = manifests.current.fields
+    if any(known.get(name) is not type for name, type in types.items()):
+        learn_types(engine, manifests, types)
 
 
 def learn_types(engine: Engine, manifests: ManifestStore, types: Mapping[str, FieldType]) -> None:
@@ -90,11 +100,23 @@ def learn_types(engine: Engine, manifests: ManifestStore, types: Mapping[str, Fi
     Raises:
         InputError: a field has another type, such as from another process.
     """
-    check_types(types, manifests.read().fields)
-    for name, type in types.items():
+    merged = _merged(types, manifests.read().fields)
+    for name, type in merged.items():
         field = user_field(name, type)
         engine.create_field_index(field.path, field.type)
-    manifests.update(lambda manifest: manifest.with_fields(types))
+    manifests.update(lambda manifest: manifest.with_fields(merged))
+
+
+def _merged(types: Mapping[str, FieldType], known: Mapping[str, FieldType]) -> dict[str, FieldType]:
+    """The types with those of the index, where whole numbers may become floats.
+
+    Raises:
+        InputError: a field has another type in the index.
+    """
+    numbers = {FieldType.INTEGER, FieldType.FLOAT}
+    floats = {name: FieldType.FLOAT for name in types if {types[name], known.get(name)} == numbers}
+    check_types({name: type for name, type in types.items() if name not in floats}, known)
+    return {**types, **floats}
 
 
 def _parse(name: str, type: FieldType, value: Any) -> Any:

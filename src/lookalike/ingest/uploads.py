@@ -22,7 +22,7 @@ class Upload:
         data: the file's bytes.
         uri: where the caller keeps the file: duplicates, thumbnails and later runs read it there.
         id: id of the image; by default its SHA-256.
-        fields: the user's fields to set; the image's other fields stay as they are.
+        fields: the user's fields to set; None clears one, and the image's others stay.
     """
 
     data: bytes
@@ -73,7 +73,9 @@ def list_uploads(uploads: Sequence[Upload]) -> list[ListedImage]:
     Raises:
         InputError: two uploads have the same id.
     """
-    rows = [Row(upload.id or upload.sha256, upload.fields or {}) for upload in uploads]
+    rows = [
+        Row(upload.id or upload.sha256, upload.fields or {}, complete=False) for upload in uploads
+    ]
     for id, count in Counter(row.id for row in rows).items():
         if count > 1:
             raise InputError(f"Two images have the id {id!r}: put each image once.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -17,7 +16,7 @@ from lookalike.fields import kind_of, kind_of_text, quoted
 from lookalike.system.times import format_datetime, to_utc
 from lookalike.types import FieldType
 
-__all__ = ["Cells", "MetadataWarning", "Reader", "encoding_error", "is_missing", "reader_for"]
+__all__ = ["Cells", "MetadataWarning", "Reader", "encoding_error", "reader_for"]
 
 Cells: TypeAlias = dict[str, Any]
 """JSON values by column."""
@@ -75,11 +74,6 @@ def reader_for(path: Path) -> Reader:
         raise MetadataError(
             f"{path} is not a metadata file: use .csv, .tsv, .jsonl, .ndjson or .parquet."
         ) from None
-
-
-def is_missing(value: Any) -> bool:
-    """True if a cell has no value: it is empty, null, an empty list, or NaN."""
-    return value is None or value in ("", []) or (isinstance(value, float) and math.isnan(value))
 
 
 # --- CSV ------------------------------------------------------------------------------------

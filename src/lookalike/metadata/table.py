@@ -11,14 +11,14 @@ import itertools
 import json
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from lookalike.errors import InputError, MetadataError
-from lookalike.fields import choose_type, is_unicode, parse_value, quoted, user_field
+from lookalike.fields import choose_type, is_missing, is_unicode, parse_value, quoted, user_field
 from lookalike.metadata.join import (
     MatchSummary,
     as_bytes,
@@ -32,7 +32,6 @@ from lookalike.metadata.readers import (
     Cells,
     MetadataWarning,
     encoding_error,
-    is_missing,
     reader_for,
 )
 from lookalike.types import FieldType, ImageRef
@@ -47,7 +46,7 @@ _NO_TYPES: Mapping[str, FieldType] = MappingProxyType({})
 _SCHEMA = """
     PRAGMA synchronous = OFF; PRAGMA journal_mode = OFF; PRAGMA cache_size = -16384;
     CREATE TABLE raw (line INTEGER PRIMARY KEY, cells TEXT);
-    CREATE TABLE rows (line INTEGER PRIMARY KEY, id BLOB, name BLOB, fields TEXT);
+    CREATE TABLE rows (line INTEGER PRIMARY KEY, id BLOB, name BLOB, fields TEXT, unread TEXT);
     CREATE TABLE warnings (line INTEGER, detail TEXT, row TEXT, column TEXT, value TEXT);
 """
 
@@ -58,11 +57,15 @@ class Row:
 
     Attributes:
         id: id of the image; None if the row has none.
-        fields: values by field name, as the payload holds them.
+        fields: values by field name, as the payload holds them; None clears a field.
+        unread: fields whose values could not be read; an image keeps those that it has.
+        complete: whether the image has no other fields than these; otherwise it keeps the others.
     """
 
     id: str | None
     fields: Mapping[str, Any]
+    unread: Collection[str] = ()
+    complete: bool = True
 
 
 def read_metadata(
@@ -114,6 +117,7 @@ class MetadataTable:
         self.fields: dict[str, FieldType] = {}
         self.id_field: str | None = None
         self._file_field: str | None = None
+        self._unusable: list[str] = []
         # A database without a name is a temporary file. It vanishes with the connection, even if
         # the process is killed.
         self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
@@ -217,16 +221,17 @@ class MetadataTable:
             if type is None:
                 detail = "has objects or lists that no field can hold; the column is left out"
                 self._report(MetadataWarning(1, detail, column=name))
+                self._unusable.append(name)
             else:
                 self.fields[name] = type
 
     def _store_rows(self) -> None:
         raw = self._db.execute("SELECT line, cells FROM raw ORDER BY line")
         rows = (self._row(line, json.loads(cells)) for line, cells in raw)
-        self._db.executemany("INSERT INTO rows VALUES (?, ?, ?, ?)", filter(None, rows))
+        self._db.executemany("INSERT INTO rows VALUES (?, ?, ?, ?, ?)", filter(None, rows))
         self._db.execute("DELETE FROM raw")
 
-    def _row(self, line: int, cells: Cells) -> tuple[int, bytes | None, bytes, str] | None:
+    def _row(self, line: int, cells: Cells) -> tuple[int, bytes | None, bytes, str, str] | None:
         id = _name(cells.get(self.id_field)) if self.id_field else None
         id = id if id is None or is_unicode(id) else None
         name = _name(cells.get(self._file_field)) if self._file_field else id
@@ -238,6 +243,7 @@ class MetadataTable:
             detail = "is empty or not text; the image's address is its id"
             self._report(MetadataWarning(line, detail, name, self.id_field))
         fields = {}
+        unread = [column for column in self._unusable if not is_missing(cells.get(column))]
         for column, type in self.fields.items():
             value = cells.get(column)
             if not is_missing(value):
@@ -246,7 +252,9 @@ class MetadataTable:
                 except InputError as error:
                     detail = f"{error} ({type}); left out"
                     self._report(MetadataWarning(line, detail, name, column, quoted(value)))
-        return line, None if id is None else as_bytes(id), name_key(name), json.dumps(fields)
+                    unread.append(column)
+        key = None if id is None else as_bytes(id)
+        return line, key, name_key(name), json.dumps(fields), json.dumps(unread)
 
     def _check(self) -> None:
         if not self._db.execute("SELECT 1 FROM rows LIMIT 1").fetchone():
@@ -293,8 +301,9 @@ class MetadataTable:
     def matched(self) -> Iterator[tuple[ImageRef, list[Row]]]:
         """The images that `match` stored, in their order, each with its rows."""
         joined = self._db.execute(
-            "SELECT refs.n, uri, etag, size, modified_at, rows.line, rows.id, fields FROM refs"
-            " LEFT JOIN links USING (n) LEFT JOIN rows USING (line) ORDER BY refs.n, rows.line"
+            "SELECT refs.n, uri, etag, size, modified_at, rows.line, rows.id, fields, unread"
+            " FROM refs LEFT JOIN links USING (n) LEFT JOIN rows USING (line)"
+            " ORDER BY refs.n, rows.line"
         )
         for _, group in itertools.groupby(joined, key=lambda entry: entry[0]):
             entries = list(group)
@@ -302,8 +311,8 @@ class MetadataTable:
             yield (
                 ImageRef(as_text(uri), etag, size, modified_at),
                 [
-                    Row(None if id is None else as_text(id), json.loads(fields))
-                    for *_, line, id, fields in entries
+                    Row(id and as_text(id), json.loads(fields), tuple(json.loads(unread)))
+                    for *_, line, id, fields, unread in entries
                     if line is not None
                 ],
             )

@@ -26,6 +26,8 @@ def of_report(report: IngestReport) -> dict[str, Any]:
         "skipped": report.skipped,
         "excluded": report.excluded,
         "prune_refused": report.prune_refused,
+        "cleared": report.cleared,
+        "outdated": report.outdated,
         "seconds": round(report.seconds, 3),
         "images_per_second": round(report.images_per_second, 1),
         "model": report.model,

@@ -26,6 +26,7 @@ def ingest_lines(report: IngestReport) -> Iterator[str]:
         f"rejected {report.rejected:,} · removed {report.removed:,}"
         + (f" · moved {report.moved:,}" if report.moved else "")
         + (f" · skipped {report.skipped:,}" if report.skipped else "")
+        + (f" · cleared {report.cleared:,}" if report.cleared else "")
     )
     if report.excluded:
         excluded = count(report.excluded, "image")

@@ -49,7 +49,7 @@ class Rebuild:
         self._folder = folder
         self._live = live
         self._lock = lock
-        self._indexed: set[str] = set()
+        self._indexed: dict[str, FieldType] = {}
         self._stopping = threading.Lock()
         self._stopped = False
 
@@ -120,8 +120,8 @@ class Rebuild:
             return process
 
     def _index_fields(self, process: EngineProcess, fields: Mapping[str, FieldType]) -> None:
-        """Creates the field indexes that the new shard still lacks."""
+        """Creates the field indexes that the new shard still lacks, or has of another type."""
         for path, type in fields.items():
-            if path not in self._indexed:
+            if self._indexed.get(path) is not type:
                 process.call("create_field_index", path, type)
-                self._indexed.add(path)
+                self._indexed[path] = type

@@ -1,0 +1,141 @@
+"""Fields in the index equal what was given: rows, null, new names, wider types."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lookalike.index import Index
+from lookalike.ingest.uploads import Upload
+from tests.support.pictures import draw, folder_of
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    return folder_of(tmp_path / "photos", 6)
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[Index]:
+    with Index.open(tmp_path / "index", model="built-in") as made:
+        yield made
+
+
+def table(folder: Path, rows: Sequence[Mapping[str, Any]], kind: str = "csv") -> Path:
+    """A metadata file; in CSV, a missing value is an empty cell."""
+    path = folder.parent / f"catalog.{kind}"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        if kind == "jsonl":
+            file.writelines(json.dumps(row) + "\n" for row in rows)
+        else:
+            writer = csv.DictWriter(file, list(dict.fromkeys(name for row in rows for name in row)))
+            writer.writeheader()
+            writer.writerows(rows)
+    return path
+
+
+def catalog(count: int = 6, **fields: Any) -> list[dict[str, Any]]:
+    return [{"id": f"sku-{i}", "file": f"{i:03}.jpg", **fields} for i in range(count)]
+
+
+def fields(index: Index, id: str) -> dict[str, Any]:
+    return {name: value for name, value in index.get(id).payload.items() if name != "image"}
+
+
+# --- the row is the whole truth ---
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_an_emptied_cell_clears_the_field(index: Index, photos: Path, kind: str) -> None:
+    rows = catalog(price=20, sale=9.5, tags="a|b" if kind == "csv" else ["a", "b"])
+    index.add(photos, metadata=table(photos, rows, kind))
+    rows[2] |= {"sale": None, "tags": "" if kind == "csv" else []}
+    report = index.add(photos, metadata=table(photos, rows, kind))
+    assert (report.updated, report.unchanged, report.cleared) == (1, 5, 2)
+    assert fields(index, "sku-2") == {"price": 20}
+    assert index.count("sale < 10") == 5
+    assert index.add(photos, metadata=table(photos, rows, kind)).cleared == 0
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_a_dropped_column_clears_its_field(index: Index, photos: Path, kind: str) -> None:
+    index.add(photos, metadata=table(photos, catalog(price=20, sale=9.5), kind))
+    report = index.add(photos, metadata=table(photos, catalog(price=20), kind))
+    assert (report.updated, report.cleared) == (6, 6)
+    assert fields(index, "sku-2") == {"price": 20}
+
+
+def test_a_new_picture_takes_its_fields_from_the_row_alone(index: Index, photos: Path) -> None:
+    index.add(photos, metadata=table(photos, catalog(price=20, sale=9.5)))
+    draw(77).save(photos / "002.jpg")
+    report = index.add(photos, metadata=table(photos, catalog(price=20)))
+    assert (report.updated, report.cleared) == (6, 6)
+    assert fields(index, "sku-2") == {"price": 20}
+
+
+def test_without_metadata_or_a_row_fields_stay(index: Index, photos: Path) -> None:
+    index.add(photos, metadata=table(photos, catalog(price=20)))
+    index.update("sku-2", {"rating": 5})
+    assert index.add(photos).unchanged == 6
+    rest = [row for row in catalog(price=20) if row["id"] != "sku-2"]
+    report = index.add(photos, metadata=table(photos, rest))
+    assert (report.unchanged, report.cleared) == (6, 0)
+    assert fields(index, "sku-2") == {"price": 20, "rating": 5}
+
+
+def test_a_value_that_cannot_be_read_leaves_the_older_one_and_is_counted(
+    index: Index, photos: Path
+) -> None:
+    rows = catalog(price=20.5)
+    index.add(photos, metadata=table(photos, rows))
+    rows[2]["price"] = "dear"
+    report = index.add(photos, metadata=table(photos, rows))
+    assert (report.outdated, report.cleared) == (1, 0)
+    assert fields(index, "sku-2") == {"price": 20.5}
+    objects = catalog(price={"amount": 5})
+    assert index.add(photos, metadata=table(photos, objects, "jsonl")).outdated == 6
+    with Index.open(photos.parent / "other", model="built-in") as other:
+        assert other.add(photos, metadata=table(photos, rows)).outdated == 0
+
+
+# --- one rule for all ways to set fields ---
+
+
+def upload(fields: Mapping[str, Any]) -> Upload:
+    picture = BytesIO()
+    draw(1).save(picture, "PNG")
+    return Upload(picture.getvalue(), "there", "one", fields)
+
+
+@pytest.mark.parametrize("way", ["update", "put"])
+@pytest.mark.parametrize("none", [None, [], "", float("nan")])
+def test_null_clears_and_new_fields_come_in(index: Index, way: str, none: Any) -> None:
+    def change(fields: Mapping[str, Any]) -> None:
+        if way == "put":
+            index.put([upload(fields)])
+        else:
+            index.update("one", fields)
+
+    index.put([upload({"price": 5})])
+    change({"rating": 4, "tags": ["a"]})
+    assert index.count('rating >= 4 and tags has "a"') == 1
+    change({"price": none, "never": none})
+    assert fields(index, "one") == {"rating": 4, "tags": ["a"]}
+    change({"rating": 4.5})
+    assert index.count("rating > 4.4") == 1
+    assert index.fields["rating"].type == "float"
+
+
+def test_true_is_not_one(index: Index, photos: Path) -> None:
+    index.add(photos, metadata=table(photos, catalog(flag="true")), fields={"flag": "keyword"})
+    assert fields(index, "sku-1") == {"flag": "true"}
+    index.update("sku-1", {"count": 1})
+    index.update("sku-2", {"ok": True})
+    index.update("sku-2", {"count": 2})
+    assert index.count("count = 1") == index.count("ok") == 1

@@ -199,6 +199,8 @@ def test_fields_of_an_index_are_the_users_and_ours() -> None:
         (["yes", "no"], KEYWORD),
         (["1", "-20"], INTEGER),
         (["1"] * 99 + ["2.5"], FLOAT),  # not a misfit among integers
+        (["1E5", "2E3"], KEYWORD),
+        (["1e-05", "1.5e+20"], FLOAT),
         (["1", "00123"], KEYWORD),
         (["4006381333931", "12345678901234567890"], KEYWORD),
         (["1.5", "2"], FLOAT),

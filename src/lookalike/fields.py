@@ -162,6 +162,7 @@ _KIND = re.compile(
     re.DOTALL,
 )
 _WHOLE = re.compile(r"-?[0-9]+")
+_EXPONENT_CODE = re.compile(r"-?[0-9]+[eE][0-9]+")
 _INTEGER_TEXT = re.compile(_INTEGER)
 _FLOAT_TEXT = re.compile(_FLOAT)
 
@@ -281,6 +282,8 @@ def kind_of_text(text: str) -> FieldType:
             return FieldType.KEYWORD
         case FieldType.FLOAT if _WHOLE.fullmatch(text) or not math.isfinite(float(text)):
             return FieldType.KEYWORD  # an identifier with many digits: a float would round it
+        case FieldType.FLOAT if _EXPONENT_CODE.fullmatch(text):
+            return FieldType.KEYWORD  # 1E5 is rather an article number than 100000
         case FieldType.DATETIME if not _is_datetime(text):
             return FieldType.KEYWORD
         case FieldType.KEYWORDS if text.startswith("["):

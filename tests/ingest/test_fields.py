@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from lookalike.errors import InputError
 from lookalike.index import Index
 from lookalike.ingest.uploads import Upload
 from tests.support.pictures import draw, folder_of
@@ -139,3 +140,52 @@ def test_true_is_not_one(index: Index, photos: Path) -> None:
     index.update("sku-2", {"ok": True})
     index.update("sku-2", {"count": 2})
     assert index.count("count = 1") == index.count("ok") == 1
+
+
+# --- types ---
+
+
+def test_whole_numbers_become_floats_and_filters_find_both(index: Index, photos: Path) -> None:
+    rows = catalog(price=20)
+    index.add(photos, metadata=table(photos, rows))
+    rows[2]["price"] = 19.99
+    report = index.add(photos, metadata=table(photos, rows))
+    assert (report.updated, report.outdated, report.warnings) == (1, 0, ())
+    assert index.fields["price"].type == "float"
+    assert index.count("price < 19.995") == 1
+    assert index.count("price >= 19.99") == 6
+    assert index.histogram("price").low == 19.99
+    with_whole = index.add(photos, metadata=table(photos, catalog(price=7)))
+    assert (with_whole.updated, index.count("price = 7")) == (6, 6)
+
+
+def test_a_field_can_be_declared_anew(index: Index, photos: Path) -> None:
+    prices = ["1.299,00 €", "19,99 €", "5 €", "dear", "7,50 €", "8 €"]
+    rows = [row | {"price": price} for row, price in zip(catalog(), prices, strict=True)]
+    index.add(photos, metadata=table(photos, rows), fields={"price": "keyword"})
+    assert index.count('price = "dear"') == 1
+    report = index.add(photos, fields={"price": "float"})
+    assert report.outdated == 1
+    (warning,) = report.warnings
+    assert "1 stored values are not a number" in str(warning)
+    assert '"dear" of sku-3' in str(warning)
+    assert index.count("price < 20") == 4
+    assert index.count("price > 1000") == 1
+    assert fields(index, "sku-3") == {"price": "dear"}
+    rows[3]["price"] = "6,00 €"
+    assert index.add(photos, metadata=table(photos, rows), fields={"price": "float"}).outdated == 0
+    assert index.count("price < 20") == 5
+    index.add(photos, fields={"price": "keyword"})
+    assert index.count('price = "5.0"') == 1
+
+
+def test_a_field_that_comes_and_goes_with_the_file_is_retyped_with_it(
+    index: Index, photos: Path
+) -> None:
+    index.add(photos, metadata=table(photos, catalog(price="dear")))
+    fine = table(photos, catalog(price="19,99"))
+    report = index.add(photos, metadata=fine, fields={"price": "float"})
+    assert (report.outdated, report.updated) == (0, 6)
+    assert index.count("price < 20") == 6
+    with pytest.raises(InputError, match="no field 'size' to declare"):
+        index.add(photos, fields={"size": "float"})

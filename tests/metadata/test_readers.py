@@ -33,6 +33,14 @@ from tests.support.metadata import error_message, one_row, open_table, rows_of
         b"file,brand,,\na.jpg,Acme,,\n,,,\n",
         b"file,brand\na.jpg,Acme,,\n",
         b"FILE,brand\na.jpg,Acme\n",
+        b"file|brand\na.jpg|Acme\n",
+        b"sep=;\r\nfile;brand\r\na.jpg;Acme\r\n",
+        b'"sep=|"\nfile|brand\na.jpg|Acme\n',
+        b'file;"brand"\na.jpg;Acme\n',
+        "file,brand\na.jpg,Acme\n".encode("utf-16"),
+        "file\tbrand\na.jpg\tAcme\n".encode("utf-16-be"),
+        "file\tbrand\na.jpg\tAcme\n".encode("utf-16-le"),
+        b"\xfe\xff" + "file\tbrand\na.jpg\tAcme\n".encode("utf-16-be"),
     ],
 )
 def test_csv_as_programs_write_it(tmp_path: Path, content: bytes) -> None:
@@ -83,7 +91,7 @@ def test_ragged_rows_and_nameless_columns_are_reported(tmp_path: Path) -> None:
         ("m.csv", b"name,brand\na.jpg,Acme\n", "no column that names an image.*name, brand"),
         ("m.csv", b'file,brand\na.jpg,Acme\nb.jpg,"Acme\n', "line 3: .*quotes"),
         ("m.csv", b"file,brand\na.jpg,Acme\nb.jpg,Caf\xe9\n", r"byte 31 \(line 3\) is 0xe9; save"),
-        ("m.csv", "file,brand\na.jpg,Acme\n".encode("utf-16"), r"byte 0 \(line 1\) is 0xff"),
+        ("m.csv", "\ufefffile,brand\n".encode("utf-16-le") + b"\x00\xd8", "not UTF-16: save it"),
         ("m.csv", b"id,file\n7,a.jpg\n8,b.jpg\n7,c.jpg\n", '"7" on line 2 and on line 4'),
         ("m.jsonl", b"[1]\nnot json\n", "line 1: is not a JSON object"),
         ("m.jsonl", b'{"file": "a.jpg", "t": "\xe9"}\n', r"byte 24 \(line 1\) is 0xe9"),
@@ -95,6 +103,23 @@ def test_unusable_files(tmp_path: Path, name: str, content: bytes, message: str)
     found = error_message(tmp_path / name, content)
     assert str(tmp_path / name) in found
     assert re.search(message, found)
+
+
+def test_an_encoding_can_be_named(tmp_path: Path) -> None:
+    content = "file;brand\na.jpg;Café\n".encode("cp1252")
+    with open_table(tmp_path / "m.csv", content, encoding="cp1252") as table:
+        assert one_row(table, tmp_path) == {"brand": "Café"}
+    assert "--encoding" in error_message(tmp_path / "m.csv", content)
+    assert "not ASCII" in error_message(tmp_path / "m.csv", content, encoding="ascii")
+    for name in ("utf-9", "base64"):
+        assert "is not an encoding" in error_message(tmp_path / "m.csv", content, encoding=name)
+
+
+def test_lines_are_counted_with_the_one_that_declares_the_delimiter(tmp_path: Path) -> None:
+    with open_table(tmp_path / "m.csv", "sep=;\nfile;n\na.jpg;1\nb.jpg\n") as table:
+        assert [str(warning) for warning in table.warnings] == [
+            "line 4: has 1 cells under 2 columns; left out"
+        ]
 
 
 def test_unreadable_files(tmp_path: Path) -> None:

@@ -54,12 +54,12 @@ def test_types_are_inferred_and_values_follow_them(tmp_path: Path) -> None:
 
 def test_a_misfit_is_reported_and_the_rest_of_its_row_stays(tmp_path: Path) -> None:
     prices = "".join(f"{i},i{i}.jpg,{i}.5,x\n" for i in range(19))
-    with open_table(tmp_path / "m.csv", f"id,file,price,brand\n{prices}19,a.jpg,N/A,y\n") as table:
+    with open_table(tmp_path / "m.csv", f"id,file,price,brand\n{prices}19,a.jpg,dear,y\n") as table:
         assert table.fields["price"] is FLOAT
         assert one_row(table, tmp_path) == {"brand": "y"}
         (warning,) = table.warnings
         assert (warning.line, warning.row, warning.column) == (21, "a.jpg", "price")
-        assert str(warning) == 'line 21 (a.jpg): price: "N/A" is not a number (float); left out'
+        assert str(warning) == 'line 21 (a.jpg): price: "dear" is not a number (float); left out'
 
 
 def test_known_types_win_over_inference_and_declared_ones_over_both(tmp_path: Path) -> None:

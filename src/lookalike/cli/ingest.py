@@ -31,7 +31,15 @@ if TYPE_CHECKING:
     "fields",
     multiple=True,
     metavar="NAME=TYPE",
-    help="Type of a metadata column, instead of the inferred one; repeatable.",
+    help="Type of a metadata column or a field, instead of the inferred one; repeatable.",
+)
+@click.option(
+    "--encoding", metavar="NAME", help="Encoding of the metadata file. Default: UTF-8 or UTF-16."
+)
+@click.option(
+    "--decimal",
+    type=click.Choice(["comma", "point"]),
+    help="Decimal sign of columns whose values leave it open.",
 )
 @click.option(
     "--model",
@@ -93,6 +101,8 @@ def index_command(
     metadata: str | None,
     id_field: str | None,
     fields: tuple[str, ...],
+    encoding: str | None,
+    decimal: Literal["comma", "point"] | None,
     model: str | None,
     model_dir: str | None,
     prune: bool,
@@ -132,6 +142,8 @@ def index_command(
                 metadata=metadata,
                 id_field=id_field,
                 fields=types,
+                encoding=encoding,
+                decimal=decimal,
                 prune=prune,
                 yes=yes,
                 exclude=exclude,

@@ -21,14 +21,19 @@ from lookalike.ingest.pipeline import Pipeline
 from lookalike.ingest.prune import count_excluded, find_missing, remove_missing
 from lookalike.ingest.report import IngestCounts, IngestProgress, IngestReport
 from lookalike.ingest.schema import (
-    check_types,
+    Retyping,
+    declared_types,
     infer_types,
     learn_new_types,
     learn_types,
+    misfit_warnings,
     parse_fields,
+    retype,
+    retypings,
 )
 from lookalike.ingest.uploads import Upload, list_uploads
 from lookalike.manifest import ManifestStore
+from lookalike.metadata.notation import Decimal
 from lookalike.metadata.table import read_metadata
 from lookalike.options import Option, with_defaults
 from lookalike.protocols import Describers, Engine, ImageDecoder, Source
@@ -54,7 +59,18 @@ class AddOptions(TypedDict, total=False):
     id_field: Annotated[str | None, Option("Metadata column with the ids; by default `id`.")]
     fields: Annotated[
         Mapping[str, FieldType | str] | None,
-        Option('Types of metadata columns, such as `{"price": "float"}`; the others are inferred.'),
+        Option(
+            'Types of metadata columns, such as `{"price": "float"}`; the others are inferred. A '
+            "field of the index that has another type is converted."
+        ),
+    ]
+    encoding: Annotated[
+        str | None,
+        Option("Encoding of the metadata file, such as `cp1252`; by default UTF-8 or UTF-16."),
+    ]
+    decimal: Annotated[
+        Literal["comma", "point"] | None,
+        Option("Decimal sign of columns whose values leave it open, such as 1.250."),
     ]
     prune: Annotated[bool, Option("Remove images that the sources no longer have.", False)]
     yes: Annotated[
@@ -115,7 +131,9 @@ class AddRequest:
 
     metadata: Path | None
     id_field: str | None
-    fields: Mapping[str, FieldType | str]
+    fields: Mapping[str, FieldType]
+    encoding: str | None
+    decimal: Decimal | None
     prune: bool
     yes: bool
     exclude: Sequence[str]
@@ -143,11 +161,10 @@ class AddRequest:
             )
         if isinstance(chosen["exclude"], str):
             chosen["exclude"] = [chosen["exclude"]]
-        metadata = None if chosen["metadata"] is None else Path(chosen["metadata"])
-        return cls(
-            **{**chosen, "metadata": metadata, "fields": chosen["fields"] or {}},
-            started=time.monotonic(),
-        )
+        chosen["metadata"] = None if chosen["metadata"] is None else Path(chosen["metadata"])
+        chosen["fields"] = declared_types(chosen["fields"] or {})
+        chosen["decimal"] = _decimal(chosen["decimal"])
+        return cls(**chosen, started=time.monotonic())
 
     def ingest(self, local: Ingest, opener: Opener | None) -> AbstractContextManager[Ingest]:
         """The ingest of the run: the executor's, or else the local one."""
@@ -171,7 +188,7 @@ def add(
         calibrate: samples the index if it has grown enough.
     """
     pruned: dict[str, Any] = {}
-    with _listing(index, sources, request) as listing:
+    with _listing(index, sources, request) as (listing, changes):
         report = ingest(listing.images, _progress(request.progress, listing))
         if not report.interrupted:
             pruned = _prune(index, restrict(sources, request.partition), request, listing)
@@ -179,8 +196,14 @@ def add(
             if request.optimize and not others_write:
                 index.engine.optimize()  # also completes what a run that was killed left
             calibrate()
+    misfits, warnings = misfit_warnings(index.engine, changes)
     report = _finished(report, index, request.started)
-    return replace(report, **pruned, warnings=listing.warnings)
+    return replace(
+        report,
+        **pruned,
+        outdated=report.outdated + misfits,
+        warnings=(*warnings, *listing.warnings),
+    )
 
 
 def _prune(
@@ -220,20 +243,52 @@ def put(index: Destination, uploads: Sequence[Upload], ingest: Ingest) -> Ingest
 @contextmanager
 def _listing(
     index: Destination, sources: Sequence[Source], request: AddRequest
-) -> Iterator[Listing]:
-    """Lists the images; with metadata, lists its rows too and stores the types of its fields."""
+) -> Iterator[tuple[Listing, Sequence[Retyping]]]:
+    """Lists the images, with metadata also its rows, and stores the types of the fields."""
     partition = request.partition
-    if request.metadata is None:
-        yield list_images(sources, partition, counted=request.progress is not None)
-        return
     known = index.manifests.read().fields
-    declared = check_types(request.fields, known)
+    if request.metadata is None:
+        _check_known(request.fields, known)
+        listing = list_images(sources, partition, counted=request.progress is not None)
+        yield listing, _retyped(index, request)
+        return
     with read_metadata(
-        request.metadata, id_field=request.id_field, known=known, declared=declared
+        request.metadata,
+        id_field=request.id_field,
+        known=known,
+        declared=request.fields,
+        encoding=request.encoding,
+        decimal=request.decimal,
     ) as table:
         listing = list_with_metadata(table, sources, partition)
+        changes = _retyped(index, request)
         learn_types(index.engine, index.manifests, table.fields)
-        yield listing
+        yield listing, changes
+
+
+def _check_known(fields: Mapping[str, FieldType], known: Mapping[str, FieldType]) -> None:
+    for name in fields:
+        if name not in known:
+            raise InputError(
+                f"There is no field {name!r} to declare: this index has "
+                f"{', '.join(known) or 'none yet, metadata brings them'}."
+            )
+
+
+def _retyped(index: Destination, request: AddRequest) -> Sequence[Retyping]:
+    """Changes the types of fields as the request declares."""
+    changes = retypings(index.engine, index.manifests, request.fields, request.decimal)
+    retype(index.engine, index.manifests, changes)
+    return changes
+
+
+def _decimal(name: str | None) -> Decimal | None:
+    if name is None:
+        return None
+    try:
+        return Decimal(name)
+    except ValueError:
+        raise InputError(f"decimal must be comma or point (got {name!r}).") from None
 
 
 def _progress(progress: IngestProgress | None, listing: Listing) -> Callable[[IngestCounts], None]:

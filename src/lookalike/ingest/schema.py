@@ -2,35 +2,130 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from lookalike.errors import InputError
-from lookalike.fields import is_missing, kind_of, parse_value, quoted, user_field, widened
+from lookalike.fields import (
+    Field,
+    describe_type,
+    is_missing,
+    kind_of,
+    kind_of_text,
+    parse_value,
+    quoted,
+    user_field,
+    widened,
+)
 from lookalike.manifest import ManifestStore
+from lookalike.metadata.columns import Column, Evidence, Rules
+from lookalike.metadata.notation import Decimal
+from lookalike.metadata.readers import MetadataWarning
 from lookalike.protocols import Engine
-from lookalike.types import FieldType
+from lookalike.types import FieldType, Missing, Not
 
 
-def check_types(
-    types: Mapping[str, FieldType | str], known: Mapping[str, FieldType]
-) -> dict[str, FieldType]:
+def declared_types(types: Mapping[str, FieldType | str]) -> dict[str, FieldType]:
     """Returns the types that the user declares for fields.
 
     Raises:
-        InputError: there is no such type, or the field has another in the index.
+        InputError: there is no such type.
     """
     for name, type in types.items():
         if type not in list(FieldType):
             raise InputError(
                 f"{type!r} is not a field type (for {name}): use one of {', '.join(FieldType)}."
             )
-        if known.get(name, type) != type:
-            raise InputError(
-                f"{name} is a {known[name]} in this index and cannot become a {type}: to change "
-                "its type, index into a new folder."
-            )
     return {name: FieldType(type) for name, type in types.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Retyping:
+    """A change of the type of a field that the index has.
+
+    Attributes:
+        field: the field with its new type.
+        column: reads the stored values.
+    """
+
+    field: Field
+    column: Column
+
+    @classmethod
+    def of(cls, engine: Engine, field: Field, decimal: Decimal | None) -> Retyping:
+        """Decides from all stored values of a field how to read them."""
+        evidence = Evidence()
+        for points in engine.scroll(Not(Missing(field.path))):
+            for point in points:
+                value = point.payload[field.name]
+                kind = kind_of_text(value) if isinstance(value, str) else kind_of(value)
+                evidence.add(value, kind)
+        rules = Rules({}, {field.name: field.type}, decimal, texts=True)
+        column = rules.decide({field.name: evidence}).get(field.name)
+        return cls(field, column or Column(field.type))
+
+    def convert(self, engine: Engine) -> list[tuple[str, Any]]:
+        """Converts the stored values; returns the ids and values of those that do not fit."""
+        misfits: list[tuple[str, Any]] = []
+        for points in engine.scroll(Not(Missing(self.field.path))):
+            for point in points:
+                old = point.payload[self.field.name]
+                try:
+                    new = self.column.parse(old)
+                except InputError:
+                    misfits.append((point.id, old))
+                    continue
+                if new != old or new.__class__ is not old.__class__:
+                    engine.set_payload(point.id, {self.field.name: new})
+        return misfits
+
+
+def retypings(
+    engine: Engine,
+    manifests: ManifestStore,
+    declared: Mapping[str, FieldType],
+    decimal: Decimal | None,
+) -> list[Retyping]:
+    """The fields whose declared type is not the one that they have in the index."""
+    known = manifests.read().fields
+    return [
+        Retyping.of(engine, user_field(name, type), decimal)
+        for name, type in declared.items()
+        if known.get(name, type) is not type
+    ]
+
+
+def retype(engine: Engine, manifests: ManifestStore, changes: Sequence[Retyping]) -> None:
+    """Converts the stored values of fields, and stores their new types.
+
+    A run that is cut off before the types are stored is completed by the next.
+    """
+    for change in changes:
+        change.convert(engine)
+        engine.create_field_index(change.field.path, change.field.type)
+    if changes:
+        types = {change.field.name: change.field.type for change in changes}
+        manifests.update(lambda manifest: manifest.with_fields(types))
+
+
+def misfit_warnings(
+    engine: Engine, changes: Sequence[Retyping]
+) -> tuple[int, list[MetadataWarning]]:
+    """The number of stored values that do not fit their field's new type, and a warning for each
+    such field."""
+    total, warnings = 0, []
+    for change in changes:
+        misfits = change.convert(engine)
+        total += len(misfits)
+        if misfits:
+            examples = ", ".join(f"{quoted(value)} of {id}" for id, value in misfits[:3])
+            detail = (
+                f"{len(misfits):,} stored values are not {describe_type(change.field.type)} and "
+                f"stay as they are, where no filter finds them, such as {examples}"
+            )
+            warnings.append(MetadataWarning(0, detail, column=change.field.name))
+    return total, warnings
 
 
 def infer_types(
@@ -115,7 +210,12 @@ def _merged(types: Mapping[str, FieldType], known: Mapping[str, FieldType]) -> d
     """
     numbers = {FieldType.INTEGER, FieldType.FLOAT}
     floats = {name: FieldType.FLOAT for name in types if {types[name], known.get(name)} == numbers}
-    check_types({name: type for name, type in types.items() if name not in floats}, known)
+    for name, type in types.items():
+        if name not in floats and known.get(name, type) is not type:
+            raise InputError(
+                f"{name} is a {known[name]} in this index, not a {type}: to change its type, use "
+                f"--field {name}={type}."
+            )
     return {**types, **floats}
 
 

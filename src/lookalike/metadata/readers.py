@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -16,7 +18,7 @@ from lookalike.fields import kind_of, kind_of_text, quoted
 from lookalike.system.times import format_datetime, to_utc
 from lookalike.types import FieldType
 
-__all__ = ["Cells", "MetadataWarning", "Reader", "encoding_error", "reader_for"]
+__all__ = ["Cells", "MetadataWarning", "Reader", "check_encoding", "encoding_error", "reader_for"]
 
 Cells: TypeAlias = dict[str, Any]
 """JSON values by column."""
@@ -53,13 +55,16 @@ class Reader:
     """The functions that read one file format.
 
     Attributes:
-        rows: yields each row with its line, or a warning in its place. Columns are the keys of the
-            cells. Raises MetadataError, OSError or UnicodeDecodeError.
+        rows: takes the file and its encoding, None to detect it. Yields each row with its line, or
+            a warning in its place. Columns are the keys of the cells. Raises MetadataError, OSError
+            or UnicodeDecodeError.
         kind: returns the narrowest type of a cell's value.
+        texts: whether all cells are texts, so that a text may be a number.
     """
 
-    rows: Callable[[Path], Iterator[tuple[int, Cells] | MetadataWarning]]
+    rows: Callable[[Path, str | None], Iterator[tuple[int, Cells] | MetadataWarning]]
     kind: Callable[[Any], FieldType | None]
+    texts: bool = False
 
 
 def reader_for(path: Path) -> Reader:
@@ -79,26 +84,39 @@ def reader_for(path: Path) -> Reader:
 # --- CSV ------------------------------------------------------------------------------------
 
 
-def _csv_rows(path: Path) -> Iterator[tuple[int, Cells] | MetadataWarning]:
+_SEP_LINE = re.compile(r'"?sep=(?P<sign>.)"?\s*', re.IGNORECASE)
+"""The line before the header in which Excel declares the delimiter."""
+_QUOTED = re.compile(r'"[^"]*"')
+
+
+def _csv_rows(path: Path, encoding: str | None) -> Iterator[tuple[int, Cells] | MetadataWarning]:
     limit = csv.field_size_limit(2**31 - 1)  # the default, 128 KB, is the whole process's
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            delimiter = _delimiter(file.readline())
-            file.seek(0)
-            yield from _csv_cells(csv.reader(file, delimiter=delimiter, strict=True), path)
+        with path.open(encoding=encoding or detect_encoding(path), newline="") as file:
+            first = file.readline()
+            declared = _SEP_LINE.fullmatch(first)
+            delimiter = declared["sign"] if declared else _delimiter(first)
+            if not declared:
+                file.seek(0)
+            reader = csv.reader(file, delimiter=delimiter, strict=True)
+            yield from _csv_cells(reader, path, lines_before=1 if declared else 0)
     finally:
         csv.field_size_limit(limit)
 
 
 def _delimiter(header: str) -> str:
     """Guesses the delimiter: spreadsheets write semicolons where decimals have commas."""
-    return max(",;\t", key=header.count)
+    return max(",;\t|", key=_QUOTED.sub("", header).count)
 
 
-def _csv_cells(reader: Any, path: Path) -> Iterator[tuple[int, Cells] | MetadataWarning]:
+def _csv_cells(
+    reader: Any, path: Path, *, lines_before: int
+) -> Iterator[tuple[int, Cells] | MetadataWarning]:
     header: list[str] | None = None
     while True:
-        line = reader.line_num + 1  # the row's first line: quoted cells may have more
+        line = (
+            lines_before + reader.line_num + 1
+        )  # the row's first line: quoted cells may have more
         try:
             cells = [cell.strip() for cell in next(reader)]
         except StopIteration:
@@ -131,8 +149,8 @@ def _check_header(header: Sequence[str], path: Path) -> None:
 # --- JSON Lines -----------------------------------------------------------------------------
 
 
-def _json_rows(path: Path) -> Iterator[tuple[int, Cells] | MetadataWarning]:
-    with path.open(encoding="utf-8-sig") as file:
+def _json_rows(path: Path, encoding: str | None) -> Iterator[tuple[int, Cells] | MetadataWarning]:
+    with path.open(encoding=encoding or detect_encoding(path)) as file:
         for line, text in enumerate(file, start=1):
             if not text.strip():
                 continue
@@ -151,7 +169,9 @@ def _json_rows(path: Path) -> Iterator[tuple[int, Cells] | MetadataWarning]:
 # --- Parquet --------------------------------------------------------------------------------
 
 
-def _parquet_rows(path: Path) -> Iterator[tuple[int, Cells] | MetadataWarning]:
+def _parquet_rows(
+    path: Path, encoding: str | None
+) -> Iterator[tuple[int, Cells] | MetadataWarning]:
     try:
         import pyarrow as arrow  # type: ignore[import-untyped]
         import pyarrow.parquet as parquet  # type: ignore[import-untyped]
@@ -201,7 +221,7 @@ def _plain(value: Any) -> Any:
     return {"": repr(value)}  # bytes, structs, maps, times: no field can hold them
 
 
-_CSV = Reader(_csv_rows, kind_of_text)
+_CSV = Reader(_csv_rows, kind_of_text, texts=True)
 _JSON = Reader(_json_rows, kind_of)
 _PARQUET = Reader(_parquet_rows, kind_of)
 _READERS = {
@@ -217,17 +237,53 @@ _READERS = {
 # --- encoding -------------------------------------------------------------------------------
 
 
-def encoding_error(path: Path) -> MetadataError:
-    """The error for a text file that is not UTF-8; it names the first invalid byte."""
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+
+
+def detect_encoding(path: Path) -> str:
+    """The encoding that the first bytes of a text file show: UTF-16, or else UTF-8."""
+    with path.open("rb") as file:
+        start = file.read(4)
+    for mark, encoding in _MARKS.items():
+        if start.startswith(mark):
+            return encoding
+    if len(start) == 4 and start[1::2] == b"\0\0":
+        return "utf-16-le"
+    return "utf-16-be" if len(start) == 4 and start[::2] == b"\0\0" else "utf-8"
+
+
+def check_encoding(name: str) -> str:
+    """Returns the name of an encoding.
+
+    Raises:
+        MetadataError: there is no such encoding of text.
+    """
+    try:
+        "".encode(name)
+    except (LookupError, ValueError):
+        raise MetadataError(
+            f"{name!r} is not an encoding: use utf-8, utf-16, cp1252 or latin-1, for example."
+        ) from None
+    return name
+
+
+def encoding_error(path: Path, encoding: str | None) -> MetadataError:
+    """The error for a text file in another encoding; names the first byte that is not UTF-8."""
+    name = encoding or detect_encoding(path)
+    remedy = "save it as UTF-8, or name its encoding with --encoding, such as cp1252"
     offset = 0
     with path.open("rb") as file:
-        for line, text in enumerate(file, start=1):
+        for line, text in enumerate(file if name.startswith("utf-8") else (), start=1):
             try:
                 text.decode()
             except UnicodeDecodeError as error:
                 return MetadataError(
                     f"{path} is not UTF-8: byte {offset + error.start} (line {line}) is "
-                    f"0x{text[error.start]:02x}; save it as UTF-8."
+                    f"0x{text[error.start]:02x}; {remedy}."
                 )
             offset += len(text)
-    return MetadataError(f"{path} is not UTF-8: save it as UTF-8.")
+    return MetadataError(f"{path} is not {name.upper()}: {remedy}.")

@@ -10,7 +10,7 @@ import difflib
 import itertools
 import json
 import sqlite3
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,8 @@ from types import MappingProxyType
 from typing import Any
 
 from lookalike.errors import InputError, MetadataError
-from lookalike.fields import choose_type, is_missing, is_unicode, parse_value, quoted, user_field
+from lookalike.fields import is_missing, is_unicode, quoted, user_field
+from lookalike.metadata.columns import Column, Evidence, Rules
 from lookalike.metadata.join import (
     MatchSummary,
     as_bytes,
@@ -28,9 +29,12 @@ from lookalike.metadata.join import (
     store_listing,
     summarize,
 )
+from lookalike.metadata.notation import Decimal
 from lookalike.metadata.readers import (
     Cells,
     MetadataWarning,
+    Reader,
+    check_encoding,
     encoding_error,
     reader_for,
 )
@@ -74,6 +78,8 @@ def read_metadata(
     id_field: str | None = None,
     known: Mapping[str, FieldType] = _NO_TYPES,
     declared: Mapping[str, FieldType] = _NO_TYPES,
+    encoding: str | None = None,
+    decimal: Decimal | None = None,
 ) -> MetadataTable:
     """Reads a CSV, JSON Lines or Parquet file in bounded memory. Close the result.
 
@@ -82,16 +88,19 @@ def read_metadata(
         id_field: the column with the ids; by default `id`, if there is one.
         known: types of the index's fields.
         declared: types that the user declares. They override `known`, and both override inference.
+        encoding: encoding of a text file; by default it is detected.
+        decimal: decimal sign of columns whose values leave it open.
 
     Raises:
         MetadataError: the file cannot be used as it is.
     """
+    encoding = encoding and check_encoding(encoding)
     table = MetadataTable(path)
     try:
-        table._read(id_field, known, declared)
+        table._read(id_field, known, declared, encoding, decimal)
     except UnicodeDecodeError as error:
         table.close()
-        raise encoding_error(path) from error
+        raise encoding_error(path, encoding) from error
     except OSError as error:
         table.close()
         raise MetadataError(f"{path} cannot be read: {error.strerror or error}.") from error
@@ -117,6 +126,7 @@ class MetadataTable:
         self.fields: dict[str, FieldType] = {}
         self.id_field: str | None = None
         self._file_field: str | None = None
+        self._columns: dict[str, Column] = {}
         self._unusable: list[str] = []
         # A database without a name is a temporary file. It vanishes with the connection, even if
         # the process is killed.
@@ -148,41 +158,44 @@ class MetadataTable:
         id_field: str | None,
         known: Mapping[str, FieldType],
         declared: Mapping[str, FieldType],
+        encoding: str | None,
+        decimal: Decimal | None,
     ) -> None:
+        reader = reader_for(self.path)
         with self._writing():
-            kinds = self._store_raw()
-        columns = list(kinds)
+            evidence = self._store_raw(reader, encoding)
+        columns = list(evidence)
         if not columns:
             raise MetadataError(self._no_rows())
         self._locate(columns, id_field)
         for name in declared:
-            if name not in columns:
+            if name not in columns and name not in known:
                 raise MetadataError(self._no_column(name, columns))
+        rules = Rules(known, declared, decimal, reader.texts)
         with self._writing():
-            self._choose_types(kinds, {**known, **declared})
+            self._choose_columns(evidence, rules)
             self._store_rows()
         self._check()
 
-    def _store_raw(self) -> dict[str, Counter[FieldType | None]]:
-        """Copies the file, and counts the kinds of values in each column."""
-        reader = reader_for(self.path)
+    def _store_raw(self, reader: Reader, encoding: str | None) -> dict[str, Evidence]:
+        """Copies the file, and collects the evidence about each column."""
         kind_of = reader.kind
-        kinds: dict[str, Counter[FieldType | None]] = defaultdict(Counter)
+        columns: dict[str, Evidence] = defaultdict(Evidence)
 
         def entries() -> Iterator[tuple[int, str]]:
-            for entry in reader.rows(self.path):
+            for entry in reader.rows(self.path, encoding):
                 if isinstance(entry, MetadataWarning):
                     self._report(entry)
                     continue
                 line, cells = entry
                 for name, value in cells.items():
-                    count = kinds[name]
+                    evidence = columns[name]
                     if not is_missing(value):
-                        count[kind_of(value)] += 1
+                        evidence.add(value, kind_of(value))
                 yield line, json.dumps(cells)
 
         self._db.executemany("INSERT INTO raw VALUES (?, ?)", entries())
-        return kinds
+        return columns
 
     def _locate(self, columns: list[str], id_field: str | None) -> None:
         """Finds the columns that name a row's image and its id."""
@@ -204,26 +217,29 @@ class MetadataTable:
         guess = f'; did you mean "{similar[0]}"?' if similar else "."
         return f'{self.path} has no column "{name}"{guess} Its columns are {", ".join(columns)}.'
 
-    def _choose_types(
-        self, kinds: Mapping[str, Counter[FieldType | None]], types: Mapping[str, FieldType]
-    ) -> None:
-        for name, count in kinds.items():
-            if name in (self.id_field, self._file_field) or not count.total():
-                continue
+    def _choose_columns(self, evidence: Mapping[str, Evidence], rules: Rules) -> None:
+        users = {
+            name: column
+            for name, column in evidence.items()
+            if name not in (self.id_field, self._file_field)
+        }
+        for name, column in rules.decide(users).items():
             if not name:
                 self._report(MetadataWarning(1, "a column without a name is left out"))
                 continue
-            type = types.get(name) or choose_type(count)
             try:
-                user_field(name, type or FieldType.KEYWORD)
+                user_field(name, FieldType.KEYWORD)
             except InputError as error:
                 raise MetadataError(f"{self.path}: {error}") from None
-            if type is None:
+            if column is None:
                 detail = "has objects or lists that no field can hold; the column is left out"
                 self._report(MetadataWarning(1, detail, column=name))
                 self._unusable.append(name)
-            else:
-                self.fields[name] = type
+                continue
+            self._columns[name] = column
+            self.fields[name] = column.type
+            if column.note:
+                self._report(MetadataWarning(0, column.note, column=name))
 
     def _store_rows(self) -> None:
         raw = self._db.execute("SELECT line, cells FROM raw ORDER BY line")
@@ -248,7 +264,9 @@ class MetadataTable:
             value = cells.get(column)
             if not is_missing(value):
                 try:
-                    fields[column] = parse_value(type, value)
+                    parsed = self._columns[column].parse(value)
+                    if parsed is not None:
+                        fields[column] = parsed
                 except InputError as error:
                     detail = f"{error} ({type}); left out"
                     self._report(MetadataWarning(line, detail, name, column, quoted(value)))

@@ -315,6 +315,10 @@ class ImageDecoder(Protocol):
         """
         ...
 
+    def content_digest(self, data: bytes) -> str:
+        """Digests all that a file shows, in every page and frame; empty if it cannot be told."""
+        ...
+
     def describe_many(
         self,
         files: Sequence[bytes],
@@ -348,5 +352,14 @@ class ImageLoader(Protocol):
             SourceError: there is no such file.
             QueryError: the path names more than one file.
             ImageRejected: the image cannot be decoded.
+        """
+        ...
+
+    def content_digest(self, image: ImageInput) -> str:
+        """Digests all that an image shows, in every page and frame; empty if it cannot be told.
+
+        Raises:
+            SourceError: there is no such file.
+            ImageRejected: the file cannot be read.
         """
         ...

@@ -18,6 +18,7 @@ import pytest
 from lookalike.comparison import batch
 from lookalike.errors import ImageRejected, Reason
 from lookalike.imaging.decode import decode
+from lookalike.imaging.digest import content_digest
 from lookalike.types import DecodeLimits, Described, FileFacts, Image
 from lookalike.workers.pool import DecoderPool
 from tests.workers.samples import (
@@ -55,6 +56,25 @@ def test_alpha_and_date_come_through(pool: DecoderPool) -> None:
     assert image.taken_at == "2024-05-01T10:20:30Z"
     assert image.facts == FileFacts(alpha=True, camera_metadata=True)
     assert_same(image, decode(file.getvalue()))
+
+
+def test_content_is_digested_as_in_this_process(pool: DecoderPool) -> None:
+    pages = [PIL.Image.new("RGB", (40, 30), color) for color in ("red", "lime")]
+    file = BytesIO()
+    pages[0].save(file, "TIFF", save_all=True, append_images=pages[1:])
+    for data in (file.getvalue(), photo(), large_photo()):
+        digest = pool.content_digest(data)
+        assert digest
+        assert digest == content_digest(data, limits=DecodeLimits())
+    assert pool.content_digest(b"") == ""
+    assert pool.content_digest(photo()[:900]) == ""
+    assert pool.content_digest(b"nothing") == ""
+
+
+def test_content_that_takes_too_long_has_no_digest() -> None:
+    with DecoderPool(1, limits=DecodeLimits(seconds=1)) as pool:
+        assert pool.content_digest(slow_photo(1400)) == ""
+        assert pool.content_digest(photo())
 
 
 def test_many_threads(pool: DecoderPool) -> None:

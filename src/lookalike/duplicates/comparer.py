@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Literal, Protocol, TypeAlias
 
 from lookalike.cache.store import Cache
 from lookalike.comparison.batch import BatchResult, Comparison, StoredPicture
@@ -27,6 +24,15 @@ PICTURES_IN_MEMORY = 1536
 PAIRS_PER_CALL = 4
 """Pairs compared in one call, about 8 ms of work. Few, because one pair may take ten times as long
 as another, and because pictures wait for the decoder meanwhile."""
+
+_CONTENT: tuple[Literal["frames", "alpha", "bit_depth", "camera_raw", "motion"], ...] = (
+    "frames",
+    "alpha",
+    "bit_depth",
+    "camera_raw",
+    "motion",
+)
+"""Facts of a file in which files with the same pixels agree."""
 
 PairResult: TypeAlias = "Future[Comparison | None]"
 """The comparison of one pair to come; None if neither image is a copy of the other."""
@@ -60,7 +66,9 @@ class Comparer:
     """Compares and grades pairs of images of one index. For use by one thread; it runs others.
 
     Attributes:
-        read_original: reads an original when its thumbnail is missing or its pixels are needed.
+        read_original: reads an original when its thumbnail is missing.
+        content_digest: digests all that the original at an address shows; empty if it cannot be
+            told. It raises what `read_original` raises.
         cache: thumbnails and sketches.
         backend: compares pictures.
         threads: concurrent calls to the backend.
@@ -68,6 +76,7 @@ class Comparer:
     """
 
     read_original: OriginalReader
+    content_digest: Callable[[str], str]
     cache: Cache
     backend: PairComparer
     threads: int = 1
@@ -75,6 +84,7 @@ class Comparer:
     _pictures: OrderedDict[str, Future[StoredPicture]] = field(default_factory=OrderedDict)
     _new_sketches: dict[str, bytes] = field(default_factory=dict)
     _external: set[str] = field(default_factory=set)
+    _digests: dict[str, str] = field(default_factory=dict)
     _pool: ThreadPoolExecutor = field(init=False)
 
     def __post_init__(self) -> None:
@@ -170,15 +180,23 @@ class Comparer:
                     result.set_exception(error)
 
     def _have_same_pixels(self, first: Payload, second: Payload) -> bool:
-        side = max(size(first))  # in full size
-        one = self._read(record_of(first)["uri"], side)
-        other = None if one is None else self._read(record_of(second)["uri"], side)
-        if one is None or other is None:
+        """True if two files show the same in all their pages and frames, alpha and depth included.
+        Where this cannot be told, they do not count as the same."""
+        one, other = record_of(first), record_of(second)
+        if any(key in one and key in other and one[key] != other[key] for key in _CONTENT):
             return False
-        opaque = one.alpha is None and other.alpha is None
-        return np.array_equal(one.pixels, other.pixels) and (
-            opaque or np.array_equal(_alpha(one), _alpha(other))
-        )
+        digest = self._digest(first)
+        return bool(digest) and digest == self._digest(second)
+
+    def _digest(self, payload: Payload) -> str:
+        key, uri = _key(payload), record_of(payload)["uri"]
+        if key not in self._digests:
+            try:
+                self._digests[key] = self.content_digest(uri)
+            except LookalikeError as error:
+                self.problems[uri] = str(error)
+                return ""
+        return self._digests[key]
 
     # --- loading ----------------------------------------------------------------------------
 
@@ -239,7 +257,3 @@ def _key(payload: Payload) -> str:
 
 def _have_same_bytes(first: Payload, second: Payload) -> bool:
     return _key(first) == _key(second)
-
-
-def _alpha(image: Image) -> NDArray[np.uint8]:
-    return np.full(image.pixels.shape[:2], 255, np.uint8) if image.alpha is None else image.alpha

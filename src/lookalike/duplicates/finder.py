@@ -134,9 +134,14 @@ class DuplicateFinder:
             comparer: compares pictures in place of the finder's.
         """
 
+        def original(uri: str) -> ImageInput:
+            return query if query is not None and uri == QUERY_URI else uri
+
         def read_original(uri: str, *, side: int) -> Image:
-            image = query if query is not None and uri == QUERY_URI else uri
-            return self.loader.load(image, side)
+            return self.loader.load(original(uri), side)
+
+        def content_digest(uri: str) -> str:
+            return self.loader.content_digest(original(uri))
 
         name, calibration = self.manifest.semantic.name, self.manifest.calibration
         thresholds = (
@@ -144,7 +149,9 @@ class DuplicateFinder:
             if calibration
             else SimilarityThresholds()
         )
-        pairs = Comparer(read_original, self.cache, comparer or self.comparer, self.loader.size)
+        pairs = Comparer(
+            read_original, content_digest, self.cache, comparer or self.comparer, self.loader.size
+        )
         return DuplicateSearch(self.engine, name, thresholds, pairs)
 
 

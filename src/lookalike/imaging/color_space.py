@@ -29,6 +29,11 @@ def to_srgb(im: PIL.Image.Image, profile: bytes | None) -> PIL.Image.Image:
     return _in_mode(im, "RGB")
 
 
+def changes_colors(profile: bytes) -> bool:
+    """Tells whether colors look different with this ICC profile and without it."""
+    return _conversion(profile) is not None
+
+
 def _in_mode(im: PIL.Image.Image, mode: str) -> PIL.Image.Image:
     return im if im.mode == mode else im.convert(mode)  # `convert` would copy
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import PIL.Image
 from PIL.ExifTags import Base
 
 from lookalike.imaging.boxes import boxes, find_boxes
 from lookalike.imaging.gif import count_frames
-from lookalike.imaging.tiff import TiffReader, count_pages
+from lookalike.imaging.tiff import TiffReader, first_page, page_numbers
 from lookalike.types import FileFacts
 
 _MP_ENTRIES = 0xB002
@@ -39,42 +39,44 @@ def facts_of(
         camera_metadata: whether the EXIF names a camera or an exposure.
     """
     return FileFacts(
-        frames=_frames(data, format, loaded),
+        frames=len(frame_numbers(data, format, loaded)),
         alpha=alpha,
-        bit_depth=_bit_depth(data, format, loaded),
+        bit_depth=bit_depth_of(data, format, loaded),
         camera_metadata=camera_metadata,
         motion=video_start(data, format) is not None,
     )
 
 
-def _frames(data: bytes, format: str, loaded: PIL.Image.Image) -> int:
+def frame_numbers(data: bytes, format: str, loaded: PIL.Image.Image) -> Sequence[int]:
+    """The numbers by which Pillow knows the frames that count, of which there is at least one. A
+    file may have fewer than it says."""
     match format:
         case "TIFF":  # Pillow would parse every page
-            return count_pages(data)
+            return page_numbers(first_page(data))
         case "GIF":
-            return count_frames(data)
+            return range(count_frames(data))
         case "JPEG":
-            return _pictures(loaded.info)
-    return max(int(getattr(loaded, "n_frames", 1)), 1)
+            return _picture_numbers(loaded.info)
+    return range(max(int(getattr(loaded, "n_frames", 1)), 1))
 
 
-def _pictures(info: Mapping[Any, Any]) -> int:
-    """The number of pictures in a JPEG: several in a multi-picture file (CIPA DC-007), such as a
-    stereo pair, or a picture with its gain map."""
+def _picture_numbers(info: Mapping[Any, Any]) -> Sequence[int]:
+    """The numbers of the pictures in a JPEG: several in a multi-picture file (CIPA DC-007), such as
+    a stereo pair, or a picture with its gain map."""
     index = info.get("mp")
     if not isinstance(index, bytes):
-        return 1
+        return (0,)
     reader = TiffReader(index)
-    order = "big" if index[:2] == b"MM" else "little"
+    order: Literal["big", "little"] = "big" if index[:2] == b"MM" else "little"
     for directory in reader.pages():
         entries = reader.content(directory, _MP_ENTRIES)
         starts = range(0, len(entries), _MP_ENTRY_SIZE)
-        kinds = [int.from_bytes(entries[at : at + 4], order) & 0xFFFFFF for at in starts]  # type: ignore[arg-type]
-        return max(sum(kind not in _PREVIEWS for kind in kinds), 1)
-    return 1
+        kinds = [int.from_bytes(entries[at : at + 4], order) & 0xFFFFFF for at in starts]
+        return [i for i, kind in enumerate(kinds) if kind not in _PREVIEWS or i == 0] or (0,)
+    return (0,)
 
 
-def _bit_depth(data: bytes, format: str, loaded: PIL.Image.Image) -> int:
+def bit_depth_of(data: bytes, format: str, loaded: PIL.Image.Image) -> int:
     """Bits of the deepest channel; fewer than 8 count as 8."""
     depths: list[Any] = []
     match format:

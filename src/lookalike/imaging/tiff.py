@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple
@@ -127,11 +127,12 @@ class TiffReader:
         return number
 
 
-def count_pages(data: bytes) -> int:
-    """The number of pictures in a TIFF that are neither a mask nor a smaller version of another."""
+def page_numbers(data: bytes) -> Sequence[int]:
+    """The places in the chain of the pictures that are neither a mask nor a smaller version of
+    another."""
     reader = TiffReader(data)
-    pages = sum(is_page(reader, directory) for directory in reader.pages())
-    return max(pages, 1)
+    numbers = [i for i, page in enumerate(reader.pages()) if is_page(reader, page)]
+    return numbers or (0,)
 
 
 def is_page(reader: TiffReader, directory: Directory) -> bool:

@@ -101,6 +101,11 @@ class DecoderProcess:
         header = {"task": "describe", "max_pixels": max_pixels, **options}
         return self._request(header, files, lambda reply: self._read_outcomes(reply, files))
 
+    def digest(self, data: bytes, *, max_pixels: int) -> str | None:
+        """Digests the content of a file; returns None if it must be sent again by itself."""
+        header = {"task": "digest", "max_pixels": max_pixels}
+        return self._request(header, [data], _digest)
+
     def sketch(self, thumbnail: bytes) -> bytes:
         """Runs `comparison.batch.sketch`."""
         (packed,) = self._request({"task": "sketch"}, [thumbnail], self._read_sketches)
@@ -211,6 +216,11 @@ class DecoderProcess:
         if self._stdout.readinto(array) < array.nbytes:  # type: ignore[attr-defined]
             raise EOFError
         return array
+
+
+def _digest(reply: Mapping[str, Any]) -> str | None:
+    digest = reply["digest"]
+    return None if digest is None else str(digest)[:64]
 
 
 def _found(evidence: Mapping[str, Any], looks_identical: bool) -> Comparison:

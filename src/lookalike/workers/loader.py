@@ -28,6 +28,9 @@ class Loader:
     def load(self, image: ImageInput, side: int) -> Image:
         return self._decoder.decode(read_image(image), side=side)
 
+    def content_digest(self, image: ImageInput) -> str:
+        return self._decoder.content_digest(read_image(image))
+
     def preview(self, image: ImageInput, side: int) -> bytes:
         """A JPEG of an image, its longer side at most `side` pixels, without metadata."""
         return encode_thumbnail(self.load(image, side).pixels, side)

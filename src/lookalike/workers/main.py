@@ -11,7 +11,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from types import ModuleType
 from typing import IO, Any, TypeAlias
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from lookalike import descriptors
 from lookalike.errors import ImageRejected, Reason
 from lookalike.imaging.decode import DecodeDeferred, decode
+from lookalike.imaging.digest import content_digest
 from lookalike.imaging.thumbnails import thumbnail_of
 from lookalike.protocols import Descriptor
 from lookalike.system.framing import receive_json, send_json
@@ -49,6 +50,8 @@ def main() -> None:
             match request["task"]:
                 case "describe":
                     _describe(replies, request, bodies, limits)
+                case "digest":
+                    _digest(replies, request["max_pixels"], limits, *bodies)
                 case "sketch":
                     _sketch(replies, *bodies)
                 case "compare":
@@ -108,16 +111,32 @@ def _describe(
 
 
 def _decode(data: bytes, request: Mapping[str, Any], limits: DecodeLimits) -> _Outcome:
-    def check(pixels: int) -> None:
-        if pixels > request["max_pixels"]:
-            raise DecodeDeferred
-
+    check = _defer_above(request["max_pixels"])
     try:
         return decode(data, side=request["side"], limits=limits, before_load=check)
     except DecodeDeferred:
         return None
     except ImageRejected as rejected:
         return rejected
+
+
+def _digest(replies: IO[bytes], max_pixels: int, limits: DecodeLimits, data: bytes) -> None:
+    digest: str | None = ""
+    try:
+        digest = content_digest(data, limits=limits, before_load=_defer_above(max_pixels))
+    except DecodeDeferred:
+        digest = None
+    except ImageRejected:
+        pass
+    send_json(replies, {"digest": digest})
+
+
+def _defer_above(max_pixels: int) -> Callable[[int], None]:
+    def check(pixels: int) -> None:
+        if pixels > max_pixels:
+            raise DecodeDeferred
+
+    return check
 
 
 def _run_descriptors(

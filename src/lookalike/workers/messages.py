@@ -11,6 +11,10 @@ The parent sends a request, the child answers with one reply. Each is a message 
                       decoded pictures, descriptor by descriptor; then for each decoded picture
                       its pixels, its alpha and its thumbnail
 
+    parent -> child   {"task": "digest", "sizes", "max_pixels"}; a file
+    child -> parent   {"digest"}: as `imaging.digest.content_digest` returns it, empty also for a
+                      rejected file; null for a deferred one
+
     parent -> child   {"task": "sketch", "sizes"}; a thumbnail
     child -> parent   {"sizes"}; its sketch
 

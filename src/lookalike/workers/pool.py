@@ -135,6 +135,26 @@ class DecoderPool:
             for data, outcome in zip(files, outcomes, strict=True)
         ]
 
+    def content_digest(self, data: bytes) -> str:
+        """Digests all that a file shows, as `imaging.digest.content_digest` does.
+
+        Returns:
+            The digest; empty if the file cannot be decoded in full within the limits.
+
+        Raises:
+            LookalikeError: the pool is closed, or no decoder can be started.
+        """
+        try:
+            check_size(len(data), self.limits)
+            with self._decoder() as decoder:
+                digest = decoder.digest(data, max_pixels=_LARGE)
+            if digest is None:
+                with self._large_picture_lock, self._decoder() as decoder:
+                    digest = decoder.digest(data, max_pixels=self.limits.pixels)
+        except ImageRejected:
+            return ""
+        return digest or ""
+
     def sketch(self, thumbnail: bytes) -> bytes:
         """Runs `comparison.batch.sketch` in a decoder; raises what `compare` raises."""
         return self._run_twice(lambda decoder: decoder.sketch(thumbnail))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -29,10 +28,11 @@ MANY = 500
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that takes seconds to index: few images under many names."""
+    """A folder that takes seconds to index: few images in many files, no two of them equal."""
     folder = folder_of(tmp_path_factory.mktemp("many") / "photos", 10)
     for i in range(10, MANY):
-        os.link(folder / f"{i % 10:03}.jpg", folder / f"{i:05}.jpg")
+        data = (folder / f"{i % 10:03}.jpg").read_bytes()
+        (folder / f"{i:05}.jpg").write_bytes(data + i.to_bytes(4, "big"))
     return folder
 
 

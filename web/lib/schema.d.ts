@@ -1288,6 +1288,8 @@ export interface components {
             id_field?: string | null;
             /** @default false */
             prune?: boolean;
+            yes?: boolean | null;
+            exclude?: string[] | null;
             /**
              * @default keep
              * @enum {string}
@@ -1414,9 +1416,16 @@ export interface components {
             indexed_at: string;
             modified_at?: string | null;
             taken_at?: string | null;
+            frames?: number | null;
+            alpha?: boolean | null;
+            bit_depth?: number | null;
+            camera_raw?: boolean | null;
+            camera_metadata?: boolean | null;
+            motion?: boolean | null;
             copy_of?: string | null;
             not_duplicates?: string[] | null;
             keep_all?: string[] | null;
+            moved_from?: string | null;
         };
         RejectResponse: {
             uri: string;

@@ -51,8 +51,8 @@ _OWN_LINKING, _SHOP_LINKING = 4, 3
 _IDS = 29.2  # id tracker; 10 k to 300 k
 _PAYLOAD = 529.0  # payload storage, with six fields of a shop; 10 k to 170 k
 _PAYLOAD_JSON = 122  # bytes of those six fields as JSON
-_INDEXES = 920.0  # payload indexes over our fields and those six; 10 k to 170 k (919 to 931)
-_INDEX_FILES = 0.95e6  # fixed size of a shard's payload indexes; 10 k to 170 k
+_INDEXES = 1_032.0  # payload indexes over our fields and those six; 5 k to 20 k
+_INDEX_FILES = 1.465e6  # fixed size of a shard's payload indexes; 5 k to 20 k
 _UNIQUE_INDEXES = 355.0  # part of _INDEXES over URI, SHA-256 and hash, on disk; 10 k and 50 k
 _SHARD = 52e6  # write-ahead log and headers of a shard; 49 to 54 MB at 10 k to 170 k, 97 at 300 k
 

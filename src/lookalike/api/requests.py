@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -13,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from lookalike.api.errors import Forbidden
 from lookalike.api.schemas import Recommend, Search
 from lookalike.api.service import Service
-from lookalike.errors import NotFound, QueryError
+from lookalike.errors import InputError, NotFound, QueryError
 from lookalike.search.request import TEXT, Where
 
 UPLOAD = "upload:"
@@ -91,6 +92,20 @@ def _list(value: str | list[str] | None) -> list[str]:
 def read_files(files: Iterable[UploadFile]) -> list[bytes]:
     """Returns the contents of the files of a request."""
     return [file.file.read() for file in files]
+
+
+def require_finite(fields: Mapping[str, Any] | None) -> None:
+    """Refuses numbers that JSON does not have: in Python NaN clears a field, and a client that
+    sends it hardly means that.
+
+    Raises:
+        InputError: a value is NaN or infinite.
+    """
+    for name, value in (fields or {}).items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(
+                f"{name} cannot be {value}: give a finite number, or null to clear it."
+            )
 
 
 def parse_json(schema: type[T], text: str, part: str) -> T:

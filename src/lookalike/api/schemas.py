@@ -191,6 +191,7 @@ class RecordResponse(BaseModel):
     copy_of: str | None = None
     not_duplicates: list[str] | None = None
     keep_all: list[str] | None = None
+    moved_from: str | None = None
 
 
 class PayloadResponse(BaseModel):

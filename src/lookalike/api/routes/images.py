@@ -128,6 +128,7 @@ def put(
 @write_router.patch("/image", response_model=ImageResponse)
 def update(service: Serving, id: ImageId, fields: Fields) -> Document:
     """Sets fields of one image."""
+    requests.require_finite(fields.fields)
     with service.writing():
         service.index.update(id, fields.fields)
         return Document(documents.of_point(service.index.get(id)))
@@ -151,6 +152,8 @@ def _put(
     service: Service, files: Sequence[UploadFile], items: Sequence[Item]
 ) -> tuple[IngestReport, list[Upload]]:
     """Stores files and adds them to the index; files that it does not need are removed again."""
+    for item in items:
+        requests.require_finite(item.fields)
     contents = requests.read_files(files)
     with service.writing():
         uploads = [

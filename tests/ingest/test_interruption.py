@@ -10,12 +10,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
 import pytest
 
 from lookalike.index import Index
+from lookalike.ingest.pipeline import Pipeline
 from tests.support.pictures import draw, folder_of
 
 COUNT = 240
@@ -143,3 +145,37 @@ def test_control_c_stops_cleanly_and_the_same_command_goes_on(shop: Path, tmp_pa
     second = json.loads(done.stdout)
     assert second["unchanged"] >= first["added"]
     assert second["added"] + second["unchanged"] == len(list(photos.iterdir()))
+
+
+@pytest.mark.parametrize("moment", range(1, 60, 3))
+def test_the_report_counts_what_is_stored_wherever_control_c_comes(
+    tmp_path: Path, moment: int
+) -> None:
+    """Ctrl-C at the given line of the main thread's work, counted from its start."""
+    photos = folder_of(tmp_path / "photos", 100)
+    work = {Pipeline._submit_all.__code__, Pipeline._submit.__code__}
+    work.add(Pipeline._wait_for_first.__code__)
+    lines = 0
+
+    def trace(frame: FrameType, event: str, argument: object) -> Any:
+        nonlocal lines
+        if frame.f_code not in work:
+            return None
+        lines += event == "line"
+        if event == "line" and lines == moment:
+            time.sleep(0.2)  # threads end what they have begun
+            raise KeyboardInterrupt
+        return trace
+
+    with Index.open(tmp_path / "index", model="built-in") as index:
+        index.add(photos / "000.jpg")
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            report = index.add(photos)
+        finally:
+            sys.settrace(before)
+        assert report.added == len(index) - 1
+        assert report.interrupted == (lines >= moment)
+        again = index.add(photos)
+        assert again.added + report.added == 99

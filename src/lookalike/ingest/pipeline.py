@@ -6,9 +6,12 @@ unchanged image is recognized by its etag, else by its SHA-256, without decoding
 
 from __future__ import annotations
 
+import itertools
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 from lookalike.cache.store import Cache
 from lookalike.ingest import lookup
@@ -23,6 +26,8 @@ from lookalike.protocols import Describers, Engine, ImageDecoder
 from lookalike.record import record_of
 from lookalike.system.iteration import batched
 from lookalike.types import DecodeLimits
+
+_T = TypeVar("_T")
 
 BATCH_SIZE = 32
 """Images that a thread describes together. Larger batches cost less for each image, but a stopped
@@ -67,7 +72,8 @@ class Pipeline:
         self._detector = detector
         self._progress = progress
         self._threads = threads
-        self._pending: deque[Future[list[Change]]] = deque()
+        self._pending: deque[Future[None]] = deque()
+        self._numbers = itertools.count()
         self._tally = Tally()
         self._thumbnails = _ThumbnailBuffer(thumbnails)
 
@@ -92,51 +98,59 @@ class Pipeline:
 
     def _submit_all(self, images: Iterable[ListedImage], pool: ThreadPoolExecutor) -> None:
         for items, settled in lookup.compare(self._engine, images, self._detector):
-            self._progress(self._count(self._writer.write(settled)))
+            if settled:
+                self._submit(pool, self._write, settled)
             for batch in batched(items, BATCH_SIZE):
-                if len(self._pending) >= 2 * self._threads:
-                    self._wait_for_first()
-                self._pending.append(pool.submit(self._process, batch))
+                self._submit(pool, self._process, batch)
         while self._pending:
             self._wait_for_first()
 
-    def _process(self, items: Sequence[IngestItem]) -> list[Change]:
+    def _submit(
+        self, pool: ThreadPoolExecutor, work: Callable[[list[_T], int], None], batch: list[_T]
+    ) -> None:
+        if len(self._pending) >= 2 * self._threads:
+            self._wait_for_first()
+        self._pending.append(pool.submit(work, batch, next(self._numbers)))
+
+    def _process(self, items: Sequence[IngestItem], number: int) -> None:
         # The same thread writes, so that a distant server delays no other batch.
-        return self._writer.write(self._processor.process(items))
+        self._write(self._processor.process(items), number)
+
+    def _write(self, changes: Sequence[Change], number: int) -> None:
+        """Writes and counts changes, in a thread: Ctrl-C, which ends the main thread's work at any
+        line, cannot come between the two."""
+        written = self._writer.write(changes)
+        self._tally.add(report_of(written), number)
+        self._thumbnails.add(written)
 
     def _wait_for_first(self) -> None:
-        changes = self._pending[0].result()
-        self._pending.popleft()  # only now, as Ctrl-C may end the wait
-        self._progress(self._count(changes))
-
-    def _count(self, changes: Sequence[Change]) -> IngestCounts:
-        self._thumbnails.add(changes)
-        return self._tally.add(report_of(changes))
+        self._pending.popleft().result()
+        self._progress(self._tally.counts)
 
     def _finish(self, pool: ThreadPoolExecutor) -> None:
-        """Cancels the batches that wait, and counts those that threads have begun."""
-        begun = [future for future in self._pending if not future.cancel()]
-        pool.shutdown()
-        for future in begun:
-            if future.exception() is None:
-                self._count(future.result())
+        """Cancels the batches that wait, and waits for those that threads have begun."""
+        pool.shutdown(cancel_futures=True)
         self._thumbnails.flush()
 
 
 class _ThumbnailBuffer:
-    """Collects thumbnails, and stores many in one transaction."""
+    """Collects thumbnails, and stores many in one transaction. Thread-safe."""
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
+        self._lock = threading.Lock()
         self._buffer: dict[str, bytes] = {}
 
     def add(self, changes: Iterable[Change]) -> None:
-        for change in changes:
-            if change.point and change.thumbnail:
-                self._buffer[record_of(change.point.payload)["sha256"]] = change.thumbnail
-        if len(self._buffer) >= THUMBNAIL_BATCH_SIZE:
+        with self._lock:
+            for change in changes:
+                if change.point and change.thumbnail:
+                    self._buffer[record_of(change.point.payload)["sha256"]] = change.thumbnail
+            full = len(self._buffer) >= THUMBNAIL_BATCH_SIZE
+        if full:
             self.flush()
 
     def flush(self) -> None:
-        self._cache.put_many(self._buffer)
-        self._buffer.clear()
+        with self._lock:
+            thumbnails, self._buffer = self._buffer, {}
+        self._cache.put_many(thumbnails)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from lookalike.metadata.readers import MetadataWarning
+
+_T = TypeVar("_T")
 
 
 class Canceled(Exception):
@@ -106,28 +109,44 @@ class Tally:
 
     def __init__(self) -> None:
         self._started = time.monotonic()
+        self._lock = threading.Lock()
         self._counts = IngestCounts()
-        self._rejects: list[Reject] = []
-        self._copies: list[IncomingCopy] = []
+        self._rejects: list[tuple[int, Reject]] = []
+        self._copies: list[tuple[int, IncomingCopy]] = []
 
-    def add(self, batch: IngestReport) -> IngestCounts:
-        """Adds the report of a batch, and returns the counts so far."""
-        self._counts = replace(_sum(self._counts, batch), seconds=self._seconds())
-        self._rejects += batch.rejects
-        self._copies += batch.copies
+    def add(self, batch: IngestReport, number: int = 0) -> IngestCounts:
+        """Adds the report of a batch, and returns the counts so far. Thread-safe.
+
+        Args:
+            batch: the report.
+            number: place of the batch in the listing, if batches end in any order.
+        """
+        with self._lock:
+            self._counts = replace(_sum(self._counts, batch), seconds=self._seconds())
+            self._rejects += ((number, reject) for reject in batch.rejects)
+            self._copies += ((number, copy) for copy in batch.copies)
+            return self._counts
+
+    @property
+    def counts(self) -> IngestCounts:
+        """The counts so far."""
         return self._counts
 
     def report(self, *, interrupted: bool = False) -> IngestReport:
         """The report of all batches together."""
         return IngestReport(
             **asdict(replace(self._counts, seconds=self._seconds())),
-            rejects=tuple(self._rejects),
-            copies=tuple(self._copies),
+            rejects=_in_order(self._rejects),
+            copies=_in_order(self._copies),
             interrupted=interrupted,
         )
 
     def _seconds(self) -> float:
         return time.monotonic() - self._started
+
+
+def _in_order(entries: Iterable[tuple[int, _T]]) -> tuple[_T, ...]:
+    return tuple(entry for _, entry in sorted(entries, key=lambda numbered: numbered[0]))
 
 
 def _sum(one: IngestCounts, other: IngestCounts) -> IngestCounts:

@@ -112,6 +112,15 @@ def test_ids_that_come_later_keep_fields_and_embed_nothing(url: str, photos: Pat
         assert {point.id for point in index.scroll()} == {f"sku-{i}" for i in range(COUNT)}
 
 
+def test_metadata_decides_over_the_fields_of_a_moved_file(url: str, photos: Path) -> None:
+    new = str(move(photos, "000.jpg", "b.jpg"))
+    with blind(url) as index:
+        report = index.add(photos, metadata=table(photos, "file,rating,price\nb.jpg,,3\n"))
+        assert (report.moved, report.cleared, report.rejected) == (1, 1, 0)
+        fields = index.get(new).payload
+        assert (fields.get("rating"), fields["price"]) == (None, 3)
+
+
 def test_an_id_may_come_with_the_move(url: str, photos: Path) -> None:
     new = str(move(photos, "000.jpg", "b.jpg"))
     with blind(url) as index:

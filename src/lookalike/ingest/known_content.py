@@ -63,13 +63,14 @@ class KnownContent:
                 yield from (self._moved_change(item, point) for point in moved)
                 return
         of_file = next((point for point in points if point.id == item.obsolete_id), None)
+        outcome = Outcome.ADDED if item.is_new else Outcome.UPDATED
+        owner = item if of_file is None else replace(item, stored=of_file)
         yield Change(
-            Outcome.ADDED if item.is_new else Outcome.UPDATED,
+            outcome,
             item.id,
-            point=self._point(
-                item if of_file is None else replace(item, stored=of_file), points[0]
-            ),
+            point=self._point(owner, points[0]),
             obsolete_id=item.obsolete_id,
+            fields=owner.field_counts,
         )
 
     def _take_moved(self, item: IngestItem, points: Sequence[Point]) -> list[Point]:
@@ -93,9 +94,16 @@ class KnownContent:
         at_new = replace(item, stored=point)
         if point.id != record_of(point.payload)["uri"]:
             fields = {**at_new.changed_fields(point), record.KEY: location(item.ref)}
-            return Change(Outcome.MOVED, point.id, payload=fields)
-        new = self._point(at_new, point, moved_from=point.id)
-        return Change(Outcome.MOVED, item.id, point=new, obsolete_id=point.id, ends_move=True)
+            counts = at_new.field_counts
+            return Change(Outcome.MOVED, point.id, payload=fields, fields=counts)
+        return Change(
+            Outcome.MOVED,
+            item.id,
+            point=self._point(at_new, point, moved_from=point.id),
+            obsolete_id=point.id,
+            fields=at_new.field_counts,
+            ends_move=True,
+        )
 
     def _point(self, item: IngestItem, same: Point, moved_from: str | None = None) -> Point:
         """The item's point with the vectors of another one that has the same content."""

@@ -94,7 +94,7 @@ def test_an_entry_that_cannot_be_read_is_one_reject(
     for kind, (make, _) in ENTRIES.items():
         make(photos / f"{kind}.jpg")
     table = photos / "table.csv"
-    table.write_text("file,price\n000.jpg,1\n")
+    table.write_text("file,price\n" + "".join(f"{i:03}.jpg,{i}\n" for i in range(COUNT)))
     report = index.add(photos, metadata=table if metadata else None, prune=True)
     assert (report.added, report.rejected) == (COUNT, len(ENTRIES))
     assert {reject.reason for reject in report.rejects} == {"unreadable"}

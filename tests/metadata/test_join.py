@@ -115,6 +115,7 @@ def test_an_ambiguous_name_is_reported_and_not_applied(tmp_path: Path) -> None:
             unmatched_examples=("c.jpg",),
             ambiguous=1,
             ambiguous_examples=("a.jpg",),
+            without_row=0,
         )
         assert [str(warning) for warning in table.warnings] == [
             "line 2 (a.jpg): fits several images; left out: write its path"

@@ -47,7 +47,9 @@ if TYPE_CHECKING:
     help="Model of a new index: clip, built-in, or a FastEmbed model's name.",
 )
 @click.option("--model-dir", metavar="DIR", help="Folder with the model's files.")
-@click.option("--prune", is_flag=True, help="Remove images that the paths no longer have.")
+@click.option(
+    "--prune", is_flag=True, help="Remove images that the paths or the metadata no longer have."
+)
 @click.option(
     "--yes",
     is_flag=True,

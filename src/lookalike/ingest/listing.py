@@ -21,11 +21,14 @@ class ListedImage(NamedTuple):
     Attributes:
         source, ref: where the image is.
         rows: its metadata rows; several with ids of their own make several points.
+        obsolete_ids: ids of its stored points that no row has any longer; rows with new ids replace
+            them.
     """
 
     source: Source
     ref: ImageRef
     rows: Sequence[Row]
+    obsolete_ids: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +41,17 @@ class Listing:
         warnings: metadata that was left out.
         claimed: returns those of some ids that rows give to images of any partition. Such a point
             may have moved to another partition, whose run updates it.
+        without_row: returns the ids of those stored points, given by id and address, that the
+            metadata no longer describes; None without metadata.
+        unread_rows: number of metadata rows that could not be read at all.
     """
 
     images: Iterable[ListedImage]
     count: Callable[[], int | None]
     warnings: tuple[MetadataWarning, ...] = ()
     claimed: Callable[[Sequence[str]], Collection[str]] = lambda ids: ()
+    without_row: Callable[[Iterable[tuple[str, str]]], Collection[str]] | None = None
+    unread_rows: int = 0
 
 
 def list_images(
@@ -62,7 +70,11 @@ def list_images(
 
 
 def list_with_metadata(
-    table: MetadataTable, sources: Sequence[Source], partition: Partition | None = None
+    table: MetadataTable,
+    sources: Sequence[Source],
+    partition: Partition | None = None,
+    *,
+    named: bool = False,
 ) -> Listing:
     """Lists images with the metadata rows that name them.
 
@@ -73,6 +85,7 @@ def list_with_metadata(
         table: the rows.
         sources: the whole sources.
         partition: the part of the images to list; None lists all.
+        named: whether to leave out images that no row names.
 
     Raises:
         MetadataError: no row names any of the images.
@@ -86,15 +99,22 @@ def list_with_metadata(
             yield ref
 
     summary = table.match(refs(), lambda ref: _source_of(ref, sources).root)
-    images = (
-        ListedImage(_source_of(ref, sources), ref, rows)
-        for ref, rows in table.matched()
-        if belongs_to(partition, ref.uri)
+
+    def images() -> Iterator[ListedImage]:
+        for ref, rows in table.matched(named=named):
+            if belongs_to(partition, ref.uri):
+                yield ListedImage(_source_of(ref, sources), ref, rows)
+
+    if named:
+        count = sum(1 for _ in images())
+    return Listing(
+        images(),
+        lambda: count,
+        (*table.warnings, *_unmatched_rows(summary), *(_left_out(summary) if named else ())),
+        (lambda ids: ()) if partition is None else table.named,
+        table.without_row,
+        table.unread_rows,
     )
-    warnings = (*table.warnings, *_unmatched_rows(summary))
-    if partition is None:
-        return Listing(images, lambda: count, warnings)
-    return Listing(images, lambda: count, warnings, table.named)
 
 
 def list_refs(sources: Sequence[Source]) -> Iterator[tuple[Source, ImageRef]]:
@@ -117,6 +137,14 @@ def _unmatched_rows(summary: MatchSummary) -> Iterator[MetadataWarning]:
         yield MetadataWarning(
             0, f"{summary.unmatched:,} rows name an image that is not listed, such as {examples}"
         )
+
+
+def _left_out(summary: MatchSummary) -> Iterator[MetadataWarning]:
+    if summary.without_row:
+        detail = (
+            f"{summary.without_row:,} images have no row; with --prune, such images are left out"
+        )
+        yield MetadataWarning(0, detail)
 
 
 def _count_in_background(sources: Sequence[Source]) -> Callable[[], int | None]:

@@ -85,14 +85,17 @@ def _settle(item: IngestItem, skipped: Mapping[str, IncomingCopy]) -> Change | N
 def _items(engine: Engine, images: Sequence[ListedImage]) -> Iterator[IngestItem]:
     """The points to make or keep for the images, each with what the index has of it."""
     by_id, by_uri = _stored_points(engine, images)
-    for source, ref, rows in images:
+    for source, ref, rows, obsolete_ids in images:
         with_ids = [row for row in rows if row.id is not None]
+        replaceable = iter(obsolete_ids)
         for row in with_ids:
             assert row.id is not None  # noqa: S101 -- for the type checker
             # A point under the address dates from before the metadata gave the image an id.
             obsolete = ref.uri if row.id != ref.uri and ref.uri in by_id else None
             stored = by_id.get(row.id)
             obsolete = obsolete or _moved_from(stored, source)
+            if stored is None and obsolete is None:
+                obsolete = next(replaceable, None)
             yield IngestItem(source, ref, row.id, row, stored, obsolete)
         if not with_ids:
             only = rows[0] if rows else None

@@ -1,13 +1,14 @@
-"""Removal of images that their sources no longer have."""
+"""Removal of images that their sources, or the metadata, no longer have."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lookalike import record
 from lookalike.cache.store import Cache
+from lookalike.ingest.listing import ListedImage, Listing
 from lookalike.protocols import Engine, Source
 from lookalike.record import record_of
 from lookalike.system.iteration import batched
@@ -22,33 +23,46 @@ BATCH_SIZE = 1000
 
 @dataclass(frozen=True, slots=True)
 class MissingImages:
-    """The images of an index that their sources no longer have.
+    """The images of an index that their sources or the metadata no longer have.
 
     Attributes:
-        ids: their ids.
+        ids: ids of the images that their sources no longer have.
+        without_row: ids of other images, which the metadata no longer describes.
         known: number of images that the index has from these sources.
         lost: number of missing images by folder, for folders that are empty or gone themselves,
             as where a disk is not mounted.
+        excluded: number of missing images that the sources pass over.
+        unread_rows: number of metadata rows that could not be read.
     """
 
     ids: Sequence[str]
+    without_row: Sequence[str]
     known: int
     lost: Mapping[str, int]
+    excluded: int
+    unread_rows: int
 
     @property
     def doubt(self) -> str | None:
         """A sentence on why they should not be removed unless confirmed; None without a doubt."""
+        total = len(self.ids) + len(self.without_row)
         if self.lost:
             folder, number = max(self.lost.items(), key=lambda item: item[1])
             others = f" (and {len(self.lost) - 1:,} more folders)" if len(self.lost) > 1 else ""
             why = f"{folder}{others}, which had {number:,} of them, is empty or gone"
             check = "check that its disk is mounted"
-        elif len(self.ids) > LARGEST_SHARE * self.known:
+        elif self.without_row and self.unread_rows:
+            why = f"{self.unread_rows:,} rows of the metadata that may be theirs could not be read"
+            check = "mend these rows"
+        elif total > LARGEST_SHARE * self.known:
             why, check = "that is more than a fifth", "check the paths and exclusions"
+            if self.without_row:
+                why += f" ({len(self.without_row):,} have no row in the metadata)"
+                check = "check the metadata file"
         else:
             return None
         return (
-            f"Nothing was pruned: {len(self.ids):,} of the {self.known:,} images that the index "
+            f"Nothing was pruned: {total:,} of the {self.known:,} images that the index "
             f"has from these paths would go, and {why}; {check}, and to remove them run the same "
             "command with --yes (in Python, yes=True)."
         )
@@ -57,35 +71,47 @@ class MissingImages:
 def find_missing(
     engine: Engine,
     sources: Sequence[Source],
-    claimed: Callable[[Sequence[str]], Collection[str]],
+    listing: Listing,
+    rejected: Collection[str],
 ) -> MissingImages:
-    """Finds the images that belonged to one of the sources and are gone from it.
+    """Finds the images that belonged to one of the sources and are gone from it or from the
+    metadata.
 
     Args:
         engine: has the points.
         sources: the sources of the run, restricted to its partition.
-        claimed: see `Listing.claimed`; these points are not missing.
+        listing: their images with their rows.
+        rejected: addresses of images that could not be read, and that keep their points: a row with
+            a new id could not replace them.
     """
     ids: list[str] = []
-    known = 0
+    without_row: list[str] = []
+    known = excluded = 0
     lost: Counter[str] = Counter()
     for points in engine.scroll():
         uris = {point.id: record_of(point.payload)["uri"] for point in points}
-        known += sum(any(source.covers(uri) for source in sources) for uri in uris.values())
+        uris = {id: uri for id, uri in uris.items() if _covering(uri, sources)}
+        known += len(uris)
         gone = [id for id, uri in uris.items() if _is_gone(uri, sources)]
-        kept = claimed(gone)
+        kept = listing.claimed(gone)
         for id in gone:
             if id not in kept:
                 ids.append(id)
                 lost.update(filter(None, [_lost_folder(uris[id], sources)]))
-    return MissingImages(ids, known, lost)
+                excluded += any(source.excludes(uris[id]) for source in sources)
+        if listing.without_row is not None:
+            left = uris.keys() - set(gone)
+            unnamed = listing.without_row((id, uris[id]) for id in left)
+            without_row += (id for id in uris if id in unnamed and uris[id] not in rejected)
+    return MissingImages(ids, without_row, known, lost, excluded, listing.unread_rows)
 
 
 def remove_missing(engine: Engine, missing: MissingImages, thumbnails: Cache) -> int:
     """Removes missing images; returns their number."""
-    for ids in batched(missing.ids, BATCH_SIZE):
+    removed = [*missing.ids, *missing.without_row]
+    for ids in batched(removed, BATCH_SIZE):
         remove(engine, engine.retrieve(ids), thumbnails)
-    return len(missing.ids)
+    return len(removed)
 
 
 def remove(engine: Engine, points: Sequence[Point], thumbnails: Cache) -> None:
@@ -101,23 +127,28 @@ def remove(engine: Engine, points: Sequence[Point], thumbnails: Cache) -> None:
     thumbnails.forget(keys)
 
 
-def count_excluded(engine: Engine, sources: Sequence[Source]) -> int:
-    """Counts the points whose image the sources now pass over; they stay until they are pruned."""
-    if not any(source.passed_over for source in sources):
-        return 0
-    uris = (record_of(point.payload)["uri"] for points in engine.scroll() for point in points)
-    return sum(_is_gone(uri, sources) and _is_excluded(uri, sources) for uri in uris)
+def with_obsolete_ids(engine: Engine, listing: Listing) -> Iterator[ListedImage]:
+    """The images of a listing with the ids of their points that no row has any longer. Rows with
+    new ids replace these points, so that a changed id loses neither vectors nor decisions."""
+    assert listing.without_row is not None  # noqa: S101 -- for the type checker
+    for images in batched(listing.images, BATCH_SIZE):
+        uris = tuple(image.ref.uri for image in images if image.rows)
+        by_uri: dict[str, list[str]] = {}
+        for points in engine.scroll(AnyOfValues(record.URI, uris)) if uris else ():
+            stored = {point.id: record_of(point.payload)["uri"] for point in points}
+            for id in sorted(listing.without_row(stored.items())):
+                by_uri.setdefault(stored[id], []).append(id)
+        for image in images:
+            yield image._replace(obsolete_ids=by_uri.get(image.ref.uri, ()))
 
 
-def _is_excluded(uri: str, sources: Sequence[Source]) -> bool:
-    return any(source.excludes(uri) for source in sources)
+def _covering(uri: str, sources: Iterable[Source]) -> list[Source]:
+    return [source for source in sources if source.covers(uri)]
 
 
 def _is_gone(uri: str, sources: Sequence[Source]) -> bool:
-    covering = [source for source in sources if source.covers(uri)]
-    return bool(covering) and not any(source.has(uri) for source in covering)
+    return not any(source.has(uri) for source in _covering(uri, sources))
 
 
 def _lost_folder(uri: str, sources: Sequence[Source]) -> str | None:
-    covering = next(source for source in sources if source.covers(uri))
-    return covering.lost_folder(uri)
+    return _covering(uri, sources)[0].lost_folder(uri)

@@ -88,6 +88,7 @@ class IngestReport(IngestCounts):
         warnings: metadata that was left out because it did not fit.
         interrupted: whether the run was stopped early; the same command continues it.
         excluded: images in the index that the sources now pass over; pruning removes them.
+        without_row: images in the index that the metadata no longer describes; likewise.
         prune_refused: a sentence on why nothing was pruned; None if all went as asked.
     """
 
@@ -97,6 +98,7 @@ class IngestReport(IngestCounts):
     warnings: tuple[MetadataWarning, ...] = ()
     interrupted: bool = False
     excluded: int = 0
+    without_row: int = 0
     prune_refused: str | None = None
 
 

@@ -18,7 +18,7 @@ from lookalike.ingest.listing import Listing, list_images, list_with_metadata
 from lookalike.ingest.lookup import CopyDetector
 from lookalike.ingest.partition import Partition, check_partition, restrict
 from lookalike.ingest.pipeline import Pipeline
-from lookalike.ingest.prune import count_excluded, find_missing, remove_missing
+from lookalike.ingest.prune import find_missing, remove_missing, with_obsolete_ids
 from lookalike.ingest.report import IngestCounts, IngestProgress, IngestReport
 from lookalike.ingest.schema import (
     Retyping,
@@ -72,7 +72,10 @@ class AddOptions(TypedDict, total=False):
         Literal["comma", "point"] | None,
         Option("Decimal sign of columns whose values leave it open, such as 1.250."),
     ]
-    prune: Annotated[bool, Option("Remove images that the sources no longer have.", False)]
+    prune: Annotated[
+        bool,
+        Option("Remove images that the sources, or the metadata, no longer have.", False),
+    ]
     yes: Annotated[
         bool,
         Option(
@@ -191,7 +194,7 @@ def add(
     with _listing(index, sources, request) as (listing, changes):
         report = ingest(listing.images, _progress(request.progress, listing))
         if not report.interrupted:
-            pruned = _prune(index, restrict(sources, request.partition), request, listing)
+            pruned = _prune(index, restrict(sources, request.partition), request, listing, report)
             others_write = request.partition is not None and request.partition[1] > 1
             if request.optimize and not others_write:
                 index.engine.optimize()  # also completes what a run that was killed left
@@ -207,12 +210,21 @@ def add(
 
 
 def _prune(
-    index: Destination, sources: Sequence[Source], request: AddRequest, listing: Listing
+    index: Destination,
+    sources: Sequence[Source],
+    request: AddRequest,
+    listing: Listing,
+    report: IngestReport,
 ) -> dict[str, Any]:
-    """Removes the images that the sources no longer have, if asked to; returns what to report."""
+    """Removes the images that the sources or the metadata no longer have, if asked to; returns what
+    to report."""
+    passed_over = any(source.passed_over for source in sources)
+    if not (request.prune or request.metadata or passed_over):
+        return {}
+    rejected = {reject.uri for reject in report.rejects}
+    missing = find_missing(index.engine, sources, listing, rejected)
     if not request.prune:
-        return {"excluded": count_excluded(index.engine, sources)}
-    missing = find_missing(index.engine, sources, listing.claimed)
+        return {"excluded": missing.excluded, "without_row": len(missing.without_row)}
     if missing.doubt and not request.yes:
         return {"prune_refused": missing.doubt}
     return {"removed": remove_missing(index.engine, missing, index.thumbnails)}
@@ -260,7 +272,9 @@ def _listing(
         encoding=request.encoding,
         decimal=request.decimal,
     ) as table:
-        listing = list_with_metadata(table, sources, partition)
+        listing = list_with_metadata(table, sources, partition, named=request.prune)
+        if request.prune:
+            listing = replace(listing, images=with_obsolete_ids(index.engine, listing))
         changes = _retyped(index, request)
         learn_types(index.engine, index.manifests, table.fields)
         yield listing, changes

@@ -27,6 +27,7 @@ __all__ = [
     "as_text",
     "link_rows",
     "name_key",
+    "points_without_row",
     "store_listing",
     "summarize",
 ]
@@ -35,10 +36,12 @@ _SCHEMA = """
     CREATE TABLE refs (n INTEGER PRIMARY KEY, uri BLOB UNIQUE, etag TEXT, size INTEGER,
                        modified_at TEXT, full BLOB, relative BLOB, base BLOB, stem BLOB);
     CREATE TABLE links (line INTEGER PRIMARY KEY, n INTEGER);
+    CREATE TABLE doubtful (n INTEGER PRIMARY KEY);
+    CREATE TABLE points (id BLOB, uri BLOB);
 """
 _REPEATED = 0
 """In `links`, marks a row whose image an earlier row names; no image has this number. NULL marks a
-row that fits several images."""
+row that fits several images, which are in `doubtful`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ class MatchSummary:
         unmatched_examples: names from the first few of them.
         ambiguous: number of rows whose name fits several images, and that are not used.
         ambiguous_examples: names from the first few of them.
+        without_row: number of readable images that no row names, alone or among others.
     """
 
     images: int
@@ -62,6 +66,7 @@ class MatchSummary:
     unmatched_examples: tuple[str, ...]
     ambiguous: int
     ambiguous_examples: tuple[str, ...]
+    without_row: int
 
 
 def store_listing(
@@ -98,6 +103,7 @@ def link_rows(db: sqlite3.Connection, folder: Path, *, by_id: bool) -> Iterator[
         _link_by(db, f"refs.{column} = rows.name")
     yield from _ambiguous_rows(db)
     yield from _repeated_rows(db)
+    db.execute("CREATE INDEX link_n ON links (n)")
 
 
 # The SQL below is composed of constants from this file only, so S608 does not apply.
@@ -108,6 +114,11 @@ def _link_by(db: sqlite3.Connection, condition: str, *parameters: bytes) -> None
         "INSERT INTO links SELECT line, CASE WHEN count(*) = 1 THEN min(n) END"  # noqa: S608
         f" FROM rows JOIN refs ON {condition}"
         " WHERE line NOT IN (SELECT line FROM links) GROUP BY line",
+        parameters,
+    )
+    db.execute(
+        "INSERT OR IGNORE INTO doubtful SELECT refs.n FROM links JOIN rows USING (line)"  # noqa: S608
+        f" JOIN refs ON {condition} WHERE links.n IS NULL",
         parameters,
     )
 
@@ -135,15 +146,39 @@ def summarize(db: sqlite3.Connection) -> MatchSummary:
     """Counts the results of `link_rows`."""
     unmatched = "rows WHERE line NOT IN (SELECT line FROM links)"
     ambiguous = "rows JOIN links USING (line) WHERE n IS NULL"
+    linked = f"SELECT n FROM links WHERE n <> {_REPEATED}"  # noqa: S608
     return MatchSummary(
         images=_count(db, "refs"),
-        matched=_count(db, f"(SELECT DISTINCT n FROM links WHERE n <> {_REPEATED})"),  # noqa: S608
+        matched=_count(db, f"refs WHERE n IN ({linked})"),
         rows=_count(db, "rows"),
         unmatched=_count(db, unmatched),
         unmatched_examples=_names(db, unmatched),
         ambiguous=_count(db, ambiguous),
         ambiguous_examples=_names(db, ambiguous),
+        without_row=_count(db, f"refs WHERE etag <> '' AND n NOT IN doubtful AND n NOT IN ({linked})"),
     )
+
+
+def points_without_row(db: sqlite3.Connection, points: Iterable[tuple[str, str]]) -> set[str]:
+    """Returns the ids of those stored points whose image is listed and that no row describes.
+
+    Args:
+        db: holds the results of `link_rows`.
+        points: the ids and addresses of the points.
+    """
+    db.execute("DELETE FROM points")
+    db.executemany(
+        "INSERT INTO points VALUES (?, ?)", ((as_bytes(id), as_bytes(uri)) for id, uri in points)
+    )
+    found = db.execute(
+        "SELECT points.id FROM points JOIN refs USING (uri)"
+        " WHERE n NOT IN doubtful AND NOT EXISTS (SELECT 1 FROM rows WHERE rows.id = points.id)"
+        # A row without an id describes all points of its image.
+        " AND (EXISTS (SELECT 1 FROM links JOIN rows USING (line)"
+        "             WHERE links.n = refs.n AND rows.id IS NOT NULL)"
+        "  OR NOT EXISTS (SELECT 1 FROM links WHERE links.n = refs.n))"
+    )
+    return {as_text(id) for (id,) in found}
 
 
 def _count(db: sqlite3.Connection, rows: str) -> int:

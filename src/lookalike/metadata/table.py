@@ -26,6 +26,7 @@ from lookalike.metadata.join import (
     as_text,
     link_rows,
     name_key,
+    points_without_row,
     store_listing,
     summarize,
 )
@@ -119,12 +120,14 @@ class MetadataTable:
         path: the file.
         fields: types by field name, in the order of the columns.
         id_field: the column with the ids, or None.
+        unread_rows: number of rows that could not be read at all.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.fields: dict[str, FieldType] = {}
         self.id_field: str | None = None
+        self.unread_rows = 0
         self._file_field: str | None = None
         self._columns: dict[str, Column] = {}
         self._unusable: list[str] = []
@@ -186,6 +189,7 @@ class MetadataTable:
             for entry in reader.rows(self.path, encoding):
                 if isinstance(entry, MetadataWarning):
                     self._report(entry)
+                    self.unread_rows += 1
                     continue
                 line, cells = entry
                 for name, value in cells.items():
@@ -254,6 +258,7 @@ class MetadataTable:
         if name is None:
             column = self._file_field or self.id_field
             self._report(MetadataWarning(line, "is empty; the row is left out", id, column))
+            self.unread_rows += 1
             return None
         if self.id_field and id is None:
             detail = "is empty or not text; the image's address is its id"
@@ -316,12 +321,19 @@ class MetadataTable:
             raise MetadataError(self._no_match(summary))
         return summary
 
-    def matched(self) -> Iterator[tuple[ImageRef, list[Row]]]:
-        """The images that `match` stored, in their order, each with its rows."""
+    def matched(self, *, named: bool = False) -> Iterator[tuple[ImageRef, list[Row]]]:
+        """The images that `match` stored, in their order, each with its rows.
+
+        Args:
+            named: whether to leave out images that no row names. Entries that cannot be read, such
+                as a forbidden folder, stay, so that the run reports them.
+        """
         joined = self._db.execute(
             "SELECT refs.n, uri, etag, size, modified_at, rows.line, rows.id, fields, unread"
             " FROM refs LEFT JOIN links USING (n) LEFT JOIN rows USING (line)"
-            " ORDER BY refs.n, rows.line"
+            " WHERE NOT ? OR line IS NOT NULL OR refs.n IN doubtful OR etag = ''"
+            " ORDER BY refs.n, rows.line",
+            (named,),
         )
         for _, group in itertools.groupby(joined, key=lambda entry: entry[0]):
             entries = list(group)
@@ -344,6 +356,12 @@ class MetadataTable:
             [as_bytes(id) for id in ids],
         )
         return {as_text(id) for (id,) in named}
+
+    def without_row(self, points: Iterable[tuple[str, str]]) -> set[str]:
+        """Returns the ids of those stored points, given by id and address, whose image is listed
+        and that no row describes any longer. An image that an ambiguous row may name keeps its."""
+        with self._writing():
+            return points_without_row(self._db, points)
 
     def _no_match(self, summary: MatchSummary) -> str:
         column = self._file_field or self.id_field

@@ -25,6 +25,7 @@ def of_report(report: IngestReport) -> dict[str, Any]:
         "removed": report.removed,
         "skipped": report.skipped,
         "excluded": report.excluded,
+        "without_row": report.without_row,
         "prune_refused": report.prune_refused,
         "cleared": report.cleared,
         "outdated": report.outdated,

@@ -39,7 +39,9 @@ class IngestJob(Body):
         None, description="A CSV, JSON Lines, or Parquet file below such a folder."
     )
     id_field: Text | None = Field(None, description="Column that holds the ids.")
-    prune: bool = Field(False, description="Remove images whose files no longer exist.")
+    prune: bool = Field(
+        False, description="Remove images that the path, or the metadata, no longer has."
+    )
     yes: bool | None = Field(
         None,
         description="Let `prune` remove more than a fifth of the images, or all below a folder "

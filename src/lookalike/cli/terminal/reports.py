@@ -31,6 +31,9 @@ def ingest_lines(report: IngestReport) -> Iterator[str]:
     if report.excluded:
         excluded = count(report.excluded, "image")
         yield f"{excluded} in the index, but excluded now: --prune removes them"
+    if report.without_row:
+        without_row = count(report.without_row, "image")
+        yield f"{without_row} in the index without a row in the metadata: --prune removes them"
     if report.copies:
         yield f"copies: {_tally(copied.verdict for copied in report.copies)}"
         for copied in report.copies[:MAX_LINES]:

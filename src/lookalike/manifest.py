@@ -111,12 +111,7 @@ class Manifest:
                     f"The index {where} is an unfinished copy: run the same `lookalike copy` or "
                     "`lookalike restore` again, or delete it."
                 )
-            schema = int(data["schema"])
-            if schema > SCHEMA:
-                raise SchemaTooNew(
-                    f"The index {where} has schema {schema}, and this version of lookalike reads "
-                    f"schemas up to {SCHEMA}: upgrade it with `pip install -U lookalike`."
-                )
+            require_schema({"schema": int(data["schema"])}, where)
             vectors = {
                 name: VectorSpec(**{**spec, "distance": Distance(spec["distance"])})
                 for name, spec in data["vectors"].items()
@@ -134,6 +129,16 @@ class Manifest:
                 f"The manifest of the index {where} is damaged ({error!r}): restore it from a "
                 "backup, or delete the index and make it again."
             ) from error
+
+
+def require_schema(data: Mapping[str, Any], where: str) -> None:
+    """Raises SchemaTooNew for a manifest, valid or not, that a newer lookalike wrote."""
+    schema = data.get("schema")
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise SchemaTooNew(
+            f"The index {where} has schema {schema}, and this version of lookalike reads "
+            f"schemas up to {SCHEMA}: upgrade it with `pip install -U lookalike`."
+        )
 
 
 def _calibration(data: Mapping[str, Any] | None, names: set[str]) -> Calibration | None:

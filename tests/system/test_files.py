@@ -64,11 +64,11 @@ def test_a_draft_changes_nothing_until_it_is_committed(tmp_path: Path) -> None:
 def test_content_is_on_the_disk_before_the_rename(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    synced: list[bytes] = []
-    file, draft = tmp_path / "notes.json", tmp_path / "notes.json.new"
-    monkeypatch.setattr(os, "fsync", lambda handle: synced.append(draft.read_bytes()))
+    synced: list[list[str]] = []
+    file = tmp_path / "notes.json"
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.append(os.listdir(tmp_path)))
     write_atomically(file, b"content")
-    assert synced == [b"content"]
+    assert synced == [["notes.json.new"], ["notes.json"]]  # the draft, then the new name
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX permissions")

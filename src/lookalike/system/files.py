@@ -1,12 +1,14 @@
-"""The atomic write: a file gets its new content as a whole, or keeps the old one.
+"""Writes that survive: a kill, and a power cut.
 
-The content is written to a draft beside the file and brought to the disk; then the draft is renamed
-over the file. A process killed in between leaves the file as it was.
+An atomic write gives a file its new content as a whole, or leaves the old one. The content is
+written to a draft beside the file and brought to the disk; then the draft is renamed over the file,
+and the folder, which holds the name, is brought to the disk as well.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -44,7 +46,12 @@ class Draft:
             sync(opened)
 
     def commit(self) -> None:
-        """Replaces the file."""
+        """Replaces the file; the new one survives a power cut once this returns."""
+        self.switch()
+        sync_folder(self._file.parent)
+
+    def switch(self) -> None:
+        """Replaces the file, for callers who sync the folder later by themselves."""
         self.path.replace(self._file)
 
     def discard(self) -> None:
@@ -71,7 +78,16 @@ def write_atomically(file: Path, content: bytes, *, private: bool = False) -> No
 def sync(file: IO[Any]) -> None:
     """Brings what was written to a file to the disk."""
     file.flush()
-    os.fsync(file.fileno())
+    _sync_descriptor(file.fileno())
+
+
+def sync_file(path: Path) -> None:
+    """Brings a file to the disk, whoever wrote to it, by a memory map or otherwise."""
+    opened = os.open(path, os.O_RDWR)  # Windows syncs no file that is open for reading alone
+    try:
+        _sync_descriptor(opened)
+    finally:
+        os.close(opened)
 
 
 def sync_folder(folder: Path) -> None:
@@ -80,6 +96,38 @@ def sync_folder(folder: Path) -> None:
     if os.name == "posix":
         opened = os.open(folder, os.O_RDONLY)
         try:
-            os.fsync(opened)
+            _sync_descriptor(opened)
         finally:
             os.close(opened)
+
+
+def sync_tree(folder: Path) -> None:
+    """Brings a folder with all that is in it to the disk, and its own name."""
+    for path, _, names in os.walk(folder):
+        for name in names:
+            sync_file(Path(path) / name)
+    sync_folders(folder)
+
+
+def sync_folders(folder: Path) -> None:
+    """Brings the names of all files below a folder to the disk, and its own name."""
+    for path, _, _ in os.walk(folder):
+        sync_folder(Path(path))
+    sync_folder(folder.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Creates a folder where there is none, with those above it; they survive a power cut."""
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in new:
+        sync_folder(path.parent)
+
+
+def _sync_descriptor(opened: int) -> None:
+    if sys.platform == "darwin":  # whose fsync leaves the data in the disk's own cache
+        import fcntl
+
+        fcntl.fcntl(opened, fcntl.F_FULLFSYNC)
+    else:
+        os.fsync(opened)

@@ -54,9 +54,21 @@ def receive_bytes(stream: IO[bytes]) -> bytes:
     Raises:
         EOFError: the stream ended before a whole message arrived.
     """
-    prefix = stream.read(8)
-    size = int.from_bytes(prefix, "big")
-    message = stream.read(size) if len(prefix) == 8 else b""
-    if len(prefix) < 8 or len(message) < size:
-        raise EOFError
-    return message
+    size = int.from_bytes(_read_exactly(stream, 8), "big")
+    return _read_exactly(stream, size)
+
+
+def _read_exactly(stream: IO[bytes], size: int) -> bytes:
+    """Reads bytes from a stream, which may be unbuffered."""
+    data = stream.read(size)
+    if len(data) < size:
+        parts = [data]
+        missing = size - len(data)
+        while missing:
+            part = stream.read(missing)
+            if not part:
+                raise EOFError
+            parts.append(part)
+            missing -= len(part)
+        data = b"".join(parts)
+    return data

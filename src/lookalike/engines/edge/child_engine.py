@@ -69,18 +69,16 @@ class ChildEngine(EdgeEngine):
     def import_batch(self, batch: bytes) -> None:
         """Writes a batch that another generation exported."""
         points, deleted = unpack(batch)
-        self.folder.require_space(4 * len(batch))
         if points:
-            self._update(
-                qe.UpdateOperation.upsert_points(
-                    [
-                        qe.Point(id, {name: row.tolist() for name, row in vectors.items()}, payload)
-                        for id, vectors, payload in points
-                    ]
-                )
-            )
+            rows = [
+                qe.Point(id, {name: row.tolist() for name, row in vectors.items()}, payload)
+                for id, vectors, payload in points
+            ]
+            operation = qe.UpdateOperation.upsert_points(rows)
+            self._update(operation, points=len(rows), needed=4 * len(batch))
         if deleted:
-            self._update(qe.UpdateOperation.delete_points(deleted))
+            self._delete(deleted)
+        self._commit()
 
     # --- graph ------------------------------------------------------------------------------
 
@@ -103,14 +101,29 @@ class ChildEngine(EdgeEngine):
         """Builds the graph and closes the shard."""
         self.folder.require_space(bytes_on_disk(self.shard_folder))
         with _killed_with_parent(), self._translated():
-            self.shard.optimize()
-            self.shard.flush()
-            self.shard.close()
-        self._shard = None
+            self.open_shard.optimize()
+            self.open_shard.close()
+        self._open = None
 
     def flush(self) -> None:
+        """Brings everything to the disk."""
         with self._translated():
-            self.shard.flush()
+            self.open_shard.checkpoint()
+
+    # --- commits ----------------------------------------------------------------------------
+
+    def _commit(self) -> None:
+        """Leaves the updates to `commit`, so that several calls share one."""
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether a power cut would lose what calls have written."""
+        return self._open is not None and self._open.is_behind
+
+    def commit(self) -> None:
+        """Brings the updates of all calls to the disk."""
+        if self.is_behind:
+            super()._commit()
 
     def warm_up(self) -> None:
         """Reads the shard's segments into the system's page cache.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,9 +15,13 @@ from lookalike.engines.edge.filters import to_edge
 from lookalike.engines.edge.folder import RESERVE, IndexFolder, bytes_on_disk
 from lookalike.engines.edge.layout import index_params, shard_config
 from lookalike.engines.edge.requests import ID_ALONE, candidate_request, query_request
+from lookalike.engines.edge.shard import OpenShard
 from lookalike.engines.points import PayloadUpdate, check_vectors
 from lookalike.engines.rows import ordered_value, scored, stored
 from lookalike.errors import DiskFull, EngineError, IndexDamaged, IndexLocked
+from lookalike.manifest import require_schema
+from lookalike.system.files import make_folder
+from lookalike.system.processes import OwnProcess
 from lookalike.types import (
     CandidateQuery,
     Candidates,
@@ -42,6 +45,7 @@ class EdgeEngine:
         generation: name of the shard's folder; by default the current one.
         owner: the process that others are told has the index open, in the form of
             `folder.this_process`; by default this process.
+        salvage: opens a damaged index all the same, for reading what is left.
     """
 
     def __init__(
@@ -51,10 +55,14 @@ class EdgeEngine:
         reserve: int = RESERVE,
         generation: str | None = None,
         owner: Mapping[str, Any] | None = None,
+        salvage: bool = False,
     ) -> None:
         self.folder = IndexFolder(path, reserve=reserve, owner=owner)
         self._generation = generation
-        self._shard: qe.EdgeShard | None = None
+        self._salvage = salvage
+        self._open: OpenShard | None = None
+        self._closed = False
+        self._process = OwnProcess(f"The index {path}")
 
     # --- the folder -------------------------------------------------------------------------
 
@@ -66,12 +74,11 @@ class EdgeEngine:
 
     def create(self, vectors: Sequence[VectorSpec]) -> None:
         path = self.folder.path
-        shard, draft = generations.current(path), path / "shard.new"
+        shard = generations.current(path)
         if shard.exists():  # left by a creation that was cut off before it wrote the manifest
             self._load(shard).close()  # raises if another process has it open
-        shutil.rmtree(draft, ignore_errors=True)
         try:
-            draft.mkdir(parents=True)
+            make_folder(path)
         except OSError as error:
             raise EngineError(
                 f"The index folder {path} cannot be created ({error.strerror}); choose another "
@@ -80,42 +87,41 @@ class EdgeEngine:
         self.folder.require_space(0)
         generations.forget(path)
         shard = generations.current(path)
-        # Creating a shard is not atomic, so it gets its name once it is complete.
         with self._translated():
-            qe.EdgeShard.create(str(draft), shard_config(vectors)).close()
-            draft.rename(shard)
+            OpenShard.create(shard, shard_config(vectors))
         self._hold(self._load(shard))
 
     # --- writing ----------------------------------------------------------------------------
 
     def create_field_index(self, path: str, type: FieldType) -> None:
         self._update(qe.UpdateOperation.create_field_index(path, index_params(path, type)))
+        self._commit()
 
     def upsert(self, points: Sequence[Point]) -> None:
         if not points:
             return
         check_vectors(points)
         size = sum(vector.nbytes for point in points for vector in point.vectors.values())
-        self.folder.require_space(4 * size)
-        self._update(
-            qe.UpdateOperation.upsert_points(
-                [
-                    qe.Point(
-                        point_id(point.id),
-                        {name: vector.tolist() for name, vector in point.vectors.items()},
-                        dict(point.payload),
-                    )
-                    for point in points
-                ]
+        rows = [
+            qe.Point(
+                point_id(point.id),
+                {name: vector.tolist() for name, vector in point.vectors.items()},
+                dict(point.payload),
             )
-        )
+            for point in points
+        ]
+        self._update(qe.UpdateOperation.upsert_points(rows), points=len(rows), needed=4 * size)
+        self._commit()
 
     def delete(self, ids: Sequence[str]) -> None:
         if ids:
-            self._update(qe.UpdateOperation.delete_points([point_id(id) for id in ids]))
+            self._delete([point_id(id) for id in ids])
+            self._commit()
+
+    def _delete(self, ids: Sequence[qe.PointId]) -> None:
+        self._update(qe.UpdateOperation.delete_points(list(ids)), points=len(ids), deletes=True)
 
     def set_payload(self, id: str, fields: Payload) -> None:
-        self.folder.require_space(0)
         point: list[qe.PointId] = [point_id(id)]
         update = PayloadUpdate.of(fields)
         if update.fields:
@@ -125,6 +131,7 @@ class EdgeEngine:
             self._update(operation)
         if update.removed:
             self._update(qe.UpdateOperation.delete_payload(point, list(update.removed)))
+        self._commit()
 
     # --- reading ----------------------------------------------------------------------------
 
@@ -227,8 +234,16 @@ class EdgeEngine:
         # The optimizer writes the new segments before it drops the old ones.
         self.folder.require_space(bytes_on_disk(self.folder.path))
         with self._translated():
-            self.shard.optimize()
-            self.shard.flush()
+            self.open_shard.optimize()
+
+    def problems(self) -> list[str]:
+        with self._translated():
+            return self.open_shard.problems()
+
+    def accept(self) -> None:
+        """Takes what a damaged index still holds for all that it should hold."""
+        with self._translated():
+            self.open_shard.accept()
 
     def info(self) -> Mapping[str, Any]:
         with self._translated():
@@ -241,27 +256,46 @@ class EdgeEngine:
         }
 
     def close(self) -> None:
-        if self._shard is not None:
-            shard, self._shard = self._shard, None
+        if not self._process.is_this:
+            return  # a forked process has nothing to flush, and would hang
+        self._closed = True
+        if self._open is not None:
+            shard, self._open = self._open, None
             with self._translated():
-                shard.flush()
                 shard.close()
             self.folder.release()
 
     # --- the shard --------------------------------------------------------------------------
 
+    def acquire(self) -> None:
+        """Takes the lock of the index, if there is one at the path.
+
+        Raises:
+            IndexLocked: another process has it.
+        """
+        if stored := self.read_manifest():
+            require_schema(stored, str(self.folder.path))
+            self.count()
+
     @property
     def shard(self) -> qe.EdgeShard:
         """The shard, loaded on first use."""
-        if self._shard is None:
-            self.folder.require_space(0)  # loading allocates, too
+        return self.open_shard.edge
+
+    @property
+    def open_shard(self) -> OpenShard:
+        """The shard with its log and its ledger, loaded on first use."""
+        self._process.check()
+        if self._closed:
+            raise EngineError(f"The index {self.folder.path} has been closed; open it again.")
+        if self._open is None:
             if self._generation:
                 self._hold(self._load(self.shard_folder))
             else:
                 self._hold(self._load_current())
                 generations.tidy(self.folder.path, self.shard_folder)
-        assert self._shard is not None  # noqa: S101 -- for the type checker
-        return self._shard
+        assert self._open is not None  # noqa: S101 -- for the type checker
+        return self._open
 
     @property
     def shard_folder(self) -> Path:
@@ -270,7 +304,7 @@ class EdgeEngine:
             return self.folder.path / self._generation
         return generations.current(self.folder.path)
 
-    def _load_current(self) -> qe.EdgeShard:
+    def _load_current(self) -> OpenShard:
         folder = self.shard_folder
         try:
             shard = self._load(folder)
@@ -283,22 +317,43 @@ class EdgeEngine:
             shard.close()
         return self._load_current()  # its owner has just switched to another generation
 
-    def _load(self, folder: Path) -> qe.EdgeShard:
+    def _load(self, folder: Path) -> OpenShard:
         if not folder.is_dir():
             raise IndexDamaged(
                 f"{self.folder.path} has a manifest but no shard; restore the folder from a "
                 "backup, or delete it and index again."
             )
+        self.folder.require_space_to_load(folder)
         with self._translated():
-            return qe.EdgeShard.load(str(folder))
+            shard = OpenShard.load(folder)
+        if not self._salvage and (problems := shard.problems()):
+            shard.close()
+            raise IndexDamaged(
+                f"The index {self.folder.path} is damaged: {'; '.join(problems)}. Restore it from "
+                "a backup, or see what is left with `lookalike verify`."
+            )
+        return shard
 
-    def _hold(self, shard: qe.EdgeShard) -> None:
-        self._shard = shard
+    def _hold(self, shard: OpenShard) -> None:
+        self._open = shard
         self.folder.claim()
 
-    def _update(self, operation: qe.UpdateOperation) -> None:
+    def _update(
+        self,
+        operation: qe.UpdateOperation,
+        *,
+        points: int = 1,
+        deletes: bool = False,
+        needed: int = 0,
+    ) -> None:
+        self.folder.require_space(needed)
         with self._translated():
-            self.shard.update(operation)
+            self.open_shard.update(operation, points, deletes=deletes)
+
+    def _commit(self) -> None:
+        """Brings the updates of a call to the disk, before it returns."""
+        with self._translated():
+            self.open_shard.commit()
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from lookalike.engines.edge.folder import IndexFolder, this_process
-from lookalike.engines.edge.messages import pack, unpack
+from lookalike.engines.edge.messages import pack, result
 from lookalike.errors import EngineError
 from lookalike.system import subprocesses
 from lookalike.system.framing import receive_bytes, send_bytes
@@ -108,15 +108,3 @@ class EngineProcess:
         if code == -getattr(signal, "SIGBUS", 0):
             return "the disk may be full"
         return f"signal {-code}" if code < 0 else f"exit code {code}"
-
-
-def result(reply: bytes) -> Any:
-    """The result in a reply.
-
-    Raises:
-        Exception: the call failed; this is its error.
-    """
-    succeeded, value = unpack(reply)
-    if succeeded:
-        return value
-    raise value

@@ -7,20 +7,26 @@ It holds `manifest.json`, the shard's folder (see `generations`), and while the 
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from lookalike.engines.edge import ledger
 from lookalike.errors import DiskFull, EngineError, IndexDamaged
-from lookalike.system.files import write_atomically
+from lookalike.system.files import make_folder, write_atomically
 
 RESERVE = 256 * 2**20
 """Free bytes that must remain before a write: a disk that fills under the engine's memory maps
 kills the process, and opening the shard then kills it again."""
+
+_LOADING = 8 * 2**20
+"""Free bytes for loading a shard that was closed: four times as many as it was seen to take."""
 
 
 class IndexFolder:
@@ -69,7 +75,7 @@ class IndexFolder:
         return manifest
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
-        self.path.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path)
         self.require_space(0)
         content = json.dumps(manifest, indent=1, ensure_ascii=False).encode()
         write_atomically(self.path / "manifest.json", content)
@@ -77,11 +83,13 @@ class IndexFolder:
     # --- owner ------------------------------------------------------------------------------
 
     def claim(self) -> None:
-        """Records the owner."""
-        (self.path / "owner.json").write_text(json.dumps(self._owner), encoding="utf-8")
+        """Records the owner; on a full disk, others are not told who it is."""
+        with suppress(OSError):
+            (self.path / "owner.json").write_text(json.dumps(self._owner), encoding="utf-8")
 
     def release(self) -> None:
-        (self.path / "owner.json").unlink(missing_ok=True)
+        with suppress(OSError):
+            (self.path / "owner.json").unlink()
 
     def describe_owner(self) -> str:
         """Names the process that has the index open, and says what to do about it."""
@@ -105,9 +113,24 @@ class IndexFolder:
         Raises:
             DiskFull: too little is free; nothing was written.
         """
+        self._require(self.reserve + needed)
+
+    def require_space_to_load(self, shard: Path) -> None:
+        """Refuses to load a shard that could not be loaded safely.
+
+        Loading replays the log if there is something in it, and takes next to nothing otherwise.
+        Only on a file system in memory does reading a hole in a file take space.
+        """
+        if shutil.disk_usage(self.path).free >= self.reserve:
+            return
+        stored = ledger.read(shard)
+        replayed = 0 if stored and stored.closed else 2 * bytes_on_disk(shard / "wal")
+        self._require(_LOADING + replayed + (_holes(shard) if _fills_holes(self.path) else 0))
+
+    def _require(self, bytes: int) -> None:
         free = shutil.disk_usage(self.path).free
-        if free < self.reserve + needed:
-            missing = (self.reserve + needed - free) // 2**20 + 1
+        if free < bytes:
+            missing = (bytes - free) // 2**20 + 1
             raise DiskFull(
                 f"The disk that holds {self.path} has {free // 2**20} MiB left; free at least "
                 f"{missing} MiB more and run the same command again: nothing was lost."
@@ -115,8 +138,13 @@ class IndexFolder:
 
 
 def this_process() -> dict[str, Any]:
-    """This process as the owner of an index: its id and its command line."""
-    return {"pid": os.getpid(), "command": " ".join(sys.argv)[:200]}
+    """This process as the owner of an index: its id, and its command without options, which may
+    hold keys."""
+    name = Path(sys.argv[0]).name if sys.argv else "python"
+    if name in ("lookalike", "__main__.py"):
+        subcommand = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+        name = f"lookalike {subcommand}".strip()
+    return {"pid": os.getpid(), "command": name[:200]}
 
 
 def bytes_on_disk(path: Path) -> int:
@@ -127,3 +155,22 @@ def bytes_on_disk(path: Path) -> int:
             with suppress(FileNotFoundError):  # the optimizer drops segments meanwhile
                 total += (Path(folder) / name).stat().st_blocks * 512
     return total
+
+
+def _holes(folder: Path) -> int:
+    """Bytes of a folder's files that take no space yet."""
+    files = [Path(path) / name for path, _, names in os.walk(folder) for name in names]
+    return max(0, sum(file.stat().st_size for file in files) - bytes_on_disk(folder))
+
+
+def _fills_holes(folder: Path) -> bool:
+    """Tells whether a hole takes space once a memory map reads it, as on tmpfs."""
+    size = mmap.PAGESIZE
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.truncate(size)
+            with mmap.mmap(file.fileno(), size) as mapped:
+                mapped[0]
+            return os.fstat(file.fileno()).st_blocks > 0
+    except OSError:
+        return True

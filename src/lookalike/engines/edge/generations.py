@@ -12,6 +12,7 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
+from lookalike.engines.edge import ledger
 from lookalike.errors import IndexDamaged
 from lookalike.system import files
 
@@ -61,7 +62,7 @@ class Pointer:
         self._draft.write(shard.name.encode())
 
     def switch(self) -> None:
-        self._draft.commit()
+        self._draft.switch()
 
     def sync(self) -> None:
         """Waits until the rename would survive a power cut, too."""
@@ -80,6 +81,9 @@ def tidy(index: Path, keep: Path | None) -> None:
         name = folder.name.removesuffix(_REMOVED)
         if folder != keep and _NAME.fullmatch(name):
             _remove(folder, index / f"{name}{_REMOVED}")
+    for file in index.glob("ledger-*.json"):
+        if keep is None or file != ledger.ledger_file(keep):
+            file.unlink(missing_ok=True)
     files.Draft(index / "current").discard()
 
 

@@ -15,6 +15,8 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from lookalike.errors import EngineError
+
 
 def pack(message: Any) -> bytes:
     buffer = io.BytesIO()
@@ -24,6 +26,28 @@ def pack(message: Any) -> bytes:
 
 def unpack(message: bytes) -> Any:
     return pickle.loads(message)  # noqa: S301  our own, see above
+
+
+def pack_error(error: Exception) -> bytes:
+    """The reply to a call that failed."""
+    try:
+        packed = pack((False, error))
+        unpack(packed)
+    except Exception:  # it cannot be pickled, for example as its __init__ takes other arguments
+        return pack((False, EngineError(f"{type(error).__name__}: {error}")))
+    return packed
+
+
+def result(reply: bytes) -> Any:
+    """The result in a reply.
+
+    Raises:
+        Exception: the call failed; this is its error.
+    """
+    succeeded, value = unpack(reply)
+    if succeeded:
+        return value
+    raise value
 
 
 def _uuid(value: int) -> uuid.UUID:

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from lookalike.engines.edge import generations
-from lookalike.engines.edge.engine_process import EngineProcess, result
+from lookalike.engines.edge.engine_process import EngineProcess
 from lookalike.engines.edge.folder import RESERVE, IndexFolder, bytes_on_disk
-from lookalike.engines.edge.messages import pack
+from lookalike.engines.edge.messages import pack, result
 from lookalike.engines.edge.rebuild import BATCH, Rebuild
 from lookalike.engines.points import check_vectors
 from lookalike.errors import EngineError

@@ -106,7 +106,13 @@ class EngineError(LookalikeError):
 
 
 class IndexLocked(EngineError):
-    """Another process has the index open."""
+    """Another process has the index open.
+
+    Attributes:
+        own_process: whether this very process has it open, so that waiting does not help.
+    """
+
+    own_process = False
 
 
 class IndexDamaged(EngineError):

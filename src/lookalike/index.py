@@ -15,7 +15,7 @@ from lookalike.duplicates.finder import DuplicateFinder
 from lookalike.duplicates.groups import DuplicateGroup, DuplicateGroups
 from lookalike.duplicates.options import CleanupOptions, DuplicateOptions, GroupOptions
 from lookalike.duplicates.verdicts import Duplicate, Duplicates
-from lookalike.engines import is_server
+from lookalike.engines import is_server, share
 from lookalike.errors import LookalikeError
 from lookalike.fields import Field, fields_of
 from lookalike.filters import parse_where
@@ -66,6 +66,7 @@ class Index:
         self._searcher = Searcher(parts.engine, parts.manifest, parts.models, self._loader)
         self._manifests = ManifestStore(parts.engine, parts.manifest, self._searcher.refresh)
         self._destination = run.Destination(parts.engine, self._manifests, parts.cache)
+        share(parts.engine, self._manifests.reload)
 
     # --- opening and closing ----------------------------------------------------------------
 

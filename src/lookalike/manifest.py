@@ -175,6 +175,11 @@ class ManifestStore:
         stored = self._engine.read_manifest()
         return self.current if stored is None else Manifest.from_json(stored, "that is open")
 
+    def reload(self) -> None:
+        """Takes over what another process has changed."""
+        self.current = self.read()
+        self._on_update(self.current)
+
     def update(self, change: Callable[[Manifest], Manifest] = lambda manifest: manifest) -> None:
         """Applies a change to the stored manifest, and writes it if it differs.
 

@@ -91,8 +91,16 @@ class OpenOptions(TypedDict, total=False):
         bool,
         Option(
             "Run the engine of a folder in a child process, which builds the search graph while "
-            "searches and writes go on. A server does so anyway.",
+            "searches and writes go on, and let other processes of this user open the index "
+            "meanwhile. A server does so anyway.",
             False,
+        ),
+    ]
+    wait: Annotated[
+        float,
+        Option(
+            "Seconds to wait for a process that has the folder open and does not let others in.",
+            0.0,
         ),
     ]
 
@@ -102,7 +110,10 @@ def open_parts(url: str, options: OpenOptions) -> Parts:
     chosen = with_defaults(OpenOptions, options)
     choice = _model_choice(chosen)
     with ExitStack() as undo:
-        engine = open_engine(url, chosen["server"], subprocess=chosen["subprocess"])
+        engine = open_engine(
+            url, chosen["server"], subprocess=chosen["subprocess"], wait=chosen["wait"]
+        )
+        undo.callback(engine.close)
         stored = engine.read_manifest()
         if stored is None and not chosen["create"]:
             raise NotFound(
@@ -111,7 +122,6 @@ def open_parts(url: str, options: OpenOptions) -> Parts:
         limits = chosen["limits"] or DecodeLimits()
         decoder = DecoderPool(chosen["threads"] or _cores(), limits=limits)
         undo.callback(decoder.close)
-        undo.callback(engine.close)
         cache = Cache(cache_file(url), chosen["thumbnails"])
         undo.callback(cache.close)
         notice = None
@@ -120,7 +130,6 @@ def open_parts(url: str, options: OpenOptions) -> Parts:
         else:
             manifest = Manifest.from_json(stored, url)
             models = Models(manifest, choice)
-            engine.retrieve([])  # takes the lock, or names its owner
         undo.pop_all()
     return Parts(
         engine=engine,

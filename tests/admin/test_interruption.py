@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from lookalike.admin.copy import BATCH, backup, copy, restore
+from lookalike.admin.copy import BATCH, NamedEngine, backup, copy, restore
+from lookalike.engines.edge.engine import EdgeEngine
 from lookalike.errors import IndexDamaged
 from lookalike.index import Index
 from lookalike.manifest import UNFINISHED
@@ -54,8 +56,8 @@ def test_killed_again_and_again_it_goes_on(
     origin = large
     if command == RESTORE:
         origin = tmp_path / "shop.backup"
-        backup(place(large), origin)
-        place(large).engine.close()
+        with closing(EdgeEngine(large)) as engine:
+            backup(NamedEngine(str(large), engine), origin)
     for moment in (BATCH, 2 * BATCH, COUNT):  # at the last one it builds the search graph
         kill_at(run(command, origin, tmp_path / "target"), str(moment))
         # An incomplete copy does not open.

@@ -66,7 +66,9 @@ def test_content_is_on_the_disk_before_the_rename(
 ) -> None:
     synced: list[list[str]] = []
     file = tmp_path / "notes.json"
-    monkeypatch.setattr(os, "fsync", lambda handle: synced.append(os.listdir(tmp_path)))
+    monkeypatch.setattr(
+        os, "fsync", lambda handle: synced.append(sorted(one.name for one in tmp_path.iterdir()))
+    )
     write_atomically(file, b"content")
     assert synced == [["notes.json.new"], ["notes.json"]]  # the draft, then the new name
 

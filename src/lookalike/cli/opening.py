@@ -9,6 +9,9 @@ from contextlib import AbstractContextManager, closing, contextmanager, nullcont
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+import click
+
+from lookalike.cli.options import WAIT
 from lookalike.errors import InputError, LookalikeError
 
 if TYPE_CHECKING:
@@ -35,6 +38,7 @@ def open_index(
         cache_dir=settings.cache_dir,
         hub=settings.hub,
         server=ServerOptions.of(server or {}, api_key=settings.api_key),
+        wait=_wait(),
         **options,
     )
 
@@ -64,9 +68,13 @@ def no_empty_index(url: str | None) -> Iterator[None]:
         raise
 
 
+_FILES = ("manifest.json", "owner.json", "ledger-*", "shard*", "current", "thumbnails.sqlite*")
+"""Files of an index."""
+
+
 def _remove_made(folder: Path, before: set[str] | None) -> None:
     """Removes the files of an index that were not in its folder before, then an empty folder."""
-    for pattern in ("manifest.json", "owner.json", "shard*", "current", "thumbnails.sqlite*"):
+    for pattern in _FILES:
         for path in folder.glob(pattern):
             if path.name in (before or ()):
                 continue
@@ -89,8 +97,14 @@ def open_named_engine(
     settings = Settings.from_environment()
     name = url or settings.index
     options = ServerOptions.of(server or {}, api_key=settings.api_key)
-    with closing(open_engine(name, options)) as engine:
+    with closing(open_engine(name, options, wait=_wait())) as engine:
         yield NamedEngine(name, engine)
+
+
+def _wait() -> float:
+    """Seconds to wait for an index: the command's `--wait`."""
+    seconds: float = click.get_current_context().meta.get(WAIT, 0)
+    return seconds
 
 
 def readable(file: str) -> AbstractContextManager[TextIO]:

@@ -64,7 +64,30 @@ class Numbers(click.ParamType[list[float]]):
             self.fail(f"{value!r} is not a list of numbers such as 0.1,0.2,0.5,0.5.", param, ctx)
 
 
+WAIT = "lookalike.wait"
+"""Key of the seconds to wait for an index, among the notes of a command's context."""
+
+
+def wait_option(command: F) -> F:
+    """The option is for `cli.opening` alone, so commands need not pass it on."""
+
+    def keep(ctx: click.Context, _: click.Parameter, seconds: float) -> None:
+        ctx.meta[WAIT] = seconds
+
+    return click.option(
+        "--wait",
+        type=click.FloatRange(0),
+        default=30,
+        metavar="SECONDS",
+        show_default=True,
+        expose_value=False,
+        callback=keep,
+        help="How long to wait while another process has the index open.",
+    )(command)
+
+
 def index_option(command: F) -> F:
+    command = wait_option(command)
     return click.option(
         "--index",
         "url",

@@ -77,6 +77,7 @@ _PACKAGES = (
     show_default=True,
     help="Largest request, in megabytes.",
 )
+@click.option("--create", is_flag=True, help="Make an empty index where there is none.")
 @model_dir_option
 @server_option
 def serve(
@@ -90,6 +91,7 @@ def serve(
     allow_url_fetch: bool,
     cors: tuple[str, ...],
     max_upload: int,
+    create: bool,
     model_dir: str | None,
     server: dict[str, str] | None,
 ) -> None:
@@ -120,7 +122,7 @@ def serve(
     )
     check_host(host, options)
     with closing(
-        open_index(url, create=True, model_dir=model_dir, server=server, subprocess=True)
+        open_index(url, create=create, model_dir=model_dir, server=server, subprocess=True)
     ) as index:
         if index.notice:
             note(index.notice)

@@ -11,7 +11,7 @@ import click
 
 from lookalike.cli.console import INTERRUPTED, console, note, print_json
 from lookalike.cli.opening import open_named_engine
-from lookalike.cli.options import index_option, json_option, server_option
+from lookalike.cli.options import index_option, json_option, server_option, wait_option
 
 if TYPE_CHECKING:
     from lookalike.admin.copy import Transfer, TransferProgress
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @click.command("copy")
 @click.argument("source", metavar="FROM")
 @click.argument("target", metavar="TO")
+@wait_option
 @server_option
 @json_option
 def copy_command(source: str, target: str, server: dict[str, str] | None, as_json: bool) -> None:

@@ -5,11 +5,18 @@ Modules of engines load on demand: a server's client alone takes a second, and i
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from pathlib import Path
+
 from lookalike.engines.options import ServerOptions
-from lookalike.errors import EngineError
+from lookalike.errors import EngineError, IndexLocked
 from lookalike.protocols import Engine
 
-__all__ = ["ServerOptions", "is_server", "open_engine"]
+__all__ = ["ServerOptions", "is_server", "open_engine", "share"]
+
+_PAUSE = 0.1
+"""Seconds between two attempts to take the lock of an index."""
 
 
 def is_server(url: str) -> bool:
@@ -18,27 +25,68 @@ def is_server(url: str) -> bool:
 
 
 def open_engine(
-    url: str, server: ServerOptions | None = None, *, subprocess: bool = False
+    url: str,
+    server: ServerOptions | None = None,
+    *,
+    subprocess: bool = False,
+    wait: float = 0.0,
+    salvage: bool = False,
 ) -> Engine:
     """Opens the engine at an address: a folder, or `http(s)://host:6333/collection`.
+
+    An index in a folder that another process shares is used through that process.
 
     Args:
         url: the address.
         server: options of the connection; ignored for a folder.
         subprocess: whether a folder's engine runs in a child process; see `SubprocessEngine`.
+        wait: seconds to wait for another process that has the index open and does not share it.
+        salvage: whether a damaged index opens all the same, for reading what is left.
 
     Raises:
         EngineError: the server cannot be used, or its client is not installed.
+        IndexLocked: another process still has the index open.
     """
     if is_server(url):
         return _open_server(url, server or ServerOptions())
-    if subprocess:
-        from lookalike.engines.edge.process import SubprocessEngine
+    until = time.monotonic() + wait
+    while True:
+        try:
+            return _open_folder(Path(url), subprocess=subprocess, salvage=salvage)
+        except IndexLocked as error:
+            if error.own_process or time.monotonic() >= until:
+                raise
+        time.sleep(_PAUSE)
 
-        return SubprocessEngine(url)
+
+def share(engine: Engine, on_manifest: Callable[[], None]) -> None:
+    """Lets other processes of this user use an open index, if its engine runs in a child process.
+
+    Args:
+        engine: has the index open.
+        on_manifest: called after another process has changed the manifest.
+    """
+    from lookalike.engines.edge.process import SubprocessEngine
+
+    if isinstance(engine, SubprocessEngine):
+        engine.share(on_manifest)
+
+
+def _open_folder(path: Path, *, subprocess: bool, salvage: bool) -> Engine:
+    from lookalike.engines.edge.client import EngineClient
+
+    if not subprocess and (client := EngineClient.to(path)):
+        return client
     from lookalike.engines.edge.engine import EdgeEngine
+    from lookalike.engines.edge.process import SubprocessEngine
 
-    return EdgeEngine(url)
+    engine = SubprocessEngine(path) if subprocess else EdgeEngine(path, salvage=salvage)
+    try:
+        engine.acquire()
+    except BaseException:
+        engine.close()
+        raise
+    return engine
 
 
 def _open_server(url: str, options: ServerOptions) -> Engine:

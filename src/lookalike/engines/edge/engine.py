@@ -366,8 +366,10 @@ class EdgeEngine:
         except Exception as error:
             message = str(error)
             if "WAL" in message and "WouldBlock" in message:
-                owner = self.folder.describe_owner()
-                raise IndexLocked(f"The index {path} is in use by {owner}.") from error
+                owner, own = self.folder.describe_owner()
+                locked = IndexLocked(f"The index {path} is in use by {owner}.")
+                locked.own_process = own
+                raise locked from error
             if "No space left" in message:
                 raise DiskFull(
                     f"The disk that holds {path} is full; free some space and run the same "

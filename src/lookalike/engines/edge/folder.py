@@ -91,16 +91,17 @@ class IndexFolder:
         with suppress(OSError):
             (self.path / "owner.json").unlink()
 
-    def describe_owner(self) -> str:
-        """Names the process that has the index open, and says what to do about it."""
+    def describe_owner(self) -> tuple[str, bool]:
+        """Names the process that has the index open and says what to do about it; also tells
+        whether it is this one."""
         try:
             owner = json.loads((self.path / "owner.json").read_text(encoding="utf-8"))
             pid, command = int(owner["pid"]), str(owner["command"])
         except (OSError, ValueError, KeyError, TypeError):
-            return "another process; wait until it ends"
+            return "another process; wait until it ends", False
         if pid == self._owner["pid"]:
-            return "this very process, which already has it open; close it there first"
-        return f"process {pid} ({command}); wait until it ends, or stop it"
+            return "this very process, which already has it open; close it there first", True
+        return f"process {pid} ({command}); wait until it ends, or stop it", False
 
     # --- disk -------------------------------------------------------------------------------
 

@@ -75,6 +75,12 @@ def forget(index: Path) -> None:
     tidy(index, None)
 
 
+def discard(shard: Path) -> None:
+    """Removes a shard that is not the current one, and its ledger."""
+    shutil.rmtree(shard, ignore_errors=True)
+    ledger.ledger_file(shard).unlink(missing_ok=True)
+
+
 def tidy(index: Path, keep: Path | None) -> None:
     """Removes all shards but `keep`: leftovers of builds and switches that were cut off."""
     for folder in index.glob(f"{_FIRST}*"):

@@ -1,9 +1,10 @@
-"""Calls and replies between the engine's parent and child processes, as pickles.
+"""Calls and replies between the processes that share an engine, as pickles.
 
-    parent -> child   (method, arguments, keyword arguments)
-    child -> parent   (True, result) or (False, error)
+    to the engine     (method, arguments, keyword arguments)
+    and back          (True, result) or (False, error)
 
-Pickles are safe here: both ends are our own, and nobody else can write to the pipes between them.
+Pickles are safe here: both ends are our own. Nobody else can write to the pipes between a parent
+and its child, and each end of a socket checks that the other is of the same user (see `sharing`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lookalike.errors import EngineError
+
+BATCH = 64
+"""Points that one call writes or copies: no other call waits longer than that takes."""
 
 
 def pack(message: Any) -> bytes:

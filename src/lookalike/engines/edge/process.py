@@ -7,10 +7,11 @@ a copy: the next generation of the index (see `generations`).
 
 from __future__ import annotations
 
-import shutil
+import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,31 +19,21 @@ from lookalike.engines.edge import generations
 from lookalike.engines.edge.engine_process import EngineProcess
 from lookalike.engines.edge.folder import RESERVE, IndexFolder, bytes_on_disk
 from lookalike.engines.edge.messages import pack, result
-from lookalike.engines.edge.rebuild import BATCH, Rebuild
-from lookalike.engines.points import check_vectors
+from lookalike.engines.edge.rebuild import Rebuild
+from lookalike.engines.edge.remote import RemoteEngine
+from lookalike.engines.edge.sharing import SharedEngine
 from lookalike.errors import EngineError
+from lookalike.manifest import require_schema
 from lookalike.system.locks import TicketLock
-from lookalike.types import (
-    CandidateQuery,
-    Candidates,
-    FieldType,
-    Filter,
-    Payload,
-    Point,
-    Query,
-    Scored,
-    VectorSpec,
-)
+from lookalike.system.processes import OwnProcess
 
 __all__ = ["SubprocessEngine"]
 
-_READ_BATCH = 256
-"""Points that one call reads: no other call waits longer than that takes."""
 _WRITE_DELAY = 0.05
 """Seconds that each write waits while the last ones are replayed, so that the replay catches up."""
 
 
-class SubprocessEngine:
+class SubprocessEngine(RemoteEngine):
     """Implements `protocols.Engine` by an embedded engine in a child process. Thread-safe.
 
     If the child dies during a call (killed, or the disk filled under it), the call raises an
@@ -64,6 +55,8 @@ class SubprocessEngine:
         self._optimizing = threading.Lock()
         self._closing = threading.Lock()
         self._closed = False
+        self._shared: SharedEngine | None = None
+        self._process = OwnProcess(f"The index {path}")
 
     # --- the folder -------------------------------------------------------------------------
 
@@ -72,78 +65,6 @@ class SubprocessEngine:
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         self.folder.write_manifest(manifest)
-
-    def create(self, vectors: Sequence[VectorSpec]) -> None:
-        self._call("create", list(vectors))
-
-    # --- writing ----------------------------------------------------------------------------
-
-    def create_field_index(self, path: str, type: FieldType) -> None:
-        self._call("create_field_index", path, type)
-
-    def upsert(self, points: Sequence[Point]) -> None:
-        check_vectors(points)
-        for start in range(0, len(points), BATCH):
-            batch = list(points[start : start + BATCH])
-            self._write([point.id for point in batch], "upsert", batch)
-
-    def delete(self, ids: Sequence[str]) -> None:
-        for start in range(0, len(ids), BATCH):
-            batch = list(ids[start : start + BATCH])
-            self._write(batch, "delete", batch)
-
-    def set_payload(self, id: str, fields: Payload) -> None:
-        self._write([id], "set_payload", id, dict(fields))
-
-    # --- reading ----------------------------------------------------------------------------
-
-    def retrieve(
-        self, ids: Sequence[str], *, payload: bool = True, vectors: Sequence[str] = ()
-    ) -> list[Point]:
-        points: list[Point] = self._read(
-            "retrieve", list(ids), payload=payload, vectors=list(vectors)
-        )
-        return points
-
-    def nearest(self, queries: Sequence[CandidateQuery]) -> list[Candidates]:
-        candidates: list[Candidates] = self._read("nearest", list(queries))
-        return candidates
-
-    def query(self, queries: Sequence[Query]) -> list[list[Scored]]:
-        rows: list[list[Scored]] = self._read("query", list(queries))
-        return rows
-
-    def scroll(
-        self,
-        filter: Filter | None = None,
-        *,
-        payload: bool = True,
-        vectors: Sequence[str] = (),
-        batch: int = 1000,
-    ) -> Iterator[list[Point]]:
-        offset, limit = None, min(batch, _READ_BATCH)
-        while True:
-            points, offset = self._call("page", offset, filter, payload, list(vectors), limit)
-            if points:
-                yield points
-            if offset is None:
-                return
-
-    def count(self, filter: Filter | None = None, *, exact: bool = True) -> int:
-        count: int = self._read("count", filter, exact=exact)
-        return count
-
-    def facet(
-        self, path: str, filter: Filter | None = None, limit: int = 100
-    ) -> list[tuple[str | int | bool, int]]:
-        counts: list[tuple[str | int | bool, int]] = self._read("facet", path, filter, limit)
-        return counts
-
-    def bounds(
-        self, path: str, filter: Filter | None = None
-    ) -> tuple[float | str, float | str] | None:
-        bounds: tuple[float | str, float | str] | None = self._read("bounds", path, filter)
-        return bounds
 
     # --- upkeep -----------------------------------------------------------------------------
 
@@ -168,6 +89,16 @@ class SubprocessEngine:
         info: Mapping[str, Any] = self._call("info")
         return {**info, "building": building}
 
+    def share(self, on_manifest: Callable[[], None]) -> None:
+        """Lets other processes of this user use the index; see `sharing`.
+
+        Args:
+            on_manifest: called after another process has changed the manifest.
+        """
+        if hasattr(socket, "AF_UNIX"):
+            with suppress(OSError):  # a file system without sockets: others find it locked
+                self._shared = SharedEngine(self, self.folder.path, on_manifest)
+
     def children(self) -> list[int]:
         """Ids of the child processes."""
         rebuild = self._rebuild
@@ -176,7 +107,11 @@ class SubprocessEngine:
 
     def close(self) -> None:
         """Flushes and closes the index, and cancels a rebuild. Doing it again is harmless."""
+        if not self._process.is_this:
+            return  # the child process belongs to the parent
         with self._closing:
+            if self._shared is not None:
+                self._shared.close()
             self._closed = True
             if self._rebuild is not None:
                 self._rebuild.stop()
@@ -203,6 +138,7 @@ class SubprocessEngine:
 
     def _reply(self, request: bytes, written: Sequence[str]) -> Any:
         """The result of a request that writes the points of these ids."""
+        self._check_open()  # before the lock, which another thread may have held at a fork
         with self._lock.ticket():
             process = self._running()
             self._written += len(written)
@@ -221,7 +157,18 @@ class SubprocessEngine:
             self._live = EngineProcess(self.folder, current)
         return self._live
 
+    def acquire(self) -> None:
+        """Takes the lock of the index, if there is one at the path.
+
+        Raises:
+            IndexLocked: another process has it.
+        """
+        if stored := self.read_manifest():
+            require_schema(stored, str(self.folder.path))
+            self.count()
+
     def _check_open(self) -> None:
+        self._process.check()
         if self._closed:
             raise EngineError(f"The index {self.folder.path} has been closed: open it again.")
 
@@ -242,7 +189,7 @@ class SubprocessEngine:
                 self._rebuild = None
             rebuild.stop()
             if generations.current(path) != rebuild.shard:
-                shutil.rmtree(rebuild.shard, ignore_errors=True)
+                generations.discard(rebuild.shard)
             self._check_open()
             raise
         old.kill()

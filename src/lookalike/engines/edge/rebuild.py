@@ -10,12 +10,10 @@ from typing import Any
 from lookalike.engines.edge import generations
 from lookalike.engines.edge.engine_process import EngineProcess
 from lookalike.engines.edge.folder import IndexFolder
+from lookalike.engines.edge.messages import BATCH
 from lookalike.errors import EngineError
 from lookalike.system.locks import TicketLock
 from lookalike.types import FieldType
-
-BATCH = 64
-"""Points that one call writes or copies: no other call waits longer than that takes."""
 
 _BACKLOG = 16
 """Points left to replay at which the switch is made, while other calls wait."""

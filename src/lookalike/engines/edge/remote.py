@@ -1,0 +1,140 @@
+"""An embedded engine in another process: its methods, as calls that travel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from lookalike.engines.edge.messages import BATCH
+from lookalike.engines.points import check_vectors
+from lookalike.types import (
+    CandidateQuery,
+    Candidates,
+    FieldType,
+    Filter,
+    Payload,
+    Point,
+    Query,
+    Scored,
+    VectorSpec,
+)
+
+if TYPE_CHECKING:
+    from qdrant_edge import PointId
+
+_READ_BATCH = 256
+"""Points that one call reads: no other call waits longer than that takes."""
+
+
+class RemoteEngine:
+    """Implements the operations of `protocols.Engine` on points, by `_call`, `_read`, `_write`."""
+
+    def create(self, vectors: Sequence[VectorSpec]) -> None:
+        self._call("create", list(vectors))
+
+    # --- writing ----------------------------------------------------------------------------
+
+    def create_field_index(self, path: str, type: FieldType) -> None:
+        self._call("create_field_index", path, type)
+
+    def upsert(self, points: Sequence[Point]) -> None:
+        check_vectors(points)
+        for start in range(0, len(points), BATCH):
+            batch = list(points[start : start + BATCH])
+            self._write([point.id for point in batch], "upsert", batch)
+
+    def delete(self, ids: Sequence[str]) -> None:
+        for start in range(0, len(ids), BATCH):
+            batch = list(ids[start : start + BATCH])
+            self._write(batch, "delete", batch)
+
+    def set_payload(self, id: str, fields: Payload) -> None:
+        self._write([id], "set_payload", id, dict(fields))
+
+    # --- reading ----------------------------------------------------------------------------
+
+    def retrieve(
+        self, ids: Sequence[str], *, payload: bool = True, vectors: Sequence[str] = ()
+    ) -> list[Point]:
+        points: list[Point] = self._read(
+            "retrieve", list(ids), payload=payload, vectors=list(vectors)
+        )
+        return points
+
+    def nearest(self, queries: Sequence[CandidateQuery]) -> list[Candidates]:
+        candidates: list[Candidates] = self._read("nearest", list(queries))
+        return candidates
+
+    def query(self, queries: Sequence[Query]) -> list[list[Scored]]:
+        rows: list[list[Scored]] = self._read("query", list(queries))
+        return rows
+
+    def scroll(
+        self,
+        filter: Filter | None = None,
+        *,
+        payload: bool = True,
+        vectors: Sequence[str] = (),
+        batch: int = 1000,
+    ) -> Iterator[list[Point]]:
+        offset, limit = None, min(batch, _READ_BATCH)
+        while True:
+            points, offset = self.page(offset, filter, payload, list(vectors), limit)
+            if points:
+                yield points
+            if offset is None:
+                return
+
+    def page(
+        self,
+        offset: PointId | None,
+        filter: Filter | None,
+        payload: bool,
+        vectors: Sequence[str],
+        limit: int,
+    ) -> tuple[list[Point], PointId | None]:
+        """One page of a scroll, and the offset of the next; None after the last."""
+        page: tuple[list[Point], PointId | None] = self._call(
+            "page", offset, filter, payload, list(vectors), limit
+        )
+        return page
+
+    def count(self, filter: Filter | None = None, *, exact: bool = True) -> int:
+        count: int = self._read("count", filter, exact=exact)
+        return count
+
+    def facet(
+        self, path: str, filter: Filter | None = None, limit: int = 100
+    ) -> list[tuple[str | int | bool, int]]:
+        counts: list[tuple[str | int | bool, int]] = self._read("facet", path, filter, limit)
+        return counts
+
+    def bounds(
+        self, path: str, filter: Filter | None = None
+    ) -> tuple[float | str, float | str] | None:
+        bounds: tuple[float | str, float | str] | None = self._read("bounds", path, filter)
+        return bounds
+
+    # --- upkeep -----------------------------------------------------------------------------
+
+    def info(self) -> Mapping[str, Any]:
+        info: Mapping[str, Any] = self._call("info")
+        return info
+
+    def problems(self) -> list[str]:
+        problems: list[str] = self._call("problems")
+        return problems
+
+    # --- requests ---------------------------------------------------------------------------
+
+    def _call(self, method: str, *arguments: Any, **keywords: Any) -> Any:
+        """Calls a method of the engine."""
+        raise NotImplementedError
+
+    def _read(self, method: str, *arguments: Any, **keywords: Any) -> Any:
+        """As `_call`, for a request that may be repeated at any time."""
+        return self._call(method, *arguments, **keywords)
+
+    def _write(self, ids: Sequence[str], method: str, *arguments: Any) -> None:
+        """As `_call`, for a request that writes the points of these ids."""
+        self._call(method, *arguments)

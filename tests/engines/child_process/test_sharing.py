@@ -73,7 +73,7 @@ def test_every_operation_answers_as_the_engine_itself(
         assert client.problems() == []
         assert client.retrieve(["5"])[0].payload == shared.retrieve(["5"])[0].payload
         with pytest.raises(EngineError, match="Qdrant Edge failed"):
-            client.facet("no index over this")
+            client.facet("nothing")
         assert client.count() == COUNT  # the connection is still good
     assert shared.count() == COUNT
 
@@ -112,8 +112,9 @@ def test_another_user_is_not_served_and_not_believed(
     if os.geteuid() != 0:
         pytest.skip("becoming another user needs root")
     (folder / SOCKET).chmod(0o666)
-    for path in (folder, *folder.parents[:3]):  # pytest keeps others out
-        path.chmod(0o755)
+    for path in (folder, *folder.parents):
+        if path.stat().st_mode & 0o777 == 0o700:  # pytest keeps others out
+            path.chmod(0o755)
     code = (
         "import os, socket, sys; os.setuid(65534); s = socket.socket(socket.AF_UNIX);"
         "s.connect(sys.argv[1]); print(s.recv(100))"

@@ -8,6 +8,7 @@ syncs the hundreds of files of all segments.
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 from lookalike.errors import EngineError
@@ -56,10 +57,15 @@ class Journal:
 
     def _sync(self, log: Path) -> None:
         """Syncs the parts of the log that may have changed: those still open, and new ones."""
-        names = {path.name for path in log.iterdir()}
-        for name in names:
-            if name.startswith("open") or name not in self._names:
-                sync_file(log / name)
+        names: set[str] = set()
+        synced = False
+        while not synced:
+            names = {path.name for path in log.iterdir()}
+            with suppress(FileNotFoundError):  # the engine's own thread has just renamed a part
+                for name in names:
+                    if name.startswith("open") or name not in self._names:
+                        sync_file(log / name)
+                synced = True
         if names != self._names:
             sync_folder(log)
             self._names = names

@@ -128,10 +128,39 @@ def test_unknown_paths_and_unsupported_methods(client: httpx.Client) -> None:
 def test_ten_thousand_facets_and_a_filter_of_ten_thousand_parts(client: httpx.Client) -> None:
     assert client.get("/v1/facets", params={"field": "kind", "limit": 10_000}).is_success
     many = " or ".join(f"price = {n}" for n in range(6_000))
-    answer = raw(client, json.dumps({"id": "1", "where": many}))
-    assert answer.status_code in (200, 400)
+    assert_problem(raw(client, json.dumps({"id": "1", "where": many})), 400, "FilterError")
+    listed = {"must": [{"key": "kind", "match": {"any": [str(n) for n in range(20_000)]}}]}
+    assert raw(client, json.dumps({"id": "1", "filter": listed})).is_success
     deep = "(" * 20_000 + "price = 1" + ")" * 20_000
     assert_problem(raw(client, json.dumps({"id": "1", "where": deep})), 400, "FilterError")
+
+
+@pytest.mark.parametrize("depth", [101, 240, 480, 900, 5_000, 100_000])
+@pytest.mark.parametrize(("opening", "closing"), [('{"must": [', "]}"), ("[", "]"), ('{"x":', "}")])
+def test_deeply_nested_json_is_the_client_s_mistake(
+    client: httpx.Client,
+    capfd: pytest.CaptureFixture[str],
+    depth: int,
+    opening: str,
+    closing: str,
+) -> None:
+    deep = f"{opening * depth}{{}}{closing * depth}"
+    for path, body in (
+        ("/v1/search", f'{{"id": "1", "filter": {{"must": {deep}}}}}'),
+        ("/v1/recommend", f'{{"like": ["1"], "filter": {{"must": {deep}}}}}'),
+        ("/v1/where", f'{{"conditions": [{{"must": {deep}}}]}}'),
+    ):
+        answer = raw(client, body, path)
+        assert answer.status_code == (413 if len(body) > 2**21 else 400), (path, answer.text)
+        assert len(answer.text) < 1_000
+        query = {"query": body}
+        answer = client.post("/v1/search/upload", data=query, files={"image": ("a", picture(1))})
+        assert answer.status_code in (400, 413, 422), (path, answer.text)
+    json_type = {"content-type": "application/json"}
+    body = f'{{"fields": {{"price": {deep}}}}}'
+    answer = client.patch("/v1/image?id=1", content=body, headers=json_type)
+    assert answer.status_code in (400, 413)
+    assert len("".join(capfd.readouterr())) < 1_000
 
 
 def test_hostile_files_as_uploads(client: httpx.Client, data: Path) -> None:

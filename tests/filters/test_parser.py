@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from lookalike.engines.edge.engine import EdgeEngine
 from lookalike.errors import FilterError
 from lookalike.fields import fields_of
-from lookalike.filters.parser import MAX_DEPTH, parse
+from lookalike.filters.parser import MAX_CONDITIONS, MAX_DEPTH, MAX_VALUES, parse
 from lookalike.system.times import format_datetime, parse_datetime
 from lookalike.types import (
     All,
@@ -174,8 +174,14 @@ def test_long_and_deep_texts() -> None:
     found = parse(f"brand in ({names})", FIELDS)
     assert isinstance(found, AnyOfValues)
     assert len(found.values) == 20_000
-    terms = parse(" or ".join(["in_stock"] * 20_000), FIELDS)
+    terms = parse(" or ".join(["in_stock"] * MAX_CONDITIONS), FIELDS)
     assert isinstance(terms, AnyOf)
+    for many, what in (
+        (" or ".join(["in_stock"] * (MAX_CONDITIONS + 1)), "1,000 conditions"),
+        (f"n in ({'1,' * MAX_VALUES}1)", "25,000 values"),
+    ):
+        with pytest.raises(FilterError, match=f"more than {what}"):
+            parse(many, FIELDS)
     assert parse("not " * 20_001 + "in_stock", FIELDS) == Not(IN_STOCK)
     assert time.perf_counter() - start < 10  # linear: quadratic would take minutes
     assert parse("(" * MAX_DEPTH + "in_stock" + ")" * MAX_DEPTH, FIELDS) == IN_STOCK

@@ -40,6 +40,13 @@ def nested(depth: int) -> dict[str, Any]:
     return filter
 
 
+def lists(depth: int) -> list[Any]:
+    inner: list[Any] = []
+    for _ in range(depth):
+        inner = [inner]
+    return inner
+
+
 def one(condition: dict[str, Any]) -> Any:
     return filter_of({"must": [condition]})
 
@@ -74,6 +81,12 @@ def test_conditions() -> None:
         ({"must": [{"key": "brand", "match": {"value": None}}]}, "null"),
         ({"must": [{"key": "size", "match": {"value": 1}, "range": {"gt": 1}}]}, "not supported"),
         (nested(480), "100 deep"),
+        (nested(100_000), "100 deep"),
+        ({"must": lists(100_000)}, "100 deep"),
+        ({"must": [{"key": "size", "match": {"value": lists(100_000)}}]}, "100 deep"),
+        ({"must_not": [{"key": "size", "match": {"value": 1}}] * 1_001}, "1,000 conditions"),
+        ({"should": [{"must": []}] * 100_000}, "1,000 conditions"),
+        ({"must": [{"has_id": [str(n) for n in range(30_000)]}]}, "25,000 values"),
     ],
 )
 def test_what_cannot_be_said_is_one_sentence(filter: dict[str, Any], says: str) -> None:

@@ -92,6 +92,8 @@ def problem_of(error: Exception) -> dict[str, Any]:
         return _problem(error.status_code, name, detail)
     if isinstance(error, RequestValidationError):
         return _validation_problem(error)
+    if isinstance(error, RecursionError):  # of whatever reads the request
+        return _problem(400, "InvalidRequest", "The request is nested too deep; make it flatter.")
     return _problem(500, "InternalError", "The service failed; its log has the details.")
 
 
@@ -114,7 +116,7 @@ def install(app: FastAPI) -> None:
             _log.error("%s %s: %s", request.method, request.url.path, error)
         return response
 
-    for kind in (LookalikeError, HTTPException, RequestValidationError, Exception):
+    for kind in (LookalikeError, HTTPException, RequestValidationError, RecursionError, Exception):
         app.add_exception_handler(kind, handle)
 
 

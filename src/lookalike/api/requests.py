@@ -122,7 +122,7 @@ def parse_json(schema: type[T], text: str, part: str) -> T:
     except ValidationError as error:
         errors = [{**entry, "loc": (part, *entry["loc"])} for entry in error.errors()]
         raise RequestValidationError(errors) from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         message = f"invalid JSON: {error}"
         entry = {"type": "json_invalid", "loc": (part,), "msg": message, "input": None}
         raise RequestValidationError([entry]) from None

@@ -14,7 +14,7 @@ from typing import Any
 
 from lookalike.errors import FilterError
 from lookalike.fields import OWN_FIELDS
-from lookalike.filters.parser import MAX_DEPTH
+from lookalike.filters.parser import MAX_CONDITIONS, MAX_DEPTH, too_many_conditions
 from lookalike.filters.tokens import KEYWORDS, WORD
 from lookalike.system.text import clip
 from lookalike.system.times import format_datetime
@@ -22,6 +22,10 @@ from lookalike.types import All, AnyOf, AnyOfValues, Filter, HasId, Missing, Not
 
 _SIGNS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 _NAMES = {field.path: name for name, field in OWN_FIELDS.items()}
+_MAX_LEVELS = 2 * MAX_DEPTH + 5
+"""Levels of objects and lists: two for each nested filter, and those of a condition."""
+_MAX_PARTS = 10 * MAX_CONDITIONS
+"""Objects and lists; a condition has three at most, and the clauses around it two."""
 _CLAUSES = ("must", "should", "must_not", "min_should")
 _PLAIN_NAME = re.compile(WORD)
 
@@ -37,15 +41,35 @@ def where_of(filter: Mapping[str, Any]) -> str:
     list), `has_id`, and nested filters.
 
     Raises:
-        FilterError: anything else, which the `where` language does not have.
+        FilterError: anything else, which the `where` language does not have, or more than it
+            takes.
     """
+    _check_size(filter)
     return " and ".join(_clauses(filter, 0))
+
+
+def _check_size(filter: Mapping[str, Any]) -> None:
+    """Refuses what is too deep or too large, before anything descends into it."""
+    level: list[Any] = [filter]
+    levels = parts = 0
+    while level:
+        levels, parts = levels + 1, parts + len(level)
+        if levels > _MAX_LEVELS:
+            raise _too_deep()
+        if parts > _MAX_PARTS:
+            raise too_many_conditions()
+        children = (one.values() if isinstance(one, Mapping) else one for one in level)
+        level = [part for each in children for part in each if isinstance(part, Mapping | list)]
+
+
+def _too_deep() -> FilterError:
+    return _problem(f"nests filters more than {MAX_DEPTH} deep")
 
 
 def _clauses(filter: Mapping[str, Any], depth: int) -> list[str]:
     """Conditions that must all hold. Each may follow `and` or `not` without parentheses."""
     if depth > MAX_DEPTH:
-        raise _problem(f"nests filters more than {MAX_DEPTH} deep")
+        raise _too_deep()
     unknown = filter.keys() - set(_CLAUSES)
     if unknown:
         raise _problem(f"has no clause {min(unknown)!r}; it has {', '.join(_CLAUSES)}")

@@ -143,11 +143,11 @@ class Index:
 
         Args:
             images: their bytes, ids and fields. A field that is new to the index takes its type
-                from the first value.
+                from the first value. One that equals another before it is reported as its copy.
 
         Raises:
-            InputError: two images have the same id, or a value does not fit its field; nothing
-                was written.
+            InputError: two different images have the same id, or a value does not fit its field;
+                nothing was written.
             DiskFull: too little space; images that were added before stay.
         """
         return run.put(self._destination, images, self.ingest)

@@ -201,13 +201,31 @@ def test_items_must_match_the_files(client: httpx.Client) -> None:
         ('[{"uri": "/etc/passwd"}]', 422),
         ('[{"id": NaN}]', 422),
         ('[{"fields": {"price": NaN}}]', 400),
-        ("[" * 100_000, 422),
+        ("[" * 100_000, 400),
     ):
         answer = client.post("/v1/images", files=files, data={"items": items})
         assert answer.status_code == status, answer.text
     twice = [("files", ("a.png", picture(1))), ("files", ("b.png", picture(2)))]
     same = client.post("/v1/images", files=twice, data={"items": '[{"id": "z"}, {"id": "z"}]'})
     assert same.status_code == 400
+
+
+def test_equal_files_are_added_once_and_the_others_reported_as_copies(
+    client: httpx.Client, folder: Path
+) -> None:
+    before = stored(folder)
+    one, other = picture(300), picture(301)
+    sent = [("a.png", one), ("b.png", other), ("c.png", one), ("d.txt", b"x"), ("e.txt", b"x")]
+    answer = client.post("/v1/images", files=[("files", file) for file in sent])
+    report = answer.json()
+    first, second = sha256(one).hexdigest(), sha256(other).hexdigest()
+    assert report["ids"] == [first, second, first, None, None]
+    assert (report["added"], report["skipped"], report["rejected"]) == (2, 1, 2)
+    assert report["copies"] == [{"uri": "c.png", "of": first, "verdict": "identical"}]
+    assert [reject["uri"] for reject in report["rejects"]] == ["d.txt", "e.txt"]
+    assert stored(folder) - before == {first, second}
+    bad = client.post("/v1/images", files=[("files", file) for file in sent[3:]])
+    assert (bad.status_code, bad.json()["rejected"]) == (422, 2)
 
 
 def test_without_an_upload_folder_images_are_refused(index: Index, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from lookalike.api.middleware.origin import SAFE_METHODS, is_loopback
 from lookalike.api.options import Options
 from lookalike.api.server import check_host
 from lookalike.api.static_pages import inline_scripts
+from lookalike.engines.edge.folder import IndexFolder
 from lookalike.errors import InputError
 from lookalike.index import Index
 from tests.support.api_server import options, picture, running, serving
@@ -417,6 +418,34 @@ def test_serve_prints_its_url_and_stops_on_a_signal(stop: signal.Signals, tmp_pa
         assert process.returncode == 0, err
         assert (out, err) == ("", "")
     Index.open(tmp_path / "index").close()  # the lock was released
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="reads /proc")
+def test_keys_stay_in_the_process_that_checks_them(tmp_path: Path) -> None:
+    folder = tmp_path / "index"
+    Index.open(folder, model="built-in").close()
+    environment = {**os.environ, "LOOKALIKE_READ_KEY": READ, "QDRANT_API_KEY": "of-qdrant-0123"}
+    keys = [READ, WRITE, "of-qdrant-0123"]
+    with serve("--index", str(folder), "--write-key", WRITE, env=environment) as process:
+        assert process.stdout
+        url = process.stdout.readline().split()[-1]
+        files = {"image": ("a.png", picture(1))}
+        assert httpx.post(f"{url}/v1/uploads", files=files, **bearer(WRITE)).status_code == 201
+        children = children_of(process.pid)
+        assert len(children) >= 2  # the engine and a decoder
+        shown = [(folder / "owner.json").read_text()]
+        for child in children:
+            shown += [Path(f"/proc/{child}/{name}").read_text() for name in ("cmdline", "environ")]
+        shown.append(str(IndexFolder(folder).describe_owner()))
+        process.terminate()
+        _, err = process.communicate(timeout=10)
+    for text in (*shown, err):
+        assert not [key for key in keys if key in text], text
+
+
+def children_of(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
 
 
 def test_serve_reports_errors_in_one_sentence(tmp_path: Path) -> None:

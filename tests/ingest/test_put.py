@@ -56,6 +56,23 @@ def test_the_same_id_is_replaced_and_keeps_fields_that_are_not_named(
     assert len(index) == 6
 
 
+def test_equal_images_are_added_once_and_reported_as_copies(index: Index, tmp_path: Path) -> None:
+    one, other = upload(20, tmp_path), upload(21, tmp_path, id="b", fields={"price": 1})
+    bad = Upload(b"no picture", str(tmp_path / "bad"))
+    report = index.put([one, other, one, other, bad, bad, one])
+    assert (report.added, report.skipped, report.rejected, report.done) == (2, 3, 2, 7)
+    assert [(copy.of, copy.verdict) for copy in report.copies] == [
+        (one.sha256, "identical"), ("b", "identical"), (one.sha256, "identical")
+    ]  # fmt: skip
+    assert len(index) == 7
+    for changed in (
+        upload(22, tmp_path, id="b", fields={"price": 1}),
+        upload(21, tmp_path, id="b"),
+    ):
+        with pytest.raises(InputError, match="Two images have the id 'b'"):
+            index.put([other, changed])
+
+
 def test_one_content_under_two_ids(index: Index, tmp_path: Path) -> None:
     report = index.put([upload(20, tmp_path, id=id) for id in ("a", "b")])
     assert report.added == 2
@@ -82,7 +99,7 @@ def test_what_does_not_fit_is_refused_whole(index: Index, tmp_path: Path) -> Non
     with pytest.raises(InputError, match="reserved"):
         index.put([good, upload(21, tmp_path, id="bad", fields={"image.width": 1})])
     with pytest.raises(InputError, match="Two images have the id 'good'"):
-        index.put([good, good])
+        index.put([good, upload(21, tmp_path, id="good")])
     assert len(index) == 5
 
 

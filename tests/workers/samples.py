@@ -29,13 +29,13 @@ def photo(format: str = "JPEG", width: int = 320, height: int = 240, **options: 
 
 
 @cache
-def slow_photo(side: int = 4000) -> bytes:
+def slow_photo(side: int = 4000, scans: int = 1500) -> bytes:
     """A valid JPEG that takes seconds to decode, as its last scan is repeated many times."""
     file = BytesIO()
     PIL.Image.new("RGB", (side, side), "teal").save(file, "JPEG", progressive=True)
     data = file.getvalue()
     last = data.rindex(b"\xff\xda")
-    return data[:-2] + data[last:-2] * (1500 * 4000**2 // side**2) + data[-2:]
+    return data[:-2] + data[last:-2] * (scans * 4000**2 // side**2) + data[-2:]
 
 
 @cache

@@ -9,32 +9,66 @@ import sys
 import textwrap
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lookalike.errors import ImageRejected, LookalikeError
 from lookalike.imaging.decode import decode
+from lookalike.types import Described
 from lookalike.workers.pool import DecoderPool
 from tests.workers.samples import gone, photo, pids, slow_photo, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 
 
+def kill_at_work(pool: DecoderPool, how: signal.Signals, answer: Future[Any], times: int) -> None:
+    """Kills the decoder that works on a slow picture, and the ones that take its place."""
+    killed: set[int] = set()
+    for _ in range(times):
+        wait_until(lambda: bool(set(pids(pool)) - killed))
+        time.sleep(0.5)  # until it has started and is at work
+        assert not answer.done()
+        [pid] = set(pids(pool)) - killed
+        os.kill(pid, how)
+        killed.add(pid)
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT])
-def test_crash_is_the_pictures_and_the_pool_recovers(how: signal.Signals) -> None:
+def test_a_second_crash_is_the_pictures_and_the_pool_recovers(how: signal.Signals) -> None:
     with DecoderPool(1) as pool, ThreadPoolExecutor(1) as thread:
         pool.decode(photo(), side=256)
-        [before] = pids(pool)
         answer = thread.submit(pool.decode, slow_photo(), side=256)
-        time.sleep(0.2)
-        assert not answer.done()
-        os.kill(before, how)
+        kill_at_work(pool, how, answer, times=2)
         with pytest.raises(ImageRejected, match="corrupt: the decoder crashed"):
             answer.result()
         pool.decode(photo(), side=256)
-        assert pids(pool) != [before]
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_a_decoder_that_is_killed_once_says_nothing_about_the_picture(many: bool) -> None:
+    with DecoderPool(1) as pool, ThreadPoolExecutor(1) as thread:
+        pool.decode(photo(), side=256)
+        if many:
+            answer: Future[Any] = thread.submit(
+                pool.describe_many, [slow_photo(scans=150)] * 2, side=256
+            )
+        else:
+            answer = thread.submit(pool.describe, slow_photo(scans=150), side=256)
+        kill_at_work(pool, signal.SIGKILL, answer, times=1)
+        results = answer.result() if many else [answer.result()]
+        assert all(isinstance(result, Described) for result in results)
+
+
+def test_a_decoder_that_is_killed_once_still_digests() -> None:
+    with DecoderPool(1) as pool, ThreadPoolExecutor(1) as thread:
+        expected = pool.content_digest(slow_photo(scans=150))
+        assert expected
+        answer = thread.submit(pool.content_digest, slow_photo(scans=150))
+        kill_at_work(pool, signal.SIGKILL, answer, times=1)
+        assert answer.result() == expected
 
 
 def test_decoder_that_died_idle_is_replaced_quietly(pool: DecoderPool) -> None:

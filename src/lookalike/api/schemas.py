@@ -292,6 +292,12 @@ class RejectResponse(BaseModel):
     detail: str
 
 
+class CopyResponse(BaseModel):
+    uri: str = Field(description="Name of the file.")
+    of: str = Field(description="Id of the image that it is a copy of.")
+    verdict: str
+
+
 class ReportResponse(BaseModel):
     """The report of an ingest."""
 
@@ -302,6 +308,8 @@ class ReportResponse(BaseModel):
     unchanged: int
     rejected: int
     rejects: list[RejectResponse]
+    skipped: int = Field(description="Copies that were left out.")
+    copies: list[CopyResponse]
 
 
 class IngestResponse(ReportResponse):

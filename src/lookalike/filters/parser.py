@@ -204,7 +204,7 @@ class _Parser:
         self.values_read += 1
         if self.values_read > MAX_VALUES:
             raise FilterError(
-                f"The filter compares with more than {MAX_VALUES:,} values; ask for fewer at a time."
+                f"The filter compares with more than {MAX_VALUES:,} values; ask for fewer at once."
             )
         self.at += 1
         return read_value(field, token)
@@ -221,8 +221,8 @@ class _Parser:
 def too_many_conditions() -> FilterError:
     """The error for a filter with more than `MAX_CONDITIONS`."""
     return FilterError(
-        f"The filter has more than {MAX_CONDITIONS:,} conditions; list the values of one field with "
-        "in, or ask for fewer at a time."
+        f"The filter has more than {MAX_CONDITIONS:,} conditions; list the values of a field with "
+        "in, or ask for fewer at once."
     )
 
 

@@ -31,7 +31,7 @@ from lookalike.ingest.schema import (
     retype,
     retypings,
 )
-from lookalike.ingest.uploads import Upload, list_uploads
+from lookalike.ingest.uploads import Upload, list_uploads, with_copies, without_copies
 from lookalike.manifest import ManifestStore
 from lookalike.metadata.notation import Decimal
 from lookalike.metadata.table import read_metadata
@@ -239,6 +239,7 @@ def put(index: Destination, uploads: Sequence[Upload], ingest: Ingest) -> Ingest
         ingest: indexes the listing.
     """
     started = time.monotonic()
+    uploads, copies = without_copies(uploads)
     images = list_uploads(uploads)
     known = index.manifests.read().fields
     types = infer_types((row.fields for image in images for row in image.rows), known)
@@ -249,7 +250,8 @@ def put(index: Destination, uploads: Sequence[Upload], ingest: Ingest) -> Ingest
         for image in images
     ]
     learn_new_types(index.engine, index.manifests, types)
-    return _finished(ingest(typed, lambda counts: None), index, started)
+    report = _finished(ingest(typed, lambda counts: None), index, started)
+    return with_copies(report, copies)
 
 
 @contextmanager

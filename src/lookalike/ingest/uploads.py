@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lookalike.errors import InputError
 from lookalike.ingest.listing import ListedImage
+from lookalike.ingest.report import IncomingCopy, IngestReport
 from lookalike.metadata.table import Row
 from lookalike.types import ImageRef
 
@@ -67,18 +67,48 @@ class UploadSource:
         return None
 
 
-def list_uploads(uploads: Sequence[Upload]) -> list[ListedImage]:
-    """Lists uploads, each with a row of its id and its fields as the caller gave them.
+def without_copies(uploads: Sequence[Upload]) -> tuple[list[Upload], list[IncomingCopy]]:
+    """Separates uploads whose id and content another one before them has.
 
     Raises:
-        InputError: two uploads have the same id.
+        InputError: two uploads have the same id, but other contents or fields.
     """
+    first: dict[str, Upload] = {}
+    copies = []
+    for upload in uploads:
+        id = upload.id or upload.sha256
+        if id not in first:
+            first[id] = upload
+            continue
+        known = first[id]
+        if known.data != upload.data or (known.fields or {}) != (upload.fields or {}):
+            raise InputError(
+                f"Two images have the id {id!r} and other contents or fields: give each an id of "
+                "its own."
+            )
+        copies.append(IncomingCopy(known.uri, id, "identical"))
+    return list(first.values()), copies
+
+
+def with_copies(report: IngestReport, copies: Sequence[IncomingCopy]) -> IngestReport:
+    """The report with copies that were left out; those of rejected images are rejected as well."""
+    causes = {reject.uri: reject for reject in report.rejects}
+    rejects = [causes[copy.uri] for copy in copies if copy.uri in causes]
+    left_out = [copy for copy in copies if copy.uri not in causes]
+    return replace(
+        report,
+        rejected=report.rejected + len(rejects),
+        rejects=(*report.rejects, *rejects),
+        skipped=report.skipped + len(left_out),
+        copies=(*report.copies, *left_out),
+    )
+
+
+def list_uploads(uploads: Sequence[Upload]) -> list[ListedImage]:
+    """Lists uploads, each with a row of its id and its fields as the caller gave them."""
     rows = [
         Row(upload.id or upload.sha256, upload.fields or {}, complete=False) for upload in uploads
     ]
-    for id, count in Counter(row.id for row in rows).items():
-        if count > 1:
-            raise InputError(f"Two images have the id {id!r}: put each image once.")
     sources = map(UploadSource, uploads)
     return [
         ListedImage(source, source.ref, [row]) for source, row in zip(sources, rows, strict=True)

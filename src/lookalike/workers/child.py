@@ -32,6 +32,13 @@ FileOutcome: TypeAlias = Described | ImageRejected | None
 """The outcome of a file; None if it must be sent again by itself."""
 
 
+class DecoderCrashed(ImageRejected):
+    """The process ended during a request: because of the picture, or because it was killed."""
+
+    def __init__(self) -> None:
+        super().__init__(Reason.CORRUPT, "the decoder crashed")
+
+
 class DecoderProcess:
     """A child process, for one thread at a time.
 
@@ -95,8 +102,8 @@ class DecoderProcess:
         """Decodes and describes files, each of which may hold so many pixels in memory.
 
         Raises:
-            ImageRejected: the process crashed (`corrupt`) or was late (`timeout`). So do `sketch`
-                and `compare`.
+            DecoderCrashed: the process crashed or was killed. So do all other requests.
+            ImageRejected: it was late (`timeout`). So are all other requests.
         """
         header = {"task": "describe", "max_pixels": max_pixels, **options}
         return self._request(header, files, lambda reply: self._read_outcomes(reply, files))
@@ -137,7 +144,7 @@ class DecoderProcess:
             if not isinstance(error, (EOFError, OSError, ValueError, KeyError, TypeError)):
                 raise  # Ctrl-C: the conversation was cut off, so the process cannot be used again
             if in_time:
-                raise ImageRejected(Reason.CORRUPT, "the decoder crashed") from None
+                raise DecoderCrashed from None
             raise ImageRejected(
                 Reason.TIMEOUT, f"not decoded within {self._limits.seconds:g} s"
             ) from None

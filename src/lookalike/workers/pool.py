@@ -18,7 +18,7 @@ from lookalike.comparison.batch import BatchResult, StoredPicture
 from lookalike.errors import ImageRejected, LookalikeError, Reason
 from lookalike.imaging.decode import check_size
 from lookalike.types import DecodeLimits, Described, Image
-from lookalike.workers.child import DecoderProcess, FileOutcome
+from lookalike.workers.child import DecoderCrashed, DecoderProcess, FileOutcome
 from lookalike.workers.messages import DescribeOptions
 from lookalike.workers.watchdog import Watchdog
 
@@ -97,7 +97,7 @@ class DecoderPool:
 
         Raises:
             ImageRejected: as in `imaging.decode.decode`; also `timeout` after `limits.seconds`,
-                and `corrupt` if the decoder crashed.
+                and `corrupt` if two decoders crashed on it.
             LookalikeError: the pool is closed, or no decoder can be started.
         """
         outcome = self._describe_one(data, _options(side, names, thumbnail, pixels=pixels))
@@ -128,8 +128,8 @@ class DecoderPool:
         options = _options(side, names, thumbnail, pixels=pixels)
         outcomes: list[FileOutcome] = [None] * len(files)
         if len(files) > 1:
-            with contextlib.suppress(ImageRejected):
-                outcomes = self._send(files, options, max_pixels=_MAX_IN_BATCH)
+            with contextlib.suppress(ImageRejected), self._decoder() as decoder:
+                outcomes = decoder.describe(files, options, max_pixels=_MAX_IN_BATCH)
         return [
             outcome or self._describe_one(data, options)
             for data, outcome in zip(files, outcomes, strict=True)
@@ -146,18 +146,18 @@ class DecoderPool:
         """
         try:
             check_size(len(data), self.limits)
-            with self._decoder() as decoder:
-                digest = decoder.digest(data, max_pixels=_LARGE)
+            digest = self._run(lambda decoder: decoder.digest(data, max_pixels=_LARGE))
             if digest is None:
-                with self._large_picture_lock, self._decoder() as decoder:
-                    digest = decoder.digest(data, max_pixels=self.limits.pixels)
+                most = self.limits.pixels
+                with self._large_picture_lock:
+                    digest = self._run(lambda decoder: decoder.digest(data, max_pixels=most))
         except ImageRejected:
             return ""
         return digest or ""
 
     def sketch(self, thumbnail: bytes) -> bytes:
         """Runs `comparison.batch.sketch` in a decoder; raises what `compare` raises."""
-        return self._run_twice(lambda decoder: decoder.sketch(thumbnail))
+        return self._run(lambda decoder: decoder.sketch(thumbnail), late=True)
 
     def compare(
         self, pictures: Sequence[StoredPicture], pairs: Sequence[tuple[int, int]]
@@ -168,7 +168,7 @@ class DecoderPool:
             LookalikeError: two decoders in a row crashed or were late, the pool is closed, or no
                 decoder can be started.
         """
-        return self._run_twice(lambda decoder: decoder.compare(pictures, pairs))
+        return self._run(lambda decoder: decoder.compare(pictures, pairs), late=True)
 
     def close(self) -> None:
         """Ends all decoders, busy ones included. Closing twice is harmless."""
@@ -199,29 +199,30 @@ class DecoderPool:
     def _describe_one(self, data: bytes, options: DescribeOptions) -> Described | ImageRejected:
         try:
             check_size(len(data), self.limits)
-            (outcome,) = self._send([data], options, max_pixels=_LARGE)
+            outcome = self._try_one(data, options, _LARGE)
             if outcome is None:
                 with self._large_picture_lock:
-                    (outcome,) = self._send([data], options, max_pixels=self.limits.pixels)
+                    outcome = self._try_one(data, options, self.limits.pixels)
         except ImageRejected as rejected:
             return rejected
         return outcome or ImageRejected(Reason.TOO_LARGE, "more pixels than the limit")
 
-    def _send(
-        self, files: Sequence[bytes], options: DescribeOptions, *, max_pixels: int
-    ) -> list[FileOutcome]:
-        """Sends files to the next idle decoder.
+    def _try_one(self, data: bytes, options: DescribeOptions, max_pixels: int) -> FileOutcome:
+        return self._run(lambda decoder: decoder.describe([data], options, max_pixels=max_pixels))[
+            0
+        ]
 
-        Raises:
-            ImageRejected: the decoder crashed or was late.
+    def _run(self, work: Callable[[DecoderProcess], _T], *, late: bool = False) -> _T:
+        """Runs work in the next idle decoder, and once more in another one if that crashes: it may
+        have been killed, for example for lack of memory.
+
+        Args:
+            work: called with the decoder.
+            late: runs the work again after a timeout, too. It involves no untrusted file then, so
+                the cause is elsewhere.
         """
-        with self._decoder() as decoder:
-            return decoder.describe(files, options, max_pixels=max_pixels)
-
-    def _run_twice(self, work: Callable[[DecoderProcess], _T]) -> _T:
-        """Runs work that involves no untrusted file. If the decoder dies, the cause is elsewhere,
-        so another one tries again."""
-        with contextlib.suppress(ImageRejected), self._decoder() as decoder:
+        again = ImageRejected if late else DecoderCrashed
+        with contextlib.suppress(again), self._decoder() as decoder:
             return work(decoder)
         with self._decoder() as decoder:
             return work(decoder)

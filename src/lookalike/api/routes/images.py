@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import islice
 from typing import Annotated, Any
 
@@ -28,7 +28,7 @@ from lookalike.api.schemas import (
 )
 from lookalike.api.service import Service, Serving
 from lookalike.errors import ImageRejected, InputError, NotFound, Reason, SourceError
-from lookalike.ingest.report import IngestReport, Reject
+from lookalike.ingest.report import IngestReport
 from lookalike.ingest.uploads import Upload
 from lookalike.output import documents
 from lookalike.protocols import missing_image
@@ -99,15 +99,8 @@ def add(
             f"There are {len(files)} files and {len(parsed)} items; send one item per file."
         )
     report, uploads = _put(service, files, parsed)
-    rejected = {reject.uri for reject in report.rejects}
-    names = {
-        upload.uri: file.filename or "file" for upload, file in zip(uploads, files, strict=True)
-    }
-    document = documents.of_report(report) | {
-        "rejects": [_reject_document(reject, names) for reject in report.rejects],
-        "ids": [None if upload.uri in rejected else upload.id for upload in uploads],
-    }
-    return Document(document, 422 if len(rejected) == len(set(names)) else 200)
+    names = [file.filename or "file" for file in files]
+    return Document(*_added(report, uploads, names))
 
 
 @write_router.put("/image", response_model=PutResponse)
@@ -194,6 +187,22 @@ def _jpeg(request: Request, service: Service, id: str, side: int) -> Any:
         raise NotFound(f"The file of the image {id!r} is missing or no longer readable.") from None
 
 
-def _reject_document(reject: Reject, names: dict[str, str]) -> dict[str, str]:
-    """Returns a reject under the client's name of the file."""
-    return {"uri": names[reject.uri], "reason": reject.reason, "detail": reject.detail}
+def _added(
+    report: IngestReport, uploads: Sequence[Upload], names: Sequence[str]
+) -> tuple[dict[str, Any], int]:
+    """Returns the report under the client's names of the files, and the status."""
+    causes = {reject.uri: reject for reject in report.rejects}
+    copies = {copy.of: copy for copy in report.copies}
+    document: dict[str, Any] = documents.of_report(report) | {
+        "rejects": [],
+        "copies": [],
+        "ids": [],
+    }
+    for upload, name in zip(uploads, names, strict=True):
+        reject = causes.get(upload.uri)
+        if reject is not None:
+            document["rejects"].append(asdict(reject) | {"uri": name})
+        elif upload.id in document["ids"]:
+            document["copies"].append(asdict(copies[upload.id]) | {"uri": name})
+        document["ids"].append(None if reject else upload.id)
+    return document, 200 if any(document["ids"]) else 422

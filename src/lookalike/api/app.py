@@ -21,6 +21,7 @@ from lookalike.api.middleware.origin import OriginMiddleware
 from lookalike.api.options import Options
 from lookalike.api.routes import duplicates, images, jobs, operations, search
 from lookalike.api.service import Service
+from lookalike.api.shutdown import Shutdown
 from lookalike.api.static_pages import StaticPages
 from lookalike.api.stores.query_images import QueryImageStore
 from lookalike.api.stores.uploads import UploadStore
@@ -78,13 +79,19 @@ def _service(index: Index, options: Options) -> Service:
         Fetcher() if options.allow_url_fetch else None,
         JobQueue(index, write_lock, folders, options.state / "jobs.json"),
         Metrics(),
+        Shutdown(),
     )
 
 
 def _add_middleware(app: FastAPI, service: Service) -> None:
     """Adds the middleware, innermost first."""
     options = service.options
-    app.add_middleware(AdmissionMiddleware, options=options, metrics=service.metrics)
+    app.add_middleware(
+        AdmissionMiddleware,
+        options=options,
+        metrics=service.metrics,
+        shutdown=service.shutdown,
+    )
     if options.cors:
         app.add_middleware(
             CORSMiddleware,

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import gc
 import logging
+import math
+import os
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import h11
@@ -19,16 +23,20 @@ from lookalike.api.errors import MalformedRequest
 from lookalike.api.middleware.origin import is_loopback
 from lookalike.api.options import Options
 from lookalike.api.problems import response_of
+from lookalike.api.shutdown import GRACE_SECONDS
 from lookalike.errors import InputError
 from lookalike.index import Index
 from lookalike.system.memory import limit_malloc_arenas
 
-GRACE_SECONDS = 3
-"""Seconds that requests in flight may take when the service stops."""
+STOP_SECONDS = 7.0
+"""Seconds after SIGTERM at which the process ends, whatever it still waits for. Changes that were
+acknowledged survive that."""
 IDLE_SECONDS = 20
 """Seconds after which an idle connection is closed."""
 MAX_CONNECTIONS = 1_000
 """Open connections; uvicorn itself answers 503 to more."""
+
+_log = logging.getLogger("lookalike.api")
 
 
 def check_host(host: str, options: Options) -> None:
@@ -50,6 +58,7 @@ def run(
     """Serves until SIGTERM or SIGINT; takes and raises what `create_server` does."""
     limit_malloc_arenas()
     server = create_server(index, options, host=host, port=port, ready=ready)
+    server.ends_process = True
     # A full collection of the 100,000 objects made so far pauses every thread for 56 ms of CPU
     # time (measured with 40 images); frozen, they are skipped.
     gc.collect()
@@ -60,7 +69,7 @@ def run(
 
 def create_server(
     index: Index, options: Options, *, host: str, port: int, ready: Callable[[str], object]
-) -> uvicorn.Server:
+) -> Server:
     """Returns a server whose port is bound; it accepts requests once it runs.
 
     Args:
@@ -80,10 +89,10 @@ def create_server(
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=IDLE_SECONDS,
-        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_graceful_shutdown=math.ceil(GRACE_SECONDS) + 1,
         limit_concurrency=MAX_CONNECTIONS,
     )
-    return _Server(config, listener, ready)
+    return Server(config, listener, ready)
 
 
 @contextmanager
@@ -99,8 +108,14 @@ def _signals_ignored() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-class _Server(uvicorn.Server):
-    """Reports its URL as soon as it can be reached there."""
+class Server(uvicorn.Server):
+    """Reports its URL as soon as it can be reached there, and stops in time.
+
+    Attributes:
+        ends_process: whether the process ends `STOP_SECONDS` after a signal at the latest.
+    """
+
+    ends_process = False
 
     def __init__(
         self, config: uvicorn.Config, listener: socket.socket, ready: Callable[[str], object]
@@ -113,6 +128,24 @@ class _Server(uvicorn.Server):
         await super().startup([self._listener])
         address, port = self._listener.getsockname()[:2]
         self._ready(f"http://{f'[{address}]' if ':' in address else address}:{port}")
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.ends_process and not self.should_exit:
+            timer = threading.Timer(STOP_SECONDS, _end_process)
+            timer.daemon = True
+            timer.start()
+        super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        app: Any = self.config.app
+        app.state.service.shutdown.begin()
+        await super().shutdown(sockets)
+
+
+def _end_process() -> None:
+    """Ends the process and its children, which notice that it is gone."""
+    _log.warning("The service did not stop in %g s, and ends at once.", STOP_SECONDS)
+    os._exit(0)
 
 
 class _IdleTimeoutProtocol(H11Protocol):

@@ -14,6 +14,7 @@ from lookalike.api.errors import TooBusy
 from lookalike.api.jobs.queue import JobQueue
 from lookalike.api.metrics import Metrics
 from lookalike.api.options import Options
+from lookalike.api.shutdown import Shutdown
 from lookalike.api.stores.query_images import QueryImageStore
 from lookalike.api.stores.uploads import UploadStore
 from lookalike.api.url_fetch import Fetcher
@@ -33,6 +34,7 @@ class Service:
         fetcher: downloads query images by URL; None where that is off.
         jobs: the background jobs.
         metrics: the figures behind /metrics.
+        shutdown: tells that the service is stopping.
     """
 
     index: Index
@@ -44,6 +46,7 @@ class Service:
     fetcher: Fetcher | None
     jobs: JobQueue
     metrics: Metrics
+    shutdown: Shutdown
 
     @contextmanager
     def writing(self) -> Iterator[None]:

@@ -208,9 +208,8 @@ class DecoderPool:
         return outcome or ImageRejected(Reason.TOO_LARGE, "more pixels than the limit")
 
     def _try_one(self, data: bytes, options: DescribeOptions, max_pixels: int) -> FileOutcome:
-        return self._run(lambda decoder: decoder.describe([data], options, max_pixels=max_pixels))[
-            0
-        ]
+        (outcome,) = self._run(lambda one: one.describe([data], options, max_pixels=max_pixels))
+        return outcome
 
     def _run(self, work: Callable[[DecoderProcess], _T], *, late: bool = False) -> _T:
         """Runs work in the next idle decoder, and once more in another one if that crashes: it may

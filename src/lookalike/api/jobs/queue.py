@@ -38,8 +38,8 @@ LISTED_ENTRIES = 100
 """Entries of each list in a report, such as rejects, where all jobs are listed."""
 MAINTENANCE_INTERVAL = 2_000
 """Uploaded images after which the search graph and the calibration are brought up to date."""
-SHUTDOWN_SECONDS = 10.0
-"""Seconds that a shutdown waits for a job that cannot be interrupted."""
+STOP_SECONDS = 1.5
+"""Seconds for which a shutdown waits for the running job to notice."""
 
 _log = logging.getLogger("lookalike.api")
 
@@ -80,12 +80,22 @@ class JobQueue:
         self._thread.start()
 
     def stop(self) -> None:
-        """Interrupts the running job, which starts again with the service."""
+        """Interrupts the running job, which starts again with the service.
+
+        A job that does not notice in time, such as the build of a search graph, is queued again
+        all the same. It ends when the index is closed.
+        """
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
         if self._thread is not None:
-            self._thread.join(SHUTDOWN_SECONDS)
+            self._thread.join(STOP_SECONDS)
+        with self._changed:
+            running = [job for job in self._jobs.values() if job.state is JobState.RUNNING]
+            for job in running:
+                self._end(job, JobState.CANCELED)
+        if running:
+            self._file.try_save(self._records)
 
     def add(self, kind: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """Appends a job to the queue; returns its document.
@@ -188,10 +198,8 @@ class JobQueue:
                 if not isinstance(error, LookalikeError):
                     _log.exception("Job %s failed.", job.id)
             with self._changed:
-                if state is not JobState.DONE and self._stopping and not job.canceling:
-                    job.requeue()
-                else:
-                    self._finish(job, state, problem)
+                if job.state is JobState.RUNNING:  # otherwise `stop` did not wait for it
+                    self._end(job, state, problem)
             self._file.try_save(self._records)
 
     def _next_job(self) -> Job | None:
@@ -239,6 +247,13 @@ class JobQueue:
                 f"There is no job {id:.64}, or it is no longer remembered; list all jobs."
             )
         return self._jobs[id]
+
+    def _end(self, job: Job, state: JobState, problem: dict[str, Any] | None = None) -> None:
+        """Finishes a running job, or queues it again if the service stops before it is done."""
+        if state is not JobState.DONE and self._stopping and not job.canceling:
+            job.requeue()
+        else:
+            self._finish(job, state, problem)
 
     def _finish(self, job: Job, state: JobState, problem: dict[str, Any] | None = None) -> None:
         job.finish(state, problem)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from asyncio import FIRST_COMPLETED
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from lookalike.api.errors import (
 from lookalike.api.metrics import Metrics
 from lookalike.api.options import Options
 from lookalike.api.problems import response_of
+from lookalike.api.shutdown import Shutdown
 
 EXEMPT = {"/healthz", "/readyz", "/metrics"}
 """Paths that are answered however busy the service is."""
@@ -42,10 +44,13 @@ class AdmissionMiddleware:
     for hours keeps nobody out.
     """
 
-    def __init__(self, app: ASGIApp, *, options: Options, metrics: Metrics) -> None:
+    def __init__(
+        self, app: ASGIApp, *, options: Options, metrics: Metrics, shutdown: Shutdown
+    ) -> None:
         self._app = app
         self._options = options
         self._metrics = metrics
+        self._shutdown = shutdown
         self._total = _Load()
         self._clients: dict[str, _Load] = {}
 
@@ -62,9 +67,11 @@ class AdmissionMiddleware:
         self._count(1, client, images)
         release = partial(self._count, -1, client, images)
         request = _Request(scope, receive, send, self._options, release)
+        stopped = self._shutdown.deadline()
         try:
-            await request.run(self._app)
+            await request.run(self._app, stopped)
         finally:
+            self._shutdown.release(stopped)
             request.release()
 
     def _refusal(self, client: str, images: bool) -> ServiceError | None:
@@ -126,27 +133,35 @@ class _Request:
         self._response_started = False
         self._abandoned = False
 
-    async def run(self, app: ASGIApp) -> None:
-        """Runs the application; a response that takes too long is replaced by a problem."""
+    async def run(self, app: ASGIApp, stopped: asyncio.Future[None]) -> None:
+        """Runs the application; a response that takes too long is replaced by a problem.
+
+        Args:
+            app: the application.
+            stopped: done when the service stops and waits no longer.
+        """
         task = asyncio.ensure_future(app(self._scope, self.receive, self.send))
         timeout = self._options.receive_timeout + self._options.response_timeout
         try:
-            await asyncio.wait({task}, timeout=timeout)
+            await asyncio.wait({task, stopped}, timeout=timeout, return_when=FIRST_COMPLETED)
             if task.done() or self._response_started:
                 await task
+            elif stopped.done():
+                await self._abandon(task, "The service is stopping; send the request again.")
             else:
-                await self._abandon(task)
+                await self._abandon(
+                    task, "The response takes too long; ask for less, or try again later."
+                )
+                with suppress(asyncio.CancelledError, Exception):
+                    await task  # its thread cannot be stopped, so it counts until that ends
         except asyncio.CancelledError:
             task.cancel()
             raise
 
-    async def _abandon(self, task: asyncio.Future[None]) -> None:
+    async def _abandon(self, task: asyncio.Future[None], reason: str) -> None:
         self._abandoned = True
-        late = TooBusy("The response takes too long; ask for less, or try again later.")
-        await response_of(late)(self._scope, self._receive, self._send)
+        await response_of(TooBusy(reason))(self._scope, self._receive, self._send)
         task.cancel()
-        with suppress(asyncio.CancelledError, Exception):
-            await task  # its thread cannot be stopped, so the request counts until that ends
 
     async def receive(self) -> Message:
         if self._body_complete:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import islice
 from typing import Annotated, Any
 
@@ -192,17 +192,16 @@ def _added(
 ) -> tuple[dict[str, Any], int]:
     """Returns the report under the client's names of the files, and the status."""
     causes = {reject.uri: reject for reject in report.rejects}
-    copies = {copy.of: copy for copy in report.copies}
-    document: dict[str, Any] = documents.of_report(report) | {
-        "rejects": [],
-        "copies": [],
-        "ids": [],
-    }
+    verdicts = {copy.of: copy.verdict for copy in report.copies}
+    ids: list[str | None] = []
+    rejects, copies = [], []
     for upload, name in zip(uploads, names, strict=True):
         reject = causes.get(upload.uri)
+        id = upload.id or upload.sha256
         if reject is not None:
-            document["rejects"].append(asdict(reject) | {"uri": name})
-        elif upload.id in document["ids"]:
-            document["copies"].append(asdict(copies[upload.id]) | {"uri": name})
-        document["ids"].append(None if reject else upload.id)
-    return document, 200 if any(document["ids"]) else 422
+            rejects.append({"uri": name, "reason": reject.reason, "detail": reject.detail})
+        elif id in ids:
+            copies.append({"uri": name, "of": id, "verdict": verdicts[id]})
+        ids.append(None if reject else id)
+    document = documents.of_report(report) | {"rejects": rejects, "copies": copies, "ids": ids}
+    return document, 200 if any(ids) else 422

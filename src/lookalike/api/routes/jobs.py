@@ -146,10 +146,11 @@ async def events(
 ) -> AsyncIterator[ServerSentEvent]:
     """Streams a job as server-sent events: now and after each change, until it has finished.
 
-    There are at most four events a second. After a disconnect, connect again to continue.
+    There are at most four events a second. After a disconnect, or when the service was stopped,
+    connect again to continue.
     """
     last = None
-    while True:
+    while not service.shutdown.has_begun:
         document = service.jobs.get(id)
         if document != last:
             last = document

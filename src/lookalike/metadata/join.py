@@ -147,6 +147,7 @@ def summarize(db: sqlite3.Connection) -> MatchSummary:
     unmatched = "rows WHERE line NOT IN (SELECT line FROM links)"
     ambiguous = "rows JOIN links USING (line) WHERE n IS NULL"
     linked = f"SELECT n FROM links WHERE n <> {_REPEATED}"  # noqa: S608
+    without_row = f"refs WHERE etag <> '' AND n NOT IN doubtful AND n NOT IN ({linked})"
     return MatchSummary(
         images=_count(db, "refs"),
         matched=_count(db, f"refs WHERE n IN ({linked})"),
@@ -155,7 +156,7 @@ def summarize(db: sqlite3.Connection) -> MatchSummary:
         unmatched_examples=_names(db, unmatched),
         ambiguous=_count(db, ambiguous),
         ambiguous_examples=_names(db, ambiguous),
-        without_row=_count(db, f"refs WHERE etag <> '' AND n NOT IN doubtful AND n NOT IN ({linked})"),
+        without_row=_count(db, without_row),
     )
 
 

@@ -362,10 +362,18 @@ class Index:
         """Returns the images with these ids that the index has, in no particular order."""
         return self._engine.retrieve(ids, vectors=list(self._manifest.vectors) if vectors else ())
 
-    def scroll(self, where: Where | None = None, *, vectors: bool = False) -> Iterator[Point]:
-        """Yields every matching image, in an order that is stable while nothing is written."""
+    def scroll(
+        self, where: Where | None = None, *, vectors: bool = False, after: str | None = None
+    ) -> Iterator[Point]:
+        """Yields every matching image, in an order that does not depend on when it was added.
+
+        Args:
+            where: a filter; by default all images.
+            vectors: whether to read their vectors, too.
+            after: the id of an image; only those that follow it in that order.
+        """
         names = list(self._manifest.vectors) if vectors else ()
-        for points in self._engine.scroll(self._filter(where), vectors=names):
+        for points in self._engine.scroll(self._filter(where), vectors=names, after=after):
             yield from points
 
     def count(self, where: Where | None = None) -> int:

@@ -187,8 +187,10 @@ class Engine(Protocol):
         payload: bool = True,
         vectors: Sequence[str] = (),
         batch: int = 1000,
+        after: str | None = None,
     ) -> Iterator[list[Point]]:
-        """Yields all matching points in batches, in the order of their point ids."""
+        """Yields all matching points in batches, in the order of their point ids; `after` an
+        image, which need not exist, only those that follow."""
         ...
 
     def count(self, filter: Filter | None = None, *, exact: bool = True) -> int:

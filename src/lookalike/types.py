@@ -311,6 +311,11 @@ def point_id(id: str) -> PointId:
     return uuid5(_NAMESPACE, id.encode("utf-8", "backslashreplace").decode())
 
 
+def next_point_id(id: str | None) -> PointId | None:
+    """Returns the lowest possible id of a point after that of an image; None for None."""
+    return None if id is None else UUID(int=point_id(id).int + 1)
+
+
 Candidates: TypeAlias = Sequence[tuple[PointId, float]]
 """Points with their similarities to one target, nearest first."""
 

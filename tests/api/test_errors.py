@@ -111,6 +111,17 @@ def test_no_example_becomes_a_path(client: httpx.Client, tmp_path: Path) -> None
         assert_problem(raw(client, body, "/v1/recommend"), 404, "NotFound")
 
 
+def test_unknown_query_parameters_are_refused_everywhere(client: httpx.Client) -> None:
+    document = client.get("/v1/openapi.json").json()
+    for path, methods in document["paths"].items():
+        for method in methods:
+            answer = client.request(method.upper(), path, params={"wehre": "price < 1"})
+            problem = assert_problem(answer, 422, "InvalidRequest")
+            assert [field["location"] for field in problem["fields"]] == ["query.wehre"], path
+    answer = client.get("/v1/images", params={"limt": 1})
+    assert "it has cursor, limit, offset, where" in answer.json()["detail"]
+
+
 def test_unknown_paths_and_unsupported_methods(client: httpx.Client) -> None:
     assert_problem(client.get("/v1/nothing"), 404, "NotFound")
     for path in ("/v1/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd"):  # outside /v1: pages

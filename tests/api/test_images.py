@@ -137,6 +137,28 @@ def test_images_are_listed_and_shown(client: httpx.Client) -> None:
     assert {"lookalike-small-1", "color", "texture", "phash"} == set(point["vectors"])
 
 
+def test_a_cursor_leads_through_all_images_whatever_is_removed(client: httpx.Client) -> None:
+    everything = client.get("/v1/images", params={"limit": 1_000}).json()
+    ids = [image["id"] for image in everything["images"]]
+    assert everything["cursor"] is None
+    client.put("/v1/image", params={"id": "odd & öd"}, files={"image": ("a.png", picture(400))})
+    seen: list[str] = []
+    page: dict[str, Any] = {"cursor": ""}
+    while page["cursor"] is not None:
+        after = {"cursor": page["cursor"]} if page["cursor"] else {}
+        page = client.get("/v1/images", params={"limit": 2, **after}).json()
+        seen += [image["id"] for image in page["images"]]
+        if len(seen) == 4:
+            client.delete("/v1/image", params={"id": seen[3]})  # the cursor's own image
+    assert len(seen) == len(set(seen))
+    assert set(seen) == {*ids, "odd & öd"}
+    some = {"where": "price in (0, 10, 20, 30)", "limit": 3}
+    first = client.get("/v1/images", params=some).json()
+    last = client.get("/v1/images", params={**some, "cursor": first["cursor"]}).json()
+    assert last["cursor"] is None
+    assert len(first["images"]) + len(last["images"]) == first["total"]
+
+
 def test_images_are_re_encoded_and_cached_by_browsers(client: httpx.Client, folder: Path) -> None:
     exif = Image.Exif()
     exif[0x9286] = "at home"

@@ -423,6 +423,17 @@ def test_facets_forget_values_that_no_point_has_any_more(engine: Engine) -> None
     assert dict(engine.facet('"odd name"')) == {"y": COUNT - 10}
 
 
+def test_scroll_continues_after_any_image(engine: Engine) -> None:
+    ids = [point.id for points in engine.scroll() for point in points]
+    for at in (0, len(ids) // 2, len(ids) - 1):
+        rest = [point.id for points in engine.scroll(batch=7, after=ids[at]) for point in points]
+        assert rest == ids[at + 1 :]
+    gone = ids[3]
+    engine.delete([gone])
+    rest = [point.id for points in engine.scroll(after=gone) for point in points]
+    assert rest == ids[4:]
+
+
 def test_scroll_sees_every_point_once_in_batches(engine: Engine) -> None:
     batches = list(engine.scroll(batch=64))
     ids = [one.id for batch in batches for one in batch]

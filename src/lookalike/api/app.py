@@ -74,7 +74,7 @@ def _service(index: Index, options: Options) -> Service:
         options,
         Authenticator(options),
         write_lock,
-        QueryImageStore(options.state / "queries.sqlite", options.query_image_bytes),
+        QueryImageStore(options.state, options.query_image_bytes),
         UploadStore(options.uploads),
         Fetcher() if options.allow_url_fetch else None,
         JobQueue(index, write_lock, folders, options.state / "jobs.json"),

@@ -11,17 +11,18 @@ from enum import IntEnum
 from typing import Any, ClassVar
 
 from fastapi import APIRouter, Request, Response
-from fastapi.routing import APIRoute
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 
 from lookalike.api.errors import Forbidden, Unauthorized
 from lookalike.api.options import Options
 from lookalike.api.problems import COMMON
+from lookalike.api.routing import StrictRoute
 
 COOKIE = "lookalike_session"
 SESSION_SECONDS = 12 * 3600
 MAX_SESSIONS = 1_000
+"""Sessions of one role; the oldest ends when another one starts."""
 
 
 class Role(IntEnum):
@@ -37,7 +38,7 @@ class Authenticator:
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._sessions: dict[str, tuple[Role, float]] = {}
+        self._sessions: dict[Role, dict[str, float]] = {role: {} for role in Role}
         self._lock = threading.Lock()
 
     def role_of(self, request: HTTPConnection) -> Role:
@@ -52,15 +53,18 @@ class Authenticator:
         token = secrets.token_urlsafe(32)
         with self._lock:
             now = time.monotonic()
-            live = [(key, value) for key, value in self._sessions.items() if value[1] > now]
-            self._sessions = dict(live[-(MAX_SESSIONS - 1) :])
-            self._sessions[token] = role, now + SESSION_SECONDS
+            live = [(key, end) for key, end in self._sessions[role].items() if end > now]
+            self._sessions[role] = {
+                **dict(live[-(MAX_SESSIONS - 1) :]),
+                token: now + SESSION_SECONDS,
+            }
         return token
 
     def end_session(self, token: str) -> None:
         """Ends a session; an unknown token changes nothing."""
         with self._lock:
-            self._sessions.pop(token, None)
+            for sessions in self._sessions.values():
+                sessions.pop(token, None)
 
     def _role_of_key(self, key: str) -> Role:
         """Compares both keys in any case, so that response times reveal nothing."""
@@ -69,8 +73,9 @@ class Authenticator:
         return Role.WRITER if writer else Role.READER if reader else Role.NOBODY
 
     def _session_role(self, token: str | None) -> Role:
-        role, expires = self._sessions.get(token or "", (Role.NOBODY, 0.0))
-        return role if expires > time.monotonic() else Role.NOBODY
+        now = time.monotonic()
+        roles = (role for role in Role if self._sessions[role].get(token or "", now) > now)
+        return next(roles, Role.NOBODY)
 
 
 def _sent_key(headers: Headers) -> str | None:
@@ -86,7 +91,7 @@ def _equal(sent: str, key: str | None) -> bool:
 # --- routes ---------------------------------------------------------------------------------
 
 
-class ReadRoute(APIRoute):
+class ReadRoute(StrictRoute):
     """A route that requires the read key. The key is checked before the body is read."""
 
     required: ClassVar[Role] = Role.READER

@@ -19,7 +19,7 @@ class Options:
         allow_url_fetch: whether a search may name query images by URL.
         cors: origins of other pages that may call the API, such as "https://shop.example".
         max_upload_bytes: largest body of a request that carries images.
-        query_image_bytes: disk budget for stored query images.
+        query_image_bytes: disk budget for stored query images, of each role.
         receive_timeout: seconds a client may take to send a request body.
         response_timeout: seconds that producing a response may take.
         write_timeout: seconds a write waits for another one to finish.

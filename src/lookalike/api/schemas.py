@@ -283,6 +283,7 @@ class ImageResponse(BaseModel):
 
 class ImagesResponse(BaseModel):
     images: list[ImageResponse]
+    cursor: str | None = Field(description="Leads to the next page; null on the last.")
     total: int
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -35,7 +36,7 @@ class JobFile:
         """Returns the stored jobs; those that were running are queued again.
 
         A job that was running in each of the last three crashes is marked as failed, and one that
-        was being canceled as canceled. An unreadable file is logged and counts as empty.
+        was being canceled as canceled. An unreadable file is set aside.
         """
         try:
             records = json.loads(self.path.read_bytes())["jobs"]
@@ -43,12 +44,27 @@ class JobFile:
         except FileNotFoundError:
             return []
         except (OSError, ValueError, KeyError, TypeError) as error:
-            _log.error("%s cannot be read (%s); the earlier jobs are lost.", self.path, error)
+            self._set_aside(error)
             return []
         for job in jobs:
             if job.state is JobState.RUNNING:
                 _recover(job)
         return jobs
+
+    def _set_aside(self, error: Exception) -> None:
+        """Renames an unreadable file, so that the next save does not overwrite it."""
+        aside = self.path.with_name(f"{self.path.name}.damaged-{time.time_ns()}")
+        try:
+            self.path.rename(aside)
+        except OSError as again:
+            _log.error("%s cannot be read (%s) nor set aside (%s).", self.path, error, again)
+        else:
+            _log.error(
+                "%s cannot be read (%s) and is now %s; start its jobs again.",
+                self.path,
+                error,
+                aside,
+            )
 
     def save(self, records: Records) -> None:
         """Replaces the file atomically.

@@ -37,7 +37,7 @@ from lookalike.record import record_of
 FILE_SIDE = 2048
 """Longer side in pixels of an image that is served as a file."""
 MAX_LISTED = 1_000
-"""Images that the list reaches; `where` narrows it down."""
+"""Images that one page has, and that `offset` reaches."""
 ALL_REJECTED = problem_or(
     422, IngestResponse, "Every file was rejected, or the request is an InvalidRequest"
 )
@@ -55,13 +55,21 @@ def images(
     where: Where | None = None,
     limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = 60,
     offset: Annotated[int, Query(ge=0, le=MAX_LISTED)] = 0,
+    cursor: Annotated[Id | None, Query(description="The `cursor` of the page before.")] = None,
 ) -> Document:
-    """Lists images that match a filter, in no meaningful order."""
+    """Lists images that match a filter, in no meaningful order, page by page.
+
+    A page holds the `cursor` of the next one. Images that are added or removed meanwhile neither
+    repeat nor hide others.
+    """
     if offset + limit > MAX_LISTED:
-        raise InputError(f"The list ends after {MAX_LISTED:,} images; narrow it down with where.")
-    points = islice(service.index.scroll(where), offset, offset + limit)
-    listed = [documents.of_point(point) for point in points]
-    return Document({"images": listed, "total": service.index.count(where)})
+        raise InputError(
+            f"offset reaches {MAX_LISTED:,} images; go through more of them with cursor."
+        )
+    found = islice(service.index.scroll(where, after=cursor), offset, offset + limit + 1)
+    listed = [documents.of_point(point) for point in found]
+    more = listed[limit - 1]["id"] if len(listed) > limit else None
+    return Document({"images": listed[:limit], "cursor": more, "total": service.index.count(where)})
 
 
 @read_router.get("/image", response_model=ImageResponse)

@@ -8,9 +8,10 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from lookalike.api.auth import COOKIE, SESSION_SECONDS, ReadRoute, Role, api_router
-from lookalike.api.errors import Forbidden, Unauthorized
+from lookalike.api.errors import Forbidden, InvalidRequest, Unauthorized
 from lookalike.api.problems import error_responses
 from lookalike.api.responses import Document
+from lookalike.api.routing import StrictRoute
 from lookalike.api.schemas import HealthResponse, StatsResponse
 from lookalike.api.service import Service, Serving
 from lookalike.errors import LookalikeError, ModelError
@@ -18,11 +19,15 @@ from lookalike.search.weights import PRESETS
 from lookalike.system.memory import resident_bytes
 
 read_router = api_router("operations")
-public = APIRouter(tags=["operations"], responses=error_responses(Forbidden))
+public = APIRouter(
+    tags=["operations"],
+    route_class=StrictRoute,
+    responses=error_responses(Forbidden, InvalidRequest),
+)
 guarded = APIRouter(
     tags=["operations"],
     route_class=ReadRoute,
-    responses=error_responses(Unauthorized, Forbidden),
+    responses=error_responses(Unauthorized, Forbidden, InvalidRequest),
 )
 ROUTERS = [read_router, public, guarded]
 

@@ -74,11 +74,11 @@ def batch(service: Serving, queries: Batch) -> Document:
 
 
 @read_router.post("/uploads", status_code=201, response_model=UploadResponse)
-def upload(service: Serving, image: Annotated[UploadFile, File()]) -> Document:
+def upload(request: Request, service: Serving, image: Annotated[UploadFile, File()]) -> Document:
     """Stores a query image for a while, so that later searches can refer to it."""
     (data,) = requests.read_files([image])
     decoded = service.index.decode(data)
-    token = service.query_images.put(data)
+    token = service.query_images.put(data, service.authenticator.role_of(request))
     facts = {"width": decoded.width, "height": decoded.height, "format": decoded.format}
     return Document({"upload": token, **facts}, 201)
 

@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 from lookalike.duplicates.decisions import may_be_duplicates
 from lookalike.duplicates.groups import DuplicateGroup
 from lookalike.duplicates.verdicts import Duplicate, Verdict
+from lookalike.errors import LookalikeError
 from lookalike.index import Index
 from lookalike.output import documents
 from lookalike.record import record_of
@@ -130,11 +131,7 @@ class DuplicateGroupStore:
         self, index: Index, numbers: Sequence[int]
     ) -> Iterator[tuple[int, GroupRecord, Mapping[str, Point]]]:
         """Yields groups with their images, without those that were deleted or replaced."""
-        records = []
-        with self._open_file.open("rb") as file:
-            for number in numbers:
-                file.seek(self._starts[number])
-                records.append(self._regrouped.get(number) or json.loads(file.readline()))
+        records = self._read(numbers)
         digests = {
             member["id"]: member["sha256"] for record in records for member in record["members"]
         }
@@ -145,6 +142,25 @@ class DuplicateGroupStore:
         }
         for number, record in zip(numbers, records, strict=True):
             yield number, record, points
+
+    def _read(self, numbers: Sequence[int]) -> list[GroupRecord]:
+        """Reads groups from the file.
+
+        Raises:
+            LookalikeError: it is damaged or gone.
+        """
+        try:
+            with self._open_file.open("rb") as file:
+                records = []
+                for number in numbers:
+                    file.seek(self._starts[number])
+                    records.append(self._regrouped.get(number) or _group(file.readline()))
+                return records
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            raise LookalikeError(
+                f"The list of duplicates in {self._open_file} is damaged; search for duplicates "
+                "again to replace it."
+            ) from None
 
     def _document(
         self, index: Index, number: int, record: GroupRecord, points: Mapping[str, Point]
@@ -172,6 +188,19 @@ class DuplicateGroupStore:
                 _member_document(member, points[member["id"]]) for member in (keeper, *copies)
             ],
         }
+
+
+def _group(line: bytes) -> GroupRecord:
+    """Reads a line of the file; raises ValueError, KeyError, TypeError, or AttributeError if it is
+    no group."""
+    record: GroupRecord = json.loads(line)
+    required = {"id", "sha256", "verdict", "evidence"}
+    if not {"keeper", "reason"} <= record.keys():
+        raise ValueError("the group is incomplete")
+    for member in record["members"]:
+        if not required <= member.keys() or member["verdict"] not in list(Verdict):
+            raise ValueError("a member is incomplete")
+    return record
 
 
 def _regrouped(index: Index, members: Sequence[GroupRecord]) -> GroupRecord:

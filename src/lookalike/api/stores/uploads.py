@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lookalike.api.errors import Forbidden
-from lookalike.errors import DiskFull
+from lookalike.errors import DiskFull, LookalikeError
 from lookalike.index import Index
 from lookalike.system.files import write_atomically
 
@@ -28,6 +28,7 @@ class UploadStore:
         Raises:
             Forbidden: no folder was configured.
             DiskFull: the disk is full.
+            LookalikeError: the folder cannot be written for another reason.
         """
         if self._folder is None:
             raise Forbidden(
@@ -44,7 +45,10 @@ class UploadStore:
                     raise DiskFull(
                         "The disk is full; free some space and add the image again."
                     ) from None
-                raise
+                raise LookalikeError(
+                    f"The folder for uploads {self._folder} cannot be written ({error.strerror}); "
+                    "make it a folder that the service may write to."
+                ) from None
         return str(path)
 
     def release(self, uris: Iterable[str], index: Index) -> None:

@@ -32,6 +32,7 @@ from lookalike.types import (
     Query,
     Scored,
     VectorSpec,
+    next_point_id,
     point_id,
 )
 
@@ -168,8 +169,9 @@ class EdgeEngine:
         payload: bool = True,
         vectors: Sequence[str] = (),
         batch: int = 1000,
+        after: str | None = None,
     ) -> Iterator[list[Point]]:
-        offset: qe.PointId | None = None
+        offset: qe.PointId | None = next_point_id(after)
         while True:
             points, offset = self.page(offset, filter, payload, vectors, batch)
             if points:

@@ -17,6 +17,7 @@ from lookalike.types import (
     Query,
     Scored,
     VectorSpec,
+    next_point_id,
 )
 
 if TYPE_CHECKING:
@@ -76,8 +77,10 @@ class RemoteEngine:
         payload: bool = True,
         vectors: Sequence[str] = (),
         batch: int = 1000,
+        after: str | None = None,
     ) -> Iterator[list[Point]]:
-        offset, limit = None, min(batch, _READ_BATCH)
+        offset: PointId | None = next_point_id(after)
+        limit = min(batch, _READ_BATCH)
         while True:
             points, offset = self.page(offset, filter, payload, list(vectors), limit)
             if points:

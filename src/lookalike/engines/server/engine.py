@@ -37,6 +37,7 @@ from lookalike.types import (
     Query,
     Scored,
     VectorSpec,
+    next_point_id,
     point_id,
 )
 
@@ -254,8 +255,9 @@ class ServerEngine:
         payload: bool = True,
         vectors: Sequence[str] = (),
         batch: int = 1000,
+        after: str | None = None,
     ) -> Iterator[list[Point]]:
-        offset: Any = None
+        offset: Any = after and str(next_point_id(after))
         while True:
             records, offset = self._call(
                 self.client.scroll,

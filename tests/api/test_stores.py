@@ -1,0 +1,141 @@
+"""Files of the service beside the index: damaged, full, of readers and of writers."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from lookalike.api import auth
+from lookalike.index import Index
+from tests.support.api_server import options, picture, serving
+
+IMAGES = 4
+READ, WRITE = "may-read-0123456789", "may-write-0123456789"
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {key}"}
+
+
+def upload(client: httpx.Client, seed: int, **more: Any) -> httpx.Response:
+    return client.post("/v1/uploads", files={"image": ("a.png", picture(seed, "BMP"))}, **more)
+
+
+@pytest.fixture
+def keyed(index: Index, tmp_path: Path) -> Iterator[httpx.Client]:
+    """A client of a service with keys and room for a few query images."""
+    limited = options(tmp_path, read_key=READ, write_key=WRITE, query_image_bytes=200_000)
+    with serving(index, limited) as client:
+        yield client
+
+
+def test_query_images_of_readers_push_out_none_of_a_writer(keyed: httpx.Client) -> None:
+    token = upload(keyed, 1, headers=bearer(WRITE)).json()["upload"]
+    dropped = upload(keyed, 2, headers=bearer(READ)).json()["upload"]
+    for seed in range(10, 18):
+        assert upload(keyed, seed, headers=bearer(READ)).status_code == 201
+    for key in (READ, WRITE):
+        body = {"upload": token, "limit": 1}
+        assert keyed.post("/v1/search", json=body, headers=bearer(key)).is_success
+    gone = keyed.post("/v1/search", json={"upload": dropped}, headers=bearer(WRITE))
+    assert (gone.status_code, gone.json()["error"]) == (404, "NotFound")
+
+
+def test_sessions_of_readers_end_none_of_a_writer(
+    keyed: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auth, "MAX_SESSIONS", 20)
+
+    def begin(key: str) -> dict[str, str]:
+        cookie = keyed.post("/v1/session", headers=bearer(key)).headers["set-cookie"]
+        keyed.cookies.clear()
+        return {"cookie": cookie.partition(";")[0]}
+
+    writer, first = begin(WRITE), begin(READ)
+    for _ in range(25):
+        last = begin(READ)
+    stats = keyed.get("/v1/stats", headers=writer)
+    assert stats.json()["write"] is True
+    assert keyed.get("/v1/stats", headers=first).status_code == 401
+    assert keyed.get("/v1/stats", headers=last).json()["write"] is False
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no database" * 1_000, b"SQLite format 3\0" + b"\xff" * 5_000]
+)
+def test_a_damaged_file_of_query_images_is_replaced(
+    index: Index, tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "queries.sqlite").write_bytes(content)
+    with serving(index, options(tmp_path)) as client:
+        gone = client.post("/v1/search", json={"upload": "ab" * 32})
+        assert (gone.status_code, gone.json()["error"]) == (404, "NotFound")
+        token = upload(client, 1).json()["upload"]
+        assert client.post("/v1/search", json={"upload": token}).is_success
+
+
+def test_query_images_that_cannot_be_stored_are_refused(index: Index, tmp_path: Path) -> None:
+    (tmp_path / "queries.sqlite").mkdir()
+    with serving(index, options(tmp_path)) as client:
+        refused = upload(client, 1)
+        assert (refused.status_code, refused.json()["error"]) == (507, "DiskFull")
+        assert "queries.sqlite" in refused.json()["detail"]
+        assert "humbnail" not in refused.json()["detail"]
+    with serving(index, options(tmp_path / "small", query_image_bytes=100)) as client:
+        refused = upload(client, 1)
+        assert (refused.status_code, refused.json()["error"]) == (413, "BodyTooLarge")
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[]", "\x00" * 50, '{"members": [{}]}', '{"keeper": "1"}']
+)
+def test_a_damaged_list_of_duplicates_says_how_to_replace_it(
+    index: Index, tmp_path: Path, content: str
+) -> None:
+    (tmp_path / "duplicates.jsonl").write_text(content + "\n")
+    with serving(index, options(tmp_path)) as client:
+        answer = client.get("/v1/duplicates")
+        assert (answer.status_code, answer.json()["error"]) == (500, "LookalikeError")
+        assert "search for duplicates again" in answer.json()["detail"]
+        job = client.post("/v1/jobs", json={"kind": "duplicates"}).json()["job"]
+        with client.stream("GET", "/v1/jobs/events", params={"job": job}) as events:
+            assert '"done"' in list(events.iter_lines())[-2]
+        assert client.get("/v1/duplicates").is_success
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"jobs": [{"id": "x"}]}', '{"jobs": 3}'])
+def test_a_damaged_file_of_jobs_is_set_aside(index: Index, tmp_path: Path, content: str) -> None:
+    (tmp_path / "jobs.json").write_text(content)
+    with serving(index, options(tmp_path)) as client:
+        assert client.get("/v1/jobs").json() == {"jobs": []}
+        assert client.post("/v1/jobs", json={"kind": "duplicates"}).status_code == 202
+    (aside,) = tmp_path.glob("jobs.json.damaged-*")
+    assert aside.read_text() == content
+    assert len(json.loads((tmp_path / "jobs.json").read_text())["jobs"]) == 1
+
+
+def test_a_folder_for_uploads_that_cannot_be_written_is_named(index: Index, tmp_path: Path) -> None:
+    (tmp_path / "uploads").write_text("a file")
+    with serving(index, options(tmp_path)) as client:
+        answer = client.post("/v1/images", files={"files": ("a.png", picture(1))})
+        assert (answer.status_code, answer.json()["error"]) == (500, "LookalikeError")
+        assert str(tmp_path / "uploads") in answer.json()["detail"]
+
+
+def test_damage_while_serving(index: Index, tmp_path: Path) -> None:
+    with serving(index, options(tmp_path)) as client:
+        token = upload(client, 1).json()["upload"]
+        db = sqlite3.connect(tmp_path / "queries.sqlite")
+        with db:
+            db.execute("UPDATE thumbnail SET jpeg = zeroblob(50)")
+        db.close()
+        gone = client.post("/v1/search", json={"upload": token})
+        assert (gone.status_code, gone.json()["error"]) == (404, "NotFound")
+        assert upload(client, 1).json()["upload"] == token
+        assert client.post("/v1/search", json={"upload": token}).is_success

@@ -18,7 +18,7 @@ from lookalike.types import Payload
         ("first", "scene00 again"),
         ("oldest", "scene00"),
         ("best", "scene00"),
-        (lambda payload: -payload["image"]["bytes"], "scene00 half"),
+        (lambda payload: payload["image"]["format"] == "PNG", "scene00 pixels"),
     ],
 )
 def test_a_policy_chooses_the_keeper(index: Index, photos: Path, keep: object, keeper: str) -> None:

@@ -17,12 +17,9 @@ _INVISIBLE, _FULL = 12.0, 60.0  # gray levels shown as no difference, and as a f
 def difference(keeper: Pixels, copy: Pixels) -> Pixels | None:
     """The keeper in gray at its own size, red where the copy laid over it differs, and dark where
     the copy shows nothing. None if the two cannot be aligned."""
-    keeper_sketch, copy_sketch = sketch(keeper), sketch(copy)
-    best = best_evidence(keeper_sketch, copy_sketch)
-    if best is None:
+    matrix = full_size_alignment(keeper, copy)
+    if matrix is None:
         return None
-    _, small_matrix = best
-    matrix = _full_size(small_matrix, keeper_sketch, copy_sketch, keeper, copy)
     gray, gray_copy = (
         np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)) for pixels in (keeper, copy)
     )
@@ -55,12 +52,27 @@ def _equally_lit(picture: Floats, model: Floats, where: NDArray[np.bool_]) -> Fl
     return lit
 
 
-def _full_size(
-    matrix: Doubles, first: Sketch, second: Sketch, first_pixels: Pixels, second_pixels: Pixels
-) -> Doubles:
+def full_size_alignment(
+    first: Pixels, second: Pixels, widths: tuple[int, int] | None = None
+) -> Doubles | None:
+    """The matrix from pixels of the first picture to those of the second; None if they cannot be
+    aligned.
+
+    Args:
+        first, second: the pictures.
+        widths: of the pictures in full size, for a matrix between these.
+    """
+    sketches = sketch(first), sketch(second)
+    best = best_evidence(*sketches)
+    if best is None:
+        return None
+    return _full_size(best[1], *sketches, widths or (first.shape[1], second.shape[1]))
+
+
+def _full_size(matrix: Doubles, first: Sketch, second: Sketch, widths: tuple[int, int]) -> Doubles:
     """The matrix between the full pictures for one between their sketches."""
-    down = first.shades.shape[1] / first_pixels.shape[1]
-    up = second_pixels.shape[1] / second.shades.shape[1]
+    down = first.shades.shape[1] / widths[0]
+    up = widths[1] / second.shades.shape[1]
     turn = matrix[:, :2] * (down * up)
     # Positions are those of pixel centers, and half a pixel is another length in each picture.
     shift = up * (matrix[:, :2] @ np.full(2, down / 2 - 0.5) + matrix[:, 2] + 0.5) - 0.5

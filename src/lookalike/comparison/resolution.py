@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
-from math import hypot, log2
+from math import hypot, log2, sqrt
 
 import cv2
 import numpy as np
@@ -74,14 +74,15 @@ def finer(first: Luma, second: Luma, matrix: Doubles) -> Finer:
     """
     scale = _scale(matrix)
     if scale > 1:
-        answer = _compare(second, first, cv2.invertAffineTransform(matrix), scale)
+        inverse = np.asarray(cv2.invertAffineTransform(matrix), np.float64)
+        answer = _compare(second, first, inverse, scale)
         swapped = {Finer.FIRST: Finer.SECOND, Finer.SECOND: Finer.FIRST}
         return swapped.get(answer, answer)
     return _compare(first, second, matrix, 1 / scale)
 
 
 def _scale(matrix: Doubles) -> float:
-    return float(abs(np.linalg.det(matrix[:, :2]))) ** 0.5
+    return sqrt(abs(np.linalg.det(matrix[:, :2])))
 
 
 def _compare(fine: Luma, coarse: Luma, matrix: Doubles, ratio: float) -> Finer:
@@ -223,7 +224,7 @@ class _SpectralPair:
 
 
 def _band(limit: float, edges: tuple[float, float]) -> _Band:
-    return np.asarray((_FREQUENCY > edges[0] * limit) & (_FREQUENCY < edges[1] * limit))
+    return np.asarray((edges[0] * limit < _FREQUENCY) & (edges[1] * limit > _FREQUENCY))
 
 
 def _spectra(fine: Luma, coarse: Luma, matrix: Doubles, ratio: float) -> _SpectralPair | None:

@@ -12,6 +12,7 @@ from lookalike.cache.store import Cache
 from lookalike.comparison.batch import BatchResult, Comparison, StoredPicture
 from lookalike.comparison.difference import difference
 from lookalike.comparison.sketch import THUMBNAIL_SIDE
+from lookalike.duplicates.holdings import Holdings
 from lookalike.duplicates.verdicts import SAME_BYTES, Grade, Verdict, edits, measurements, size
 from lookalike.errors import LookalikeError
 from lookalike.imaging.thumbnails import decode_thumbnail, encode_thumbnail
@@ -144,6 +145,10 @@ class Comparer:
             return None
         shown = difference(keeper_pixels, copy_pixels)
         return None if shown is None else encode_thumbnail(shown, THUMBNAIL_SIDE)
+
+    def holdings(self) -> Holdings:
+        """Compares what the files of copies hold; for one group or one image."""
+        return Holdings(lambda uri, side: self.read_original(uri, side=side), self.problems)
 
     # --- comparing --------------------------------------------------------------------------
 

@@ -14,9 +14,10 @@ from lookalike.duplicates.check import PHASH, DuplicateSearch, SimilarityThresho
 from lookalike.duplicates.comparer import Comparer, PairComparer
 from lookalike.duplicates.gate import DuplicateGate
 from lookalike.duplicates.groups import DuplicateGroups, find_groups
-from lookalike.duplicates.keepers import policy_of
+from lookalike.duplicates.keepers import policy_of, protecting
 from lookalike.duplicates.options import DuplicateOptions, GroupOptions
-from lookalike.duplicates.verdicts import Duplicate, Duplicates
+from lookalike.duplicates.protection import protection
+from lookalike.duplicates.verdicts import Duplicate, Duplicates, verdicts_of
 from lookalike.errors import ImageRejected, QueryError
 from lookalike.ingest.describe import facts
 from lookalike.manifest import Manifest
@@ -52,9 +53,16 @@ class DuplicateFinder:
     def groups(self, options: GroupOptions, where: Filter | None) -> DuplicateGroups:
         """The groups of the whole index; see `Index.duplicates`."""
         chosen = with_defaults(GroupOptions, options)
-        policy, search = policy_of(chosen["keep"]), self._search()
-        progress = chosen["progress"] or (lambda stage, done, total: None)
-        groups = find_groups(search, policy, where, similar=chosen["similar"], progress=progress)
+        is_protected, search = protection(chosen["protect"]), self._search()
+        groups = find_groups(
+            search,
+            protecting(policy_of(chosen["keep"]), is_protected),
+            where,
+            similar=chosen["similar"],
+            verdicts=verdicts_of(chosen["verdicts"]),
+            is_protected=is_protected,
+            progress=chosen["progress"] or (lambda stage, done, total: None),
+        )
         return DuplicateGroups(groups, search.comparer.problems)
 
     def duplicates_of(self, image: ImageInput | None, options: DuplicateOptions) -> Duplicates:

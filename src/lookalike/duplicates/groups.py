@@ -7,8 +7,8 @@ joins two different pictures.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from lookalike.duplicates import candidates
 from lookalike.duplicates.candidates import DistinctFiles, Places, StageProgress
 from lookalike.duplicates.check import DuplicateSearch
 from lookalike.duplicates.decisions import may_be_duplicates
+from lookalike.duplicates.holdings import Reasons
 from lookalike.duplicates.keepers import KeeperPolicy
 from lookalike.duplicates.verdicts import Duplicate, Grade, Verdict
 from lookalike.protocols import existing_points
@@ -71,6 +72,8 @@ def find_groups(
     where: Filter | None = None,
     *,
     similar: bool = False,
+    verdicts: Collection[Verdict] = tuple(Verdict),
+    is_protected: Callable[[str], bool] = lambda uri: False,
     progress: StageProgress = lambda stage, done, total: None,
 ) -> Iterator[DuplicateGroup]:
     """Yields the groups as soon as they are confirmed, those with the best keepers first.
@@ -80,6 +83,8 @@ def find_groups(
         policy: chooses the keepers.
         where: a filter; only matching images are considered.
         similar: whether to list similar images beside each keeper. They may be in several groups.
+        verdicts: those of the copies that are listed.
+        is_protected: whether the image at an address is to be kept in any case.
         progress: called as the search goes on.
     """
     files = candidates.distinct_files(search, policy, where, progress)
@@ -87,13 +92,17 @@ def find_groups(
     if not similar:
         pairs = candidates.confirm(search, files, pairs, progress)
     count = len(files)
-    grouping = _Grouping(search, files, pairs.neighbors(count), similar, np.zeros(count, bool))
+    wanted = {*verdicts, *((Verdict.SIMILAR,) if similar else ())}
+    grouping = _Grouping(
+        search, files, pairs.neighbors(count), wanted, is_protected, np.zeros(count, bool)
+    )
     for place in range(count):
         if place % _REPORT_EVERY == 0:
             progress("grouping", place, count)
-        members = grouping.members(place)
+        members, more = grouping.group(place)
         if len(members) > 1:
-            reason = policy.reason(members[0].payload)
+            chosen = policy.reason(members[0].payload)
+            reason = f"holds more: {', '.join(more)}" if more else chosen
             yield DuplicateGroup(members[0].id, reason, tuple(members))
     progress("grouping", count, count)
 
@@ -104,48 +113,78 @@ class _Grouping:
 
     Attributes:
         neighbors: candidates of a file.
-        similar: whether to list similar images, too.
+        verdicts: verdicts that are listed.
+        is_protected: whether the image at an address is to be kept in any case.
         taken: (n,) whether a file is a copy in some group.
     """
 
     search: DuplicateSearch
     files: DistinctFiles
     neighbors: Callable[[int], Places]
-    similar: bool
+    verdicts: Collection[Verdict]
+    is_protected: Callable[[str], bool]
     taken: NDArray[np.bool_]
 
-    def members(self, place: int) -> list[Duplicate]:
-        """The members of the group whose keeper is this file; empty if it can keep none."""
-        ids = self.files.ids[place]
-        if self.taken[place] or (len(ids) == 1 and not self._open(place, place)):
-            return []
-        points = existing_points(self.search.engine, ids)
+    def group(self, place: int) -> tuple[list[Duplicate], Reasons]:
+        """The members of the group of this file, the best keeper of those left; empty if it has
+        none. Where another member holds all that this file does and more, that one is the keeper,
+        and what it holds is returned, too."""
+        if self.taken[place] or (len(self.files.ids[place]) == 1 and not self._open(place, place)):
+            return [], ()
+        more: Reasons = ()
+        keeper, tried, holdings = place, {place}, self.search.comparer.holdings()
+        while True:
+            members, places = self._members(keeper, place)
+            held = [holdings.compare(members[0], member) for member in members]
+            better = {
+                other: pair.second
+                for other, pair in zip(places, held, strict=True)
+                if pair.second_dominates and other not in tried
+            }
+            if not better:
+                break
+            keeper = min(better)  # files are in the order of the policy
+            more = better[keeper]
+            tried.add(keeper)
+        for other, member in zip(places, members, strict=True):
+            self.taken[other] |= member.verdict is not Verdict.SIMILAR
+        marked = [
+            replace(member, holds_more=pair.second, protected=self.is_protected(member.uri))
+            for member, pair in zip(members, held, strict=True)
+        ]
+        return marked, more
+
+    def _members(self, keeper: int, first: int) -> tuple[list[Duplicate], list[int]]:
+        """The keeper and its copies, and for each its file. The files before `first` are no
+        candidates."""
+        points = existing_points(self.search.engine, self.files.ids[keeper])
         if not points:  # deleted meanwhile
-            return []
-        keeper, *twins = points
-        members = [Duplicate.of(keeper, Grade(Verdict.IDENTICAL, {"why": "kept"}))]
-        members += self._graded(keeper, twins)
-        tried, queue = {place}, deque([place])
+            return [], []
+        kept, *twins = points
+        members = [Duplicate.of(kept, Grade(Verdict.IDENTICAL, {"why": "kept"}))]
+        members += self._graded(kept, twins)
+        places = [keeper] * len(members)
+        tried, queue = {keeper}, deque([keeper])
         while queue:
-            others = [other for other in self._open(queue.popleft(), place) if other not in tried]
+            others = [other for other in self._open(queue.popleft(), first) if other not in tried]
             tried.update(others)
             first_ids = {self.files.ids[other][0]: other for other in others}
             candidates = existing_points(self.search.engine, list(first_ids))
-            for duplicate in self._graded(keeper, candidates):
+            for duplicate in self._graded(kept, candidates):
                 other = first_ids[duplicate.id]
-                grade = Grade(duplicate.verdict, duplicate.evidence)
                 twins = existing_points(self.search.engine, self.files.ids[other][1:])
-                members += [duplicate, *(Duplicate.of(twin, grade) for twin in twins)]
-                if grade.verdict is not Verdict.SIMILAR:  # similar ones may be copies of others
-                    self.taken[other] = True
+                found = [duplicate, *(Duplicate.of(twin, duplicate.grade) for twin in twins)]
+                members += found
+                places += [other] * len(found)
+                if duplicate.verdict is not Verdict.SIMILAR:  # similar ones may be copies of others
                     queue.append(other)
-        return members
+        return members, places
 
-    def _open(self, place: int, keeper: int) -> list[int]:
-        """Candidates of a file that may still join this keeper. Files before the keeper have been
+    def _open(self, place: int, first: int) -> list[int]:
+        """Candidates of a file that may still join a group. Files before `first` have been
         compared with all of their candidates."""
         others = self.neighbors(place)
-        return [int(other) for other in others[(others > keeper) & ~self.taken[others]]]
+        return [int(other) for other in others[(others >= first) & ~self.taken[others]]]
 
     def _graded(self, keeper: Point, points: Sequence[Point]) -> Iterator[Duplicate]:
         """Those of the points that are copies of the keeper, or similar to it."""
@@ -154,7 +193,7 @@ class _Grouping:
         results = comparer.start([(keeper.payload, point.payload) for point in points])
         for point, result in zip(points, results, strict=True):
             grade = comparer.grade(keeper.payload, point.payload, result.result())
-            if grade is None and self.similar:
+            if grade is None and Verdict.SIMILAR in self.verdicts:
                 grade = self.search.similar(keeper, point)
-            if grade is not None:
+            if grade is not None and grade.verdict in self.verdicts:
                 yield Duplicate.of(point, grade)

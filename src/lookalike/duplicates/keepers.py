@@ -49,6 +49,20 @@ def policy_of(keep: KeeperChoice) -> KeeperPolicy:
     return POLICIES[keep]
 
 
+def protecting(policy: KeeperPolicy, is_protected: Callable[[str], bool]) -> KeeperPolicy:
+    """A policy that prefers protected images, and otherwise chooses as another."""
+
+    def key(payload: Payload) -> Any:
+        return is_protected(record_of(payload)["uri"]), policy.key(payload)
+
+    def reason(payload: Payload) -> str:
+        if is_protected(record_of(payload)["uri"]):
+            return "in a protected folder"
+        return policy.reason(payload)
+
+    return KeeperPolicy(key, reason)
+
+
 def _pixels(payload: Payload) -> int:
     return record_of(payload)["width"] * record_of(payload)["height"]
 

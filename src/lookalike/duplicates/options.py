@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
@@ -31,6 +32,21 @@ class GroupOptions(TypedDict, total=False):
             "List similar images that are not copies beside each keeper; they may be in several "
             "groups.",
             False,
+        ),
+    ]
+    verdicts: Annotated[
+        Sequence[str] | None,
+        Option(
+            "Verdicts of the copies to list and resolve: identical, same-pixels, same-picture; by "
+            "default all of them."
+        ),
+    ]
+    protect: Annotated[
+        Sequence[str | os.PathLike[str]],
+        Option(
+            "Folders whose files always stay: they are preferred as keepers, and never removed, "
+            "moved or deleted.",
+            (),
         ),
     ]
     progress: Annotated[
@@ -62,3 +78,9 @@ class CleanupOptions(TypedDict, total=False):
         ),
     ]
     dry_run: Annotated[bool, Option("Report only; change nothing.", True)]
+    even_if_more: Annotated[
+        bool,
+        Option(
+            "Include copies that hold something their keepers do not, except camera raw.", False
+        ),
+    ]

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, Self, overload
 
 from lookalike.comparison.evidence import Evidence
+from lookalike.errors import InputError
 from lookalike.record import record_of
 from lookalike.types import Payload, Point, Scored
 
@@ -30,6 +31,20 @@ class Verdict(StrEnum):
     def rank(self) -> int:
         """Position in the order of strength; 0 is the strongest."""
         return list(Verdict).index(self)
+
+
+def verdicts_of(names: Sequence[str] | None) -> frozenset[Verdict]:
+    """The verdicts with these names, by default those of copies.
+
+    Raises:
+        InputError: one is not the verdict of a copy, or there is none.
+    """
+    copies = [verdict for verdict in Verdict if verdict is not Verdict.SIMILAR]
+    if names is None:
+        return frozenset(copies)
+    if isinstance(names, str) or not names or not set(names) <= set(copies):
+        raise InputError(f"{names!r} are not verdicts of copies: choose among {', '.join(copies)}.")
+    return frozenset(Verdict(name) for name in names)
 
 
 class Grade(NamedTuple):
@@ -54,6 +69,8 @@ class Duplicate:
             `comparison.evidence.Evidence` if the two were compared; and what proposed the pair,
             `hash_distance` in bits of 64 or `similarity`, the cosine of the semantic vectors.
         payload: of this image.
+        holds_more: what its file holds that the keeper's does not, in words; see `holdings`.
+        protected: whether its file is in a protected folder.
     """
 
     id: str
@@ -61,6 +78,13 @@ class Duplicate:
     verdict: Verdict
     evidence: Mapping[str, Any]
     payload: Payload
+    holds_more: tuple[str, ...] = ()
+    protected: bool = False
+
+    @property
+    def grade(self) -> Grade:
+        """The verdict with its evidence."""
+        return Grade(self.verdict, self.evidence)
 
     @classmethod
     def of(cls, row: Point | Scored, grade: Grade) -> Self:

@@ -37,12 +37,28 @@ if TYPE_CHECKING:
 )
 @where_option
 @click.option("--similar", is_flag=True, help="Also show similar images that are not copies.")
+@click.option(
+    "--verdict",
+    metavar="LIST",
+    help="Show and resolve only copies with these verdicts, such as identical,same-pixels.",
+)
+@click.option(
+    "--protect",
+    multiple=True,
+    metavar="FOLDER",
+    help="Folder whose files always stay, and are preferred as keepers; repeatable.",
+)
 @json_option
 @click.option("--csv", "csv_file", metavar="FILE", help="Write a table, one row per image.")
 @click.option("--html", metavar="FILE", help="Write a report with the pictures side by side.")
 @click.option("--remove", is_flag=True, help="Remove the copies from the index.")
 @click.option("--move-to", metavar="DIR", help="Also move the files of the copies to this folder.")
 @click.option("--delete-files", is_flag=True, help="Also delete the files of the copies for good.")
+@click.option(
+    "--even-if-more",
+    is_flag=True,
+    help="Include copies that hold something their keepers do not, except camera raw.",
+)
 @click.option("--log", metavar="FILE", help="Log of moved or deleted files, for undo.")
 @click.option("--yes", is_flag=True, help="Apply the changes. Without it: a dry run.")
 @model_dir_option
@@ -53,28 +69,45 @@ def duplicates(
     keep: str,
     where: str | None,
     similar: bool,
+    verdict: str | None,
+    protect: tuple[str, ...],
     as_json: bool,
     csv_file: str | None,
     html: str | None,
     remove: bool,
     move_to: str | None,
     delete_files: bool,
+    even_if_more: bool,
     log: str | None,
     yes: bool,
     model_dir: str | None,
 ) -> None:
     """Finds groups of duplicates in the index, or the duplicates of PATH, and can resolve them."""
     from lookalike.duplicates.keepers import policy_of
+    from lookalike.duplicates.verdicts import verdicts_of
 
     action = _action(remove, move_to, delete_files)
     if action is None and yes:
         raise InputError("--yes needs an action: add --remove, --move-to or --delete-files.")
     if action not in ("move", "delete") and log is not None:
         raise InputError("--log needs an action on files: add --move-to or --delete-files.")
+    if action is None and even_if_more:
+        raise InputError(
+            "--even-if-more needs an action: add --remove, --move-to or --delete-files."
+        )
+    options: dict[str, Any] = {
+        "keep": keep,
+        "where": where,
+        "similar": similar,
+        "verdicts": None if verdict is None else [name.strip() for name in verdict.split(",")],
+        "protect": [_existing(folder) for folder in protect],
+    }
     policy_of(keep)  # before any file is created
+    verdicts_of(options["verdicts"])
     with open_index(url, model_dir=model_dir) as index:
         if path is not None or id is not None:
-            if action or csv_file or html or where or keep != "largest":
+            others = csv_file or html or where or verdict or protect
+            if action or others or keep != "largest":
                 raise InputError(
                     "PATH and --id look up one image, and combine only with --similar and --json: "
                     "leave out either them or the other options."
@@ -86,7 +119,7 @@ def duplicates(
             table = files.enter_context(writable(csv_file))
             page = files.enter_context(writable(html))
             started = time.perf_counter()
-            groups, problems = _find_groups(index, keep, where, similar=similar, show=not as_json)
+            groups, problems = _find_groups(index, options, show=not as_json)
             milliseconds = (time.perf_counter() - started) * 1e3
             if table:
                 _write_csv(table, groups)
@@ -100,6 +133,7 @@ def duplicates(
                 move_to=None if move_to is None else Path(move_to),
                 log=_log(action, log),
                 dry_run=not yes,
+                even_if_more=even_if_more,
             )
         if as_json:
             document = _document(groups, images, problems, milliseconds)
@@ -164,6 +198,13 @@ def _action(remove: bool, move_to: str | None, delete_files: bool) -> Action | N
     return chosen[0] if chosen else None
 
 
+def _existing(folder: str) -> str:
+    """A folder to protect. A mistyped one would protect nothing, so it must exist."""
+    if "://" not in folder and not Path(folder).exists():
+        raise InputError(f"The folder to protect does not exist: {folder}")
+    return folder
+
+
 def _log(action: Action, log: str | None) -> Path | None:
     """The log; by default that of moves is in their folder, that of deletions in this one."""
     return Path(log) if log else Path("lookalike-deleted.jsonl") if action == "delete" else None
@@ -194,14 +235,14 @@ def _show_duplicates_of(
 
 
 def _find_groups(
-    index: Index, keep: str, where: str | None, *, similar: bool, show: bool
+    index: Index, options: Mapping[str, Any], *, show: bool
 ) -> tuple[list[DuplicateGroup], Mapping[str, str]]:
     """All groups, each shown as soon as it is confirmed, and the problems by address."""
     from lookalike.cli.terminal import bars, reports
 
     groups = []
     with bars.stage_bar(console(stderr=True)) as progress:
-        confirmed = index.duplicates(keep=keep, where=where, similar=similar, progress=progress)
+        confirmed = index.duplicates(**options, progress=progress)
         for group in confirmed:
             groups.append(group)
             for line in reports.group_lines(len(groups), group) if show else ():

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from lookalike import record
 from lookalike.cache.store import Cache
@@ -17,7 +17,7 @@ from lookalike.duplicates.groups import DuplicateGroups, find_groups
 from lookalike.duplicates.keepers import policy_of, protecting
 from lookalike.duplicates.options import DuplicateOptions, GroupOptions
 from lookalike.duplicates.protection import protection
-from lookalike.duplicates.verdicts import Duplicate, Duplicates, verdicts_of
+from lookalike.duplicates.verdicts import Duplicate, Duplicates, Grade, Verdict, verdicts_of
 from lookalike.errors import ImageRejected, QueryError
 from lookalike.ingest.describe import facts
 from lookalike.manifest import Manifest
@@ -74,8 +74,7 @@ class DuplicateFinder:
         if id is not None and image is None:
             vectors = [self.manifest.semantic.name]
             (point,) = require_points(self.engine, [id], vectors=vectors)
-            search = self._search()
-            return _result(search, search.check(point, **chosen))
+            return _result(self._search(), point, **chosen)
         raise QueryError("Give either an image or an id to find duplicates of.")
 
     def difference(self, keeper: Duplicate, copy: Duplicate) -> bytes | None:
@@ -90,21 +89,20 @@ class DuplicateFinder:
         # have to wait for them.
         return DuplicateGate(self._search(comparer=batch), self.cache, links=copies == "link")
 
-    def _duplicates_of_input(self, image: ImageInput, *, similar: bool, limit: int) -> Duplicates:
+    def _duplicates_of_input(self, image: ImageInput, **options: Any) -> Duplicates:
         data = self.loader.read(image)
         search = self._search(query=data)
         described = self._described(data)
         point = self._point(described)
         with ThreadPoolExecutor(1) as pool:  # the model runs while the hash is looked up
             vector = pool.submit(self._semantic_vector, point, described.image)
-            duplicates = search.check(
+            return _result(
+                search,
                 point,
-                described.thumbnail,
+                thumbnail=described.thumbnail,
                 semantic_vector=vector.result,
-                similar=similar,
-                limit=limit,
+                **options,
             )
-        return _result(search, duplicates)
 
     def _described(self, data: bytes) -> Described:
         """An image that is not in the index, described by what needs no model weights."""
@@ -163,5 +161,16 @@ class DuplicateFinder:
         return DuplicateSearch(self.engine, name, thresholds, pairs)
 
 
-def _result(search: DuplicateSearch, duplicates: list[Duplicate]) -> Duplicates:
+def _result(
+    search: DuplicateSearch, point: Point, *, holds_more: bool, **options: Any
+) -> Duplicates:
+    """The duplicates of an image; see `DuplicateSearch.check` for the options."""
+    duplicates = search.check(point, **options)
+    if holds_more:
+        image = Duplicate.of(point, Grade(Verdict.IDENTICAL, {}))
+        holdings = search.comparer.holdings()
+        duplicates = [
+            replace(duplicate, holds_more=holdings.compare(image, duplicate).second)
+            for duplicate in duplicates
+        ]
     return Duplicates(tuple(duplicates), search.comparer.problems)

@@ -64,6 +64,14 @@ class DuplicateOptions(TypedDict, total=False):
     ]
     similar: Annotated[bool, Option("Add similar images that are not copies.", False)]
     limit: Annotated[int, Option("Most duplicates to return.", 100)]
+    holds_more: Annotated[
+        bool,
+        Option(
+            "Tell what each duplicate holds that the image does not, in its `holds_more`; the "
+            "originals are read.",
+            False,
+        ),
+    ]
 
 
 class CleanupOptions(TypedDict, total=False):

@@ -34,7 +34,7 @@ class CopyDetector(Protocol):
         ...
 
     def copy_of(self, point: Point, thumbnail: bytes) -> IncomingCopy | None:
-        """Returns the image as a copy, or None if it is not one; remembers a skipped copy."""
+        """Returns the image as a copy, or None if it is not one; remembers a copy to skip."""
         ...
 
 

@@ -34,11 +34,14 @@ class IncomingCopy:
         uri: the new image.
         of: id of the image in the index.
         verdict: the kind of copy.
+        holds_more: what it holds that the image in the index does not, in words. Such a copy is
+            added.
     """
 
     uri: str
     of: str
     verdict: str
+    holds_more: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,9 +58,10 @@ class Writer:
         point = change.point
         copy = detector.copy_of(point, change.thumbnail)
         if copy is not None:
-            if not detector.links:
+            if not (detector.links or copy.holds_more):
                 return Change(Outcome.SKIPPED, copy=copy)
-            point = _with_record(point, {"copy_of": copy.of})
+            if detector.links:
+                point = _with_record(point, {"copy_of": copy.of})
         self._engine.upsert([point])
         return replace(change, point=point, copy=copy)
 

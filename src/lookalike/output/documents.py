@@ -87,6 +87,8 @@ def of_duplicate(duplicate: Duplicate) -> dict[str, Any]:
         "uri": duplicate.uri,
         "verdict": duplicate.verdict.value,
         "evidence": dict(duplicate.evidence),
+        "holds_more": list(duplicate.holds_more),
+        "protected": duplicate.protected,
     }
 
 
@@ -101,7 +103,7 @@ def of_group(group: DuplicateGroup) -> dict[str, Any]:
 
 CSV_COLUMNS = (
     "group", "verdict", "keep", "id", "uri", "why", "width", "height", "bytes", "format",
-    "correlation", "weakest", "mirrored", "rotation",
+    "correlation", "weakest", "mirrored", "rotation", "holds_more", "protected",
 )  # fmt: skip
 
 
@@ -118,4 +120,6 @@ def csv_rows(number: int, group: DuplicateGroup) -> Iterator[dict[str, Any]]:
             "id": member.id,
             "uri": member.uri,
             "why": group.reason if is_keeper else member.evidence["why"],
+            "holds_more": ", ".join(member.holds_more),
+            "protected": "yes" if member.protected else "no",
         }

@@ -48,6 +48,10 @@ class DuplicateResponse(BaseModel):
     uri: str
     verdict: Verdict
     evidence: dict[str, Any]
+    holds_more: list[str] = Field(
+        description="What its file holds that the keeper's does not, in words."
+    )
+    protected: bool = Field(description="Whether its file is in a protected folder.")
 
 
 class CheckResponse(BaseModel):

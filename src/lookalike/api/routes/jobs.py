@@ -64,6 +64,12 @@ class DuplicatesJob(Body):
     )
     where: Where | None = Field(None, description="A filter.")
     similar: bool = Field(False, description="Include images that are similar, not copies.")
+    verdicts: list[Literal["identical", "same-pixels", "same-picture"]] | None = Field(
+        None, min_length=1, description="Verdicts of the copies to list; by default all of them."
+    )
+    protect: list[Path] = Field(
+        [], max_length=100, description="Folders whose files are preferred as keepers and stay."
+    )
 
 
 class OptimizeJob(Body):

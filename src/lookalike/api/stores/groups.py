@@ -31,7 +31,7 @@ LOOKUP_GROUPS = 50
 
 GroupRecord: TypeAlias = dict[str, Any]
 """One line of the file: keeper, reason, and members, the keeper first. Each member has id, uri,
-sha256, verdict, and evidence."""
+sha256, verdict, evidence, holds_more, and protected."""
 
 
 class DuplicateGroupStore:
@@ -211,12 +211,18 @@ def _regrouped(index: Index, members: Sequence[GroupRecord]) -> GroupRecord:
     """
     keeper, *others = members
     similar = any(member["verdict"] == Verdict.SIMILAR for member in others)
-    copies = {copy.id: copy for copy in index.duplicates_of(id=keeper["id"], similar=similar)}
+    found = index.duplicates_of(id=keeper["id"], similar=similar, holds_more=True)
+    copies = {copy.id: copy for copy in found}
     return {
         "keeper": keeper["id"],
         "reason": "first of the rest, as the former keeper was removed",
         "members": [
-            {**keeper, "verdict": Verdict.IDENTICAL.value, "evidence": {"why": "kept"}},
+            {
+                **keeper,
+                "verdict": Verdict.IDENTICAL.value,
+                "evidence": {"why": "kept"},
+                "holds_more": [],
+            },
             *(_member_record(copies[member["id"]]) for member in others if member["id"] in copies),
         ],
     }
@@ -240,5 +246,7 @@ def _member_document(member: GroupRecord, point: Point) -> dict[str, Any]:
         "uri": record_of(point.payload)["uri"],
         "verdict": member["verdict"],
         "evidence": member["evidence"],
+        "holds_more": member.get("holds_more", []),
+        "protected": member.get("protected", False),
         "payload": point.payload,
     }

@@ -37,7 +37,8 @@ def ingest_lines(report: IngestReport) -> Iterator[str]:
     if report.copies:
         yield f"copies: {_tally(copied.verdict for copied in report.copies)}"
         for copied in report.copies[:MAX_LINES]:
-            yield printable(f"  {copied.uri}: {copied.verdict} to {copied.of}")
+            more = _holds_more(copied.holds_more)
+            yield printable(f"  {copied.uri}: {copied.verdict} to {copied.of}{more}")
     if report.rejects:
         yield f"rejected: {_tally(reject.reason for reject in report.rejects)}"
         for reject in report.rejects[:MAX_LINES]:
@@ -65,7 +66,12 @@ def group_lines(number: int, group: DuplicateGroup) -> Iterator[str]:
 
 def duplicate_line(duplicate: Duplicate) -> str:
     """One copy: its verdict, its id, and the reason for the verdict."""
-    return printable(f"{duplicate.verdict:<12}  {duplicate.id}  {duplicate.evidence['why']}")
+    more = _holds_more(duplicate.holds_more)
+    return printable(f"{duplicate.verdict:<12}  {duplicate.id}  {duplicate.evidence['why']}{more}")
+
+
+def _holds_more(reasons: Sequence[str]) -> str:
+    return f"; stays, as it holds more: {', '.join(reasons)}" if reasons else ""
 
 
 def groups_summary(groups: Sequence[DuplicateGroup]) -> str:

@@ -296,8 +296,6 @@ class Index:
     ) -> Duplicates:
         """Finds the duplicates of one image in the index, the strongest verdicts first.
 
-        Their `problems` say why originals could not be read, by address.
-
         Args:
             image: a file, or its bytes.
             {options}
@@ -365,13 +363,8 @@ class Index:
     def scroll(
         self, where: Where | None = None, *, vectors: bool = False, after: str | None = None
     ) -> Iterator[Point]:
-        """Yields every matching image, in an order that does not depend on when it was added.
-
-        Args:
-            where: a filter; by default all images.
-            vectors: whether to read their vectors, too.
-            after: the id of an image; only those that follow it in that order.
-        """
+        """Yields every matching image, or those that follow the image `after`, in an order that does
+        not depend on when they were added."""
         names = list(self._manifest.vectors) if vectors else ()
         for points in self._engine.scroll(self._filter(where), vectors=names, after=after):
             yield from points
@@ -413,11 +406,8 @@ class Index:
         return statistics(self._engine, self._manifest, thumbnails=self._cache.bytes_on_disk)
 
     def decode(self, image: ImageInput) -> Image:
-        """Decodes any image as the index does: upright, its shorter side 320 pixels or more.
-
-        Raises:
-            InputError: there is no such file, or it cannot be read (ImageRejected).
-        """
+        """Decodes any image as the index does: upright, its shorter side 320 pixels or more. Raises
+        InputError if there is no such file, or ImageRejected."""
         return self._loader.load(image, THUMBNAIL_SIDE)
 
     def thumbnail(self, id: str, side: int = 256) -> bytes:

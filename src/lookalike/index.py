@@ -363,8 +363,8 @@ class Index:
     def scroll(
         self, where: Where | None = None, *, vectors: bool = False, after: str | None = None
     ) -> Iterator[Point]:
-        """Yields every matching image, or those that follow the image `after`, in an order that does
-        not depend on when they were added."""
+        """Yields every matching image, or those that follow the image `after`, in an order that
+        does not depend on when they were added."""
         names = list(self._manifest.vectors) if vectors else ()
         for points in self._engine.scroll(self._filter(where), vectors=names, after=after):
             yield from points

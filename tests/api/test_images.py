@@ -152,7 +152,7 @@ def test_a_cursor_leads_through_all_images_whatever_is_removed(client: httpx.Cli
             client.delete("/v1/image", params={"id": seen[3]})  # the cursor's own image
     assert len(seen) == len(set(seen))
     assert set(seen) == {*ids, "odd & öd"}
-    some = {"where": "price in (0, 10, 20, 30)", "limit": 3}
+    some: dict[str, str | int] = {"where": "price in (0, 10, 20, 30)", "limit": 3}
     first = client.get("/v1/images", params=some).json()
     last = client.get("/v1/images", params={**some, "cursor": first["cursor"]}).json()
     assert last["cursor"] is None

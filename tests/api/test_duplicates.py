@@ -244,7 +244,7 @@ def test_one_image_is_checked(client: httpx.Client, photos: Path) -> None:
         "scene1 mirror": "same-picture",
     }
     assert two["took_ms"] > 0
-    assert set(two["matches"][0]) == {"id", "uri", "verdict", "evidence"}
+    assert set(two["matches"][0]) == {"id", "uri", "verdict", "evidence", "holds_more", "protected"}
     by_id = client.post("/v1/duplicates/check", json={"id": str(photos / "scene0.jpg"), "limit": 2})
     assert len(by_id.json()["matches"]) == 2
 

@@ -75,8 +75,8 @@ def test_groups_as_lines(home: Path) -> None:
     done = lookalike("duplicates", "--index", home / "index", "--keep", "first")
     lines = done.stdout.splitlines()
     photos = home / "photos"
-    assert lines[0] == f"1  keep {photos / 'mirror.jpg'}  (first by address)"
-    assert lines[1].startswith(f"     same-picture  {photos / 'scene1.jpg'}  mirrored")
+    assert lines[0] == f"1  keep {photos / 'scene1.jpg'}  (holds more: finer detail)"
+    assert lines[1].startswith(f"     same-picture  {photos / 'mirror.jpg'}  mirrored")
     assert lines[2].startswith(f"2  keep {photos / 'scene0.jpg'}")
     assert {line.split("  ")[2].strip() for line in lines[3:5]} == {"identical", "same-picture"}
     assert lines[5].startswith("2 groups, 3 copies (1 identical, 2 same-picture), ")
@@ -94,14 +94,15 @@ def test_groups_as_json(home: Path) -> None:
     for group in found["groups"]:
         assert set(group) == {"verdict", "keeper", "reason", "members"}
         assert group["verdict"] == "same-picture"
-        assert group["reason"].startswith("largest: ")
+        assert group["reason"].startswith(("largest: ", "holds more: finer detail"))
         first, *copies = group["members"]
         assert (first["id"], first["verdict"], first["evidence"]) == (
             group["keeper"], "identical", {"why": "kept"},
         )  # fmt: skip
         for copy in copies:
-            assert set(copy) == {"id", "uri", "verdict", "evidence"}
+            assert set(copy) == {"id", "uri", "verdict", "evidence", "holds_more", "protected"}
             assert copy["evidence"]["why"]
+            assert (copy["holds_more"], copy["protected"]) == ([], False)
             verdicts[stem(copy["uri"])] = copy
     assert len(found["groups"]) == 2
     assert verdicts["half"]["verdict"] == "same-picture"
@@ -156,7 +157,8 @@ def test_a_report_of_a_member_whose_file_is_gone(own: Path) -> None:
 @pytest.mark.parametrize(
     ("policy", "keeper", "reason"),
     [
-        ("largest", "mirror", "largest: 600 × 450"),
+        ("largest", "scene1", "holds more: finer detail"),
+        ("first", "scene1", "holds more: finer detail"),
         ("oldest", "scene1", "oldest: 2001-09-09 01:46:40"),
         ("best", "scene1", "most detail: 480 × 360 at "),
     ],
@@ -195,7 +197,7 @@ def test_one_file_against_the_index(home: Path, tmp_path: Path) -> None:
     assert found["took_ms"] > 0
     assert {stem(match["uri"]) for match in found["matches"]} == {"scene1", "mirror"}
     for match in found["matches"]:
-        assert set(match) == {"id", "uri", "verdict", "evidence"}
+        assert set(match) == {"id", "uri", "verdict", "evidence", "holds_more", "protected"}
         assert match["verdict"] == "same-picture"
         assert "rotated by" in match["evidence"]["why"]
     lines = lookalike("duplicates", home / "photos" / "scene1.jpg", *at).stdout.splitlines()
@@ -239,6 +241,10 @@ def test_one_image_of_the_index_against_the_others(home: Path) -> None:
         (["--id", "nobody"], "no image with the id 'nobody'"),
         (["nowhere.jpg"], "nowhere.jpg does not exist"),
         (["nowhere.jpg", "--id", "nobody"], "either an image or an id"),
+        (["--verdict", "similar"], "are not verdicts of copies: choose among identical"),
+        (["--protect", "/no/where"], "The folder to protect does not exist: /no/where"),
+        (["--even-if-more"], "--even-if-more needs an action"),
+        (["nowhere.jpg", "--verdict", "identical"], "PATH and --id look up one image"),
         (["nowhere.jpg", "--remove"], "PATH and --id look up one image"),
         (["--id", "nobody", "--html", "x.html"], "PATH and --id look up one image"),
     ],
@@ -297,7 +303,7 @@ def test_moved_files_come_back(own: Path) -> None:
     assert "3 done, 0 skipped" in done.stdout
     log = aside / "undo.jsonl"
     moved = {name: content for name, content in tree(aside).items() if name != log.name}
-    assert set(moved) == {"scene1.jpg", "sub/again.jpg", "sub/half.jpg"}  # with relative paths
+    assert set(moved) == {"mirror.jpg", "sub/again.jpg", "sub/half.jpg"}  # with relative paths
     assert {**tree(photos), **moved} == before
     assert images(own) == 4
     undone = lookalike("undo", log)
@@ -312,10 +318,10 @@ def test_moved_files_come_back(own: Path) -> None:
 def test_deleted_files_are_in_the_log(own: Path) -> None:
     at, photos, log = ("--index", own / "index"), own / "photos", own / "deleted.jsonl"
     before = tree(photos)
-    (photos / "mirror.jpg").write_bytes(b"somebody wrote here")  # the keeper of scene1
+    Image.open(photos / "scene1.jpg").save(photos / "scene1.jpg", quality=91)  # a keeper
     done = lookalike("duplicates", *at, "--delete-files", "--log", log, "--yes")
     assert "2 done, 1 skipped" in done.stdout
-    assert "mirror.jpg changed since it was indexed" in done.stdout
+    assert "scene1.jpg changed since it was indexed" in done.stdout
     deleted = [json.loads(line) for line in log.read_text().splitlines()]
     gone = {str(Path(line["from"]).relative_to(photos)) for line in deleted}
     assert len(gone) == 2
@@ -324,6 +330,45 @@ def test_deleted_files_are_in_the_log(own: Path) -> None:
     told = lookalike("undo", log)
     assert "0 moved back, 2 skipped" in told.stdout
     assert "was deleted and cannot be restored" in told.stdout
+
+
+def test_only_copies_with_some_verdicts_are_moved(own: Path) -> None:
+    aside = ("--move-to", own / "aside", "--yes")
+    found = documents(
+        "duplicates", "--index", own / "index", "--verdict", "identical,same-pixels", *aside
+    )
+    assert [stem(done["uri"]) for done in found["done"]] == ["again"]
+    assert images(own) == 6
+
+
+def test_protected_files_stay_and_are_preferred(own: Path) -> None:
+    protect = ("--protect", own / "photos" / "sub")
+    found = documents("duplicates", "--index", own / "index", *protect, "--remove", "--yes")
+    kept = {stem(group["keeper"]): group["reason"] for group in found["groups"]}
+    assert kept["again"] == "in a protected folder"
+    assert {stem(done["uri"]) for done in found["done"]} == {"scene0", "mirror"}
+    (half,) = found["skipped"]
+    assert half["reason"].endswith("half.jpg stays because it is in a protected folder.")
+    assert images(own) == 5
+
+
+def test_a_copy_that_holds_more_stays(own: Path) -> None:
+    Image.open(own / "photos" / "scene2.jpg").save(own / "photos" / "a.tif", compression="raw")
+    exif = Image.Exif()
+    exif[271] = "ACME"  # a camera's name
+    small = Image.open(own / "photos" / "scene2.jpg").resize((240, 180))
+    small.save(own / "photos" / "small.jpg", exif=exif)
+    with Index.open(own / "index") as index:
+        index.add(own / "photos")
+    at = ("duplicates", "--index", own / "index", "--delete-files", "--log", own / "log", "--yes")
+    found = documents(*at)
+    (skipped,) = found["skipped"]
+    assert stem(skipped["uri"]) == "small"
+    assert "holds more than its keeper: camera metadata" in skipped["reason"]
+    assert (own / "photos" / "small.jpg").exists()
+    assert "stays, as it holds more: camera metadata" in lookalike(*at).stdout
+    assert not documents(*at, "--even-if-more")["skipped"]
+    assert not (own / "photos" / "small.jpg").exists()
 
 
 def test_a_file_that_two_images_share_stays(
@@ -359,12 +404,12 @@ def test_decisions_are_remembered(home: Path, tmp_path: Path) -> None:
     index = Path(shutil.copytree(home / "index", tmp_path / "index"))
     pair = [home / "photos" / "scene1.jpg", home / "photos" / "mirror.jpg"]
     said = ("decide", *pair, "--index", index)
-    assert keepers(index) == {"scene0", "mirror"}
+    assert keepers(index) == {"scene0", "scene1"}
     for flag in ("--not-duplicates", "--keep-all"):
         assert lookalike(*said, flag).stdout == "remembered for 2 images\n"
         assert keepers(index) == {"scene0"}
         assert lookalike(*said, "--forget").stdout == "forgotten\n"
-        assert keepers(index) == {"scene0", "mirror"}
+        assert keepers(index) == {"scene0", "scene1"}
 
 
 def test_invalid_decisions(home: Path) -> None:
@@ -386,14 +431,16 @@ def index_as_json(home: Path, index: Path, *arguments: object) -> Any:
 def test_incoming_copies_are_skipped(home: Path, tmp_path: Path) -> None:
     asked = (home, tmp_path / "i", "--copies", "skip")
     report = index_as_json(*asked)
-    assert (report["added"], report["skipped"]) == (4, 3)
-    assert all(set(copied) == {"uri", "of", "verdict"} for copied in report["copies"])
+    assert (report["added"], report["skipped"]) == (5, 2)
+    assert all(set(copied) == {"uri", "of", "verdict", "holds_more"} for copied in report["copies"])
+    (finer,) = (copied for copied in report["copies"] if copied["holds_more"])
+    assert (stem(finer["uri"]), finer["holds_more"]) == ("scene1", ["finer detail"])
     assert sorted(copied["verdict"] for copied in report["copies"]) == sorted(COPIES.values())
     shown = lookalike("index", home / "photos", "--index", tmp_path / "i", "--copies", "skip")
-    assert "unchanged 4 · rejected 0 · removed 0 · skipped 3" in shown.stdout
-    assert "copies: 2 same-picture, 1 identical" in shown.stdout
+    assert "unchanged 5 · rejected 0 · removed 0 · skipped 2" in shown.stdout
+    assert "copies: 1 identical, 1 same-picture" in shown.stdout
     kept = index_as_json(home, tmp_path / "i", "--copies", "keep")
-    assert (kept["added"], kept["skipped"], kept["copies"]) == (3, 0, [])
+    assert (kept["added"], kept["skipped"], kept["copies"]) == (2, 0, [])
 
 
 def test_incoming_copies_are_linked(home: Path, tmp_path: Path) -> None:
@@ -412,7 +459,7 @@ def test_thumbnails_stay_within_their_budget(home: Path, tmp_path: Path) -> None
     index_as_json(home, tmp_path / "none", "--thumbnails", "0")
     index_as_json(home, tmp_path / "some", "--thumbnails", "50M")
     assert bytes_of(tmp_path / "none") < bytes_of(tmp_path / "some") / 3
-    assert keepers(tmp_path / "none") == keepers(tmp_path / "some") == {"scene0", "mirror"}
+    assert keepers(tmp_path / "none") == keepers(tmp_path / "some") == {"scene0", "scene1"}
 
 
 @pytest.mark.parametrize(

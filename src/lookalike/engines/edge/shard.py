@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from contextlib import suppress
 from dataclasses import replace
@@ -53,6 +54,7 @@ class OpenShard:
     def create(cls, path: Path, config: qe.EdgeConfig) -> None:
         """Creates an empty shard at a path; a kill in between leaves none."""
         draft = path.with_name(f"{path.name}.new")
+        shutil.rmtree(draft, ignore_errors=True)  # left by a process that was killed
         qe.EdgeShard.create(str(draft), config).close()
         sync_tree(draft)
         ledger.write(path, Ledger(0, files=ledger.files_of(draft)))

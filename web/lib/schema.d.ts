@@ -358,6 +358,7 @@ export interface paths {
                     where?: string | null;
                     limit?: number;
                     offset?: number;
+                    cursor?: string | null;
                 };
                 header?: never;
                 path?: never;
@@ -1162,6 +1163,11 @@ export interface components {
                 [key: string]: unknown;
             })[];
         };
+        CopyResponse: {
+            uri: string;
+            of: string;
+            verdict: string;
+        };
         DecideRequest: {
             ids: string[];
             decision: ("not_duplicates" | "keep_all") | null;
@@ -1176,6 +1182,8 @@ export interface components {
             evidence: {
                 [key: string]: unknown;
             };
+            holds_more: string[];
+            protected: boolean;
         };
         DuplicatesJob: {
             /**
@@ -1191,6 +1199,9 @@ export interface components {
             where?: string | null;
             /** @default false */
             similar?: boolean;
+            verdicts?: ("identical" | "same-pixels" | "same-picture")[] | null;
+            /** @default [] */
+            protect?: string[];
         };
         DuplicatesReport: {
             groups: number;
@@ -1275,6 +1286,7 @@ export interface components {
         };
         ImagesResponse: {
             images: components["schemas"]["ImageResponse"][];
+            cursor: string | null;
             total: number;
         };
         IngestJob: {
@@ -1302,6 +1314,8 @@ export interface components {
             unchanged: number;
             rejected: number;
             rejects: components["schemas"]["RejectResponse"][];
+            skipped: number;
+            copies: components["schemas"]["CopyResponse"][];
             ids: (string | null)[];
         } & {
             [key: string]: unknown;
@@ -1338,6 +1352,8 @@ export interface components {
             evidence: {
                 [key: string]: unknown;
             };
+            holds_more: string[];
+            protected: boolean;
             payload: components["schemas"]["PayloadResponse"];
         };
         OptimizeJob: {
@@ -1438,6 +1454,8 @@ export interface components {
             unchanged: number;
             rejected: number;
             rejects: components["schemas"]["RejectResponse"][];
+            skipped: number;
+            copies: components["schemas"]["CopyResponse"][];
         } & {
             [key: string]: unknown;
         };

@@ -63,6 +63,7 @@ def test_addresses_and_names_that_are_no_unicode(tmp_path: Path) -> None:
         ref("https://shop.example/i/a.jpg?v=2"),
         ref("s3://bucket/x//b.jpg"),
         ref("/x/\udcff.jpg"),
+        ref("s3://bucket/y/b.jpg"),
     ]
     content = "uri,n\nhttps://shop.example/i/a.jpg?v=2,1\nx//b.jpg,2\n"
     with open_table(tmp_path / "m.csv", content) as table:
@@ -73,6 +74,7 @@ def test_addresses_and_names_that_are_no_unicode(tmp_path: Path) -> None:
             (refs[0], 1),
             (refs[1], 0),
             (refs[2], 0),
+            (refs[3], 0),
         ]
 
 
@@ -113,20 +115,23 @@ def test_an_ambiguous_name_is_reported_and_not_applied(tmp_path: Path) -> None:
             rows=3,
             unmatched=1,
             unmatched_examples=("c.jpg",),
+            partly_matched=0,
+            partly_matched_examples=(),
             ambiguous=1,
             ambiguous_examples=("a.jpg",),
             without_row=0,
         )
         assert [str(warning) for warning in table.warnings] == [
-            "line 2 (a.jpg): fits several images; left out: write its path"
+            f"line 2 (a.jpg): fits several images, such as {tmp_path}/x/a.jpg and "
+            f"{tmp_path}/y/a.jpg; left out: write its path"
         ]
         assert [len(rows) for _, rows in table.matched()] == [1, 0, 0]
 
 
 def test_matching_nothing_shows_both_sides(tmp_path: Path) -> None:
     with (
-        open_table(tmp_path / "m.csv", "file,n\nimgs/a.jpg,1\n") as table,
-        pytest.raises(MetadataError, match=r"m\.csv matches none of the 1 .*imgs/a.*images/a"),
+        open_table(tmp_path / "m.csv", "file,n\nimgs/b.jpg,1\n") as table,
+        pytest.raises(MetadataError, match=r"m\.csv matches none of the 1 .*imgs/b.*images/a"),
     ):
         rows_of(table, tmp_path, "images/a.jpg")
     with open_table(tmp_path / "m.csv", "file,n\nimgs/a.jpg,1\n") as table:

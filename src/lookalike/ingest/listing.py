@@ -137,6 +137,10 @@ def _unmatched_rows(summary: MatchSummary) -> Iterator[MetadataWarning]:
         yield MetadataWarning(
             0, f"{summary.unmatched:,} rows name an image that is not listed, such as {examples}"
         )
+    if summary.partly_matched:
+        examples = ", ".join(summary.partly_matched_examples)
+        detail = f"{summary.partly_matched:,} rows also name images that are not listed, such as "
+        yield MetadataWarning(0, detail + examples)
 
 
 def _left_out(summary: MatchSummary) -> Iterator[MetadataWarning]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
 from lookalike.errors import InputError
-from lookalike.metadata.join import as_bytes
+from lookalike.metadata.names import as_bytes
 from lookalike.protocols import Source
 from lookalike.types import ImageRef
 

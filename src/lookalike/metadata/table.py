@@ -22,14 +22,14 @@ from lookalike.fields import is_missing, is_unicode, quoted, user_field
 from lookalike.metadata.columns import Column, Evidence, Rules
 from lookalike.metadata.join import (
     MatchSummary,
-    as_bytes,
-    as_text,
+    insert_name,
     link_rows,
-    name_key,
     points_without_row,
+    repeated_link,
     store_listing,
     summarize,
 )
+from lookalike.metadata.names import as_bytes, as_text, image_columns, name_texts, single_name
 from lookalike.metadata.notation import Decimal
 from lookalike.metadata.readers import (
     Cells,
@@ -43,15 +43,17 @@ from lookalike.types import FieldType, ImageRef
 
 __all__ = ["MatchSummary", "MetadataTable", "MetadataWarning", "Row", "read_metadata"]
 
-FILE_COLUMNS = ("file", "path", "uri")
-"""Columns that may name a row's image; the first that exists is used."""
+SAMPLE = 1000
+"""Rows by which the columns that name images are recognized."""
 
 _NO_TYPES: Mapping[str, FieldType] = MappingProxyType({})
 
 _SCHEMA = """
     PRAGMA synchronous = OFF; PRAGMA journal_mode = OFF; PRAGMA cache_size = -16384;
     CREATE TABLE raw (line INTEGER PRIMARY KEY, cells TEXT);
-    CREATE TABLE rows (line INTEGER PRIMARY KEY, id BLOB, name BLOB, fields TEXT, unread TEXT);
+    CREATE TABLE rows (line INTEGER PRIMARY KEY, id BLOB, fields TEXT, unread TEXT);
+    CREATE TABLE names (line INTEGER, place REAL, text BLOB, name BLOB, level INTEGER, n INTEGER,
+                        other INTEGER, PRIMARY KEY (line, place));
     CREATE TABLE warnings (line INTEGER, detail TEXT, row TEXT, column TEXT, value TEXT);
 """
 
@@ -128,7 +130,7 @@ class MetadataTable:
         self.fields: dict[str, FieldType] = {}
         self.id_field: str | None = None
         self.unread_rows = 0
-        self._file_field: str | None = None
+        self._file_fields: tuple[str, ...] = ()
         self._columns: dict[str, Column] = {}
         self._unusable: list[str] = []
         # A database without a name is a temporary file. It vanishes with the connection, even if
@@ -202,17 +204,19 @@ class MetadataTable:
         return columns
 
     def _locate(self, columns: list[str], id_field: str | None) -> None:
-        """Finds the columns that name a row's image and its id."""
+        """Finds the columns that name a row's images and its id."""
         by_lower = {name.lower(): name for name in reversed(columns)}
         self.id_field = by_lower.get("id") if id_field is None else id_field
         if id_field is not None and id_field not in columns:
             raise MetadataError(self._no_column(id_field, columns))
-        named = (by_lower[name] for name in FILE_COLUMNS if name in by_lower)
-        self._file_field = next(named, None)
-        if self.id_field is None and self._file_field is None:
+        sample = self._db.execute("SELECT cells FROM raw ORDER BY line LIMIT ?", (SAMPLE,))
+        rows = [json.loads(cells) for (cells,) in sample]
+        others = [name for name in columns if name != id_field]
+        self._file_fields = image_columns(others, rows)
+        if self.id_field is None and not self._file_fields:
             raise MetadataError(
                 f"{self.path} has no column that names an image: call one of them file, path, "
-                f"uri or id, or use --id-field (in Python, id_field); its columns are "
+                f"uri, image or id, or use --id-field (in Python, id_field); its columns are "
                 f"{', '.join(columns)}."
             )
 
@@ -225,7 +229,7 @@ class MetadataTable:
         users = {
             name: column
             for name, column in evidence.items()
-            if name not in (self.id_field, self._file_field)
+            if name != self.id_field and name not in self._file_fields
         }
         for name, column in rules.decide(users).items():
             if not name:
@@ -248,21 +252,24 @@ class MetadataTable:
     def _store_rows(self) -> None:
         raw = self._db.execute("SELECT line, cells FROM raw ORDER BY line")
         rows = (self._row(line, json.loads(cells)) for line, cells in raw)
-        self._db.executemany("INSERT INTO rows VALUES (?, ?, ?, ?, ?)", filter(None, rows))
+        self._db.executemany("INSERT INTO rows VALUES (?, ?, ?, ?)", filter(None, rows))
         self._db.execute("DELETE FROM raw")
 
-    def _row(self, line: int, cells: Cells) -> tuple[int, bytes | None, bytes, str, str] | None:
-        id = _name(cells.get(self.id_field)) if self.id_field else None
+    def _row(self, line: int, cells: Cells) -> tuple[int, bytes | None, str, str] | None:
+        id = single_name(cells.get(self.id_field)) if self.id_field else None
         id = id if id is None or is_unicode(id) else None
-        name = _name(cells.get(self._file_field)) if self._file_field else id
-        if name is None:
-            column = self._file_field or self.id_field
+        names = self._names(cells)
+        if not names:
+            column = self._file_fields[0] if self._file_fields else self.id_field
             self._report(MetadataWarning(line, "is empty; the row is left out", id, column))
             self.unread_rows += 1
             return None
+        name = names[0]
         if self.id_field and id is None:
             detail = "is empty or not text; the image's address is its id"
             self._report(MetadataWarning(line, detail, name, self.id_field))
+        for place, text in enumerate(dict.fromkeys(names)):
+            insert_name(self._db, line, place, text)
         fields = {}
         unread = [column for column in self._unusable if not is_missing(cells.get(column))]
         for column, type in self.fields.items():
@@ -277,7 +284,12 @@ class MetadataTable:
                     self._report(MetadataWarning(line, detail, name, column, quoted(value)))
                     unread.append(column)
         key = None if id is None else as_bytes(id)
-        return line, key, name_key(name), json.dumps(fields), json.dumps(unread)
+        return line, key, json.dumps(fields), json.dumps(unread)
+
+    def _names(self, cells: Cells) -> list[str]:
+        """The names of a row's images; without a column for them, its id."""
+        columns = self._file_fields or filter(None, [self.id_field])
+        return [text for column in columns for text in name_texts(cells.get(column))]
 
     def _check(self) -> None:
         if not self._db.execute("SELECT 1 FROM rows LIMIT 1").fetchone():
@@ -313,9 +325,15 @@ class MetadataTable:
         """
         with self._writing():
             store_listing(self._db, refs, root_of)
-            by_id = self._file_field is None
+            by_id = not self._file_fields
             for warning in link_rows(self._db, self.path.parent, by_id=by_id):
                 self._report(warning)
+        if repeated := repeated_link(self._db):
+            id, one, other = repeated
+            raise MetadataError(
+                f'{self.path}: the id "{id}" on line {other} is also that of a further image on '
+                f"line {one}: give the row another id."
+            )
         summary = summarize(self._db)
         if summary.images and not summary.matched:
             raise MetadataError(self._no_match(summary))
@@ -329,7 +347,7 @@ class MetadataTable:
                 as a forbidden folder, stay, so that the run reports them.
         """
         joined = self._db.execute(
-            "SELECT refs.n, uri, etag, size, modified_at, rows.line, rows.id, fields, unread"
+            "SELECT refs.n, uri, etag, size, modified_at, rows.line, point, fields, unread"
             " FROM refs LEFT JOIN links USING (n) LEFT JOIN rows USING (line)"
             " WHERE NOT ? OR line IS NOT NULL OR refs.n IN doubtful OR etag = ''"
             " ORDER BY refs.n, rows.line",
@@ -351,8 +369,7 @@ class MetadataTable:
         """Returns those of the ids that rows give to listed images."""
         marks = ", ".join("?" * len(ids))
         named = self._db.execute(
-            "SELECT id FROM rows JOIN links USING (line) JOIN refs USING (n)"  # noqa: S608
-            f" WHERE id IN ({marks})",
+            f"SELECT point FROM links WHERE point IN ({marks})",  # noqa: S608
             [as_bytes(id) for id in ids],
         )
         return {as_text(id) for (id,) in named}
@@ -364,7 +381,7 @@ class MetadataTable:
             return points_without_row(self._db, points)
 
     def _no_match(self, summary: MatchSummary) -> str:
-        column = self._file_field or self.id_field
+        column = self._file_fields[0] if self._file_fields else self.id_field
         start = f"{self.path} matches none of the {summary.images} images: its {column}"
         if summary.ambiguous:
             return f'{start} "{summary.ambiguous_examples[0]}" fits several: write full paths.'
@@ -396,11 +413,3 @@ class MetadataTable:
             "INSERT INTO warnings VALUES (?, ?, ?, ?, ?)",
             (warning.line, *(text and text.encode(errors="replace").decode() for text in texts)),
         )
-
-
-def _name(value: Any) -> str | None:
-    """The text of an id or a file name; data frames write the id 5 as 5.0."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    text = str(value).strip() if isinstance(value, str | int | float) else ""
-    return text or None

@@ -57,7 +57,8 @@ def test_every_option_is_in_python_and_on_the_command_line(
         if name not in ("like", "unlike"):  # which `recommend` takes by position, too
             assert parameters[name].kind is inspect.Parameter.KEYWORD_ONLY
             assert flat(f"{name}: {option.help}") in flat(method.__doc__)
-        assert f"--{name.replace('_', '-')}" in by_name[name].opts
+        flag = option.flag or f"--{name.replace('_', '-')}"
+            assert flag in by_name[name].opts
         assert flat(option.help) in flat(shown)
     assert set(parameters) - set(options) == {"self"} | ({"files"} & set(parameters))
 

@@ -75,6 +75,8 @@ OWN_FIELDS: Mapping[str, Field] = MappingProxyType(
         (
             _own(record.ID, FieldType.KEYWORD),
             _own(record.URI, FieldType.KEYWORD),
+            # The folder is not stored: it is the beginning of the URI.
+            _own(record.FOLDER, FieldType.KEYWORD, record.URI),
             _own(record.SHA256, FieldType.KEYWORD),
             _own(record.FORMAT, FieldType.KEYWORD),
             _own(record.WIDTH, FieldType.INTEGER),
@@ -87,6 +89,7 @@ OWN_FIELDS: Mapping[str, Field] = MappingProxyType(
             _own(record.CAMERA_RAW, FieldType.BOOLEAN),
             _own(record.CAMERA_METADATA, FieldType.BOOLEAN),
             _own(record.MOTION, FieldType.BOOLEAN),
+            _own(record.MODIFIED_AT, FieldType.DATETIME),
             _own(record.INDEXED_AT, FieldType.DATETIME),
             _own(record.PHASH, FieldType.KEYWORD),
             _own(record.COPY_OF, FieldType.KEYWORD),
@@ -130,8 +133,10 @@ def fields_of(types: Mapping[str, FieldType]) -> dict[str, Field]:
 
 
 def indexed_fields(types: Mapping[str, FieldType]) -> list[Field]:
-    """The fields that get a payload index: all but the id, which is the point's own."""
-    return [field for field in fields_of(types).values() if field.name != record.ID]
+    """The fields that get a payload index: all but the id, which is the point's own, and the
+    folder, which is part of the URI."""
+    without = (record.ID, record.FOLDER)
+    return [field for field in fields_of(types).values() if field.name not in without]
 
 
 # --- values ---------------------------------------------------------------------------------

@@ -35,7 +35,14 @@ from lookalike.record import record_of
 from lookalike.search.calibration import recalibrate
 from lookalike.search.facets import facets
 from lookalike.search.histogram import Histogram, histogram
-from lookalike.search.request import RecommendOptions, SearchOptions, Where, read_request
+from lookalike.search.request import (
+    FilterOptions,
+    Params,
+    RecommendOptions,
+    ScrollOptions,
+    SearchOptions,
+    Where,
+)
 from lookalike.search.searcher import Searcher
 from lookalike.search.statistics import statistics
 from lookalike.sources import open_sources
@@ -209,7 +216,7 @@ class Index:
             ImageRejected: the image cannot be read.
             NotFound: no image has this id.
         """
-        return self._searcher.search(read_request(options))
+        return self._searcher.search(options)
 
     @documented(RecommendOptions)
     def recommend(
@@ -232,8 +239,7 @@ class Index:
             NotFound: an example is neither an id nor a file.
             QueryError, FilterError, ImageRejected: as in `search`.
         """
-        request = read_request({"like": like, "unlike": unlike, "files": files, **options})
-        return self._searcher.search(request)
+        return self._searcher.search({"like": like, "unlike": unlike, "files": files, **options})
 
     def search_many(self, queries: Sequence[Mapping[str, Any]]) -> list[Hits | LookalikeError]:
         """Runs many searches together: pictures are read in parallel, and all searches share as
@@ -248,30 +254,27 @@ class Index:
         """
         return self._searcher.search_many(queries)
 
+    @documented(FilterOptions)
     def facets(
-        self, field: str, *, where: Where | None = None, limit: int = 100
+        self, field: str, *, limit: int = 100, **filter: Unpack[FilterOptions]
     ) -> list[tuple[str | int | bool, int]]:
-        """Counts the values of a field, most frequent first.
+        """Counts the values of a field among the images that pass a filter, most frequent first.
 
         Raises:
             QueryError: there is no such field, or it has a `histogram` instead: floats, dates.
         """
-        return facets(self._engine, require_field(field, self.fields), self._filter(where), limit)
+        counted = require_field(field, self.fields)
+        return facets(self._engine, counted, self._filter(**filter), limit)
 
-    def histogram(self, field: str, *, where: Where | None = None, bins: int = 10) -> Histogram:
-        """Counts the images in each range of a field of numbers or dates.
-
-        Args:
-            field: its name.
-            where: a filter; only images that pass count.
-            bins: approximate number of ranges; their edges are round.
+    @documented(FilterOptions)
+    def histogram(self, field: str, bins: int = 10, **filter: Unpack[FilterOptions]) -> Histogram:
+        """Counts the images that pass a filter in about `bins` round ranges of a number or date.
 
         Raises:
             QueryError: there is no such field, or it holds neither numbers nor dates.
         """
-        return histogram(
-            self._engine, require_field(field, self.fields), self._filter(where), bins=bins
-        )
+        counted = require_field(field, self.fields)
+        return histogram(self._engine, counted, self._filter(**filter), bins=bins)
 
     # --- duplicates -------------------------------------------------------------------------
 
@@ -288,7 +291,8 @@ class Index:
             InputError: no policy has this name.
             FilterError: `where` does not parse, or does not fit the fields.
         """
-        return self._finder().groups(options, self._filter(options.get("where")))
+        filter = self._filter(options.get("where"), options.get("params"))
+        return self._finder().groups(options, filter)
 
     @documented(DuplicateOptions)
     def duplicates_of(
@@ -360,18 +364,24 @@ class Index:
         """Returns the images with these ids that the index has, in no particular order."""
         return self._engine.retrieve(ids, vectors=list(self._manifest.vectors) if vectors else ())
 
+    @documented(ScrollOptions)
     def scroll(
-        self, where: Where | None = None, *, vectors: bool = False, after: str | None = None
+        self, where: Where | None = None, **options: Unpack[ScrollOptions]
     ) -> Iterator[Point]:
-        """Yields every matching image, or those that follow the image `after`, in an order that
-        does not depend on when they were added."""
-        names = list(self._manifest.vectors) if vectors else ()
-        for points in self._engine.scroll(self._filter(where), vectors=names, after=after):
+        """Yields every matching image in an order that does not depend on when they were added.
+
+        Args:
+            where: a filter.
+            {options}
+        """
+        filter = self._filter(where, options.get("params"))
+        names = list(self._manifest.vectors) if options.get("vectors") else ()
+        for points in self._engine.scroll(filter, vectors=names, after=options.get("after")):
             yield from points
 
-    def count(self, where: Where | None = None) -> int:
+    def count(self, where: Where | None = None, params: Params | None = None) -> int:
         """Counts the matching images exactly."""
-        return self._engine.count(self._filter(where))
+        return self._engine.count(self._filter(where, params))
 
     def __len__(self) -> int:
         return self.count()
@@ -421,10 +431,7 @@ class Index:
 
     def preview(self, image: ImageInput, side: int = 256) -> bytes:
         """Returns a JPEG of any image, its longer side at most `side` pixels, without metadata.
-
-        Raises:
-            InputError: there is no such file, or it cannot be read.
-        """
+        Raises InputError if there is no such file, or it cannot be read."""
         return self._loader.preview(image, side)
 
     # --- inside -----------------------------------------------------------------------------
@@ -434,15 +441,9 @@ class Index:
         return self._manifests.current
 
     def _finder(self) -> DuplicateFinder:
-        return DuplicateFinder(
-            engine=self._engine,
-            manifest=self._manifest,
-            descriptors=self._models,
-            decoder=self._decoder,
-            loader=self._loader,
-            comparer=self._decoder,
-            cache=self._cache,
-        )
+        own, loader = self._parts, self._loader
+        services = own.decoder, loader, own.decoder, own.cache
+        return DuplicateFinder(own.engine, self._manifest, own.models, *services)
 
-    def _filter(self, where: Where | None) -> Filter | None:
-        return parse_where(where, self.fields)
+    def _filter(self, where: Where | None = None, params: Params | None = None) -> Filter | None:
+        return parse_where(where, self.fields, params, engine=self._engine)

@@ -36,6 +36,7 @@ class Option:
         help: one or two sentences for `help()`, `--help` and the OpenAPI document.
         default: value of an option that is left out.
         metavar: placeholder for the value on the command line.
+        flag: spelling on the command line, if it is not that of the name, such as "--param".
         short: one-letter spelling on the command line, such as "-k".
         least, most: bounds of a number, both included.
         type: the annotated type, which `options_of` fills in.
@@ -45,6 +46,7 @@ class Option:
     default: Any = None
     _: KW_ONLY
     metavar: str | None = None
+    flag: str | None = None
     short: str | None = None
     least: float | None = None
     most: float | None = None

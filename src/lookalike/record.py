@@ -12,6 +12,7 @@ KEY = "image"
 
 ID = "image.id"
 URI = "image.uri"
+FOLDER = "image.folder"
 SHA256 = "image.sha256"
 FORMAT = "image.format"
 WIDTH = "image.width"
@@ -27,7 +28,8 @@ MOTION = "image.motion"
 INDEXED_AT = "image.indexed_at"
 PHASH = "image.phash"
 COPY_OF = "image.copy_of"
-LOCATION = ("image.etag", "image.modified_at")
+MODIFIED_AT = "image.modified_at"
+LOCATION = ("image.etag", MODIFIED_AT)
 MOVED_FROM = "image.moved_from"
 NOT_DUPLICATES = "image.not_duplicates"
 KEEP_ALL = "image.keep_all"

@@ -230,6 +230,16 @@ class Range:
 
 
 @dataclass(frozen=True, slots=True)
+class TextMatch:
+    """Matches if the text at `path`, or one in its list, begins with `text`; contains it; or has
+    all of its words, of which there is one at least, as whole words in any order and case."""
+
+    path: str
+    text: str
+    kind: Literal["prefix", "substring", "words"]
+
+
+@dataclass(frozen=True, slots=True)
 class Missing:
     """Matches if the field at `path` is absent, null or an empty list."""
 
@@ -264,7 +274,7 @@ class Not:
     part: Filter
 
 
-Filter: TypeAlias = AnyOfValues | Range | Missing | HasId | All | AnyOf | Not
+Filter: TypeAlias = AnyOfValues | Range | TextMatch | Missing | HasId | All | AnyOf | Not
 
 
 def join(*filters: Filter | None) -> Filter | None:

@@ -152,6 +152,17 @@ def test_a_filter_is_read_as_conditions(client: httpx.Client) -> None:
     }  # fmt: skip
 
 
+def test_parameters_of_a_filter(client: httpx.Client) -> None:
+    query = {"color": "red", "where": "price < :max and kind in :kinds", "limit": 50}
+    params = {"max": 50, "kinds": ["red", "it's"]}
+    answer = client.post("/v1/search", json={**query, "params": params}).json()
+    assert {hit["payload"]["kind"] for hit in answer["hits"]} == {"red"}
+    assert max(hit["payload"]["price"] for hit in answer["hits"]) < 50
+    refused = client.post("/v1/search", json={**query, "params": {"max": 50}})
+    assert (refused.status_code, refused.json()["error"]) == (400, "FilterError")
+    assert ":kinds" in refused.json()["detail"]
+
+
 def test_a_filter_that_cannot_be_read_is_explained(client: httpx.Client) -> None:
     for conditions, says in [
         (["price < 5", "prise < 9"], 'column 1: unknown field "prise"; did you mean "price"'),

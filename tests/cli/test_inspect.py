@@ -18,6 +18,11 @@ def test_show_facets_and_stats(shop: Path) -> None:
         "field": "category",
         "values": [{"value": "hat", "count": 3}, {"value": "dress", "count": 2}],
     }
+    named = ("--where", "price < :max and category ~= :kind", "--param", "max=5")
+    hats = documents("facets", "category", *at, *named, "--param", "kind=HAT")
+    assert hats["values"] == [{"value": "hat", "count": 3}]
+    assert ":kind" in error("facets", "category", *at, *named)
+    assert "NAME=VALUE" in error("facets", "category", *at, "--param", "max")
     assert "8  dress" in lookalike("facets", "category", *at).stdout
     stats = documents("stats", *at)
     assert stats["images"] == 16

@@ -31,6 +31,7 @@ from lookalike.types import (
     Not,
     Point,
     Range,
+    TextMatch,
     VectorSpec,
 )
 
@@ -50,7 +51,12 @@ FIELDS = fields_of(
 )
 DAY = datetime(2024, 5, 1, tzinfo=UTC)
 NEXT_DAY = datetime(2024, 5, 2, tzinfo=UTC)
+YEAR, APRIL = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 4, 1, tzinfo=UTC)
 IN_STOCK = AnyOfValues("in_stock", (True,))
+PARAMETERS = {
+    "max": 10, "name": 'O"Neill', "several": ["a", "b"], "when": DAY, "day": DAY.date(),
+    "yes": True, "text": "7",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -94,6 +100,51 @@ IN_STOCK = AnyOfValues("in_stock", (True,))
         ("at >= '2024-05-01'", Range("at", gte=DAY)),
         ("at > 2024-05-01T02:00:00+02:00", Range("at", gt=DAY)),
         ('at = "2024-05-01 00:00"', Range("at", gte=DAY, lte=DAY)),
+        ("at = 2024", Range("at", gte=YEAR, lt=datetime(2025, 1, 1, tzinfo=UTC))),
+        ("at = 2024-05", Range("at", gte=DAY, lt=datetime(2024, 6, 1, tzinfo=UTC))),
+        ("at > '2024-04'", Range("at", gte=DAY)),
+        ("at <= 2023-12", Range("at", lt=YEAR)),
+        ("at between 2024-04 and 2024-04-30", Range("at", gte=APRIL, lt=DAY)),
+        ("price between 5 and 10", Range("price", gte=5, lte=10)),
+        ("price not between 5 and 10", Not(Range("price", gte=5, lte=10))),
+        ("5 < price <= 10", Range("price", gt=5, lte=10)),
+        ("10 >= price > -5", Range("price", gt=-5, lte=10)),
+        ("5 < price", Range("price", gt=5)),
+        ("'2024-04' <= at < 2024-05", Range("at", gte=APRIL, lt=DAY)),
+        ("2024 < 5", Range("2024", lt=5)),
+        ("price > 5 and (in_stock and price < 10)", All((Range("price", gt=5, lt=10), IN_STOCK))),
+        ("price > 5 and price > 7", All((Range("price", gt=5), Range("price", gt=7)))),
+        ('brand contains "cm"', TextMatch("brand", "cm", "substring")),
+        ('brand STARTSWITH "Ac"', TextMatch("brand", "Ac", "prefix")),
+        ('tags not matches "red  Dress"', Not(TextMatch("tags", "red  Dress", "words"))),
+        ('brand = " Acme\n"', AnyOfValues("brand", ("Acme",))),
+        ('brand ~= "acme"', AnyOfValues("brand", ("ACME", "Acme"))),
+        ('brand~="ACME "', AnyOfValues("brand", ("ACME", "Acme"))),
+        ('tags ~= "none"', AnyOfValues("tags", ("none",))),
+        ('image.folder = "/a b"', TextMatch("image.uri", "/a b/", "prefix")),
+        (
+            'image.folder in ("/a/", "b")',
+            AnyOf(
+                (
+                    TextMatch("image.uri", "/a/", "prefix"),
+                    TextMatch("image.uri", "/b/", "substring"),
+                )
+            ),
+        ),
+        ('image.folder startswith "/a"', TextMatch("image.uri", "/a", "prefix")),
+        ("image.modified_at = 2024-04", Range("image.modified_at", gte=APRIL, lt=DAY)),
+        ("price < :max", Range("price", lt=10)),
+        ("5 < price <= :max", Range("price", gt=5, lte=10)),
+        (":max > price", Range("price", lt=10)),
+        ("brand = :max", AnyOfValues("brand", ("10",))),
+        ("brand = :name", AnyOfValues("brand", ('O"Neill',))),
+        ("brand in :several", AnyOfValues("brand", ("a", "b"))),
+        ("brand in (:name, 'x')", AnyOfValues("brand", ('O"Neill', "x"))),
+        ("brand contains :name", TextMatch("brand", 'O"Neill', "substring")),
+        ("at < :when", Range("at", lt=DAY)),
+        ("at = :day", Range("at", gte=DAY, lt=NEXT_DAY)),
+        ("in_stock = :yes", IN_STOCK),
+        ("n = :text", AnyOfValues("n", (7,))),
         ("not not in_stock", IN_STOCK),
         ("((in_stock))", IN_STOCK),
         (
@@ -107,7 +158,39 @@ IN_STOCK = AnyOfValues("in_stock", (True,))
     ],
 )
 def test_means(text: str, expected: Filter) -> None:
-    assert parse(text, FIELDS) == expected
+    used = {name: value for name, value in PARAMETERS.items() if f":{name}" in text}
+    spellings = {"brand": ["ACME", "Acme", "Acmes"]}
+    assert parse(text, FIELDS, used, lambda field: spellings.get(field.name, [])) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "ago"),
+    [
+        ("at >= now", timedelta()),
+        ("at >= now - 30d", timedelta(days=30)),
+        ("at >= NOW -30d", timedelta(days=30)),
+        ("at >= 'now-12h'", timedelta(hours=12)),
+        ("now - 2w <= at", timedelta(weeks=2)),
+        ("at >= now + 90min", -timedelta(minutes=90)),
+    ],
+)
+def test_relative_moments(text: str, ago: timedelta) -> None:
+    before = datetime.now(UTC)
+    found = parse(text, FIELDS)
+    assert isinstance(found, Range)
+    assert isinstance(found.gte, datetime)
+    assert before <= found.gte + ago <= datetime.now(UTC)
+
+
+def test_relative_days_months_and_years() -> None:
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    yesterday = today - timedelta(days=1)
+    assert parse("at = today - 1d", FIELDS) == Range("at", gte=yesterday, lt=today)
+    year = parse("at >= today - 12mo", FIELDS)
+    assert year == parse("at >= today - 1y", FIELDS)
+    assert isinstance(year, Range)
+    assert isinstance(year.gte, datetime)
+    assert year.gte.year == today.year - 1
 
 
 def test_the_last_day_there_is() -> None:
@@ -145,6 +228,20 @@ def test_the_last_day_there_is() -> None:
         ("brand", 6, "expected a comparison after brand .* not the end"),
         ('brand like "x"', 7, 'expected a comparison .* not "like"'),
         ("brand in", 9, "expected"),
+        ('price contains "5"', 7, "contains is for texts, and price is a number"),
+        ("n ~= 5", 3, "~= is for texts"),
+        ('tags matches "?!"', 6, "needs a word"),
+        ('image.id ~= "x"', 10, "has no ~="),
+        ('image.folder contains "x"', 14, "write it for image.uri"),
+        ('brand between "a" and "b"', 7, "no order"),
+        ("price between 5", 16, 'expected "and" and the upper bound'),
+        ("5 < brand", 1, "brand is a text"),
+        ("5 < prise", 5, 'did you mean "price"'),
+        ("5 = price", 1, "unknown field"),
+        ("at > now - 30", 6, "write it as now - 30d"),
+        ("at = 2024-13", 6, "is not"),
+        ("at > now - 9999y", 6, "is not"),
+        ("price < :max", 9, 'the parameter ":max" has no value; give it in params'),
         ("brand in ()", 11, "expected a value for brand"),
         ('brand in ("a" "b")', 15, 'expected "," or "\\)"'),
         ("brand not null", 11, 'expected "in"'),
@@ -166,6 +263,29 @@ def test_the_last_day_there_is() -> None:
 def test_refuses(text: str, column: int, message: str) -> None:
     with pytest.raises(FilterError, match=f"^where, column {column}: .*{message}"):
         parse(text, FIELDS)
+
+
+@pytest.mark.parametrize(
+    ("text", "parameters", "message"),
+    [
+        ("price < :max", {"mx": 5}, 'column 9: the parameter ":max" has no value; there are mx'),
+        ("price < 5", {"max": 5}, "has no parameter :max"),
+        (
+            "price < :max",
+            {"max": "5 or in_stock"},
+            'column 9: price is a number .* "5 or in_stock"',
+        ),
+        ("price < :max", {"max": None}, "column 9: .*price is null"),
+        ("price < :max", {"max": [5]}, "column 9: .* is a list: write price in :max"),
+        ("price < :max", {"max": float("nan")}, "column 9: price is a number"),
+        ("brand = :x", {"x": {}}, "column 9: .* neither a text"),
+        ("brand = :x", {"x": "\ud800"}, "column 9: .* neither a text"),
+        ("brand in :x", {"x": []}, "column 10: .* empty list"),
+    ],
+)
+def test_refuses_parameters(text: str, parameters: dict[str, Any], message: str) -> None:
+    with pytest.raises(FilterError, match=message):
+        parse(text, FIELDS, parameters)
 
 
 def test_long_and_deep_texts() -> None:
@@ -198,6 +318,7 @@ Expression: TypeAlias = tuple[str, Predicate]
 
 NUMBERS = [-3, 0, 2, 2.5, 7]
 WORDS = ["a", "B b", 'it\'s "x"', "back\\slash", "café\n"]
+STORED = [word.strip() for word in WORDS]
 TIMES = [DAY - timedelta(microseconds=1), DAY, DAY + timedelta(hours=5), NEXT_DAY]
 SIGNS: dict[str, Callable[[Any, Any], bool]] = {
     "<": lambda a, b: a < b,
@@ -224,9 +345,9 @@ payloads = st.fixed_dictionaries(
         "price": _or_missing(st.sampled_from(NUMBERS)),
         "in_stock": _or_missing(st.booleans()),
         "at": _or_missing(st.sampled_from(TIMES).map(format_datetime)),
-        "brand": _or_missing(st.sampled_from(WORDS)),
-        "my key": _or_missing(st.sampled_from(WORDS)),
-        "tags": _or_missing(st.lists(st.sampled_from(WORDS), max_size=3)),
+        "brand": _or_missing(st.sampled_from(STORED)),
+        "my key": _or_missing(st.sampled_from(STORED)),
+        "tags": _or_missing(st.lists(st.sampled_from(STORED), max_size=3)),
     },
 )
 
@@ -258,11 +379,28 @@ def moment(draw: st.DrawFn) -> Expression:
 
 
 @st.composite
+def bounded(draw: st.DrawFn) -> Expression:
+    """Both bounds of a number at once."""
+    field = draw(st.sampled_from(["n", "price"]))
+    low, high = draw(st.sampled_from(NUMBERS)), draw(st.sampled_from(NUMBERS))
+    ways: list[Expression] = [
+        (f"{low} < {field} <= {high}", lambda p: low < p[field] <= high),
+        (f"{high} > {field} >= {low}", lambda p: low <= p[field] < high),
+        (f"{field} between {low} and {high}", lambda p: low <= p[field] <= high),
+        (f"{field} > {low} and {field} < {high}", lambda p: low < p[field] < high),
+    ]
+    text, within = draw(st.sampled_from(ways))
+    return f"({text})", lambda p: p.get(field) is not None and within(p)
+
+
+@st.composite
 def wordy(draw: st.DrawFn) -> Expression:
     field = draw(st.sampled_from(["brand", "`my key`", "tags"]))
     words = draw(st.lists(st.sampled_from(WORDS), min_size=1, max_size=3))
     quote = draw(st.sampled_from(["'", '"']))
     one, several = _quoted(words[0], quote), ", ".join(_quoted(word, quote) for word in words)
+    written = words[0]
+    words = [word.strip() for word in words]  # as they are stored
 
     def values(payload: dict[str, Any]) -> list[str]:
         value = payload.get(field.strip("`"))
@@ -275,6 +413,11 @@ def wordy(draw: st.DrawFn) -> Expression:
         (f"{field} NOT IN ({several})", lambda p: not set(words) & set(values(p))),
         (f"{field} is null", lambda p: not values(p)),
         (f"{field} is not null", lambda p: bool(values(p))),
+        (f"{field} contains {one}", lambda p: any(written in value for value in values(p))),
+        (
+            f"{field} not startswith {one}",
+            lambda p: not any(v.startswith(written) for v in values(p)),
+        ),
     ]
     if field == "tags":
         ways.append((f"{field} has {one}", lambda p: words[0] in values(p)))
@@ -304,7 +447,7 @@ def _combined(inner: st.SearchStrategy[Expression]) -> st.SearchStrategy[Express
     )
 
 
-leaves = numeric() | moment() | wordy() | boolean
+leaves = numeric() | bounded() | moment() | wordy() | boolean
 expressions = st.recursive(leaves, _combined, max_leaves=8)
 
 
@@ -324,9 +467,9 @@ def _random_payload(random: Random) -> dict[str, Any]:
         "price": random.choice([*NUMBERS, None]),
         "in_stock": random.choice([True, False, None]),
         "at": random.choice([*map(format_datetime, TIMES), None]),
-        "brand": random.choice([*WORDS, None]),
-        "my key": random.choice([*WORDS, None]),
-        "tags": random.choice([random.sample(WORDS, random.randrange(4)), None]),
+        "brand": random.choice([*STORED, None]),
+        "my key": random.choice([*STORED, None]),
+        "tags": random.choice([random.sample(STORED, random.randrange(4)), None]),
     }
     return {name: value for name, value in payload.items() if random.random() < 0.8}
 
@@ -370,7 +513,8 @@ def test_precedence_is_pythons(
 
 PIECES = re.findall(
     r"\S+",
-    """and or not in has is null true ( ) , = != <= > price brand at tags in_stock n image.id
+    """and or not in has is null true between contains startswith matches now today - 30d :x
+    ~= ( ) , = != <= > price brand at tags in_stock n image.id
     5 2.5 -1 2024-05-01 'a' "b" `my` ' " ` ! &&""",
 )
 
@@ -402,6 +546,13 @@ def _holds(filter: Filter, payload: dict[str, Any]) -> bool:
             return any(_holds(part, payload) for part in parts)
         case Not(part):
             return not _holds(part, payload)
+        case TextMatch(path, text, "words"):
+            wanted = set(re.findall(r"\w+", text.lower()))
+            found = [set(re.findall(r"\w+", value.lower())) for value in _values(payload, path)]
+            return any(wanted <= words for words in found)
+        case TextMatch(path, text, kind):
+            fits = str.startswith if kind == "prefix" else str.__contains__
+            return any(fits(value, text) for value in _values(payload, path))
         case Missing(path):
             return not _values(payload, path)
         case AnyOfValues(path, values):

@@ -72,7 +72,7 @@ def test_conditions() -> None:
         ({"must": [{"key": "price", "match": {"value": "abc"}}]}, "price is a number"),
         ({"must": [{"key": "price", "geo_radius": {}}]}, "geo_radius"),
         ({"must": [{"key": "price", "range": {}}]}, "a range takes gt"),
-        ({"must": [{"key": "brand", "match": {"text": "a"}}]}, "value, any and except"),
+        ({"must": [{"key": "brand", "match": {"texts": "a"}}]}, "value, any, except, prefix"),
         ({"must": [{"key": "brand", "match": {"any": []}}]}, "empty list"),
         ({"musst": []}, "no clause 'musst'"),
         ({"min_should": {"conditions": [], "min_count": 2}}, "min_should"),
@@ -104,6 +104,9 @@ def test_what_cannot_be_said_is_one_sentence(filter: dict[str, Any], says: str) 
         ({"must": [{"key": "price", "range": {"gte": 5, "lte": 9}}]}, "price >= 5 and price <= 9"),
         ({"must": {"key": "my key", "match": {"value": '"'}}}, '`my key` = "\\""'),
         ({"must": {"key": "image.colors[].name", "match": {"value": "x"}}}, 'image.colors = "x"'),
+        ({"must": {"key": "brand", "match": {"text": "a b"}}}, 'brand matches "a b"'),
+        ({"must": {"key": "brand", "match": {"prefix": "a"}}}, 'brand startswith "a"'),
+        ({"must_not": {"key": "brand", "match": {"substring": "a"}}}, 'not brand contains "a"'),
         ({"must_not": {"key": "size", "match": {"except": [1]}}},
          "not (size not in (1) and size is not null)"),
         ({"must": [{"is_null": {"key": "size"}}, {"should": [{"has_id": ["a"]},
@@ -123,6 +126,12 @@ def test_the_text_is_as_people_write_it(filter: dict[str, Any], text: str) -> No
         ("in_stock in (true, false)", [{"key": "in_stock", "match": {"any": [True, False]}}]),
         ("price<5  and brand in ('A', 'B') ", [
             {"key": "price", "range": {"lt": 5}}, {"key": "brand", "match": {"any": ["A", "B"]}}]),
+        ("price >= 5 and in_stock and price < 9", [
+            {"key": "price", "range": {"gte": 5, "lt": 9}},
+            {"key": "in_stock", "match": {"value": True}}]),
+        ('brand contains "a" and not image.folder = "/x"', [
+            {"key": "brand", "match": {"substring": "a"}},
+            {"must_not": [{"key": "image.uri", "match": {"prefix": "/x/"}}]}]),
         ("uploaded_at <= 2024-05-01",
          [{"key": "uploaded_at", "range": {"lt": "2024-05-02T00:00:00Z"}}]),
         ('image.colors has "red"', [{"key": "image.colors", "match": {"value": "red"}}]),
@@ -176,6 +185,9 @@ conditions = st.one_of(
         st.sampled_from([5.5, 50.0, 100.0]),
     ),
     st.sampled_from(["brand", "price", "size"]).map(lambda key: {"is_empty": {"key": key}}),
+    st.sampled_from([{"prefix": "Ac"}, {"substring": "m"}, {"text": "ACME"}]).map(
+        lambda match: {"key": "brand", "match": match}
+    ),
 )
 
 

@@ -34,22 +34,11 @@ function fieldFilter({ filter }: Draft): [string, FieldFilter] | null {
     range?: { gt?: Bound; gte?: Bound; lt?: Bound; lte?: Bound };
   };
   if (typeof key !== "string") return null;
-  if (match) {
-    const values = match.any ?? (match.value === undefined ? [] : [match.value]);
-    return [key, { kind: "values", values }];
-  }
+  const values = match?.any ?? (match?.value === undefined ? null : [match.value]);
+  if (values) return [key, { kind: "values", values }];
   if (!range || range.gt !== undefined) return null;
   const { gte: low, lte, lt } = range;
   return [key, { kind: "range", low, high: lte ?? lt, below: lte === undefined && lt !== undefined }];
-}
-
-/** Two bounds of a field as one range; null if they are not a lower and an upper bound. */
-function merged(one: FieldFilter | undefined, other: FieldFilter): FieldFilter | null {
-  if (!one) return other;
-  if (one.kind !== "range" || other.kind !== "range") return null;
-  const [lower, upper] = one.high === undefined ? [one, other] : [other, one];
-  if (lower.high !== undefined || upper.low !== undefined) return null;
-  return { ...upper, low: lower.low };
 }
 
 export function shown(conditions: Draft[]): Shown {
@@ -57,8 +46,7 @@ export function shown(conditions: Draft[]): Shown {
   const rest: Draft[] = [];
   for (const condition of conditions) {
     const [name, filter] = fieldFilter(condition) ?? [];
-    const whole = name !== undefined && filter && merged(fields[name], filter);
-    if (whole) fields[name] = whole;
+    if (name !== undefined && filter && !(name in fields)) fields[name] = filter;
     else rest.push(condition);
   }
   return { fields, rest };

@@ -1197,6 +1197,9 @@ export interface components {
              */
             keep?: "largest" | "oldest" | "best" | "first";
             where?: string | null;
+            params?: {
+                [key: string]: unknown;
+            } | null;
             /** @default false */
             similar?: boolean;
             verdicts?: ("identical" | "same-pixels" | "same-picture")[] | null;
@@ -1396,6 +1399,10 @@ export interface components {
              * @enum {string}
              */
             strategy?: "average" | "best" | "sum";
+            where?: string | null;
+            params?: {
+                [key: string]: unknown;
+            } | null;
             weights?: {
                 [key: string]: number;
             } | string | null;
@@ -1404,7 +1411,6 @@ export interface components {
              * @enum {string}
              */
             calibration?: "spread" | "none";
-            where?: string | null;
             /** @default 10 */
             limit?: number;
             /** @default 0 */
@@ -1470,6 +1476,10 @@ export interface components {
                 [key: string]: number;
             } | null;
             crop?: number[] | null;
+            where?: string | null;
+            params?: {
+                [key: string]: unknown;
+            } | null;
             weights?: {
                 [key: string]: number;
             } | string | null;
@@ -1478,7 +1488,6 @@ export interface components {
              * @enum {string}
              */
             calibration?: "spread" | "none";
-            where?: string | null;
             /** @default 10 */
             limit?: number;
             /** @default 0 */

@@ -55,6 +55,7 @@ _EXAMPLES: Mapping[str, list[Any]] = {
     "color": ["navy", ["navy=0.6", "#ffffff"], {"navy": 0.6}],
     "weights": ["style"],
     "where": ["price < 100"],
+    "params": [{"max": 100}],
     "like": [["sku-17", "text:a red dress"]],
 }
 

@@ -14,7 +14,7 @@ import click
 
 from lookalike.cli.console import console, note, print_json
 from lookalike.cli.opening import open_index, writable
-from lookalike.cli.options import index_option, json_option, model_dir_option, where_option
+from lookalike.cli.options import filter_options, index_option, json_option, model_dir_option
 from lookalike.errors import InputError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Policy that chooses the image of a group to keep: largest, oldest, best, first.",
 )
-@where_option
+@filter_options
 @click.option("--similar", is_flag=True, help="Also show similar images that are not copies.")
 @click.option(
     "--verdict",
@@ -68,6 +68,7 @@ def duplicates(
     url: str | None,
     keep: str,
     where: str | None,
+    params: dict[str, str] | None,
     similar: bool,
     verdict: str | None,
     protect: tuple[str, ...],
@@ -98,6 +99,7 @@ def duplicates(
     options: dict[str, Any] = {
         "keep": keep,
         "where": where,
+        "params": params,
         "similar": similar,
         "verdicts": None if verdict is None else [name.strip() for name in verdict.split(",")],
         "protect": [_existing(folder) for folder in protect],
@@ -114,7 +116,7 @@ def duplicates(
                 )
             _show_duplicates_of(index, path, id, similar=similar, as_json=as_json)
             return
-        images = index.count(where)
+        images = index.count(where, params)
         with ExitStack() as files:
             table = files.enter_context(writable(csv_file))
             page = files.enter_context(writable(html))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from lookalike.cli.console import console, print_json, printable
 from lookalike.cli.opening import open_index
-from lookalike.cli.options import index_option, json_option, where_option
+from lookalike.cli.options import filter_options, index_option, json_option
 
 
 @click.command()
@@ -30,14 +32,14 @@ def show(id: str, url: str | None, vectors: bool, as_json: bool) -> None:
 @click.command()
 @click.argument("field")
 @index_option
-@where_option
+@filter_options
 @click.option(
     "-k", "--limit", default=100, metavar="N", show_default=True, help="Maximum number of values."
 )
 @click.option("--bins", type=int, metavar="N", help="Count about N ranges instead of values.")
 @json_option
 def facets(
-    field: str, url: str | None, where: str | None, limit: int, bins: int | None, as_json: bool
+    field: str, url: str | None, limit: int, bins: int | None, as_json: bool, **filter: Any
 ) -> None:
     """Counts the values of a field, most frequent first.
 
@@ -50,14 +52,14 @@ def facets(
     with open_index(url) as index:
         known = index.fields.get(field)
         if bins is not None or (known and known.type in (FieldType.FLOAT, FieldType.DATETIME)):
-            histogram = index.histogram(field, where=where, bins=10 if bins is None else bins)
+            histogram = index.histogram(field, bins=10 if bins is None else bins, **filter)
             if as_json:
                 print_json(documents.of_histogram(histogram))
             else:
                 for line in results.histogram_lines(histogram):
                     click.echo(line)
             return
-        values = index.facets(field, where=where, limit=limit)
+        values = index.facets(field, limit=limit, **filter)
     if as_json:
         print_json(documents.of_facets(field, values))
         return

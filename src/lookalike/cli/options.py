@@ -9,7 +9,7 @@ import click
 
 from lookalike.errors import InputError
 from lookalike.options import Option, is_union, options_of
-from lookalike.search.request import RankingOptions
+from lookalike.search.request import FilterOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -110,8 +110,9 @@ def json_option(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)
 
 
-def where_option(command: F) -> F:
-    return _click_option("where", options_of(RankingOptions)["where"])(command)
+def filter_options(command: F) -> F:
+    """The options of a filter: --where and --param."""
+    return declared_options(FilterOptions)(command)
 
 
 def model_dir_option(command: F) -> F:
@@ -133,10 +134,13 @@ def declared_options(*declarations: type) -> Callable[[F], F]:
 
 
 def _click_option(name: str, option: Option) -> Callable[[F], F]:
-    spellings = [*filter(None, [option.short]), f"--{name.replace('_', '-')}"]
+    flag = option.flag or f"--{name.replace('_', '-')}"
+    spellings = [*filter(None, [option.short]), flag]
     if option.type is bool:
         return click.option(*spellings, is_flag=True, default=option.default, help=option.help)
     alternatives = get_args(option.type) if is_union(option.type) else (option.type,)
+    if str not in alternatives and any(get_args(one) == (str, Any) for one in alternatives):
+        return _pairs_option(name, flag, option)
     repeatable = any(_is_list(one) and float not in get_args(one) for one in alternatives)
     return click.option(
         *spellings,
@@ -146,6 +150,17 @@ def _click_option(name: str, option: Option) -> Callable[[F], F]:
         show_default=option.default not in (None, ()),
         metavar=option.metavar,
         help=option.help,
+    )
+
+
+def _pairs_option(name: str, flag: str, option: Option) -> Callable[[F], F]:
+    """A repeatable `FLAG NAME=VALUE` for a mapping."""
+
+    def collect(_: click.Context, __: click.Parameter, pairs: Sequence[str]) -> Any:
+        return dict(name_and_value(pair, flag) for pair in pairs) or None
+
+    return click.option(
+        flag, name, multiple=True, callback=collect, metavar=option.metavar, help=option.help
     )
 
 

@@ -26,6 +26,10 @@ class GroupOptions(TypedDict, total=False):
     where: Annotated[
         str | Mapping[str, Any] | None, Option("Filter; only matching images are considered.")
     ]
+    params: Annotated[
+        Mapping[str, Any] | None,
+        Option("Values by name for the filter, which names them as in price < :max."),
+    ]
     similar: Annotated[
         bool,
         Option(

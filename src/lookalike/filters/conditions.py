@@ -3,25 +3,52 @@ become filters."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Literal, TypeAlias
 
 from lookalike import record
 from lookalike.errors import InputError
 from lookalike.fields import INT64, OWN_FIELDS, Field, describe_type, parse_value
+from lookalike.filters.moments import UNITS, Span, read_span
 from lookalike.filters.tokens import Token, error_at, shorten
-from lookalike.system.times import parse_date, parse_datetime
-from lookalike.types import All, AnyOf, AnyOfValues, FieldType, Filter, HasId, Missing, Not, Range
+from lookalike.types import (
+    All,
+    AnyOf,
+    AnyOfValues,
+    FieldType,
+    Filter,
+    HasId,
+    Missing,
+    Not,
+    Range,
+    TextMatch,
+)
+
+Spellings: TypeAlias = Callable[[Field], Iterable[str]]
+"""The distinct values of a field of texts, in an index."""
 
 NEVER = AnyOf(())
 """Holds for no point."""
 
-COMPARISONS = {"==": "=", "<>": "!="} | {sign: sign for sign in ("=", "!=", "<", "<=", ">", ">=")}
+MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+"""Operators of order, each with the one that says the same with its sides swapped."""
+
+COMPARISONS = {"==": "=", "<>": "!="} | {sign: sign for sign in ("=", "!=", *MIRRORED)}
 """Comparison operators, each with its usual spelling."""
 
+TEXT_MATCHES: Mapping[str, Literal["prefix", "substring", "words"]] = {
+    "startswith": "prefix",
+    "contains": "substring",
+    "matches": "words",
+}
+"""Operators that compare with part of a text."""
+
+_TEXTS = (FieldType.KEYWORD, FieldType.KEYWORDS)
 _BOUNDS = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
+_WORD = re.compile(r"\w")
 
 
 def describe_field(field: Field) -> str:
@@ -47,17 +74,11 @@ def read_value(field: Field, token: Token) -> Any:
 
 
 def _hint(field: Field, token: Token) -> str:
-    if token.kind == "word" and field.type in (FieldType.KEYWORD, FieldType.KEYWORDS):
+    if token.kind == "word" and field.type in _TEXTS:
         return f': put it in straight quotes, "{shorten(token.text).strip("“”‘’")}"'
+    if field.type is FieldType.DATETIME and token.text.lower().startswith(("now", "today")):
+        return f": write it as now - 30d, in {UNITS}"
     return ""
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A moment; or a whole day, from `start` to before `end`."""
-
-    start: datetime
-    end: datetime | None
 
 
 def _text(token: Token) -> str:
@@ -82,11 +103,7 @@ def _boolean(token: Token) -> bool:
 
 
 def _span(token: Token) -> Span:
-    start = parse_datetime(token.text)
-    if parse_date(token.text) is None:
-        return Span(start, None)
-    last = datetime.max.replace(tzinfo=UTC)  # 9999-12-31 has no day after it
-    return Span(start, start + min(timedelta(days=1), last - start))
+    return read_span(token.text)
 
 
 _READERS = {
@@ -109,12 +126,19 @@ def compare(field: Field, operator: Token, value: Any) -> Filter:
         return equals(field, [value])
     if sign == "!=":
         return negate(equals(field, [value]))
+    return order(field, sign, value, operator.column)
+
+
+def order(field: Field, sign: str, value: Any, column: int) -> Range:
+    """The field is less or greater than the value, as the sign says.
+
+    Raises:
+        FilterError: the field's type has no order.
+    """
     if isinstance(value, Span):
         return _compare_moment(field.path, sign, value)
     if field.type not in (FieldType.INTEGER, FieldType.FLOAT):
-        raise error_at(
-            operator.column, f"{describe_field(field)}, which has no order: use = != or in"
-        )
+        raise error_at(column, f"{describe_field(field)}, which has no order: use = != or in")
     return _bound(field.path, sign, value)
 
 
@@ -131,6 +155,10 @@ def _bound(path: str, sign: str, value: float | datetime) -> Range:
 def equals(field: Field, values: list[Any]) -> Filter:
     """The field equals one of the values; a list has one of them."""
     values = list(dict.fromkeys(values))
+    if field.name == record.FOLDER:
+        return any_of(map(_in_folder, values))
+    if field.type in _TEXTS and field.name not in OWN_FIELDS:
+        values = [value.strip() for value in values]  # as `fields.parse_value` stores them
     match field.type:
         case FieldType.KEYWORD | FieldType.KEYWORDS:
             is_id = field.path == OWN_FIELDS[record.ID].path
@@ -152,6 +180,57 @@ def _during(path: str, span: Span) -> Range:
     return Range(path, gte=span.start, lt=span.end)
 
 
+def _in_folder(folder: str) -> Filter:
+    """The image is in the folder or below: of this path, or of this name if it is not absolute."""
+    name = folder.rstrip("/")
+    if folder.startswith("/") or "://" in folder:
+        return TextMatch(record.URI, f"{name}/", "prefix")
+    return TextMatch(record.URI, f"/{name}/", "substring")
+
+
+def match_text(field: Field, operator: Token, text: str) -> Filter:
+    """The field's text begins with a text, contains it, or has its words.
+
+    Raises:
+        FilterError: the field has no texts, or the text has no words to match.
+    """
+    name = operator.text.lower()
+    require_texts(field, operator)
+    kind = TEXT_MATCHES[name]
+    if field.name == record.FOLDER and kind != "prefix":
+        raise error_at(
+            operator.column, f"{field.name} has no {name}: write it for image.uri, or use ="
+        )
+    if kind == "words" and not _WORD.search(text):
+        raise error_at(operator.column, f"{name} needs a word to look for")
+    return TextMatch(field.path, text, kind)
+
+
+def equals_ignoring_case(
+    field: Field, operator: Token, text: str, spellings: Spellings | None
+) -> Filter:
+    """The field's text equals a text in any case: one of the index's own spellings of it.
+
+    Raises:
+        FilterError: the field has no texts, or is the id or the folder.
+    """
+    require_texts(field, operator)
+    if field.name in (record.ID, record.FOLDER):
+        raise error_at(operator.column, f"{field.name} has no ~=: use = or startswith")
+    folded = text.strip().casefold()
+    known = () if spellings is None else spellings(field)
+    same = [value for value in known if value.strip().casefold() == folded]
+    return equals(field, same or [text])
+
+
+def require_texts(field: Field, operator: Token) -> None:
+    """Refuses an operator on texts for a field of another type."""
+    if field.type not in _TEXTS:
+        raise error_at(
+            operator.column, f"{shorten(operator.text)} is for texts, and {describe_field(field)}"
+        )
+
+
 def missing(field: Field) -> Filter:
     """The field has no value."""
     return NEVER if field.path == OWN_FIELDS[record.ID].path else Missing(field.path)
@@ -164,9 +243,38 @@ def any_of(parts: Iterable[Filter]) -> Filter:
 
 
 def all_of(parts: Iterable[Filter]) -> Filter:
-    """Every part holds; nested conjunctions are flattened."""
-    flat = [q for part in parts for q in (part.parts if isinstance(part, All) else (part,))]
+    """Every part holds; nested conjunctions are flattened, and two bounds of one field are one."""
+    flat: list[Filter] = []
+    for part in parts:
+        for one in part.parts if isinstance(part, All) else (part,):
+            _add_merged(flat, one)
     return flat[0] if len(flat) == 1 else All(tuple(flat))
+
+
+def _add_merged(parts: list[Filter], part: Filter) -> None:
+    for i, other in enumerate(parts):
+        merged = merge_ranges(other, part)
+        if merged is not None:
+            parts[i] = merged
+            return
+    parts.append(part)
+
+
+def merge_ranges(one: Filter, other: Filter) -> Range | None:
+    """The range between a lower and an upper bound of one field; None if they are not that."""
+    if not (isinstance(one, Range) and isinstance(other, Range) and one.path == other.path):
+        return None
+    sides = [_sides(part) for part in (one, other)]
+    if sides not in (["lower", "upper"], ["upper", "lower"]):
+        return None
+    bounds = {name: getattr(other, name) for name in _BOUNDS.values()}
+    return replace(one, **{name: bound for name, bound in bounds.items() if bound is not None})
+
+
+def _sides(range: Range) -> str:
+    lower = range.gt is not None or range.gte is not None
+    upper = range.lt is not None or range.lte is not None
+    return "both" if lower and upper else "lower" if lower else "upper"
 
 
 def negate(part: Filter) -> Filter:

@@ -9,22 +9,33 @@ The grammar is in docs/filters.md, which also says what each condition means. Ev
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from lookalike.errors import FilterError, QueryError
 from lookalike.fields import OWN_FIELDS, Field
 from lookalike.filters.conditions import (
     COMPARISONS,
+    MIRRORED,
+    TEXT_MATCHES,
+    Spellings,
     all_of,
     any_of,
     compare,
     describe_field,
     equals,
+    equals_ignoring_case,
+    match_text,
+    merge_ranges,
     missing,
     negate,
+    order,
     read_value,
+    require_texts,
 )
+from lookalike.filters.parameters import Parameters, is_parameter
 from lookalike.filters.tokens import KEYWORDS, Token, error_at, shorten, tokenize
 from lookalike.types import FieldType, Filter
 
@@ -37,48 +48,81 @@ wait for the engine meanwhile."""
 MAX_VALUES = 25_000
 """Values that a filter compares with."""
 
+_OPERATORS = "= != < <= > >= ~= in has contains startswith matches between is"
+_LITERAL = re.compile(r"[0-9.:+-]|now\b|today\b", re.IGNORECASE)
+
 _OTHER_LANGUAGES = {"&&": "and", "&": "and", "||": "or", "|": "or"}
 
 
-def parse(text: str, fields: Mapping[str, Field]) -> Filter:
+def parse(
+    text: str,
+    fields: Mapping[str, Field],
+    parameters: Mapping[str, Any] | None = None,
+    spellings: Spellings | None = None,
+) -> Filter:
     """The filter that a text stands for.
 
     Args:
         text: in the `where` language.
         fields: the fields it may name, by name; see `fields.fields_of`.
+        parameters: the values of `:name` in the text, by name.
+        spellings: lists the values of a field, for `~=`; None compares with the text as it is.
 
     Raises:
-        FilterError: the text does not parse, names an unknown field, or compares a field with a
-            value that does not fit its type.
+        FilterError: the text does not parse, names an unknown field or parameter, or compares a
+            field with a value that does not fit its type; or a parameter is not used.
     """
-    return _Parser(tokenize(text), fields).parse()
+    parser = _Parser(tokenize(text), fields, Parameters(parameters or {}), spellings)
+    whole = parser.parse()
+    parser.parameters.require_all_used()
+    return whole
 
 
-def split(text: str, fields: Mapping[str, Field]) -> list[tuple[str, Filter]]:
+def split(
+    text: str, fields: Mapping[str, Field], spellings: Spellings | None = None
+) -> list[tuple[str, Filter]]:
     """The conditions that a text joins by its outermost `and`, each as written and as a filter.
 
-    A text with an outermost `or` is one condition, in parentheses.
+    Two bounds of one field are one condition. A text with an outermost `or` is one condition, in
+    parentheses.
 
     Raises:
         FilterError: as `parse` does.
     """
-    parser = _Parser(tokenize(text), fields)
+    parser = _Parser(tokenize(text), fields, Parameters({}), spellings)
     whole = parser.parse()
     parser.at = parser.conditions = parser.values_read = 0
     parts: list[tuple[str, Filter]] = []
     while not parts or parser.accept("and"):
         start = parser.token.column - 1
         part = parser.negation()
-        parts.append((text[start : parser.token.column - 1].strip(), part))
+        _add(parts, text[start : parser.token.column - 1].strip(), part)
     return parts if parser.token.kind == "end" else [(f"({text.strip()})", whole)]
+
+
+def _add(parts: list[tuple[str, Filter]], text: str, part: Filter) -> None:
+    for i, (written, other) in enumerate(parts):
+        merged = merge_ranges(other, part)
+        if merged is not None:
+            parts[i] = (f"{written} and {text}", merged)
+            return
+    parts.append((text, part))
 
 
 class _Parser:
     """A recursive descent with one method per rule of the grammar."""
 
-    def __init__(self, tokens: list[Token], fields: Mapping[str, Field]) -> None:
+    def __init__(
+        self,
+        tokens: list[Token],
+        fields: Mapping[str, Field],
+        parameters: Parameters,
+        spellings: Spellings | None,
+    ) -> None:
         self.tokens = tokens
         self.fields = fields
+        self.parameters = parameters
+        self.spellings = spellings
         self.at = 0
         self.depth = 0
         self.conditions = 0
@@ -138,17 +182,15 @@ class _Parser:
         self.conditions += 1
         if self.conditions > MAX_CONDITIONS:
             raise too_many_conditions()
+        if self.value_comes_first():
+            return self.bounds()
         field = self.field()
         operator = self.token
         if operator.kind == "operator" and operator.text in COMPARISONS:
             self.at += 1
             return compare(field, operator, self.value(field))
-        if self.accept("in"):
-            return equals(field, self.values(field))
-        if self.accept("not"):
-            if not self.accept("in"):
-                raise error_at(self.token.column, f'expected "in" after "not", not {self.token}')
-            return negate(equals(field, self.values(field)))
+        if self.accept("~="):
+            return equals_ignoring_case(field, operator, self.text(field), self.spellings)
         if self.accept("has"):
             if field.type is not FieldType.KEYWORDS:
                 raise error_at(
@@ -161,12 +203,54 @@ class _Parser:
             if not self.accept("null"):
                 raise error_at(self.token.column, f'expected "null" after "is", not {self.token}')
             return negate(missing(field)) if negated else missing(field)
-        if field.type is FieldType.BOOLEAN:
+        if self.accept("not"):
+            return negate(self.membership(field, 'expected "in" after "not"'))
+        if field.type is FieldType.BOOLEAN and not operator.is_word("in"):
             return equals(field, [True])
-        raise error_at(
-            operator.column,
-            f"expected a comparison after {field.name} (= != < <= > >= in has is), not {operator}",
-        )
+        return self.membership(field, f"expected a comparison after {field.name} ({_OPERATORS})")
+
+    def membership(self, field: Field, expected: str) -> Filter:
+        """A condition that may follow "not": in, between, or a match with part of a text."""
+        operator = self.token
+        if self.accept("in"):
+            return equals(field, self.values(field))
+        if self.accept("between"):
+            return self.between(field, operator)
+        if operator.kind == "word" and operator.text.lower() in TEXT_MATCHES:
+            self.at += 1
+            require_texts(field, operator)
+            return match_text(field, operator, self.text(field))
+        raise error_at(operator.column, f"{expected}, not {operator}")
+
+    def between(self, field: Field, operator: Token) -> Filter:
+        low = order(field, ">=", self.value(field), operator.column)
+        if not self.accept("and"):
+            raise error_at(
+                self.token.column, f'expected "and" and the upper bound, not {self.token}'
+            )
+        return all_of([low, order(field, "<=", self.value(field), operator.column)])
+
+    def value_comes_first(self) -> bool:
+        """True if a value and an operator of order come next, as in `5 < price <= 10`."""
+        token = self.token
+        if token.kind == "word":
+            if token.text in self.fields or not _LITERAL.match(token.text):
+                return False
+        elif token.kind != "string":
+            return False
+        return self.tokens[self.after_literal()].text in MIRRORED
+
+    def bounds(self) -> Filter:
+        """`5 < price`, or with a second bound `5 < price <= 10`."""
+        first, lower = self.literal(), self.token
+        self.at += 1
+        field = self.field()
+        parts = [order(field, MIRRORED[lower.text], self.read(field, first), lower.column)]
+        upper = self.token
+        if upper.kind == "operator" and upper.text in MIRRORED:
+            self.at += 1
+            parts.append(order(field, upper.text, self.value(field), upper.column))
+        return all_of(parts)
 
     def field(self) -> Field:
         token = self.token
@@ -183,6 +267,9 @@ class _Parser:
         return field
 
     def values(self, field: Field) -> list[Any]:
+        if is_parameter(self.token):
+            token = self.literal()
+            return [self.read(field, one) for one in self.parameters.list_of(field, token)]
         if not self.accept("("):
             raise error_at(
                 self.token.column, f'expected "(" and values after "in", not {self.token}'
@@ -199,6 +286,33 @@ class _Parser:
         token = self.token
         if token.kind not in ("word", "string"):
             raise error_at(token.column, f"expected a value for {field.name}, not {token}")
+        return self.read(field, self.literal())
+
+    def text(self, field: Field) -> str:
+        """The next literal, for an operator on texts."""
+        return str(self.value(field))
+
+    def literal(self) -> Token:
+        """Steps over a literal, which is more than one token in `now - 30d`; returns it as one."""
+        parts = self.tokens[self.at : self.after_literal()]
+        self.at += len(parts)
+        return replace(parts[0], text=" ".join(part.text for part in parts))
+
+    def after_literal(self) -> int:
+        """The place of the token after the literal that comes next."""
+        at = self.at + 1
+        if self.token.kind == "word" and self.token.text.lower() in ("now", "today"):
+            sign = self.tokens[at]
+            if sign.kind == "word" and sign.text[0] in "+-":
+                at += 1
+                if len(sign.text) == 1 and self.tokens[at].kind == "word":
+                    at += 1
+        return at
+
+    def read(self, field: Field, token: Token) -> Any:
+        """A literal or parameter as a value of the field's type."""
+        if is_parameter(token):
+            token = self.parameters.value_of(field, token)
         if token.is_word("null"):
             raise error_at(token.column, f"nothing equals null: write {field.name} is null")
         self.values_read += 1
@@ -206,7 +320,6 @@ class _Parser:
             raise FilterError(
                 f"The filter compares with more than {MAX_VALUES:,} values; ask for fewer at once."
             )
-        self.at += 1
         return read_value(field, token)
 
     def accept(self, text: str) -> bool:

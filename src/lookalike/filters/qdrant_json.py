@@ -12,16 +12,33 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from lookalike import record
 from lookalike.errors import FilterError
 from lookalike.fields import OWN_FIELDS
+from lookalike.filters.conditions import TEXT_MATCHES
 from lookalike.filters.parser import MAX_CONDITIONS, MAX_DEPTH, too_many_conditions
 from lookalike.filters.tokens import KEYWORDS, WORD
 from lookalike.system.text import clip
 from lookalike.system.times import format_datetime
-from lookalike.types import All, AnyOf, AnyOfValues, Filter, HasId, Missing, Not, Range
+from lookalike.types import (
+    All,
+    AnyOf,
+    AnyOfValues,
+    Filter,
+    HasId,
+    Missing,
+    Not,
+    Range,
+    TextMatch,
+)
 
 _SIGNS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
-_NAMES = {field.path: name for name, field in OWN_FIELDS.items()}
+_NAMES = {field.path: name for name, field in OWN_FIELDS.items() if name != record.FOLDER}
+_OPERATORS = {"prefix": "startswith", "substring": "contains", "text": "matches"}
+"""Matches with part of a text, each with its operator."""
+_MATCHES = {
+    kind: match for match, operator in _OPERATORS.items() if (kind := TEXT_MATCHES[operator])
+}
 _MAX_LEVELS = 2 * MAX_DEPTH + 5
 """Levels of objects and lists: two for each nested filter, and those of a condition."""
 _MAX_PARTS = 10 * MAX_CONDITIONS
@@ -37,8 +54,8 @@ def where_of(filter: Mapping[str, Any]) -> str:
     """The `where` text of a filter: conditions joined by `and`.
 
     Clauses `must`, `should`, `must_not`, and `min_should` of one; conditions `match` (`value`,
-    `any`, `except`), `range`, `is_empty`, `is_null` (as `is_empty`: absent, null or an empty
-    list), `has_id`, and nested filters.
+    `any`, `except`, `prefix`, `substring`, `text`), `range`, `is_empty`, `is_null` (as `is_empty`:
+    absent, null or an empty list), `has_id`, and nested filters.
 
     Raises:
         FilterError: anything else, which the `where` language does not have, or more than it
@@ -126,7 +143,12 @@ def _match(name: str, wanted: Mapping[str, Any]) -> list[str]:
             return [f"{name} in {_list(values)}"]
         case {"except": [*values], **rest} if not rest:
             return [f"{name} not in {_list(values)}", f"{name} is not null"]
-    raise _problem(f"has the match {_shown(wanted)}; supported are value, any and except")
+    if len(wanted) == 1 and wanted.keys() <= _OPERATORS.keys():
+        ((kind, text),) = wanted.items()
+        return [f"{name} {_OPERATORS[kind]} {_value(text)}"]
+    raise _problem(
+        f"has the match {_shown(wanted)}; supported are value, any, except, {', '.join(_OPERATORS)}"
+    )
 
 
 def _range(name: str, bounds: Mapping[str, Any]) -> list[str]:
@@ -185,6 +207,8 @@ def json_of(filter: Filter) -> dict[str, Any]:
         case Range(path):
             bounds = {sign: getattr(filter, sign) for sign in _SIGNS}
             return {"key": _field(path), "range": _without_none(bounds)}
+        case TextMatch(path, text, kind):
+            return {"key": _field(path), "match": {_MATCHES[kind]: text}}
         case Missing(path):
             return {"is_empty": {"key": _field(path)}}
         case HasId(ids):

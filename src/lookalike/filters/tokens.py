@@ -11,7 +11,7 @@ from lookalike.system.text import clip
 KEYWORDS = frozenset({"and", "or", "not", "in", "has", "is", "null", "true", "false"})
 """Words of the language, in any case; a field of such a name takes backticks."""
 
-WORD = r"""[^\s"'`()<>=!,]+"""
+WORD = r"""(?:[^\s"'`()<>=!,~]|~(?!=))+"""
 """A field name that needs no backticks, unless it is a keyword; or a number, a date, a keyword."""
 
 # A word is anything without an operator, quote or space in it: a name, a keyword, a number or a
@@ -20,7 +20,7 @@ _TOKEN = re.compile(
     rf"""\s*(?:
       (?P<string> "[^"\\]*(?:\\.[^"\\]*)*" | '[^'\\]*(?:\\.[^'\\]*)*' )
     | (?P<name> `(?:[^`]|``)+` )
-    | (?P<operator> == | != | <> | <= | >= | [=<>(),] )
+    | (?P<operator> == | != | <> | <= | >= | ~= | [=<>(),] )
     | (?P<word> {WORD} )
     | (?P<end> \Z )
     )""",
@@ -34,7 +34,8 @@ class Token:
     """One token of a text.
 
     Attributes:
-        kind: "string", "name", "operator", "word" or "end".
+        kind: "string", "name", "operator", "word" or "end"; a word that begins with a colon is a
+            parameter.
         text: without quotes and escapes.
         column: of its first character, from 1.
     """

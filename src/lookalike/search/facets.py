@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
+from lookalike import record
 from lookalike.errors import QueryError
 from lookalike.fields import Field
 from lookalike.protocols import Engine
@@ -9,6 +12,9 @@ from lookalike.types import FieldType, Filter
 
 CONTINUOUS = frozenset({FieldType.FLOAT, FieldType.DATETIME})
 """Types whose values are rarely equal; they have histograms instead of facets."""
+
+MOST_URIS = 1_000_000
+"""Addresses from which folders are counted."""
 
 MAX_COUNTED = 1_000
 """Distinct values up to which they are counted."""
@@ -23,6 +29,11 @@ def facets(
             f"{field.name} is a {field.type} and has ranges instead of values: ask for its "
             "histogram."
         )
+    if field.name == record.FOLDER:
+        folders = Counter[str | int | bool]()
+        for uri, count in engine.facet(field.path, filter, MOST_URIS):
+            folders[str(uri).rpartition("/")[0]] += count
+        return folders.most_common(limit)
     return engine.facet(field.path, filter, limit)
 
 

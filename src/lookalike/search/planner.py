@@ -178,7 +178,12 @@ class Planner:
             default=list(dict.fromkeys(part.aspect for part in parts if part.counts)),
             aspects=list(self.manifest.aspects),
         )
-        where = parse_where(request["where"], fields_of(self.manifest.fields))
+        where = parse_where(
+            request["where"],
+            fields_of(self.manifest.fields),
+            request["params"],
+            engine=self.engine,
+        )
         filter = join(where, *excluded, *examples)
         exact, matching = self._limits(request, where, filter)
         blends = [self._combine(request, one, weights) for one in wanted]

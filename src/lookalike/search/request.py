@@ -25,10 +25,38 @@ Box: TypeAlias = Sequence[float]
 Where: TypeAlias = str | Mapping[str, Any]
 """A filter: a text of the `where` language, or one of Qdrant's as JSON."""
 
+Params: TypeAlias = Mapping[str, Any]
+"""Values by name that a `where` text refers to as `:name`; lists after `in`."""
+
 Strategy: TypeAlias = Literal["average", "best", "sum"]
 
 TEXT = "text:"
 """Prefix of an example that is text, not an id or a file."""
+
+
+_PARAMS = Option(
+    "Value that the filter names, as in price < :max; can be repeated.",
+    metavar="NAME=VALUE",
+    flag="--param",
+)
+
+
+class FilterOptions(TypedDict, total=False):
+    """A filter."""
+
+    where: Annotated[
+        Where | None,
+        Option('Filter, such as price < 100 and category = "dress".', metavar="EXPR"),
+    ]
+    params: Annotated[Params | None, _PARAMS]
+
+
+class ScrollOptions(TypedDict, total=False):
+    """Options of `Index.scroll` beside its filter."""
+
+    params: Annotated[Params | None, _PARAMS]
+    vectors: Annotated[bool, Option("Whether to return the vectors, too.", default=False)]
+    after: Annotated[str | None, Option("Image after which to start; it need not exist.")]
 
 
 class TargetOptions(TypedDict, total=False):
@@ -113,7 +141,7 @@ class StrategyOptions(TypedDict, total=False):
     ]
 
 
-class RankingOptions(TypedDict, total=False):
+class RankingOptions(FilterOptions, total=False):
     """Options of searches of every kind."""
 
     weights: Annotated[
@@ -131,10 +159,6 @@ class RankingOptions(TypedDict, total=False):
             "mean influence; none takes the plain weighted sum.",
             default="spread",
         ),
-    ]
-    where: Annotated[
-        Where | None,
-        Option('Filter, such as price < 100 and category = "dress".', metavar="EXPR"),
     ]
     limit: Annotated[
         int, Option("Number of results.", default=10, metavar="N", short="-k", least=1)

@@ -15,7 +15,7 @@ from lookalike.search import threshold
 from lookalike.search.calibration import Calibrator
 from lookalike.search.planner import Plan, Planner
 from lookalike.search.ranking import rank
-from lookalike.search.request import Request, read_request
+from lookalike.search.request import read_request
 from lookalike.search.results import hits_of
 from lookalike.search.threshold import Result
 from lookalike.types import Hits
@@ -43,9 +43,9 @@ class Searcher:
         calibrator = Calibrator(self.engine, manifest.calibration)
         self._planner = Planner(self.engine, manifest, self.models, self.loader, calibrator)
 
-    def search(self, request: Request) -> Hits:
-        """Answers one request; raises what `Index.search` says."""
-        return self._answer([self._planner.plan(request)])[0]
+    def search(self, options: Mapping[str, Any]) -> Hits:
+        """Answers the `Request` with these options; raises what `Index.search` says."""
+        return self._answer([self._planner.plan(read_request(options))])[0]
 
     def search_many(self, queries: Sequence[Mapping[str, Any]]) -> list[Hits | LookalikeError]:
         """The answers to several queries in their order, or the error of one that failed.

@@ -63,6 +63,7 @@ class DuplicatesJob(Body):
         "largest", description="Policy that chooses the keeper of each group."
     )
     where: Where | None = Field(None, description="A filter.")
+    params: dict[str, Any] | None = Field(None, description="Values that the filter names.")
     similar: bool = Field(False, description="Include images that are similar, not copies.")
     verdicts: list[Literal["identical", "same-pixels", "same-picture"]] | None = Field(
         None, min_length=1, description="Verdicts of the copies to list; by default all of them."

@@ -29,8 +29,11 @@ from lookalike.api.schemas import (
 )
 from lookalike.api.service import Service, Serving
 from lookalike.errors import LookalikeError
+from lookalike.filters import MAX_SPELLINGS
+from lookalike.filters.conditions import Spellings
 from lookalike.filters.parser import split
 from lookalike.filters.qdrant_json import json_of, where_of
+from lookalike.index import Index
 from lookalike.output import documents
 from lookalike.types import Hits
 
@@ -98,11 +101,12 @@ def upload_thumbnail(
 @read_router.post("/where", response_model=WhereResponse)
 def where(service: Serving, query: Conditions) -> Document:
     """Parses a filter without searching; returns each of its conditions as text and as JSON."""
+    index = service.index
     expressions = (
         condition if isinstance(condition, str) else where_of({"must": condition})
         for condition in query.conditions
     )
-    parts = [part for text in expressions for part in split(text, service.index.fields)]
+    parts = [part for text in expressions for part in split(text, index.fields, _spellings(index))]
     conditions = [{"where": text, "filter": json_of(filter)} for text, filter in parts]
     return Document({"where": " and ".join(text for text, _ in parts), "conditions": conditions})
 
@@ -128,6 +132,10 @@ def histogram(
 ) -> Document:
     """Counts images by ranges of a numeric or date field."""
     return Document(documents.of_histogram(service.index.histogram(field, where=where, bins=bins)))
+
+
+def _spellings(index: Index) -> Spellings:
+    return lambda field: [str(value) for value, _ in index.facets(field.name, limit=MAX_SPELLINGS)]
 
 
 def _hits(service: Service, hits: Hits) -> Document:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -9,9 +10,25 @@ import numpy as np
 import qdrant_edge as qe
 
 from lookalike.system.times import format_datetime
-from lookalike.types import All, AnyOf, AnyOfValues, Filter, HasId, Missing, Not, Range, point_id
+from lookalike.types import (
+    All,
+    AnyOf,
+    AnyOfValues,
+    Filter,
+    HasId,
+    Missing,
+    Not,
+    Range,
+    TextMatch,
+    point_id,
+)
 
 _NEVER = qe.HasIdCondition(set())
+_TEXT_MATCHES: Mapping[str, Callable[[str], Any]] = {
+    "prefix": qe.MatchPrefix,
+    "substring": qe.MatchSubstring,
+    "words": qe.MatchText,
+}
 
 
 def to_edge(filter: Filter | None) -> qe.Filter | None:
@@ -28,6 +45,8 @@ def _condition(filter: Filter) -> Any:
             return _match(path, values)
         case Range(path):
             return _range(filter, path)
+        case TextMatch(path, text, kind):
+            return qe.FieldCondition(path, match=_TEXT_MATCHES[kind](text))
         case Missing(path):
             return qe.IsEmptyCondition(path)
         case HasId(ids):

@@ -6,7 +6,18 @@ from datetime import datetime
 
 from qdrant_client import models
 
-from lookalike.types import All, AnyOf, AnyOfValues, Filter, HasId, Missing, Not, Range, point_id
+from lookalike.types import (
+    All,
+    AnyOf,
+    AnyOfValues,
+    Filter,
+    HasId,
+    Missing,
+    Not,
+    Range,
+    TextMatch,
+    point_id,
+)
 
 _NEVER = models.HasIdCondition(has_id=[])
 
@@ -25,6 +36,8 @@ def _condition(filter: Filter) -> models.Condition:
             return _match(path, values)
         case Range(path):
             return _range(filter, path)
+        case TextMatch(path):
+            return _text_match(filter, path)
         case Missing(path):
             return models.IsEmptyCondition(is_empty=models.PayloadField(key=path))
         case HasId(ids):
@@ -47,6 +60,15 @@ def _match(path: str, values: tuple[str | int | bool, ...]) -> models.Condition:
     if isinstance(values[0], bool):  # MatchAny takes strings and integers only
         return models.Filter(should=[_match(path, (value,)) for value in values])
     return models.FieldCondition(key=path, match=models.MatchAny(any=list(values)))  # type: ignore[arg-type]
+
+
+def _text_match(match: TextMatch, path: str) -> models.FieldCondition:
+    matches: dict[str, models.Match] = {
+        "prefix": models.MatchPrefix(prefix=match.text),
+        "substring": models.MatchSubstring(substring=match.text),
+        "words": models.MatchText(text=match.text),
+    }
+    return models.FieldCondition(key=path, match=matches[match.kind])
 
 
 def _range(range: Range, path: str) -> models.FieldCondition:

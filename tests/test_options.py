@@ -58,7 +58,7 @@ def test_every_option_is_in_python_and_on_the_command_line(
             assert parameters[name].kind is inspect.Parameter.KEYWORD_ONLY
             assert flat(f"{name}: {option.help}") in flat(method.__doc__)
         flag = option.flag or f"--{name.replace('_', '-')}"
-            assert flag in by_name[name].opts
+        assert flag in by_name[name].opts
         assert flat(option.help) in flat(shown)
     assert set(parameters) - set(options) == {"self"} | ({"files"} & set(parameters))
 

@@ -100,6 +100,7 @@ class Image:
         bytes: file size.
         taken_at: capture time from the file, RFC 3339; None if it has none.
         facts: what else the file holds.
+        note: what is wrong with the file although the picture is whole; empty if nothing is.
         halved: cache of pixels and alpha, by the number of times they were halved.
     """
 
@@ -112,6 +113,7 @@ class Image:
     bytes: int
     taken_at: str | None
     facts: FileFacts = FileFacts()
+    note: str = ""
     halved: dict[int, tuple[Pixels, NDArray[np.uint8] | None]] = field(
         default_factory=dict, compare=False, repr=False
     )

@@ -294,6 +294,11 @@ class RejectResponse(BaseModel):
     detail: str
 
 
+class FileNoteResponse(BaseModel):
+    uri: str = Field(description="Name of the file.")
+    detail: str
+
+
 class CopyResponse(BaseModel):
     uri: str = Field(description="Name of the file.")
     of: str = Field(description="Id of the image that it is a copy of.")
@@ -312,6 +317,9 @@ class ReportResponse(BaseModel):
     rejects: list[RejectResponse]
     skipped: int = Field(description="Copies that were left out.")
     copies: list[CopyResponse]
+    notes: list[FileNoteResponse] = Field(
+        description="Files that were used although something is wrong with them."
+    )
 
 
 class IngestResponse(ReportResponse):

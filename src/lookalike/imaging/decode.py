@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
@@ -28,8 +29,11 @@ from lookalike.imaging.color_space import to_srgb
 from lookalike.imaging.contents import facts_of
 from lookalike.imaging.exif import read_exif, read_tiff_exif, swaps_sides, turn_upright
 from lookalike.imaging.formats import CAMERA_RAW, check_not_truncated, image_format
+from lookalike.imaging.jpeg import with_end, zeros_hide_a_cut
 from lookalike.imaging.tiff import first_page
 from lookalike.types import DecodeLimits, FileFacts, Image, Pixels
+
+_LACKS_END = "its last bytes are missing, but the picture is whole"
 
 _WITH_ALPHA = "LA", "La", "RGBA", "RGBa"
 
@@ -65,6 +69,34 @@ def decode(
     check_not_truncated(data, format)
     if format == CAMERA_RAW:
         return _decode_raw(data, side, limits, before_load)
+    if format == "JPEG":
+        return _decode_jpeg(data, side, limits, before_load)
+    return _decode(data, format, side, limits, before_load)
+
+
+def _decode_jpeg(
+    data: bytes, side: int, limits: DecodeLimits, before_load: Callable[[int], object]
+) -> Image:
+    if not zeros_hide_a_cut(data, limits, before_load):
+        try:
+            return _decode(data, "JPEG", side, limits, before_load)
+        except ImageRejected as rejected:
+            if rejected.reason is not Reason.TRUNCATED:
+                raise
+    whole = with_end(data, limits, before_load)
+    if whole is None:
+        raise ImageRejected(Reason.TRUNCATED, "the end of the picture is missing")
+    image = _decode(whole, "JPEG", side, limits, before_load)
+    return replace(image, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data), note=_LACKS_END)
+
+
+def _decode(
+    data: bytes,
+    format: str,
+    side: int,
+    limits: DecodeLimits,
+    before_load: Callable[[int], object],
+) -> Image:
     with codec_errors(format, limits), pillow_settings(limits.pixels):
         load_plugin(format)
         with PIL.Image.open(

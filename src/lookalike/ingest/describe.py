@@ -12,6 +12,7 @@ from lookalike.errors import ImageRejected
 from lookalike.imaging.decode import check_size
 from lookalike.ingest.items import Change, IngestItem, Outcome, rejected
 from lookalike.ingest.known_content import KnownContent, location
+from lookalike.ingest.report import FileNote
 from lookalike.protocols import Describers, ImageDecoder
 from lookalike.record import record_of
 from lookalike.system.times import now
@@ -127,6 +128,7 @@ class ItemProcessor:
                 obsolete_id=item.obsolete_id,
                 fields=item.field_counts,
                 thumbnail=described.thumbnail,
+                note=_note(item, described.image),
             )
 
     def _point(
@@ -144,6 +146,10 @@ class ItemProcessor:
             vectors[name] = description.vectors[0].astype(spec.datatype)
             own.update(description.payload[0])
         return Point(item.id, vectors, {**item.new_fields(), record.KEY: own})
+
+
+def _note(item: IngestItem, image: Image) -> FileNote | None:
+    return FileNote(item.ref.uri, image.note) if image.note else None
 
 
 def _without_description(item: IngestItem, result: ImageRejected | None) -> Change:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from lookalike import record
-from lookalike.ingest.report import IncomingCopy, IngestReport, Reject
+from lookalike.ingest.report import FileNote, IncomingCopy, IngestReport, Reject
 from lookalike.metadata.table import Row
 from lookalike.protocols import Source
 from lookalike.record import record_of
@@ -113,6 +113,7 @@ class Change:
         fields: counts of its fields.
         thumbnail: JPEG of the point's image; empty where none was made.
         reject: the reason, for a rejected image.
+        note: what is wrong with a file that was used nevertheless.
         copy: the original, for a new image that is a copy.
         ends_move: whether `image.moved_from` is removed last of all.
     """
@@ -125,6 +126,7 @@ class Change:
     fields: FieldCounts = field(default_factory=FieldCounts)
     thumbnail: bytes = b""
     reject: Reject | None = None
+    note: FileNote | None = None
     copy: IncomingCopy | None = None
     ends_move: bool = False
 
@@ -147,4 +149,5 @@ def report_of(changes: Sequence[Change]) -> IngestReport:
         outdated=sum(change.fields.outdated for change in changes),
         rejects=tuple(change.reject for change in changes if change.reject),
         copies=tuple(change.copy for change in changes if change.copy),
+        notes=tuple(change.note for change in changes if change.note),
     )

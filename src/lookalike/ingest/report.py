@@ -27,6 +27,14 @@ class Reject:
 
 
 @dataclass(frozen=True, slots=True)
+class FileNote:
+    """A file that was used although something is wrong with it."""
+
+    uri: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class IncomingCopy:
     """A new image that is a copy of one in the index.
 
@@ -88,6 +96,7 @@ class IngestReport(IngestCounts):
         model: the model that serves `semantic`.
         rejects: images that cannot be indexed, in the order of the listing.
         copies: new images that are copies, where these are skipped or linked.
+        notes: files that were used although something is wrong with them, in the same order.
         warnings: metadata that was left out because it did not fit.
         interrupted: whether the run was stopped early; the same command continues it.
         excluded: images in the index that the sources now pass over; pruning removes them.
@@ -98,6 +107,7 @@ class IngestReport(IngestCounts):
     model: str = ""
     rejects: tuple[Reject, ...] = ()
     copies: tuple[IncomingCopy, ...] = ()
+    notes: tuple[FileNote, ...] = ()
     warnings: tuple[MetadataWarning, ...] = ()
     interrupted: bool = False
     excluded: int = 0
@@ -118,6 +128,7 @@ class Tally:
         self._counts = IngestCounts()
         self._rejects: list[tuple[int, Reject]] = []
         self._copies: list[tuple[int, IncomingCopy]] = []
+        self._notes: list[tuple[int, FileNote]] = []
 
     def add(self, batch: IngestReport, number: int = 0) -> IngestCounts:
         """Adds the report of a batch, and returns the counts so far. Thread-safe.
@@ -130,6 +141,7 @@ class Tally:
             self._counts = replace(_sum(self._counts, batch), seconds=self._seconds())
             self._rejects += ((number, reject) for reject in batch.rejects)
             self._copies += ((number, copy) for copy in batch.copies)
+            self._notes += ((number, note) for note in batch.notes)
             return self._counts
 
     @property
@@ -143,6 +155,7 @@ class Tally:
             **asdict(replace(self._counts, seconds=self._seconds())),
             rejects=_in_order(self._rejects),
             copies=_in_order(self._copies),
+            notes=_in_order(self._notes),
             interrupted=interrupted,
         )
 

@@ -34,6 +34,7 @@ def of_report(report: IngestReport) -> dict[str, Any]:
         "model": report.model,
         "rejects": [asdict(reject) for reject in report.rejects],
         "copies": [asdict(copy) for copy in report.copies],
+        "notes": [asdict(note) for note in report.notes],
         "warnings": [asdict(warning) for warning in report.warnings],
     }
 

@@ -200,6 +200,7 @@ class DecoderProcess:
             bytes=int(header["bytes"]),
             taken_at=None if header["taken_at"] is None else str(header["taken_at"]),
             facts=_facts(header["facts"]),
+            note=str(header["note"]),
         )
         size = int(header["thumbnail"])
         if size == SAME_AS_FILE:

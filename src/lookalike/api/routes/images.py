@@ -211,5 +211,8 @@ def _added(
         elif id in ids:
             copies.append({"uri": name, "of": id, "verdict": verdicts[id]})
         ids.append(None if reject else id)
-    document = documents.of_report(report) | {"rejects": rejects, "copies": copies, "ids": ids}
+    by_uri = {upload.uri: name for upload, name in zip(uploads, names, strict=True)}
+    notes = [{"uri": by_uri[note.uri], "detail": note.detail} for note in report.notes]
+    lists = {"rejects": rejects, "copies": copies, "notes": notes, "ids": ids}
+    document = documents.of_report(report) | lists
     return document, 200 if any(ids) else 422

@@ -43,11 +43,16 @@ def ingest_lines(report: IngestReport) -> Iterator[str]:
         yield f"rejected: {_tally(reject.reason for reject in report.rejects)}"
         for reject in report.rejects[:MAX_LINES]:
             yield printable(f"  {reject.uri}: {reject.reason}: {reject.detail}")
+    if report.notes:
+        yield f"used although damaged: {len(report.notes):,}"
+        for note in report.notes[:MAX_LINES]:
+            yield printable(f"  {note.uri}: {note.detail}")
     if report.warnings:
         yield f"metadata warnings: {len(report.warnings):,}"
         for warning in report.warnings[:MAX_LINES]:
             yield printable(f"  {warning}")
-    if max(len(report.rejects), len(report.warnings), len(report.copies)) > MAX_LINES:
+    lists = report.copies, report.rejects, report.notes, report.warnings
+    if max(map(len, lists)) > MAX_LINES:
         yield "  … use --json to list everything, or --rejects FILE to save the rejects"
 
 

@@ -1229,6 +1229,10 @@ export interface components {
                 [key: string]: unknown;
             };
         };
+        FileNoteResponse: {
+            uri: string;
+            detail: string;
+        };
         GroupResponse: {
             verdict: components["schemas"]["Verdict"];
             keeper: string;
@@ -1319,6 +1323,7 @@ export interface components {
             rejects: components["schemas"]["RejectResponse"][];
             skipped: number;
             copies: components["schemas"]["CopyResponse"][];
+            notes: components["schemas"]["FileNoteResponse"][];
             ids: (string | null)[];
         } & {
             [key: string]: unknown;
@@ -1462,6 +1467,7 @@ export interface components {
             rejects: components["schemas"]["RejectResponse"][];
             skipped: number;
             copies: components["schemas"]["CopyResponse"][];
+            notes: components["schemas"]["FileNoteResponse"][];
         } & {
             [key: string]: unknown;
         };

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import PIL.ImageFilter
+import PIL.ImageOps
 from PIL.Image import Resampling
 
 from benchmarks._figures import bound, finish, need_data
@@ -134,6 +135,7 @@ MUST_STAY: dict[str, Make] = {
     "bars, enlarged": edited(with_bars(1.7, "white"), quality=95),
     "phone": edited(phone, "png"),
     "chat": chat,
+    "border": edited(lambda im: PIL.ImageOps.expand(im, 30, "white")),
     "enlarged 1.25": edited(scaled(1.25), quality=92),
     "enlarged 1.5": edited(scaled(1.5), quality=90),
     "enlarged 2": edited(scaled(2), "png"),

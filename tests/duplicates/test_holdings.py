@@ -17,6 +17,14 @@ PHOTOS = (
     "caltech101/stop_sign/image_0040.jpg",
     "caltech101/bonsai/image_0037.jpg",
 )
+KEPT = (
+    "caltech101/cup/image_0020.jpg",
+    "caltech101/brain/image_0027.jpg",
+    "caltech101/bass/image_0048.jpg",
+    "caltech101/starfish/image_0001.jpg",
+)
+"""Photos of which the whole-picture alignment with a copy in bars is stretched by up to 14 %, as
+they have dark or light edges themselves."""
 
 
 @pytest.mark.parametrize("first", range(3))
@@ -28,6 +36,20 @@ def test_no_photo_goes_in_favor_of_a_copy_that_holds_less(
     wrong, resolved = measure(photos, MUST_STAY, tmp_path)
     assert not wrong
     assert len(resolved) > len(MUST_STAY) / 2
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_the_original_is_the_keeper(data: Path, tmp_path: Path, name: str) -> None:
+    photo = PIL.Image.open(data / "photos" / name).convert("RGB")
+    kinds = ("bars", "phone", "enlarged 2", "blurred, enlarged", "crop, enlarged", "border")
+    for kind in kinds:
+        (tmp_path / kind).mkdir()
+        MUST_STAY[kind](photo, tmp_path / kind)
+    with Index.open(tmp_path / "index", model="built-in") as index:
+        index.add(tmp_path)
+        stems = [[Path(one.uri).stem for one in group.members] for group in index.duplicates()]
+        (group,) = [group for group in stems if "photo" in group]
+        assert group[: len(kinds)] == ["photo"] * len(kinds)  # they are identical
 
 
 def test_of_equal_copies_one_stays(data: Path, tmp_path: Path) -> None:
@@ -45,7 +67,6 @@ def test_the_whole_is_kept_and_not_its_part(data: Path, tmp_path: Path, keep: st
         index.add(photos / "cougar_face" / "image_0048.jpg")
         groups = list(index.duplicates(keep=keep))
         assert [group.keeper for group in groups] == [str(whole)]
-        assert "of the picture that the other lacks" in groups[0].reason or keep == "largest"
 
 
 def test_a_raw_stays_and_is_kept(data: Path, tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ photographed twice); in the last column a third of the picture is replaced by pa
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import cv2
@@ -157,13 +158,18 @@ def compare(first: Sketch, second: Sketch) -> Evidence | None:
 def best_evidence(first: Sketch, second: Sketch) -> tuple[Evidence, Doubles] | None:
     """The best evidence, and the matrix from the first sketch to the second behind it."""
     best: tuple[Evidence, Doubles] | None = None
-    for alignment in alignments(first, second):
-        evidence = _measured(first, second, alignment)
-        if evidence.is_copy:
-            return evidence, alignment.matrix
-        if best is None or evidence.correlation > best[0].correlation:
-            best = evidence, alignment.matrix
+    for found in every_evidence(first, second):
+        if found[0].is_copy:
+            return found
+        if best is None or found[0].correlation > best[0].correlation:
+            best = found
     return best
+
+
+def every_evidence(first: Sketch, second: Sketch) -> Iterator[tuple[Evidence, Doubles]]:
+    """The evidence of each plausible alignment with its matrix, the cheapest to find first."""
+    for alignment in alignments(first, second):
+        yield _measured(first, second, alignment), alignment.matrix
 
 
 def _measured(first: Sketch, second: Sketch, alignment: Alignment) -> Evidence:

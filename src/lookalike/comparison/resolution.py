@@ -48,6 +48,7 @@ _BLURRED = 2.0, 2.5, 4.5  # dB that a blurred picture lacks, in each of the band
 _LOST = 0.5  # agreement in the last band below which detail is lost
 _SHARPENED = 0.9  # the same from which more energy is only sharpening
 _DAMAGED = 0.9  # agreement in the middle band below which compression has cost detail
+_ALTERED = 0.9  # the same in the last band, where nothing is blurred: JPEG 40 up to 0.88
 _NEAR_LIMIT = 0.3  # dB
 _SHARPER = 0.6  # dB in the coarsest band, which shrinking leaves alone and sharpening does not
 _ENLARGED = 0.4  # agreement above the limit from which a picture is called enlarged
@@ -116,7 +117,8 @@ def _same_grid(spectra: _SpectralPair) -> Finer:
                 return Finer.UNSURE if is_noise else answer
             break
     else:
-        return Finer.DAMAGED if spectra.is_damaged else Finer.NEITHER
+        is_altered = spectra.agreement(spectra.below[-1]) < _ALTERED
+        return Finer.DAMAGED if spectra.is_damaged or is_altered else Finer.NEITHER
     return Finer.DAMAGED if spectra.is_damaged else Finer.UNSURE
 
 

@@ -139,7 +139,7 @@ class _Grouping:
             better = {
                 other: pair.second
                 for other, pair in zip(places, held, strict=True)
-                if pair.second_dominates and other not in tried
+                if pair.second_is_better and other not in tried
             }
             if not better:
                 break

@@ -7,9 +7,9 @@ words; where it cannot be told which of two holds more, both do.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
@@ -19,7 +19,7 @@ from lookalike.comparison.agreement import Doubles
 from lookalike.comparison.difference import full_size_alignment
 from lookalike.comparison.resolution import Finer, finer
 from lookalike.comparison.sketch import THUMBNAIL_SIDE
-from lookalike.comparison.surroundings import Surroundings, surroundings
+from lookalike.comparison.surroundings import Surroundings, shown_shares, surroundings
 from lookalike.duplicates.verdicts import Duplicate, Verdict
 from lookalike.errors import LookalikeError
 from lookalike.record import record_of
@@ -48,11 +48,16 @@ class PairHoldings(NamedTuple):
 
     first: Reasons
     second: Reasons
+    whole: Literal["first", "second"] | None = None
+    """The one of which the other shows only a part, with nothing else in its file."""
 
     @property
-    def second_dominates(self) -> bool:
-        """True if the second holds all of the first and more."""
-        return bool(self.second) and not self.first
+    def second_is_better(self) -> bool:
+        """True if the second is the one to keep: it holds all of the first and more, apart from
+        what cannot be told, or the first shows only a part of it, even if in finer detail."""
+        unsure = set(self.first) & set(self.second)
+        more = bool(set(self.second) - unsure) and not set(self.first) - unsure
+        return more or self.whole == "second"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +101,13 @@ class Holdings:
         )
         if second.verdict is not Verdict.SAME_PICTURE or CAMERA_RAW in held.first + held.second:
             return held
-        shown = self._shown(one, other, second.evidence["shown"])
-        return PairHoldings(held.first + shown.first, held.second + shown.second)
+        shown = self._shown(one, other)
+        more_in_part = held.first if shown.whole == "second" else held.second
+        return PairHoldings(
+            held.first + shown.first,
+            held.second + shown.second,
+            None if more_in_part else shown.whole,
+        )
 
     def _facts(self, payload: Payload) -> FileFacts:
         """The facts of a file: from its record, or where an older version made that, from the
@@ -124,12 +134,8 @@ class Holdings:
             self._pictures.popitem(last=False)
         return picture
 
-    def _shown(self, first: Payload, second: Payload, shares: Sequence[float]) -> PairHoldings:
-        """What the pictures show.
-
-        Args:
-            shares: `shown` of the evidence.
-        """
+    def _shown(self, first: Payload, second: Payload) -> PairHoldings:
+        """What the pictures show."""
         one, other = self._picture(first), self._picture(second)
         if one is None or other is None:
             return PairHoldings(_UNREAD, _UNREAD)
@@ -138,12 +144,14 @@ class Holdings:
         if matrix is None:
             return PairHoldings(_UNSURE, _UNSURE)
         inverse = np.asarray(cv2.invertAffineTransform(matrix), np.float64)
+        shares = shown_shares(one.luma.shape[::-1], other.luma.shape[::-1], matrix)
         detail = _detail(finer(one.luma, other.luma, matrix), first, second)
         beyond = _beyond(one, other, inverse, shares[0])
         other_beyond = _beyond(other, one, matrix, shares[1])
         return PairHoldings(
             detail.first + beyond.first + other_beyond.second,
             detail.second + beyond.second + other_beyond.first,
+            _whole(beyond, other_beyond),
         )
 
 
@@ -198,6 +206,15 @@ def _less_compressed(first: Payload, second: Payload) -> Finer:
     if 1 / _MORE_BYTES < ratio < _MORE_BYTES:
         return Finer.UNSURE
     return Finer.FIRST if ratio > 1 else Finer.SECOND
+
+
+def _whole(beyond: PairHoldings, other_beyond: PairHoldings) -> Literal["first", "second"] | None:
+    """The picture that surely shows more, where the other does not."""
+    if beyond.first and not (beyond.second or other_beyond.first):
+        return "first"
+    if other_beyond.first and not (other_beyond.second or beyond.first):
+        return "second"
+    return None
 
 
 def _beyond(picture: _Picture, part: _Picture, matrix: Doubles, shown: float) -> PairHoldings:

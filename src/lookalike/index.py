@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, Self, Unpack
+from typing import Any, Unpack
 
-from lookalike.comparison.sketch import THUMBNAIL_SIDE
 from lookalike.duplicates import cleanup, decisions
 from lookalike.duplicates.cleanup import Action
 from lookalike.duplicates.file_moves import CleanupReport
@@ -15,10 +14,9 @@ from lookalike.duplicates.finder import DuplicateFinder
 from lookalike.duplicates.groups import DuplicateGroup, DuplicateGroups
 from lookalike.duplicates.options import CleanupOptions, DuplicateOptions, GroupOptions
 from lookalike.duplicates.verdicts import Duplicate, Duplicates
-from lookalike.engines import is_server, share
+from lookalike.engines import is_server
 from lookalike.errors import LookalikeError
-from lookalike.fields import Field, fields_of
-from lookalike.filters import parse_where
+from lookalike.facade.reading import ReadableIndex
 from lookalike.filters.parser import require_field
 from lookalike.ingest import prune as pruning
 from lookalike.ingest import run, schema
@@ -27,30 +25,23 @@ from lookalike.ingest.lookup import CopyDetector
 from lookalike.ingest.report import IngestCounts, IngestReport
 from lookalike.ingest.run import AddOptions, build_pipeline
 from lookalike.ingest.uploads import Upload
-from lookalike.manifest import Manifest, ManifestStore
-from lookalike.opening import OpenOptions, Parts, open_parts, reopening
+from lookalike.opening import OpenOptions, open_parts, reopening
 from lookalike.options import documented
-from lookalike.protocols import DescribesText, require_points
-from lookalike.record import record_of
 from lookalike.search.calibration import recalibrate
 from lookalike.search.facets import facets
 from lookalike.search.histogram import Histogram, histogram
 from lookalike.search.request import (
+    Example,
     FilterOptions,
-    Params,
     RecommendOptions,
-    ScrollOptions,
     SearchOptions,
-    Where,
 )
-from lookalike.search.searcher import Searcher
-from lookalike.search.statistics import statistics
-from lookalike.sources import open_sources
-from lookalike.types import Decision, Filter, Hits, Image, ImageInput, Point
-from lookalike.workers.loader import Loader
+from lookalike.sources import SourceInput, open_sources
+from lookalike.system.inputs import Id, ids_of
+from lookalike.types import Decision, Hits, ImageInput
 
 
-class Index:
+class Index(ReadableIndex):
     """A searchable index of images. Open it with `Index.open`; close it, or use `with`.
 
         with Index.open("shop.index") as index:
@@ -61,19 +52,6 @@ class Index:
     Methods raise `LookalikeError` or a subclass. Searching from several threads is safe; adding is
     for one thread at a time.
     """
-
-    def __init__(self, parts: Parts, opener: Callable[..., Index] | None = None) -> None:
-        self._parts = parts
-        self._opener = opener
-        self._engine = parts.engine
-        self._models = parts.models
-        self._decoder = parts.decoder
-        self._cache = parts.cache
-        self._loader = Loader(parts.decoder)
-        self._searcher = Searcher(parts.engine, parts.manifest, parts.models, self._loader)
-        self._manifests = ManifestStore(parts.engine, parts.manifest, self._searcher.refresh)
-        self._destination = run.Destination(parts.engine, self._manifests, parts.cache)
-        share(parts.engine, self._manifests.reload)
 
     # --- opening and closing ----------------------------------------------------------------
 
@@ -96,36 +74,21 @@ class Index:
         opener = partial(cls.open, address, **reopening(options)) if is_server(address) else None
         return cls(parts, opener)
 
-    @property
-    def notice(self) -> str | None:
-        """One line for the user about how the index was made; None if all went as asked."""
-        return self._parts.notice
-
     def opener(self) -> Callable[..., Index] | None:
         """Returns a function that opens this index in another process; None for a folder."""
         return self._opener
 
-    def close(self) -> None:
-        """Releases the index. Closing twice is harmless."""
-        self._parts.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
     # --- adding and changing ----------------------------------------------------------------
 
     @documented(AddOptions)
-    def add(self, *sources: str | os.PathLike[str], **options: Unpack[AddOptions]) -> IngestReport:
+    def add(self, *sources: SourceInput, **options: Unpack[AddOptions]) -> IngestReport:
         """Adds the images of sources, and updates those that have changed.
 
         Unchanged images are not read again, so repeated runs are fast. Ctrl-C stops a run; the
         report then counts what is stored, and the same call continues it.
 
         Args:
-            sources: folders, files or globs.
+            sources: folders, files or globs; or any iterable of them, such as a list of files.
             {options}
 
         Raises:
@@ -173,19 +136,20 @@ class Index:
         )
         return pipeline.run(images)
 
-    def update(self, id: str, fields: Mapping[str, Any]) -> None:
+    def update(self, id: Id, fields: Mapping[str, Any]) -> None:
         """Sets fields of one image; None clears a field, and a new one takes its value's type.
 
         Raises:
             NotFound: no image has this id.
             InputError: a field's name is reserved, or a value does not fit its type.
         """
-        self.get(id)
-        schema.set_fields(self._engine, self._manifests, id, fields)
+        point = self.get(id)
+        schema.set_fields(self._engine, self._manifests, point.id, fields)
 
-    def delete(self, ids: Sequence[str]) -> int:
-        """Removes images from the index, never from disk; returns the number of those it had."""
-        points = self._engine.retrieve(ids)
+    def delete(self, ids: Id | Iterable[Id]) -> int:
+        """Removes one image or several from the index, never from disk; returns the number of those
+        it had."""
+        points = self._engine.retrieve(ids_of(ids))
         pruning.remove(self._engine, points, self._cache)
         return len(points)
 
@@ -207,8 +171,9 @@ class Index:
         Args:
             {options}
 
-        `image`, `id`, `text`, `negative_text` and `color` may be lists. A picture is a path, or
-        the bytes of a file; a palette may be a mapping of shares by name.
+        `image`, `id`, `text`, `negative_text` and `color` may be lists. A picture is a path, a
+        file's bytes, an open file, a Pillow image, an array of RGB pixels, or a URL where the
+        index was opened with `allow_url_fetch`; a palette may be a mapping of shares by name.
 
         Raises:
             QueryError: nothing to search by, or something that the index does not have.
@@ -221,8 +186,8 @@ class Index:
     @documented(RecommendOptions)
     def recommend(
         self,
-        like: ImageInput | Sequence[ImageInput] = (),
-        unlike: ImageInput | Sequence[ImageInput] = (),
+        like: Example | Sequence[Example] = (),
+        unlike: Example | Sequence[Example] = (),
         *,
         files: bool = True,
         **options: Unpack[RecommendOptions],
@@ -230,7 +195,7 @@ class Index:
         """Finds images like some examples and unlike others; the examples are left out.
 
         Args:
-            like: ids of the index, files or their bytes, or text as in "text:a red dress".
+            like: ids of the index, pictures in any form, or text as in "text:a red dress".
             unlike: the same. Without `like`, the images least like these come first.
             files: whether an example may name a file of this machine.
             {options}
@@ -301,7 +266,7 @@ class Index:
         """Finds the duplicates of one image in the index, the strongest verdicts first.
 
         Args:
-            image: a file, or its bytes.
+            image: a picture, in any form that `search` takes.
             {options}
 
         Raises:
@@ -333,7 +298,7 @@ class Index:
         where the copy, laid over it, differs. None if the two cannot be aligned."""
         return self._finder().difference(keeper, copy)
 
-    def decide(self, ids: Sequence[str], decision: Decision | None) -> None:
+    def decide(self, ids: Iterable[Id], decision: Decision | None) -> None:
         """Stores a decision about images that look like copies: `duplicates` and `duplicates_of`
         no longer show them beside each other.
 
@@ -346,104 +311,11 @@ class Index:
             NotFound: no image has one of these ids.
             InputError: fewer than two images, or too many different files.
         """
-        decisions.decide(self._engine, ids, decision)
-
-    # --- looking ----------------------------------------------------------------------------
-
-    def get(self, id: str, *, vectors: bool = False) -> Point:
-        """Returns an image: its payload, and its vectors by name if asked for.
-
-        Raises:
-            NotFound: no image has this id.
-        """
-        names = list(self._manifest.vectors) if vectors else ()
-        (point,) = require_points(self._engine, [id], vectors=names)
-        return point
-
-    def get_many(self, ids: Sequence[str], *, vectors: bool = False) -> list[Point]:
-        """Returns the images with these ids that the index has, in no particular order."""
-        return self._engine.retrieve(ids, vectors=list(self._manifest.vectors) if vectors else ())
-
-    @documented(ScrollOptions)
-    def scroll(
-        self, where: Where | None = None, **options: Unpack[ScrollOptions]
-    ) -> Iterator[Point]:
-        """Yields every matching image in an order that does not depend on when they were added.
-
-        Args:
-            where: a filter.
-            {options}
-        """
-        filter = self._filter(where, options.get("params"))
-        names = list(self._manifest.vectors) if options.get("vectors") else ()
-        for points in self._engine.scroll(filter, vectors=names, after=options.get("after")):
-            yield from points
-
-    def count(self, where: Where | None = None, params: Params | None = None) -> int:
-        """Counts the matching images exactly."""
-        return self._engine.count(self._filter(where, params))
-
-    def __len__(self) -> int:
-        return self.count()
-
-    @property
-    def fields(self) -> Mapping[str, Field]:
-        """Fields that `where` and `facets` can name, by name."""
-        return fields_of(self._manifest.fields)
-
-    @property
-    def aspects(self) -> Sequence[str]:
-        """Aspects that a search can weigh."""
-        return list(self._manifest.aspects)
-
-    @property
-    def is_calibrated(self) -> bool:
-        """True once the index holds enough images for its weights to mean influence."""
-        return self._manifest.calibration is not None
-
-    @property
-    def supports_text(self) -> bool:
-        """True if the index's model can be searched by text. Loads the model."""
-        return isinstance(self._models.descriptor(self._manifest.semantic.name), DescribesText)
-
-    @property
-    def thumbnails_problem(self) -> str | None:
-        """A sentence on why thumbnails are not cached as they should be; None if they are."""
-        return self._cache.problem
-
-    def stats(self) -> dict[str, Any]:
-        """Returns counts, bytes on disk, vectors, fields with their numbers of values, engine."""
-        return statistics(self._engine, self._manifest, thumbnails=self._cache.bytes_on_disk)
-
-    def decode(self, image: ImageInput) -> Image:
-        """Decodes any image as the index does: upright, its shorter side 320 pixels or more. Raises
-        InputError if there is no such file, or ImageRejected."""
-        return self._loader.load(image, THUMBNAIL_SIDE)
-
-    def thumbnail(self, id: str, side: int = 256) -> bytes:
-        """Returns a JPEG of an image, its longer side at most `side` pixels, without metadata.
-
-        Raises:
-            NotFound: no image has this id.
-            InputError: its file is gone, or can no longer be read.
-        """
-        return self._loader.thumbnail(record_of(self.get(id).payload), self._cache, side)
-
-    def preview(self, image: ImageInput, side: int = 256) -> bytes:
-        """Returns a JPEG of any image, its longer side at most `side` pixels, without metadata.
-        Raises InputError if there is no such file, or it cannot be read."""
-        return self._loader.preview(image, side)
+        decisions.decide(self._engine, ids_of(ids), decision)
 
     # --- inside -----------------------------------------------------------------------------
-
-    @property
-    def _manifest(self) -> Manifest:
-        return self._manifests.current
 
     def _finder(self) -> DuplicateFinder:
         own, loader = self._parts, self._loader
         services = own.decoder, loader, own.decoder, own.cache
         return DuplicateFinder(own.engine, self._manifest, own.models, *services)
-
-    def _filter(self, where: Where | None = None, params: Params | None = None) -> Filter | None:
-        return parse_where(where, self.fields, params, engine=self._engine)

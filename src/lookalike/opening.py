@@ -15,11 +15,12 @@ from lookalike.descriptors import loader
 from lookalike.descriptors.loader import HUB, ModelChoice, Models
 from lookalike.engines import open_engine
 from lookalike.engines.options import ServerOptions
-from lookalike.errors import NotFound
+from lookalike.errors import InputError, NotFound
 from lookalike.fields import indexed_fields
 from lookalike.manifest import Manifest
 from lookalike.options import Option, with_defaults
 from lookalike.protocols import Engine
+from lookalike.sources import Fetch
 from lookalike.types import DecodeLimits
 from lookalike.workers.pool import DecoderPool
 
@@ -35,6 +36,7 @@ class Parts:
         decoder: decodes images in child processes.
         cache: thumbnails, sketches, and copies left out.
         notice: one line for the user about how the index was made; None when all went as asked.
+        fetch: reads images by URL; None where the index reads none.
     """
 
     engine: Engine
@@ -43,6 +45,7 @@ class Parts:
     decoder: DecoderPool
     cache: Cache
     notice: str | None = None
+    fetch: Fetch | None = None
 
     def close(self) -> None:
         """Releases everything. Closing twice is harmless."""
@@ -96,6 +99,14 @@ class OpenOptions(TypedDict, total=False):
             False,
         ),
     ]
+    allow_url_fetch: Annotated[
+        bool,
+        Option(
+            "Let searches name pictures by URL. They are fetched from the public internet alone, "
+            "never from this machine or its network.",
+            False,
+        ),
+    ]
     wait: Annotated[
         float,
         Option(
@@ -120,6 +131,7 @@ def open_parts(url: str, options: OpenOptions) -> Parts:
                 f"There is no index at {url}: make one with `lookalike index PATH --index {url}`."
             )
         limits = chosen["limits"] or DecodeLimits()
+        fetch = _fetcher(limits) if chosen["allow_url_fetch"] else None
         decoder = DecoderPool(chosen["threads"] or _cores(), limits=limits)
         undo.callback(decoder.close)
         cache = Cache(cache_file(url), chosen["thumbnails"])
@@ -138,7 +150,19 @@ def open_parts(url: str, options: OpenOptions) -> Parts:
         decoder=decoder,
         cache=cache,
         notice=notice,
+        fetch=fetch,
     )
+
+
+def _fetcher(limits: DecodeLimits) -> Fetch:
+    """The function that reads URLs."""
+    try:
+        from lookalike.sources.web.fetcher import Fetcher
+    except ModuleNotFoundError:
+        raise InputError(
+            "Fetching images by URL needs a library: pip install 'lookalike[serve]'."
+        ) from None
+    return Fetcher(limits).fetch
 
 
 def reopening(options: OpenOptions) -> OpenOptions:

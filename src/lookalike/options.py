@@ -20,8 +20,10 @@ from functools import cache, wraps
 from numbers import Integral, Real
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from uuid import UUID
 
 from lookalike.errors import QueryError
+from lookalike.system.inputs import ArrayLike, ReadableFile, TensorLike
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -133,7 +135,8 @@ def _describe(hint: Any, *, plural: bool = False) -> str:
     if is_union(hint):
         if plural:
             return "these"
-        return _either([_describe(part) for part in arguments if part is not NoneType])
+        parts = dict.fromkeys(_describe(part) for part in arguments if part is not NoneType)
+        return _either(list(parts))
     if origin is Literal:
         return _either(arguments)
     if origin is Sequence:
@@ -152,7 +155,13 @@ _WORDS: Mapping[Any, tuple[str, str]] = {
     int: ("a whole number", "whole numbers"),
     float: ("a number", "numbers"),
     str: ("a text", "texts"),
+    UUID: ("a UUID", "UUIDs"),
     bytes: ("bytes", "bytes"),
+    bytearray: ("bytes", "bytes"),
+    memoryview: ("bytes", "bytes"),
+    ReadableFile: ("an open file", "open files"),
+    ArrayLike: ("a picture", "pictures"),
+    TensorLike: ("a picture", "pictures"),
     os.PathLike: ("a path", "paths"),
     Any: ("a value", "values"),
 }

@@ -335,7 +335,7 @@ class ImageDecoder(Protocol):
 
 
 class ImageLoader(Protocol):
-    """Loads images that a caller passed as paths or bytes; see `workers.loader.Loader`.
+    """Loads images that a caller gives in any form; see `workers.loader.Loader`.
 
     Attributes:
         size: images loaded in parallel.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,6 +11,8 @@ from uuid import UUID, uuid5
 
 import numpy as np
 from numpy.typing import NDArray
+
+from lookalike.system.inputs import ImageInput as ImageInput
 
 Pixels: TypeAlias = NDArray[np.uint8]
 """Shape (height, width, 3), sRGB, upright."""
@@ -24,10 +25,6 @@ Payload: TypeAlias = Mapping[str, Any]
 
 
 # --- images ---------------------------------------------------------------------------------
-
-
-ImageInput: TypeAlias = str | os.PathLike[str] | bytes
-"""An image from a caller: a path, or the bytes of a file."""
 
 
 @dataclass(frozen=True, slots=True)

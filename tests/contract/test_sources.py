@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from lookalike.errors import ImageRejected, QueryError, SourceError
+from lookalike.errors import ImageRejected, InputError, QueryError, SourceError
 from lookalike.protocols import Source
-from lookalike.sources import open_source, read_image
+from lookalike.sources import open_paths, open_source, read_image
 from lookalike.types import ImageRef
 from tests.support.pictures import folder_of
 
 
-@pytest.fixture(params=["{}", "{}/", "file://{}", "{}/**/*.jpg", "{}/b/*"])
+@pytest.fixture(params=["{}", "{}/", "file://{}", "{}/**/*.jpg", "{}/b/*", "paths", "parts"])
 def source(request: pytest.FixtureRequest, tmp_path: Path) -> Source:
     folder_of(tmp_path / "a", 3)
     folder_of(tmp_path / "b" / "c", 3)
     folder_of(tmp_path / "b", 2, first=10)
+    if request.param == "paths":
+        return open_paths(sorted(tmp_path.glob("**/*.jpg")))
+    if request.param == "parts":
+        return open_paths(iter([f"{tmp_path}/b/010.jpg", f"{tmp_path}/b", f"{tmp_path}/a/*"]))
     return open_source(request.param.format(tmp_path))
 
 
@@ -33,7 +38,7 @@ def test_what_it_lists_it_has_covers_and_reads(source: Source) -> None:
         assert source.covers(ref.uri)
         assert source.has(ref.uri)
         assert len(source.read(ref)) == ref.size
-        assert ref.uri.startswith(source.root)
+        assert ref.uri.startswith(source.root) or source.root == str(Path.cwd())
 
 
 def test_what_is_gone_it_covers_and_has_not(source: Source) -> None:
@@ -97,3 +102,22 @@ def test_an_image_is_read_from_bytes_or_from_the_path_of_one_file(tmp_path: Path
     assert read_image(b"a") == read_image(tmp_path / "a.jpg") == b"a"
     with pytest.raises(QueryError, match="names 2 images: give the path of one image"):
         read_image(tmp_path)
+
+
+def test_a_list_of_paths_reports_what_is_not_there(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "a", 2)
+    source = open_paths([folder / "001.jpg", folder / "gone.jpg", folder / "001.jpg", folder])
+    names = [Path(ref.uri).name for ref in source.refs()]
+    assert names == ["001.jpg", "gone.jpg", "000.jpg"]
+    gone = next(ref for ref in source.refs() if ref.uri.endswith("gone.jpg"))
+    with pytest.raises(ImageRejected, match="No such file"):
+        source.read(gone)
+    excluding = open_paths([folder / "001.jpg", folder / "000.jpg"], ["001*"])
+    assert [Path(ref.uri).name for ref in excluding.refs()] == ["000.jpg"]
+    assert excluding.passed_over
+
+
+@pytest.mark.parametrize("paths", [[b"a"], [7], {"a": 1}, [{"image": 1}], b"abc"])
+def test_lists_of_other_things_are_refused(paths: Any) -> None:
+    with pytest.raises(InputError, match="put"):
+        open_paths(paths)

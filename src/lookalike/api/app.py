@@ -25,8 +25,8 @@ from lookalike.api.shutdown import Shutdown
 from lookalike.api.static_pages import StaticPages
 from lookalike.api.stores.query_images import QueryImageStore
 from lookalike.api.stores.uploads import UploadStore
-from lookalike.api.url_fetch import Fetcher
 from lookalike.index import Index
+from lookalike.sources.web.fetcher import Fetcher
 from lookalike.system.locks import WriteLock
 
 _MAX_PART_BYTES = 2 * 2**20

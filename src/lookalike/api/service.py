@@ -17,8 +17,8 @@ from lookalike.api.options import Options
 from lookalike.api.shutdown import Shutdown
 from lookalike.api.stores.query_images import QueryImageStore
 from lookalike.api.stores.uploads import UploadStore
-from lookalike.api.url_fetch import Fetcher
 from lookalike.index import Index
+from lookalike.sources.web.fetcher import Fetcher
 from lookalike.system.locks import WriteLock
 
 

@@ -146,7 +146,8 @@ def _find(
 
     title = subject.title + (f", where {options['where']}" if options["where"] else "")
     options = {name: value for name, value in options.items() if value not in (None, (), [])}
-    with writable(html) as sheet, open_index(url, model_dir=model_dir) as index:
+    opened = open_index(url, model_dir=model_dir, allow_url_fetch=True)
+    with writable(html) as sheet, opened as index:
         hits = getattr(index, method)(**options)
         if html:
             sheet.write(_sheet(index, title, hits, subject))

@@ -23,6 +23,7 @@ from lookalike.ingest.describe import facts
 from lookalike.manifest import Manifest
 from lookalike.options import with_defaults
 from lookalike.protocols import Descriptors, Engine, ImageDecoder, ImageLoader, require_points
+from lookalike.system.inputs import id_of
 from lookalike.types import Described, Filter, Image, ImageInput, Point, Vector
 
 QUERY_URI = "the query image"
@@ -73,7 +74,7 @@ class DuplicateFinder:
             return self._duplicates_of_input(image, **chosen)
         if id is not None and image is None:
             vectors = [self.manifest.semantic.name]
-            (point,) = require_points(self.engine, [id], vectors=vectors)
+            (point,) = require_points(self.engine, [id_of(id)], vectors=vectors)
             return _result(self._search(), point, **chosen)
         raise QueryError("Give either an image or an id to find duplicates of.")
 

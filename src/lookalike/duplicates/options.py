@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypedDict
 from lookalike.duplicates.candidates import StageProgress
 from lookalike.duplicates.keepers import KeeperChoice
 from lookalike.options import Option
+from lookalike.system.inputs import Id
 
 
 class GroupOptions(TypedDict, total=False):
@@ -63,7 +64,7 @@ class DuplicateOptions(TypedDict, total=False):
     """Options of `Index.duplicates_of`."""
 
     id: Annotated[
-        str | None,
+        Id | None,
         Option("Image of the index, in place of a file; it is not a duplicate of itself."),
     ]
     similar: Annotated[bool, Option("Add similar images that are not copies.", False)]

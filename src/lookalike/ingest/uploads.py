@@ -11,6 +11,7 @@ from lookalike.errors import InputError
 from lookalike.ingest.listing import ListedImage
 from lookalike.ingest.report import IncomingCopy, IngestReport
 from lookalike.metadata.table import Row
+from lookalike.system.inputs import Id, ImageInput, id_of, plain_image
 from lookalike.types import ImageRef
 
 
@@ -19,16 +20,34 @@ class Upload:
     """An image to put into an index.
 
     Attributes:
-        data: the file's bytes.
+        data: the file's bytes. An open file, a Pillow image or an array of pixels is taken, too.
         uri: where the caller keeps the file: duplicates, thumbnails and later runs read it there.
+            Without it, they have its thumbnail alone.
         id: id of the image; by default its SHA-256.
         fields: the user's fields to set; None clears one, and the image's others stay.
     """
 
     data: bytes
-    uri: str
+    uri: str = ""
     id: str | None = None
     fields: Mapping[str, Any] | None = None
+
+    def __init__(
+        self,
+        data: ImageInput,
+        uri: str = "",
+        id: Id | None = None,
+        fields: Mapping[str, Any] | None = None,
+    ) -> None:
+        image = plain_image(data)
+        if not isinstance(image, bytes):
+            raise InputError(
+                f"{image} is a path: to add files, use `add`, or give the bytes of the file."
+            )
+        object.__setattr__(self, "data", image)
+        object.__setattr__(self, "uri", uri or f"memory://{hashlib.sha256(image).hexdigest()}")
+        object.__setattr__(self, "id", None if id is None else id_of(id))
+        object.__setattr__(self, "fields", fields)
 
     @property
     def sha256(self) -> str:

@@ -32,7 +32,8 @@ from lookalike.search.targets import (
 )
 from lookalike.search.threshold import MOST_CANDIDATES
 from lookalike.search.weights import choose_weights
-from lookalike.types import AnyOfValues, Filter, HasId, ImageInput, Not, Point, Query, join
+from lookalike.system.inputs import PlainImage, ids_of, is_url, plain_images
+from lookalike.types import AnyOfValues, Filter, HasId, Not, Point, Query, join
 
 MOST_EXAMPLES = 100
 """Examples that the strategy "best" compares with, each by itself."""
@@ -210,7 +211,7 @@ class Planner:
     def _read_targets(self, request: Request) -> tuple[list[Part], list[Filter]]:
         """Reads pictures, ids and texts into parts; also returns a filter that excludes the ids."""
         reader = self._reader
-        images, ids = _images(request["image"]), _texts(request["id"])
+        images, ids = plain_images(request["image"]), ids_of(request["id"])
         crop = request["crop"]
         if crop is not None and len(images) + len(ids) != 1:
             raise QueryError("A crop is of one picture: give it with one image or one id.")
@@ -240,7 +241,7 @@ class Planner:
         self, request: Request
     ) -> tuple[list[list[Part]], list[list[Part]], list[Filter]]:
         """Reads likes and dislikes into parts; also returns filters that exclude them all."""
-        likes, unlikes = _images(request["like"]), _images(request["unlike"])
+        likes, unlikes = plain_images(request["like"]), plain_images(request["unlike"])
         if request["strategy"] == "best":  # which counts each by itself
             likes, unlikes = list(dict.fromkeys(likes)), list(dict.fromkeys(unlikes))
             if len(likes) + len(unlikes) > MOST_EXAMPLES:
@@ -259,7 +260,7 @@ class Planner:
         return parts[: len(likes)], parts[len(likes) :], excluded
 
     def _read_example(
-        self, example: ImageInput, points: Mapping[str, Point], *, files: bool
+        self, example: PlainImage, points: Mapping[str, Point], *, files: bool
     ) -> tuple[list[Part], str | None]:
         """Reads an example into parts; also returns the SHA-256 of a picture."""
         reader = self._reader
@@ -268,7 +269,7 @@ class Planner:
                 return reader.read_stored(example, points[example].vectors), None
             if example.startswith(TEXT):
                 return reader.read_text(example.removeprefix(TEXT).strip()), None
-            if not (files and os.path.isfile(example)):  # noqa: PTH113 -- Path raises where a name is too long
+            if not (files and (is_url(example) or os.path.isfile(example))):  # noqa: PTH113 -- Path raises where a name is too long
                 raise NotFound(
                     f"{example!r} is neither an image of this index nor a file; text is written "
                     f'"{TEXT}{example}".'
@@ -345,10 +346,3 @@ def _require_likes_alone(request: Request) -> None:
 def _texts(texts: str | Sequence[str] | None) -> list[str]:
     """One, several or none as a list."""
     return [] if texts is None else [texts] if isinstance(texts, str) else list(texts)
-
-
-def _images(images: ImageInput | Sequence[ImageInput] | None) -> list[ImageInput]:
-    """One, several or none as a list."""
-    if isinstance(images, str | bytes | os.PathLike):
-        return [images]
-    return list(images or ())

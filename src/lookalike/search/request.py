@@ -6,15 +6,14 @@ a batch, and over HTTP; see `options`.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Integral
 from typing import Annotated, Any, Literal, TypeAlias, TypedDict, cast
+from uuid import UUID
 
 from lookalike.errors import QueryError
 from lookalike.options import Option, check
-
-_ImageInput: TypeAlias = str | os.PathLike[str] | bytes
-"""The same as `types.ImageInput`, whose module imports NumPy."""
+from lookalike.system.inputs import Id, ImageInput, id_of, ids_of, is_one_image, plain_image
 
 ColorInput: TypeAlias = str | Sequence[str] | Mapping[str, float]
 """One color; several, each with a share ("navy=0.6") or without; or shares by name."""
@@ -56,20 +55,20 @@ class ScrollOptions(TypedDict, total=False):
 
     params: Annotated[Params | None, _PARAMS]
     vectors: Annotated[bool, Option("Whether to return the vectors, too.", default=False)]
-    after: Annotated[str | None, Option("Image after which to start; it need not exist.")]
+    after: Annotated[Id | None, Option("Image after which to start; it need not exist.")]
 
 
 class TargetOptions(TypedDict, total=False):
     """Targets of a search."""
 
     image: Annotated[
-        _ImageInput | Sequence[_ImageInput] | None,
+        ImageInput | Sequence[ImageInput] | None,
         Option(
             "Picture that results should resemble; several count by their mean.", metavar="FILE"
         ),
     ]
     id: Annotated[
-        str | Sequence[str] | None,
+        Id | Sequence[Id] | None,
         Option(
             "Image of the index that results should resemble; it is left out of the results.",
             metavar="ID",
@@ -104,11 +103,15 @@ class TargetOptions(TypedDict, total=False):
     ]
 
 
+Example: TypeAlias = ImageInput | Id
+"""An image of the index, a picture in any form, or text after "text:"."""
+
+
 class ExampleOptions(TypedDict, total=False):
     """Examples of a recommendation."""
 
     like: Annotated[
-        _ImageInput | Sequence[_ImageInput],
+        Example | Sequence[Example],
         Option(
             "Example that results should resemble: an image of the index, a picture, or text "
             "after text:.",
@@ -117,7 +120,7 @@ class ExampleOptions(TypedDict, total=False):
         ),
     ]
     unlike: Annotated[
-        _ImageInput | Sequence[_ImageInput],
+        Example | Sequence[Example],
         Option(
             "Example that results should not resemble. Without any to resemble, the images least "
             "like these come first.",
@@ -211,4 +214,25 @@ def read_request(options: Mapping[str, Any]) -> Request:
     """
     if not isinstance(options, Mapping):
         raise QueryError(f"A query must be an object with options by name (got {options!r:.80}).")
-    return cast(Request, check(Request, options))
+    return cast(Request, check(Request, {name: _plain(name, options[name]) for name in options}))
+
+
+def _plain(name: str, value: Any) -> Any:
+    """The value of an option with its ids as text, and its images as paths or bytes."""
+    if value is None:
+        return None
+    if name == "id":
+        return ids_of(value)
+    if name == "image":
+        return _several(value, plain_image)
+    return _several(value, _plain_example) if name in ("like", "unlike") else value
+
+
+def _several(value: Any, plain: Callable[[Any], Any]) -> list[Any]:
+    """One value or several as a list of plain ones."""
+    one = is_one_image(value) or isinstance(value, Mapping) or not isinstance(value, Iterable)
+    return [plain(value)] if one else [plain(part) for part in value]
+
+
+def _plain_example(value: Any) -> Any:
+    return id_of(value) if isinstance(value, Integral | UUID) else plain_image(value)

@@ -7,6 +7,7 @@ of an aspect are combined into one target, and the targets of all weighted aspec
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -109,7 +110,7 @@ class PartReader:
             side = round(side / max(min(_checked_box(box)[2:]), 1e-6))
         decoded = self.loader.load(image, side)
         shown = decoded if box is None else _crop(decoded, box)
-        label = "image" if isinstance(image, bytes) else Path(image).name
+        label = Path(image).name if isinstance(image, str | os.PathLike) else "image"
         if box is not None:
             label += f" at {_numbers(box)}"
         return self._pictured(label, lambda name: partial(self._describe, name, shown)), decoded

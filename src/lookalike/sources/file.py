@@ -9,7 +9,7 @@ import mimetypes
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -187,6 +187,56 @@ class Files(_LocalSource):
     def covers(self, uri: str) -> bool:
         hidden = "/." in uri[len(self.root) :] and "/." not in self.pattern[len(self.root) :]
         return uri == self.pattern or (self._matches(uri) is not None and not hidden)
+
+
+class Paths(_LocalSource):
+    """Files, and folders and globs among them, in the order of a list. A path where nothing is is
+    listed too, so that the run reports it."""
+
+    def __init__(self, paths: Iterable[str], exclude: Sequence[str]) -> None:
+        self.root = os.getcwd()
+        self._exclusions = Exclusions(os.sep, exclude, only_patterns=True)
+        self._parts: dict[str, Source | None] = {}
+        for path in paths:
+            named = os.path.expanduser(path.removeprefix("file://"))
+            several = os.path.isdir(named) or (glob.has_magic(named) and not os.path.lexists(named))
+            part = open(path, exclude) if several else None
+            self._parts[os.path.abspath(named)] = part
+        self._sources = [part for part in self._parts.values() if part is not None]
+
+    @property
+    def passed_over(self) -> bool:
+        return self._exclusions.used or any(source.passed_over for source in self._sources)
+
+    def refs(self) -> Iterator[ImageRef]:
+        listed: list[Source] = []
+        for path, part in self._parts.items():
+            if part is not None:
+                new = (r for r in part.refs() if not self._is_listed(r.uri, listed))
+                yield from (ref for ref in new if ref.uri not in self._parts)
+                listed.append(part)
+            elif not self._exclusions.exclude_path(path):
+                yield _ref(path) or _unreadable(path)
+
+    def covers(self, uri: str) -> bool:
+        return uri in self._parts or any(source.covers(uri) for source in self._sources)
+
+    def excludes(self, uri: str) -> bool:
+        if uri in self._parts:
+            return self._exclusions.exclude_path(uri)
+        return self.covers(uri) and not self._is_listed(uri, self._sources, anyway=True)
+
+    def has(self, uri: str) -> bool:
+        if self._parts.get(uri, self) is None:
+            return not self._exclusions.exclude_path(uri) and _is_there(uri)
+        return self._is_listed(uri, self._sources)
+
+    def _is_listed(self, uri: str, sources: Sequence[Source], *, anyway: bool = False) -> bool:
+        """Tells if one of the sources lists an address; `anyway`, would list it, were it there."""
+        return any(
+            source.covers(uri) and not source.excludes(uri) if anyway else source.has(uri)
+            for source in sources
+        )
 
 
 def _regex(pattern: str) -> str:

@@ -1,4 +1,4 @@
-"""Loading of single images that a caller names by path or passes as bytes."""
+"""Loading of single images that a caller gives in any form."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from lookalike.comparison.sketch import THUMBNAIL_SIDE
 from lookalike.imaging.thumbnails import decode_thumbnail, encode_thumbnail
 from lookalike.protocols import ImageDecoder
 from lookalike.record import ImageRecord
-from lookalike.sources import read_image
+from lookalike.sources import Fetch, read_image
 from lookalike.types import Image, ImageInput
 
 
@@ -16,20 +16,22 @@ class Loader:
 
     Args:
         decoder: decodes them, protected from hostile files.
+        fetch: reads a URL; None refuses them.
     """
 
-    def __init__(self, decoder: ImageDecoder) -> None:
+    def __init__(self, decoder: ImageDecoder, fetch: Fetch | None = None) -> None:
         self._decoder = decoder
+        self._fetch = fetch
         self.size = decoder.size
 
     def read(self, image: ImageInput) -> bytes:
-        return read_image(image)
+        return read_image(image, self._fetch)
 
     def load(self, image: ImageInput, side: int) -> Image:
-        return self._decoder.decode(read_image(image), side=side)
+        return self._decoder.decode(self.read(image), side=side)
 
     def content_digest(self, image: ImageInput) -> str:
-        return self._decoder.content_digest(read_image(image))
+        return self._decoder.content_digest(self.read(image))
 
     def preview(self, image: ImageInput, side: int) -> bytes:
         """A JPEG of an image, its longer side at most `side` pixels, without metadata."""

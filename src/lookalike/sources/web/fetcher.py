@@ -19,9 +19,9 @@ from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 import httpcore
 
-from lookalike.api.public_addresses import is_public, resolve
 from lookalike.errors import InputError
 from lookalike.imaging.decode import check_size
+from lookalike.sources.web.public_addresses import is_public, resolve
 from lookalike.types import DecodeLimits
 
 PORTS = (80, 443)

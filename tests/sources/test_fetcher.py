@@ -14,9 +14,9 @@ from shutil import which
 
 import pytest
 
-from lookalike.api.public_addresses import is_public
-from lookalike.api.url_fetch import Fetcher
 from lookalike.errors import ImageRejected, InputError, Reason
+from lookalike.sources.web.fetcher import Fetcher
+from lookalike.sources.web.public_addresses import is_public
 from lookalike.types import DecodeLimits
 
 PICTURE = b"\xff\xd8\xff" + bytes(range(256)) * 40

@@ -1,0 +1,1 @@
+"""Parts of the facade, each a base class of `Index`."""

@@ -1,0 +1,155 @@
+"""The part of the facade that reads: images, fields, counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Self, Unpack
+
+from lookalike.comparison.sketch import THUMBNAIL_SIDE
+from lookalike.engines import share
+from lookalike.fields import Field, fields_of
+from lookalike.filters import parse_where
+from lookalike.ingest import run
+from lookalike.manifest import Manifest, ManifestStore
+from lookalike.opening import Parts
+from lookalike.options import documented
+from lookalike.protocols import DescribesText, require_points
+from lookalike.record import record_of
+from lookalike.search.request import Params, ScrollOptions, Where
+from lookalike.search.searcher import Searcher
+from lookalike.search.statistics import statistics
+from lookalike.system.inputs import Id, id_of, ids_of
+from lookalike.types import Filter, Image, ImageInput, Point
+from lookalike.workers.loader import Loader
+
+
+class ReadableIndex:
+    """An open index, to be read."""
+
+    def __init__(self, parts: Parts, opener: Callable[..., Any] | None = None) -> None:
+        self._parts = parts
+        self._opener = opener
+        self._engine = parts.engine
+        self._models = parts.models
+        self._decoder = parts.decoder
+        self._cache = parts.cache
+        self._loader = Loader(parts.decoder, parts.fetch)
+        self._searcher = Searcher(parts.engine, parts.manifest, parts.models, self._loader)
+        self._manifests = ManifestStore(parts.engine, parts.manifest, self._searcher.refresh)
+        self._destination = run.Destination(parts.engine, self._manifests, parts.cache)
+        share(parts.engine, self._manifests.reload)
+
+    @property
+    def notice(self) -> str | None:
+        """One line for the user about how the index was made; None if all went as asked."""
+        return self._parts.notice
+
+    def close(self) -> None:
+        """Releases the index. Closing twice is harmless."""
+        self._parts.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    # --- images -----------------------------------------------------------------------------
+
+    def get(self, id: Id, *, vectors: bool = False) -> Point:
+        """Returns an image: its payload, and its vectors by name if asked for.
+
+        Raises:
+            NotFound: no image has this id.
+        """
+        names = list(self._manifest.vectors) if vectors else ()
+        (point,) = require_points(self._engine, [id_of(id)], vectors=names)
+        return point
+
+    def get_many(self, ids: Id | Iterable[Id], *, vectors: bool = False) -> list[Point]:
+        """Returns the images with these ids that the index has, in no particular order."""
+        names = list(self._manifest.vectors) if vectors else ()
+        return self._engine.retrieve(ids_of(ids), vectors=names)
+
+    @documented(ScrollOptions)
+    def scroll(
+        self, where: Where | None = None, **options: Unpack[ScrollOptions]
+    ) -> Iterator[Point]:
+        """Yields every matching image in an order that does not depend on when they were added.
+
+        Args:
+            where: a filter.
+            {options}
+        """
+        filter, after = self._filter(where, options.get("params")), options.get("after")
+        names = list(self._manifest.vectors) if options.get("vectors") else ()
+        last = None if after is None else id_of(after)
+        for points in self._engine.scroll(filter, vectors=names, after=last):
+            yield from points
+
+    def count(self, where: Where | None = None, params: Params | None = None) -> int:
+        """Counts the matching images exactly."""
+        return self._engine.count(self._filter(where, params))
+
+    def __len__(self) -> int:
+        return self.count()
+
+    @property
+    def fields(self) -> Mapping[str, Field]:
+        """Fields that `where` and `facets` can name, by name."""
+        return fields_of(self._manifest.fields)
+
+    @property
+    def aspects(self) -> Sequence[str]:
+        """Aspects that a search can weigh."""
+        return list(self._manifest.aspects)
+
+    @property
+    def is_calibrated(self) -> bool:
+        """True once the index holds enough images for its weights to mean influence."""
+        return self._manifest.calibration is not None
+
+    @property
+    def supports_text(self) -> bool:
+        """True if the index's model can be searched by text. Loads the model."""
+        return isinstance(self._models.descriptor(self._manifest.semantic.name), DescribesText)
+
+    @property
+    def thumbnails_problem(self) -> str | None:
+        """A sentence on why thumbnails are not cached as they should be; None if they are."""
+        return self._cache.problem
+
+    def stats(self) -> dict[str, Any]:
+        """Returns counts, bytes on disk, vectors, fields with their numbers of values, engine."""
+        return statistics(self._engine, self._manifest, thumbnails=self._cache.bytes_on_disk)
+
+    def decode(self, image: ImageInput) -> Image:
+        """Decodes any image as the index does: upright, its shorter side 320 pixels or more. Raises
+        InputError if there is no such file, or ImageRejected."""
+        return self._loader.load(image, THUMBNAIL_SIDE)
+
+    def thumbnail(self, id: Id, side: int = 256) -> bytes:
+        """Returns a JPEG of an image, its longer side at most `side` pixels, without metadata.
+
+        Raises:
+            NotFound: no image has this id.
+            InputError: its file is gone, or can no longer be read.
+        """
+        return self._loader.thumbnail(record_of(self.get(id).payload), self._cache, side)
+
+    def preview(self, image: ImageInput, side: int = 256) -> bytes:
+        """Returns a JPEG of any image, its longer side at most `side` pixels, without metadata.
+
+        Raises:
+            InputError: there is no such file, or it cannot be read.
+        """
+        return self._loader.preview(image, side)
+
+    # --- inside -----------------------------------------------------------------------------
+
+    @property
+    def _manifest(self) -> Manifest:
+        return self._manifests.current
+
+    def _filter(self, where: Where | None = None, params: Params | None = None) -> Filter | None:
+        return parse_where(where, self.fields, params, engine=self._engine)

@@ -219,8 +219,8 @@ def read_request(options: Mapping[str, Any]) -> Request:
 
 def _plain(name: str, value: Any) -> Any:
     """The value of an option with its ids as text, and its images as paths or bytes."""
-    if value is None:
-        return None
+    if value is None or (isinstance(value, list | tuple) and not value):
+        return value
     if name == "id":
         return ids_of(value)
     if name == "image":

@@ -25,6 +25,7 @@ from qdrant_client import grpc as wire
 
 from benchmarks._figures import bound, finish
 from lookalike.engines.options import ServerOptions
+from lookalike.engines.server.connection import Nodes
 from lookalike.engines.server.engine import ServerEngine
 from lookalike.types import Point, point_id
 
@@ -97,7 +98,8 @@ def draw_points() -> list[Point]:
 
 
 def upload_by_engine(client: QdrantClient, points: list[Point]) -> None:
-    engine = ServerEngine(client, "catalog", ServerOptions())
+    options = ServerOptions()
+    engine = ServerEngine(Nodes.of(client, options), "catalog", options)
     for start in range(0, len(points), STREAM):
         engine.upsert(points[start : start + STREAM])
 

@@ -40,7 +40,7 @@ pytest.importorskip("ray.data", reason='Ray Data is not installed: `pip install 
 pytestmark = pytest.mark.slow
 
 COUNT = 24
-SERVER = ServerOptions(grpc=False, backoff=0.01, retries=3)
+SERVER = ServerOptions(grpc=False, backoff=0.01, patience=3)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -215,7 +215,7 @@ class Engine(Protocol):
         ...
 
     def info(self) -> Mapping[str, Any]:
-        """Returns at least `points`, `bytes_on_disk` and `engine`."""
+        """Returns at least `points`, `engine`, and `bytes_on_disk`, None where that is unknown."""
         ...
 
     def close(self) -> None:

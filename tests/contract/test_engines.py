@@ -16,6 +16,7 @@ from qdrant_client import QdrantClient
 from lookalike.engines.edge.engine import EdgeEngine
 from lookalike.engines.edge.process import SubprocessEngine
 from lookalike.engines.options import ServerOptions
+from lookalike.engines.server.connection import Nodes
 from lookalike.engines.server.engine import ServerEngine
 from lookalike.errors import EngineError
 from lookalike.protocols import Engine
@@ -55,7 +56,8 @@ def subprocess(folder: Path) -> AbstractContextManager[Engine]:
 
 def in_memory(_: Path) -> AbstractContextManager[Engine]:
     """The client's in-memory mode, which is for one thread at a time."""
-    return closing(ServerEngine(QdrantClient(":memory:"), "test", ServerOptions(parallel=1)))
+    options = ServerOptions(parallel=1)
+    return closing(ServerEngine(Nodes.of(QdrantClient(":memory:"), options), "test", options))
 
 
 @contextmanager

@@ -5,7 +5,6 @@ A failure here after an upgrade names the module that must change.
 
 from __future__ import annotations
 
-import inspect
 import json
 import shutil
 from contextlib import closing
@@ -35,15 +34,6 @@ def test_the_bulk_upload_s_conversion_makes_the_same_struct() -> None:
     changed = Point(original.id, original.vectors, {**original.payload, **ODD})
     assert to_grpc(changed) == RestToGrpc.convert_point_struct(to_rest(changed))
     assert isinstance(to_grpc(changed), protocol.PointStruct)
-
-
-def test_the_rest_client_sends_requests_for_which_the_client_has_no_method() -> None:
-    """`server.engine` asks for the memory report by `client.http.client.request`."""
-    with closing(QdrantClient("http://localhost:1", check_compatibility=False)) as client:
-        parameters = inspect.signature(client.http.client.request).parameters
-    assert {"type_", "method", "url", "path_params"} <= parameters.keys()
-    with pytest.raises(NotImplementedError):
-        _ = QdrantClient(":memory:").http
 
 
 def test_errors_of_the_client_have_what_is_read_of_them() -> None:

@@ -24,7 +24,7 @@ from tests.support.pictures import draw, folder_of
 from tests.support.qdrant_wire import RestServer, Store
 
 COUNT = 6
-SERVER = ServerOptions(grpc=False, backoff=0.01, retries=3)
+SERVER = ServerOptions(grpc=False, backoff=0.01, patience=3)
 
 
 @pytest.fixture

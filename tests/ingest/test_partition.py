@@ -32,7 +32,7 @@ from tests.support.qdrant_wire import RestServer, Store
 
 PARTS = 3
 COUNT = 12
-SERVER = ServerOptions(grpc=False, backoff=0.01, retries=3)
+SERVER = ServerOptions(grpc=False, backoff=0.01, patience=3)
 
 
 @pytest.fixture

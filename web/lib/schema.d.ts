@@ -1511,7 +1511,7 @@ export interface components {
         };
         StatsResponse: {
             images: number;
-            bytes_on_disk: number;
+            bytes_on_disk: number | null;
             indexed_vectors: number;
             vectors: {
                 [key: string]: components["schemas"]["VectorResponse"];

@@ -63,7 +63,8 @@ function Figures({ stats }: { stats: Stats | undefined }) {
   const figures: [string, string, string][] = stats
     ? [
         ["Images", number(stats.images), stats.building ? "building the search graph" : "all searchable"],
-        ["On disk", bytes(stats.bytes_on_disk), "without thumbnails"],
+        ["On disk", stats.bytes_on_disk == null ? "\u2013" : bytes(stats.bytes_on_disk),
+          stats.bytes_on_disk == null ? "not told by the server" : "without thumbnails"],
         ["Thumbnails", bytes(stats.thumbnails), "disk cache"],
         ["Memory", bytes(stats.memory), "all processes"],
       ]

@@ -1,4 +1,7 @@
-"""Routes that refuse unknown query parameters: a misspelled filter would filter nothing."""
+"""Routes that refuse unknown query parameters: a misspelled filter would filter nothing.
+
+They wait for a server that is away no longer than a person does; background jobs wait longer.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,12 @@ from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+
+from lookalike.system import patience
+
+PATIENCE = 3.0
+"""Seconds that a request waits for the engine's server; then, or if it is known to be away, the
+answer is 503."""
 
 
 class StrictRoute(APIRoute):
@@ -21,7 +30,8 @@ class StrictRoute(APIRoute):
         async def strict(request: Request) -> Response:
             if unknown := request.query_params.keys() - known:
                 raise _unknown_parameters(sorted(unknown), sorted(known))
-            return await handler(request)
+            with patience.at_most(PATIENCE):
+                return await handler(request)
 
         return strict
 

@@ -350,7 +350,7 @@ class StatsResponse(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     images: int
-    bytes_on_disk: int
+    bytes_on_disk: int | None = Field(description="Null where the engine is a server.")
     indexed_vectors: int
     vectors: dict[str, VectorResponse]
     fields: dict[str, FieldResponse] = Field(description="The user's fields.")

@@ -102,7 +102,7 @@ def server_option(command: F) -> F:
         "--server",
         type=Pairs(),
         metavar="NAME=VALUE,…",
-        help="Layout of a new collection: shard_number=6,replication_factor=2,…",
+        help="Layout of a new collection, and its connection: replication_factor=2,patience=600,…",
     )(command)
 
 

@@ -34,9 +34,10 @@ class ServerOptions:
         grpc: whether to use gRPC, which is faster than REST, where the server offers it.
         grpc_port: by default the port after the address's, as with 6333 and 6334.
         timeout: seconds until a request times out.
-        retries: attempts after a request failed for a temporary reason.
+        patience: seconds for which a request is repeated that failed for a temporary reason, as
+            where the server is away. Where a person waits for the answer, 3 seconds at most.
         backoff: seconds up to which the first pause between attempts lasts; the limit doubles with
-            each attempt.
+            each attempt, up to 2 seconds.
         batch: points per write request.
         parallel: concurrent write requests.
         optimize_timeout: seconds that `optimize` waits for the server's graphs.
@@ -57,7 +58,7 @@ class ServerOptions:
     grpc: bool = True
     grpc_port: int | None = None
     timeout: int = 30
-    retries: int = 6
+    patience: float = 300.0
     backoff: float = 0.5
     batch: int = 256
     parallel: int = 4

@@ -13,7 +13,7 @@ from lookalike.engines.server.engine import ServerEngine
 from tests.contract.test_engines import SPECS, point
 from tests.support.qdrant_wire import GrpcServer, RestServer, Store
 
-QUICK = ServerOptions(grpc=False, backoff=0.01, retries=3, timeout=2)
+QUICK = ServerOptions(grpc=False, backoff=0.01, patience=3, timeout=2)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pytest
 from qdrant_client import QdrantClient, models
 
 from lookalike.engines import open_engine
+from lookalike.engines.server.connection import Nodes
 from lookalike.engines.server.engine import ServerEngine
 from lookalike.errors import EngineError
 from lookalike.search import threshold
@@ -154,12 +155,12 @@ def test_a_round_is_one_request(engine: ServerEngine, store: Store) -> None:
     assert store.requests == ["query"]
 
 
-def test_bytes_are_what_the_server_tells(engine: ServerEngine) -> None:
-    assert engine.info()["bytes_on_disk"] == 20_000
+def test_bytes_are_left_out_as_servers_tell_reserved_sizes(engine: ServerEngine) -> None:
+    assert engine.info()["bytes_on_disk"] is None
 
 
 def test_closing_twice_is_harmless() -> None:
-    engine = ServerEngine(QdrantClient(":memory:"), "x")
+    engine = ServerEngine(Nodes.of(QdrantClient(":memory:"), QUICK), "x")
     engine.close()
     engine.close()
     with pytest.raises(EngineError, match="closed"):

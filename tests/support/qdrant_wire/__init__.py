@@ -6,7 +6,8 @@ a client copes with a server that is busy, silent or gone.
 """
 
 from tests.support.qdrant_wire.grpc_api import GrpcServer
+from tests.support.qdrant_wire.nodes import Cluster
 from tests.support.qdrant_wire.rest_api import RestServer
 from tests.support.qdrant_wire.store import Fault, Store
 
-__all__ = ["Fault", "GrpcServer", "RestServer", "Store"]
+__all__ = ["Cluster", "Fault", "GrpcServer", "RestServer", "Store"]

@@ -36,9 +36,6 @@ def _route(
             return "update", lambda: store.update(name, read(models.UpdateCollection))
         case "DELETE", []:
             return "drop", lambda: local.delete_collection(name)
-        case "GET", ["memory"]:
-            bytes_ = 1000 * local.count(name).count
-            return "memory", lambda: {"total": {"disk_bytes": bytes_}}
         case "PUT", ["index"]:
             request = read(models.CreateFieldIndex)
             return "index", lambda: local.create_payload_index(

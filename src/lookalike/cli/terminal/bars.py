@@ -7,9 +7,27 @@ from contextlib import contextmanager
 from functools import partial
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 from lookalike.ingest.report import IngestCounts, IngestProgress
+from lookalike.system import patience
+
+
+class StageColumn(ProgressColumn):
+    """The stage, or what is being waited for; drawn again several times a second."""
+
+    def render(self, task: Task) -> Text:
+        """The text of the column."""
+        return Text(patience.current_wait() or task.description)
 
 
 @contextmanager
@@ -19,7 +37,7 @@ def ingest_bar(console: Console) -> Iterator[IngestProgress | None]:
         yield None
         return
     columns = (
-        TextColumn("{task.description}"),
+        StageColumn(),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[speed]:,.0f} images/s"),
@@ -54,7 +72,7 @@ def stage_bar(
         yield None
         return
     columns = (
-        TextColumn("{task.description}"),
+        StageColumn(),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),

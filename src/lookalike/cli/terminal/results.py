@@ -110,7 +110,8 @@ def stats_table(stats: Mapping[str, Any]) -> Table:
     """Counts, vectors and fields of an index."""
     table = _two_columns()
     table.add_row("images", f"{stats['images']:,}")
-    table.add_row("on disk", f"{stats['bytes_on_disk'] / 2**20:,.1f} MiB")
+    if (size := stats["bytes_on_disk"]) is not None:
+        table.add_row("on disk", f"{size / 2**20:,.1f} MiB")
     table.add_row("engine", f"{stats['engine']}, schema {stats['schema']}")
     for name, vector in stats["vectors"].items():
         aspect = f"{vector['aspect']}, " if vector["aspect"] else ""

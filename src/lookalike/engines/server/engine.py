@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -20,8 +21,8 @@ from lookalike import record
 from lookalike.engines.options import ServerOptions
 from lookalike.engines.points import PayloadUpdate, check_vectors
 from lookalike.engines.rows import ordered_value, scored, stored
-from lookalike.engines.server.connection import connect
-from lookalike.engines.server.errors import Caller
+from lookalike.engines.server.caller import Caller
+from lookalike.engines.server.connection import Nodes
 from lookalike.engines.server.filters import to_server
 from lookalike.engines.server.layout import field_params, vector_params
 from lookalike.engines.server.points import to_grpc, to_rest
@@ -50,7 +51,7 @@ class ServerEngine:
     """Implements `protocols.Engine`. Thread-safe.
 
     Args:
-        client: the connection to the server.
+        nodes: the connections to the server.
         collection: the collection's name.
         options: layout of a new collection, and settings of the connection.
         url: names the collection in errors.
@@ -58,17 +59,17 @@ class ServerEngine:
 
     def __init__(
         self,
-        client: QdrantClient,
+        nodes: Nodes,
         collection: str,
         options: ServerOptions | None = None,
         *,
         url: str | None = None,
     ) -> None:
-        self.client = client
+        self._nodes = nodes
         self.collection = collection
         self.options = options or ServerOptions()
         self.url = url or f"the collection {collection!r}"
-        self._call = Caller(self.url, self.options)
+        self._call = Caller(nodes, self.url, self.options)
         self._layout: Mapping[str, models.VectorParams] | None = None
         self._writers = ThreadPoolExecutor(self.options.parallel, "upsert")
         # Whether batches are sent in parallel. This pays only if the server is slow: the threads
@@ -86,14 +87,20 @@ class ServerEngine:
     def connect(cls, url: str, options: ServerOptions | None = None) -> ServerEngine:
         """Connects to `http(s)://host[:6333][/prefix]/collection`, which need not exist yet.
 
-        Uses gRPC if the server answers over it, and REST otherwise or behind a prefix.
+        In place of a host there may be several, separated by commas. Uses gRPC with each node that
+        answers over it, and REST otherwise or behind a prefix.
 
         Raises:
             EngineError: the address is not valid, no server answers there, or it is too old.
         """
         options = options or ServerOptions()
-        client, collection, shown = connect(url, options)
-        return cls(client, collection, options, url=shown)
+        nodes, collection, shown = Nodes.connect(url, options)
+        return cls(nodes, collection, options, url=shown)
+
+    @property
+    def client(self) -> QdrantClient:
+        """The client of the first node."""
+        return self._nodes.nodes[0].client(quick=False)
 
     # --- the collection ---------------------------------------------------------------------
 
@@ -105,27 +112,14 @@ class ServerEngine:
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         metadata = {_METADATA_KEY: dict(manifest)}
-        self._call(self.client.update_collection, self.collection, metadata=metadata)
+        self._call(lambda client: client.update_collection(self.collection, metadata=metadata))
 
     def create(self, vectors: Sequence[VectorSpec]) -> None:
         options = self.options
         layout = {spec.name: vector_params(spec, options) for spec in vectors}
         if not self._exists():
             try:
-                self._call.once(
-                    self.client.create_collection,
-                    self.collection,
-                    vectors_config=layout,
-                    shard_number=options.shard_number,
-                    replication_factor=options.replication_factor,
-                    write_consistency_factor=options.write_consistency_factor,
-                    hnsw_config=models.HnswConfigDiff(
-                        m=options.m, ef_construct=options.ef_construct, full_scan_threshold=10_000
-                    ),
-                    # Uploads are faster while no graph is built; `optimize` turns that on.
-                    optimizers_config=models.OptimizersConfigDiff(indexing_threshold=0),
-                    metadata={_METADATA_KEY: {}},
-                )
+                self._call.once(lambda client: self._create(client, layout))
             except EngineError:
                 # If it exists now, another process was first, or the response was lost.
                 if not self._exists():
@@ -139,11 +133,27 @@ class ServerEngine:
                 "collection, or choose another name."
             )
 
+    def _create(self, client: QdrantClient, layout: Mapping[str, models.VectorParams]) -> None:
+        options = self.options
+        client.create_collection(
+            self.collection,
+            vectors_config=layout,
+            shard_number=options.shard_number,
+            replication_factor=options.replication_factor,
+            write_consistency_factor=options.write_consistency_factor,
+            hnsw_config=models.HnswConfigDiff(
+                m=options.m, ef_construct=options.ef_construct, full_scan_threshold=10_000
+            ),
+            # Uploads are faster while no graph is built; `optimize` turns that on.
+            optimizers_config=models.OptimizersConfigDiff(indexing_threshold=0),
+            metadata={_METADATA_KEY: {}},
+        )
+
     def _exists(self) -> bool:
-        return self._call(self.client.collection_exists, self.collection)
+        return self._call(lambda client: client.collection_exists(self.collection))
 
     def _info(self) -> models.CollectionInfo:
-        info = self._call(self.client.get_collection, self.collection)
+        info = self._call(lambda client: client.get_collection(self.collection))
         self._layout = _vectors(info)
         return info
 
@@ -159,7 +169,9 @@ class ServerEngine:
 
     def create_field_index(self, path: str, type: FieldType) -> None:
         params = field_params(path, type, self.options)
-        self._call(self.client.create_payload_index, self.collection, path, params, wait=True)
+        self._call(
+            lambda client: client.create_payload_index(self.collection, path, params, wait=True)
+        )
 
     def upsert(self, points: Sequence[Point]) -> None:
         check_vectors(points)
@@ -189,13 +201,13 @@ class ServerEngine:
     def _send(self, structs: list[Any]) -> float:
         """Sends a batch; returns the seconds spent waiting for the server."""
         started, busy = time.perf_counter(), time.thread_time()
-        self._call(self.client.upsert, self.collection, structs, wait=True)
+        self._call(lambda client: client.upsert(self.collection, structs, wait=True))
         return time.perf_counter() - started - (time.thread_time() - busy)
 
     def delete(self, ids: Sequence[str]) -> None:
         if ids:
             selector = models.PointIdsList(points=[str(point_id(id)) for id in ids])
-            self._call(self.client.delete, self.collection, selector, wait=True)
+            self._call(lambda client: client.delete(self.collection, selector, wait=True))
 
     def set_payload(self, id: str, fields: Payload) -> None:
         point: list[models.ExtendedPointId] = [str(point_id(id))]
@@ -211,7 +223,9 @@ class ServerEngine:
             remove = models.DeletePayload(keys=list(update.removed), points=point)
             operations.append(models.DeletePayloadOperation(delete_payload=remove))
         if operations:
-            self._call(self.client.batch_update_points, self.collection, operations, wait=True)
+            self._call(
+                lambda client: client.batch_update_points(self.collection, operations, wait=True)
+            )
 
     # --- reading ----------------------------------------------------------------------------
 
@@ -221,11 +235,12 @@ class ServerEngine:
         if not ids:
             return []
         records = self._call(
-            self.client.retrieve,
-            ids=[str(point_id(id)) for id in ids],
-            with_payload=payload or ID_ALONE,
-            with_vectors=list(vectors) or False,
-            **self._reading,
+            lambda client: client.retrieve(
+                ids=[str(point_id(id)) for id in ids],
+                with_payload=payload or ID_ALONE,
+                with_vectors=list(vectors) or False,
+                **self._reading,
+            )
         )
         return [stored(record) for record in records]
 
@@ -245,7 +260,9 @@ class ServerEngine:
     def _query(self, requests: list[models.QueryRequest]) -> list[list[models.ScoredPoint]]:
         if not requests:
             return []
-        responses = self._call(self.client.query_batch_points, requests=requests, **self._reading)
+        responses = self._call(
+            lambda client: client.query_batch_points(requests=requests, **self._reading)
+        )
         return [response.points for response in responses]
 
     def scroll(
@@ -258,16 +275,16 @@ class ServerEngine:
         after: str | None = None,
     ) -> Iterator[list[Point]]:
         offset: Any = after and str(next_point_id(after))
+        request = {
+            "scroll_filter": to_server(filter),
+            "limit": batch,
+            "with_payload": payload or ID_ALONE,
+            "with_vectors": list(vectors) or False,
+            **self._reading,
+        }
         while True:
-            records, offset = self._call(
-                self.client.scroll,
-                scroll_filter=to_server(filter),
-                limit=batch,
-                offset=offset,
-                with_payload=payload or ID_ALONE,
-                with_vectors=list(vectors) or False,
-                **self._reading,
-            )
+            here = {**request, "offset": offset}
+            records, offset = self._call(partial(_scroll, here))
             if records:
                 yield [stored(record) for record in records]
             if offset is None:
@@ -275,19 +292,22 @@ class ServerEngine:
 
     def count(self, filter: Filter | None = None, *, exact: bool = True) -> int:
         # The only read for which the client does not pass on a read consistency.
-        response = self._call(self.client.count, self.collection, to_server(filter), exact=exact)
+        response = self._call(
+            lambda client: client.count(self.collection, to_server(filter), exact=exact)
+        )
         return response.count
 
     def facet(
         self, path: str, filter: Filter | None = None, limit: int = 100
     ) -> list[tuple[str | int | bool, int]]:
         response = self._call(
-            self.client.facet,
-            key=path,
-            facet_filter=to_server(filter),
-            limit=limit,
-            exact=True,
-            **self._reading,
+            lambda client: client.facet(
+                key=path,
+                facet_filter=to_server(filter),
+                limit=limit,
+                exact=True,
+                **self._reading,
+            )
         )
         # The index still lists values that no point has any more.
         return [(hit.value, hit.count) for hit in response.hits if hit.count]
@@ -297,14 +317,14 @@ class ServerEngine:
     ) -> tuple[float | str, float | str] | None:
         ends: list[float | str] = []
         for direction in (models.Direction.ASC, models.Direction.DESC):
-            records, _ = self._call(
-                self.client.scroll,
-                scroll_filter=to_server(filter),
-                limit=1,
-                order_by=models.OrderBy(key=path, direction=direction),
-                with_payload=models.PayloadSelectorInclude(include=[path]),
+            request = {
+                "scroll_filter": to_server(filter),
+                "limit": 1,
+                "order_by": models.OrderBy(key=path, direction=direction),
+                "with_payload": models.PayloadSelectorInclude(include=[path]),
                 **self._reading,
-            )
+            }
+            records, _ = self._call(partial(_scroll, request))
             if not records:
                 return None
             ends.append(ordered_value(records[0]))
@@ -319,12 +339,13 @@ class ServerEngine:
         """
         threshold = self._info().config.optimizer_config.indexing_threshold
         if threshold == 0:  # still as at creation, so that uploads were fast
+            optimizers = models.OptimizersConfigDiff(
+                indexing_threshold=self.options.indexing_threshold
+            )
             self._call(
-                self.client.update_collection,
-                self.collection,
-                optimizers_config=models.OptimizersConfigDiff(
-                    indexing_threshold=self.options.indexing_threshold
-                ),
+                lambda client: client.update_collection(
+                    self.collection, optimizers_config=optimizers
+                )
             )
         deadline = time.monotonic() + self.options.optimize_timeout
         pause, green = 0.1, 0
@@ -346,29 +367,18 @@ class ServerEngine:
         return {
             "points": info.points_count or 0,
             "indexed_vectors": info.indexed_vectors_count or 0,
-            "bytes_on_disk": self._bytes_on_disk(),
+            "bytes_on_disk": None,  # servers tell reserved file sizes, many times what is used
             "engine": "qdrant-server",
             "status": info.status.value,
         }
 
-    def _bytes_on_disk(self) -> int:
-        """Bytes that the collection takes on all nodes; 0 in the client's in-memory mode."""
-        try:
-            rest = self.client.http.client
-        except NotImplementedError:
-            return 0
-        response: Any = self._call(  # the client has no method for this endpoint yet
-            rest.request,
-            type_=object,
-            method="GET",
-            url="/collections/{collection_name}/memory",
-            path_params={"collection_name": self.collection},
-        )
-        return int(response["result"]["total"]["disk_bytes"])
-
     def close(self) -> None:
         self._writers.shutdown()
-        self.client.close()
+        self._nodes.close()
+
+
+def _scroll(request: Mapping[str, Any], client: QdrantClient) -> tuple[list[models.Record], Any]:
+    return client.scroll(**request)
 
 
 def _vectors(info: models.CollectionInfo) -> Mapping[str, models.VectorParams]:

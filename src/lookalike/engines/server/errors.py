@@ -1,15 +1,11 @@
-"""Errors of qdrant-client, gRPC and httpx, translated into ours, and retries of those that are
-temporary."""
+"""Errors of qdrant-client, gRPC and httpx, translated into ours."""
 
 from __future__ import annotations
 
 import json
-import random
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import grpc  # type: ignore[import-untyped]
 import httpx
@@ -21,13 +17,7 @@ from qdrant_client.http.exceptions import (
     UnexpectedResponse,
 )
 
-from lookalike.engines.options import ServerOptions
 from lookalike.errors import DiskFull, EngineError
-
-LONGEST_PAUSE = 30.0
-"""Seconds; the upper limit of a pause between attempts."""
-LONGEST_RETRY_AFTER = 120.0
-"""Seconds; if a server asks for a longer pause, the request fails instead."""
 
 _HTTP_STATUS = {
     grpc.StatusCode.UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
@@ -53,9 +43,6 @@ FAILURES = (
 )
 """Errors that the client raises when a request fails; its in-memory mode raises the last three."""
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -65,50 +52,15 @@ class Failure:
         error: our error for it.
         temporary: whether the same request may succeed later.
         retry_after: seconds that the server asks the client to wait.
+        away: whether the node may be gone, as nothing says that it answered.
+        timed_out: whether it may as well be slow.
     """
 
     error: EngineError
     temporary: bool = False
     retry_after: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Calls the client's methods, translates their errors, and retries temporary ones.
-
-    It backs off exponentially with full jitter, so that many clients of a server that restarted do
-    not return all at once:
-    https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
-
-    Attributes:
-        url: names the collection in errors.
-        options: timeout, retries and backoff.
-    """
-
-    url: str
-    options: ServerOptions
-
-    def __call__(self, method: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Calls an idempotent method."""
-        attempt = 0
-        while True:
-            try:
-                return method(*args, **kwargs)
-            except FAILURES as error:
-                failure = failure_of(error, self.url, self.options.timeout)
-                too_long = failure.retry_after > LONGEST_RETRY_AFTER
-                if not failure.temporary or too_long or attempt >= self.options.retries:
-                    raise failure.error from error
-            ceiling = min(LONGEST_PAUSE, self.options.backoff * 2**attempt)
-            time.sleep(failure.retry_after + random.uniform(0, ceiling))
-            attempt += 1
-
-    def once(self, method: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Calls a method that must not be retried, or whose failure the user should see at once."""
-        try:
-            return method(*args, **kwargs)
-        except FAILURES as error:
-            raise failure_of(error, self.url, self.options.timeout).error from error
+    away: bool = False
+    timed_out: bool = False
 
 
 def failure_of(error: Exception, url: str, timeout: float) -> Failure:
@@ -151,7 +103,9 @@ def _grpc_failure(error: grpc.RpcError, url: str, timeout: float) -> Failure:
         return _timed_out(url, timeout)
     if code is grpc.StatusCode.UNAVAILABLE and "failed to connect" in detail:
         return _unreachable(url, detail)
-    return _response_failure(_HTTP_STATUS.get(code), detail, url)
+    failure = _response_failure(_HTTP_STATUS.get(code), detail, url)
+    # The code of a connection that broke is also the one of a server that is busy.
+    return replace(failure, away=code is grpc.StatusCode.UNAVAILABLE)
 
 
 def _response_failure(
@@ -191,14 +145,14 @@ def _response_failure(
 
 def _timed_out(url: str, timeout: float) -> Failure:
     message = f"{url} did not respond within {timeout:g} s; raise the timeout, or request less."
-    return Failure(EngineError(message), temporary=True)
+    return Failure(EngineError(message), temporary=True, away=True, timed_out=True)
 
 
 def _unreachable(url: str, detail: str) -> Failure:
     tls = "SSL" in detail or "CERTIFICATE" in detail
     advice = "check whether it is http or https" if tls else "start the server, or check the URL"
     message = f"{url} cannot be reached ({_first_line(detail)}): {advice}."
-    return Failure(EngineError(message), temporary=not tls)
+    return Failure(EngineError(message), temporary=not tls, away=True)
 
 
 def _retry_after(error: UnexpectedResponse) -> float:

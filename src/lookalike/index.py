@@ -122,6 +122,19 @@ class Index(ReadableIndex):
         """
         return run.put(self._destination, images, self.ingest)
 
+    def learn_fields(self, records: Sequence[Mapping[str, Any]], pause: schema.Pause) -> None:
+        """Makes the fields in some records that are new to the index, one by one, as `put` and
+        `update` would at once.
+
+        Args:
+            records: values by field name.
+            pause: called before each new field; it may let other writers go first.
+
+        Raises:
+            InputError: a value does not fit its field, or there are too many fields.
+        """
+        schema.learn_fields(self._engine, self._manifests, records, pause)
+
     def ingest(
         self,
         images: Iterable[ListedImage],

@@ -6,15 +6,18 @@ index never mixes models, and an older lookalike never touches a newer index.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from lookalike.errors import IndexDamaged, ModelError, SchemaTooNew
+from lookalike.errors import IndexDamaged, InputError, ModelError, SchemaTooNew
 from lookalike.protocols import Engine
 from lookalike.types import Background, Distance, FieldType, VectorSpec
 
 SCHEMA = 1
+
+MAX_FIELDS = 200
+"""Fields of an index: each has a payload index, and every point is read to build it."""
 
 UNFINISHED = "unfinished"
 """Key under which an incomplete copy of an index holds its future manifest."""
@@ -158,22 +161,43 @@ class ManifestStore:
         engine: stores the manifest.
         current: the manifest that was read when the index was opened.
         on_update: called with the manifest after every update.
+        max_fields: number of fields from which on new ones are refused.
 
     Attributes:
         current: the manifest as this process last read or wrote it.
     """
 
     def __init__(
-        self, engine: Engine, current: Manifest, on_update: Callable[[Manifest], None]
+        self,
+        engine: Engine,
+        current: Manifest,
+        on_update: Callable[[Manifest], None],
+        max_fields: int = MAX_FIELDS,
     ) -> None:
         self.current = current
         self._engine = engine
         self._on_update = on_update
+        self._max_fields = max_fields
 
     def read(self) -> Manifest:
         """Returns the stored manifest, which another process may have changed."""
         stored = self._engine.read_manifest()
         return self.current if stored is None else Manifest.from_json(stored, "that is open")
+
+    def require_room(self, fields: Iterable[str]) -> None:
+        """Checks that the index may have these fields besides its own.
+
+        Raises:
+            InputError: they would be too many; the message names the first that is.
+        """
+        known = self.read().fields
+        new = [name for name in fields if name not in known]
+        room = max(self._max_fields - len(known), 0)
+        if len(new) > room:
+            raise InputError(
+                f"There is no room for the field {new[room]!r}: this index has {len(known):,} "
+                f"fields and may have {self._max_fields:,}; use fewer, or raise --max-fields."
+            )
 
     def reload(self) -> None:
         """Takes over what another process has changed."""

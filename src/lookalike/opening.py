@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from lookalike.engines import open_engine
 from lookalike.engines.options import ServerOptions
 from lookalike.errors import InputError, NotFound
 from lookalike.fields import indexed_fields
-from lookalike.manifest import Manifest
+from lookalike.manifest import MAX_FIELDS, Manifest, ManifestStore
 from lookalike.options import Option, with_defaults
 from lookalike.protocols import Engine
 from lookalike.sources import Fetch
@@ -35,6 +35,7 @@ class Parts:
         models: its descriptors, each loaded when first needed.
         decoder: decodes images in child processes.
         cache: thumbnails, sketches, and copies left out.
+        max_fields: number of fields from which on new ones are refused.
         notice: one line for the user about how the index was made; None when all went as asked.
         fetch: reads images by URL; None where the index reads none.
     """
@@ -44,8 +45,13 @@ class Parts:
     models: Models
     decoder: DecoderPool
     cache: Cache
+    max_fields: int = MAX_FIELDS
     notice: str | None = None
     fetch: Fetch | None = None
+
+    def manifests(self, on_update: Callable[[Manifest], None]) -> ManifestStore:
+        """Reads and writes the manifest; calls `on_update` after every update."""
+        return ManifestStore(self.engine, self.manifest, on_update, self.max_fields)
 
     def close(self) -> None:
         """Releases everything. Closing twice is harmless."""
@@ -89,6 +95,9 @@ class OpenOptions(TypedDict, total=False):
             "Disk budget for thumbnails in bytes, kept for later runs; 0 disables them. By default "
             "as set before, or 10 GB."
         ),
+    ]
+    max_fields: Annotated[
+        int, Option("Number of fields from which on new ones are refused.", MAX_FIELDS)
     ]
     subprocess: Annotated[
         bool,
@@ -149,6 +158,7 @@ def open_parts(url: str, options: OpenOptions) -> Parts:
         models=models,
         decoder=decoder,
         cache=cache,
+        max_fields=chosen["max_fields"],
         notice=notice,
         fetch=fetch,
     )

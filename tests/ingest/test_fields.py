@@ -189,3 +189,47 @@ def test_a_field_that_comes_and_goes_with_the_file_is_retyped_with_it(
     assert index.count("price < 20") == 6
     with pytest.raises(InputError, match="no field 'size' to declare"):
         index.add(photos, fields={"size": "float"})
+
+
+# --- number ---
+
+
+@pytest.mark.parametrize("way", ["put", "update", "add", "learn"])
+def test_fields_beyond_the_limit_are_refused_before_anything_is_written(
+    tmp_path: Path, photos: Path, way: str
+) -> None:
+    values = {f"field_{n}": n for n in range(4)}
+    with Index.open(tmp_path / "index", model="built-in", max_fields=4) as index:
+        index.put([upload({"price": 1})])
+        with pytest.raises(InputError, match=r"no room for the field 'field_3'.* may have 4;"):
+            if way == "put":
+                index.put([upload(values)])
+            elif way == "update":
+                index.update("one", values)
+            elif way == "learn":
+                index.learn_fields([{"field_0": 1}, values], lambda: None)
+            else:
+                index.add(photos, metadata=table(photos, catalog(**values)))
+        assert fields(index, "one") == {"price": 1}
+        assert "field_0" not in index.fields
+        assert len(index) == 1
+        index.update("one", dict(list(values.items())[:3]))
+        assert index.count("field_2 = 2") == 1
+    with Index.open(tmp_path / "index", max_fields=2) as index:
+        index.update("one", {"price": 2, "field_0": 7})
+        assert index.count("price = 2 and field_0 = 7") == 1
+
+
+def test_others_may_write_between_new_fields(index: Index) -> None:
+    index.put([upload({})])
+    others: Iterator[Mapping[str, Any]] = iter([{"other": 1}, {"b": 0.5}, {"c": "text"}])
+
+    def pause() -> None:
+        index.update("one", next(others))
+
+    with pytest.raises(InputError, match="c is a keyword in this index, not a integer"):
+        index.learn_fields([{"a": 1, "b": 2}, {"c": 3, "d": 4}], pause)
+    types = {name: str(index.fields[name].type) for name in ("a", "b", "c", "other")}
+    assert types == {"a": "integer", "b": "float", "c": "keyword", "other": "integer"}
+    assert "d" not in index.fields
+    assert index.count("b = 0.5 and other = 1") == 1

@@ -21,6 +21,9 @@ from lookalike.index import Index
 from lookalike.sources.web.fetcher import Fetcher
 from lookalike.system.locks import WriteLock
 
+MAX_WAITING_WRITERS = 16
+"""Writers that wait for another one to finish; more are refused at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Service:
@@ -53,10 +56,13 @@ class Service:
         """Holds the write lock.
 
         Raises:
-            TooBusy: another writer did not finish within `options.write_timeout`.
+            TooBusy: another writer did not finish within `options.write_timeout`, or too many wait
+                already. A writer that waits occupies a thread, of which searches need some.
         """
-        if not self.write_lock.acquire(self.options.write_timeout):
-            raise TooBusy("Another client is changing the index; try again in a moment.")
+        if self.write_lock.waiting >= MAX_WAITING_WRITERS or not self.write_lock.acquire(
+            self.options.write_timeout
+        ):
+            raise TooBusy("Other clients are changing the index; try again in a moment.")
         try:
             yield
         finally:

@@ -11,7 +11,14 @@ import click
 
 from lookalike.cli.console import INTERRUPTED, console, fail, note, print_json
 from lookalike.cli.opening import no_empty_index, open_index, writable
-from lookalike.cli.options import Pairs, index_option, json_option, name_and_value, server_option
+from lookalike.cli.options import (
+    Pairs,
+    index_option,
+    json_option,
+    max_fields_option,
+    name_and_value,
+    server_option,
+)
 from lookalike.errors import InputError
 
 if TYPE_CHECKING:
@@ -95,6 +102,7 @@ if TYPE_CHECKING:
     metavar="N",
     help="Number of images decoded in parallel. Default: one per core.",
 )
+@max_fields_option
 @server_option
 @json_option
 def index_command(
@@ -117,6 +125,7 @@ def index_command(
     rejects: str | None,
     limits: dict[str, str] | None,
     threads: int | None,
+    max_fields: int | None,
     server: dict[str, str] | None,
     as_json: bool,
 ) -> None:
@@ -128,6 +137,7 @@ def index_command(
     types = dict(name_and_value(field, "--field") for field in fields)
     part = None if partition is None else parse_partition(partition)
     options: dict[str, Any] = {"model": model, "model_dir": model_dir, "threads": threads}
+    options["max_fields"] = max_fields
     if thumbnails is not None:
         options["thumbnails"] = _thumbnails(thumbnails)
     executor = None if ray_address is None else _executor(ray_address, url, threads)
@@ -189,13 +199,14 @@ def index_command(
     metavar="NAME=VALUE",
     help="Field and value; an empty value clears the field; repeatable.",
 )
-def update(id: str, url: str | None, pairs: tuple[str, ...]) -> None:
+@max_fields_option
+def update(id: str, url: str | None, pairs: tuple[str, ...], max_fields: int | None) -> None:
     """Sets fields of one image."""
     from lookalike.fields import value_of_text
 
     parsed = (name_and_value(pair, "--set") for pair in pairs)
     texts = dict(parsed)
-    with open_index(url) as index:
+    with open_index(url, max_fields=max_fields) as index:
         known = index.fields
         index.update(
             id, {name: t if name in known else value_of_text(t) for name, t in texts.items()}

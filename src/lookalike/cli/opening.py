@@ -39,7 +39,7 @@ def open_index(
         hub=settings.hub,
         server=ServerOptions.of(server or {}, api_key=settings.api_key),
         wait=_wait(),
-        **options,
+        **{name: value for name, value in options.items() if value is not None},
     )
 
 

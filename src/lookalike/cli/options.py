@@ -106,6 +106,15 @@ def server_option(command: F) -> F:
     )(command)
 
 
+def max_fields_option(command: F) -> F:
+    return click.option(
+        "--max-fields",
+        type=click.IntRange(0),
+        metavar="N",
+        help="Number of fields from which on new ones are refused. Default: 200.",
+    )(command)
+
+
 def json_option(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)
 

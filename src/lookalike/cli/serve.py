@@ -10,7 +10,12 @@ import click
 
 from lookalike.cli.console import note
 from lookalike.cli.opening import open_index
-from lookalike.cli.options import index_option, model_dir_option, server_option
+from lookalike.cli.options import (
+    index_option,
+    max_fields_option,
+    model_dir_option,
+    server_option,
+)
 from lookalike.errors import InputError
 
 if TYPE_CHECKING:
@@ -78,6 +83,7 @@ _PACKAGES = (
     help="Largest request, in megabytes.",
 )
 @click.option("--create", is_flag=True, help="Make an empty index where there is none.")
+@max_fields_option
 @model_dir_option
 @server_option
 def serve(
@@ -92,6 +98,7 @@ def serve(
     cors: tuple[str, ...],
     max_upload: int,
     create: bool,
+    max_fields: int | None,
     model_dir: str | None,
     server: dict[str, str] | None,
 ) -> None:
@@ -121,9 +128,15 @@ def serve(
         max_upload_bytes=max_upload * _MEGABYTE,
     )
     check_host(host, options)
-    with closing(
-        open_index(url, create=create, model_dir=model_dir, server=server, subprocess=True)
-    ) as index:
+    index = open_index(
+        url,
+        create=create,
+        max_fields=max_fields,
+        model_dir=model_dir,
+        server=server,
+        subprocess=True,
+    )
+    with closing(index):
         if index.notice:
             note(index.notice)
         run(index, options, host=host, port=port, ready=lambda url: click.echo(f"lookalike: {url}"))

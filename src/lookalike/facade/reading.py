@@ -10,7 +10,7 @@ from lookalike.engines import share
 from lookalike.fields import Field, fields_of
 from lookalike.filters import parse_where
 from lookalike.ingest import run
-from lookalike.manifest import Manifest, ManifestStore
+from lookalike.manifest import Manifest
 from lookalike.opening import Parts
 from lookalike.options import documented
 from lookalike.protocols import DescribesText, require_points
@@ -35,7 +35,7 @@ class ReadableIndex:
         self._cache = parts.cache
         self._loader = Loader(parts.decoder, parts.fetch)
         self._searcher = Searcher(parts.engine, parts.manifest, parts.models, self._loader)
-        self._manifests = ManifestStore(parts.engine, parts.manifest, self._searcher.refresh)
+        self._manifests = parts.manifests(self._searcher.refresh)
         self._destination = run.Destination(parts.engine, self._manifests, parts.cache)
         share(parts.engine, self._manifests.reload)
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict
 
@@ -21,12 +22,14 @@ from lookalike.ingest.pipeline import Pipeline
 from lookalike.ingest.prune import find_missing, remove_missing, with_obsolete_ids
 from lookalike.ingest.report import IngestCounts, IngestProgress, IngestReport
 from lookalike.ingest.schema import (
+    Pause,
     Retyping,
     declared_types,
     infer_types,
     learn_new_types,
     learn_types,
     misfit_warnings,
+    no_pause,
     parse_fields,
     retype,
     retypings,
@@ -107,7 +110,8 @@ class AddOptions(TypedDict, total=False):
         IngestProgress | None,
         Option(
             "Called after every batch with the counts so far, and the number of inputs once it is "
-            "known; it may raise `ingest.report.Canceled` to stop the run."
+            "known, and before each new field; it may raise `ingest.report.Canceled` to stop the "
+            "run."
         ),
     ]
     executor: Annotated[
@@ -278,7 +282,7 @@ def _listing(
         if request.prune:
             listing = replace(listing, images=with_obsolete_ids(index.engine, listing))
         changes = _retyped(index, request)
-        learn_types(index.engine, index.manifests, table.fields)
+        learn_types(index.engine, index.manifests, table.fields, _pause(request))
         yield listing, changes
 
 
@@ -294,8 +298,14 @@ def _check_known(fields: Mapping[str, FieldType], known: Mapping[str, FieldType]
 def _retyped(index: Destination, request: AddRequest) -> Sequence[Retyping]:
     """Changes the types of fields as the request declares."""
     changes = retypings(index.engine, index.manifests, request.fields, request.decimal)
-    retype(index.engine, index.manifests, changes)
+    retype(index.engine, index.manifests, changes, _pause(request))
     return changes
+
+
+def _pause(request: AddRequest) -> Pause:
+    """Reports that nothing is added yet, so that the caller may let others go first."""
+    progress = request.progress
+    return no_pause if progress is None else partial(progress, IngestCounts(), None)
 
 
 def _decimal(name: str | None) -> Decimal | None:

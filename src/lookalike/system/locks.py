@@ -1,81 +1,104 @@
-"""Locks between threads."""
+"""Fair locks between threads.
+
+A plain lock can starve its waiters for seconds when one thread takes it over and over.
+"""
 
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 
 
-class TicketLock:
-    """A fair lock: threads get it in the order in which they took a ticket.
-
-        with lock.ticket():
-            ...
-
-    A plain lock can starve its waiters for seconds when one thread takes it over and over.
-    """
+class _Queue:
+    """Threads in the order in which they came; the first has the turn."""
 
     def __init__(self) -> None:
         self._mutex = threading.Lock()
-        self._queue: deque[threading.Lock] = deque()  # the first ticket holds the lock
+        self._turns: deque[threading.Lock] = deque()
+
+    def __len__(self) -> int:
+        return len(self._turns)
+
+    def join(self) -> threading.Lock:
+        """Returns a lock that can be acquired once it is the caller's turn."""
+        turn = threading.Lock()
+        with self._mutex:
+            if self._turns:
+                turn.acquire()
+            self._turns.append(turn)
+        return turn
+
+    def leave(self, turn: threading.Lock) -> None:
+        """Gives up a turn, or a place in the queue."""
+        with self._mutex:
+            first = self._turns[0] is turn
+            self._turns.remove(turn)
+            if first and self._turns:
+                self._turns[0].release()
+
+    def leave_first(self) -> None:
+        """Gives up the turn of the first in the queue."""
+        self.leave(self._turns[0])
+
+
+class TicketLock:
+    """A fair lock: threads get it in the order in which they took a ticket.
+
+    with lock.ticket():
+        ...
+    """
+
+    def __init__(self) -> None:
+        self._queue = _Queue()
 
     def ticket(self) -> AbstractContextManager[None]:
         """Joins the queue now; entering the returned context waits for its turn.
 
         Every ticket must be entered, as those behind it wait for it.
         """
-        ticket = threading.Lock()
-        with self._mutex:
-            if self._queue:
-                ticket.acquire()
-            self._queue.append(ticket)
-        return self._hold(ticket)
+        return self._hold(self._queue.join())
 
     @contextmanager
-    def _hold(self, ticket: threading.Lock) -> Iterator[None]:
+    def _hold(self, turn: threading.Lock) -> Iterator[None]:
         try:
-            ticket.acquire()
+            turn.acquire()
             yield
         finally:
-            with self._mutex:
-                first = self._queue[0] is ticket  # otherwise Ctrl-C ended the wait
-                self._queue.remove(ticket)
-                if first and self._queue:
-                    self._queue[0].release()
+            self._queue.leave(turn)
 
 
 class WriteLock:
-    """A mutual exclusion lock for writers.
+    """A fair lock for writers, who get it in the order in which they came.
 
     A job that holds it for minutes calls `give_way` between its batches, so that a short write
     does not wait for the job to end.
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._count_lock = threading.Lock()
-        self._waiting = 0
+        self._queue = _Queue()
 
     @property
     def waiting(self) -> int:
         """Number of threads that are waiting for the lock."""
-        return self._waiting
+        return max(len(self._queue) - 1, 0)
 
     def acquire(self, timeout: float | None = None) -> bool:
         """Takes the lock; returns False if `timeout` seconds pass first. None waits forever."""
-        self._count(1)
+        turn = self._queue.join()
+        taken = False
         try:
-            return self._lock.acquire(timeout=-1 if timeout is None else timeout)
+            taken = turn.acquire(timeout=-1 if timeout is None else timeout)
         finally:
-            self._count(-1)
+            if not taken:
+                self._queue.leave(turn)
+        return taken
 
     def release(self) -> None:
-        """Releases the lock."""
-        self._lock.release()
+        """Releases the lock. Only the holder may call this."""
+        self._queue.leave_first()
 
     def __enter__(self) -> None:
         self.acquire()
@@ -89,12 +112,9 @@ class WriteLock:
         self.release()
 
     def give_way(self) -> None:
-        """Lets the threads that are waiting now go first. Only the holder may call this."""
-        while self._waiting:
-            self._lock.release()
-            time.sleep(0.002)  # long enough for a waiting thread to take the lock
-            self._lock.acquire()
-
-    def _count(self, change: int) -> None:
-        with self._count_lock:
-            self._waiting += change
+        """Lets the threads that are waiting now go first, but none that come later. Only the
+        holder may call this."""
+        if self.waiting:
+            turn = self._queue.join()
+            self._queue.leave_first()
+            turn.acquire()

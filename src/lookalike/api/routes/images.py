@@ -131,6 +131,8 @@ def update(service: Serving, id: ImageId, fields: Fields) -> Document:
     """Sets fields of one image."""
     requests.require_finite(fields.fields)
     with service.writing():
+        service.index.get(id)
+        service.index.learn_fields([fields.fields], service.write_lock.give_way)
         service.index.update(id, fields.fields)
         return Document(documents.of_point(service.index.get(id)))
 
@@ -156,7 +158,11 @@ def _put(
     for item in items:
         requests.require_finite(item.fields)
     contents = requests.read_files(files)
+    records = [item.fields for item in items if item.fields]
     with service.writing():
+        # Others may write between new fields, and remove a file that no image has yet, so the
+        # files are stored after that.
+        service.index.learn_fields(records, service.write_lock.give_way)
         uploads = [
             Upload(data, service.uploads.put(data), item.id, item.fields)
             for data, item in zip(contents, items, strict=True)

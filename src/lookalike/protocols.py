@@ -200,7 +200,8 @@ class Engine(Protocol):
     def facet(
         self, path: str, filter: Filter | None = None, limit: int = 100
     ) -> list[tuple[str | int | bool, int]]:
-        """Returns an indexed field's most frequent values with their counts, highest first."""
+        """Returns an indexed field's most frequent values with their exact counts, highest first,
+        and equal counts by value."""
         ...
 
     def bounds(

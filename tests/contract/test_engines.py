@@ -418,13 +418,13 @@ def test_delete(engine: Engine) -> None:
 
 
 def test_facets_count_values_most_frequent_first(engine: Engine) -> None:
-    assert engine.facet("tags")[0] == ("b", COUNT)
-    assert dict(engine.facet("tags")) == {"b": COUNT, "a": COUNT // 2, "c": COUNT // 2}
+    assert engine.facet("tags") == [("b", COUNT), ("a", COUNT // 2), ("c", COUNT // 2)]
+    assert engine.facet("tags", limit=2) == [("b", COUNT), ("a", COUNT // 2)]
     assert engine.facet("image.colors[].name") == [("blue", COUNT // 5)]
     dear = Range("price", gte=200)
     expected = sum(1 for i in range(200, COUNT) if i % 10 and i % 3 == 0)
     assert dict(engine.facet("in_stock", dear))[True] == expected
-    assert len(engine.facet("n", limit=3)) == 3
+    assert [value for value, _ in engine.facet("n", limit=3)] == [0, 1, 2]
 
 
 def test_facets_forget_values_that_no_point_has_any_more(engine: Engine) -> None:

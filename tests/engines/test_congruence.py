@@ -304,10 +304,9 @@ def test_facets_count_the_same(
     edge: Engine, server: Engine, path: str, filter: Filter | None, limit: int
 ) -> None:
     ours, theirs = edge.facet(path, filter), server.facet(path, filter)
-    assert dict(theirs) == dict(ours)
+    assert theirs == ours
     assert [type(value) for value, _ in theirs] == [type(value) for value, _ in ours]
-    few = [count for _, count in server.facet(path, filter, limit)]
-    assert few == [count for _, count in edge.facet(path, filter, limit)]
+    assert server.facet(path, filter, limit) == edge.facet(path, filter, limit)
 
 
 @many

@@ -33,7 +33,7 @@ def facets(
         folders = Counter[str | int | bool]()
         for uri, count in engine.facet(field.path, filter, MOST_URIS):
             folders[str(uri).rpartition("/")[0]] += count
-        return folders.most_common(limit)
+        return sorted(folders.items(), key=lambda item: (-item[1], item[0]))[:limit]
     return engine.facet(field.path, filter, limit)
 
 

@@ -174,7 +174,7 @@ class _Points(_Rpc, points_service_pb2_grpc.PointsServicer):
         return wire.CountResponse(result=wire.CountResult(count=found.count))
 
     def Facet(self, request: Any, context: Any) -> Any:
-        facet = self.local.facet
+        facet = self.store.facet
         name, key, limit = request.collection_name, request.key, request.limit
         found = self.do("facet", context, lambda: facet(name, key, _filter(request), limit))
         return wire.FacetResponse(

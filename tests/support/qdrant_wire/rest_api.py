@@ -80,7 +80,7 @@ def _route(
             )
         case "POST", ["facet"]:
             request = read(models.FacetRequest)
-            return "facet", lambda: local.facet(name, request.key, request.filter, request.limit)
+            return "facet", lambda: store.facet(name, request.key, request.filter, request.limit)
     raise Rejected(404, "no such path")
 
 

@@ -16,6 +16,7 @@ from lookalike.engines.edge.folder import RESERVE, IndexFolder, bytes_on_disk
 from lookalike.engines.edge.layout import index_params, shard_config
 from lookalike.engines.edge.requests import ID_ALONE, candidate_request, query_request
 from lookalike.engines.edge.shard import OpenShard
+from lookalike.engines.facets import exact_facet
 from lookalike.engines.points import PayloadUpdate, check_vectors
 from lookalike.engines.rows import ordered_value, scored, stored
 from lookalike.errors import DiskFull, EngineError, IndexDamaged, IndexLocked
@@ -206,11 +207,12 @@ class EdgeEngine:
     def facet(
         self, path: str, filter: Filter | None = None, limit: int = 100
     ) -> list[tuple[str | int | bool, int]]:
-        request = qe.FacetRequest(path, limit=limit, exact=True, filter=to_edge(filter))
-        with self._translated():
-            hits = self.shard.facet(request)
-        # The index still lists values that no point has any more.
-        return [(hit.value, hit.count) for hit in hits if hit.count]
+        def request(number: int) -> list[tuple[str | int | bool, int]]:
+            request = qe.FacetRequest(path, limit=number, exact=True, filter=to_edge(filter))
+            with self._translated():
+                return [(hit.value, hit.count) for hit in self.shard.facet(request)]
+
+        return exact_facet(request, limit)
 
     def bounds(
         self, path: str, filter: Filter | None = None

@@ -18,6 +18,7 @@ from uuid import UUID
 from qdrant_client import QdrantClient, models
 
 from lookalike import record
+from lookalike.engines.facets import exact_facet
 from lookalike.engines.options import ServerOptions
 from lookalike.engines.points import PayloadUpdate, check_vectors
 from lookalike.engines.rows import ordered_value, scored, stored
@@ -29,6 +30,8 @@ from lookalike.engines.server.points import to_grpc, to_rest
 from lookalike.engines.server.requests import ID_ALONE, candidate_request, query_request
 from lookalike.errors import EngineError
 from lookalike.types import (
+    All,
+    AnyOfValues,
     CandidateQuery,
     Candidates,
     FieldType,
@@ -300,17 +303,21 @@ class ServerEngine:
     def facet(
         self, path: str, filter: Filter | None = None, limit: int = 100
     ) -> list[tuple[str | int | bool, int]]:
-        response = self._call(
-            lambda client: client.facet(
-                key=path,
-                facet_filter=to_server(filter),
-                limit=limit,
-                exact=True,
-                **self._reading,
+        condition = to_server(filter)
+
+        def request(number: int) -> list[tuple[str | int | bool, int]]:
+            response = self._call(
+                lambda client: client.facet(
+                    key=path, facet_filter=condition, limit=number, exact=True, **self._reading
+                )
             )
-        )
-        # The index still lists values that no point has any more.
-        return [(hit.value, hit.count) for hit in response.hits if hit.count]
+            return [(hit.value, hit.count) for hit in response.hits]
+
+        def count(value: str | int | bool) -> int:
+            same = AnyOfValues(path, (value,))
+            return self.count(same if filter is None else All((filter, same)))
+
+        return exact_facet(request, limit, count)
 
     def bounds(
         self, path: str, filter: Filter | None = None

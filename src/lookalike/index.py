@@ -23,8 +23,7 @@ from lookalike.ingest import run, schema
 from lookalike.ingest.listing import ListedImage
 from lookalike.ingest.lookup import CopyDetector
 from lookalike.ingest.report import IngestCounts, IngestReport
-from lookalike.ingest.run import AddOptions, build_pipeline
-from lookalike.ingest.uploads import Upload
+from lookalike.ingest.run import AddOptions, PutOptions, build_pipeline
 from lookalike.opening import OpenOptions, open_parts, reopening
 from lookalike.options import documented
 from lookalike.search.calibration import recalibrate
@@ -36,7 +35,7 @@ from lookalike.search.request import (
     RecommendOptions,
     SearchOptions,
 )
-from lookalike.sources import SourceInput, open_sources
+from lookalike.sources import SourceInput, open_file, open_sources
 from lookalike.system.inputs import Id, ids_of
 from lookalike.types import Decision, Hits, ImageInput
 
@@ -106,21 +105,25 @@ class Index(ReadableIndex):
         with request.ingest(local, self._opener) as ingest:
             return run.add(self._destination, opened, request, ingest, self.calibrate)
 
-    def put(self, images: Sequence[Upload]) -> IngestReport:
+    @documented(PutOptions)
+    def put(self, images: Any, **options: Unpack[PutOptions]) -> IngestReport:
         """Adds images that the caller has in memory, and replaces those with the same ids.
 
         The next search finds them. The search graph is not rebuilt; call `optimize` after many.
 
         Args:
-            images: their bytes, ids and fields. A field that is new to the index takes its type
-                from the first value. One that equals another before it is reported as its copy.
+            images: uploads, pictures, the rows of a table (a data frame of pandas or Polars, an
+                Arrow table, mappings), or a data set of Hugging Face or torchvision. A field that
+                is new to the index takes its type from the first value. An image that equals
+                another before it is reported as its copy.
+            {options}
 
         Raises:
-            InputError: two different images have the same id, or a value does not fit its field;
-                nothing was written.
+            InputError: two different images have the same id, or a value does not fit its field.
+                Nothing of a list of uploads was written, nor of the batch of a table.
             DiskFull: too little space; images that were added before stay.
         """
-        return run.put(self._destination, images, self.ingest)
+        return run.put(self._destination, images, options, open_file, self.ingest)
 
     def learn_fields(self, records: Sequence[Mapping[str, Any]], pause: schema.Pause) -> None:
         """Makes the fields in some records that are new to the index, one by one, as `put` and

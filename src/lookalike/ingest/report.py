@@ -138,7 +138,7 @@ class Tally:
             number: place of the batch in the listing, if batches end in any order.
         """
         with self._lock:
-            self._counts = replace(_sum(self._counts, batch), seconds=self._seconds())
+            self._counts = replace(plus(self._counts, batch), seconds=self._seconds())
             self._rejects += ((number, reject) for reject in batch.rejects)
             self._copies += ((number, copy) for copy in batch.copies)
             self._notes += ((number, note) for note in batch.notes)
@@ -167,7 +167,8 @@ def _in_order(entries: Iterable[tuple[int, _T]]) -> tuple[_T, ...]:
     return tuple(entry for _, entry in sorted(entries, key=lambda numbered: numbered[0]))
 
 
-def _sum(one: IngestCounts, other: IngestCounts) -> IngestCounts:
+def plus(one: IngestCounts, other: IngestCounts) -> IngestCounts:
+    """The sum of two counts."""
     return IngestCounts(
         added=one.added + other.added,
         updated=one.updated + other.updated,

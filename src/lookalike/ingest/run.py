@@ -15,12 +15,13 @@ from lookalike.cache.store import Cache
 from lookalike.comparison.sketch import THUMBNAIL_SIDE
 from lookalike.errors import InputError
 from lookalike.ingest.executor import Executor, Ingest, Opener
-from lookalike.ingest.listing import Listing, list_images, list_with_metadata
+from lookalike.ingest.listing import ListedImage, Listing, list_images, list_with_metadata
 from lookalike.ingest.lookup import CopyDetector
 from lookalike.ingest.partition import Partition, check_partition, restrict
 from lookalike.ingest.pipeline import Pipeline
 from lookalike.ingest.prune import find_missing, remove_missing, with_obsolete_ids
-from lookalike.ingest.report import IngestCounts, IngestProgress, IngestReport
+from lookalike.ingest.report import IngestCounts, IngestProgress, IngestReport, Tally, plus
+from lookalike.ingest.rows import Columns, OpenFile, read_images
 from lookalike.ingest.schema import (
     Pause,
     Retyping,
@@ -34,12 +35,13 @@ from lookalike.ingest.schema import (
     retype,
     retypings,
 )
-from lookalike.ingest.uploads import Upload, list_uploads, with_copies, without_copies
+from lookalike.ingest.uploads import CopyFilter, Upload, with_copies
 from lookalike.manifest import ManifestStore
 from lookalike.metadata.notation import Decimal
 from lookalike.metadata.table import read_metadata
 from lookalike.options import Option, with_defaults
 from lookalike.protocols import Describers, Engine, ImageDecoder, Source
+from lookalike.system.iteration import batched
 from lookalike.types import FieldType
 
 
@@ -128,6 +130,32 @@ class AddOptions(TypedDict, total=False):
             "Build the search graph at the end; see `optimize`. With a partition it is never "
             "built, as other processes may still be writing.",
             True,
+        ),
+    ]
+
+
+PUT_BATCH = 64
+"""Rows of a table or a data set that are read, checked and stored together."""
+
+
+class PutOptions(TypedDict, total=False):
+    """Options of `Index.put`."""
+
+    image_field: Annotated[
+        str | None,
+        Option(
+            "Column with the images of a table or a data set: paths, bytes, pictures or arrays. By "
+            "default `image`, `img`, `picture`, `file`, `path`, `uri`, `filename` or `file_name`."
+        ),
+    ]
+    id_field: Annotated[str | None, Option("Column with the ids; by default `id`.")]
+    fields: Annotated[
+        Sequence[str] | None, Option("Columns to store as fields; by default all others.")
+    ]
+    progress: Annotated[
+        IngestProgress | None,
+        Option(
+            "Called after every batch with the counts so far, and the number of images or None."
         ),
     ]
 
@@ -234,17 +262,42 @@ def _prune(
     return {"removed": remove_missing(index.engine, missing, index.thumbnails)}
 
 
-def put(index: Destination, uploads: Sequence[Upload], ingest: Ingest) -> IngestReport:
+def put(
+    index: Destination, images: Any, options: PutOptions, open_file: OpenFile, ingest: Ingest
+) -> IngestReport:
     """Adds images that the caller has; see `Index.put`.
 
     Args:
         index: what the run writes to.
-        uploads: the images with their fields.
-        ingest: indexes the listing.
+        images: uploads, or the rows of a table or a data set.
+        options: the columns.
+        open_file: opens a file that a row names.
+        ingest: indexes a listing.
     """
-    started = time.monotonic()
-    uploads, copies = without_copies(uploads)
-    images = list_uploads(uploads)
+    started, tally, filter = time.monotonic(), Tally(), CopyFilter()
+    chosen = with_defaults(PutOptions, options)
+    progress = chosen["progress"] or (lambda counts, total: None)
+    columns = Columns(chosen["image_field"], chosen["id_field"], chosen["fields"])
+    listed = read_images(images, columns, open_file)
+    total = len(images) if hasattr(images, "__len__") else None
+    # A list of uploads is in memory as it is: what is wrong with it is found before any is written.
+    is_whole = isinstance(images, list | tuple) and len(images) and isinstance(images[0], Upload)
+    interrupted = False
+    for batch in [list(listed)] if is_whole else batched(listed, PUT_BATCH):
+        typed = _typed(index, filter.without_copies(batch))
+        before = tally.counts
+        report = ingest(typed, lambda counts: progress(plus(before, counts), total))  # noqa: B023
+        tally.add(report)
+        if report.interrupted:
+            interrupted = True
+            break
+    report = _finished(tally.report(interrupted=interrupted), index, started)
+    return with_copies(report, filter.copies)
+
+
+def _typed(index: Destination, images: Sequence[ListedImage]) -> list[ListedImage]:
+    """The images with the values of their fields as the payload holds them; types that are new to
+    the index are stored."""
     known = index.manifests.read().fields
     types = infer_types((row.fields for image in images for row in image.rows), known)
     typed = [
@@ -254,8 +307,7 @@ def put(index: Destination, uploads: Sequence[Upload], ingest: Ingest) -> Ingest
         for image in images
     ]
     learn_new_types(index.engine, index.manifests, types)
-    report = _finished(ingest(typed, lambda counts: None), index, started)
-    return with_copies(report, copies)
+    return typed
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from typing import Any
 from lookalike.errors import InputError
 from lookalike.ingest.listing import ListedImage
 from lookalike.ingest.report import IncomingCopy, IngestReport
-from lookalike.metadata.table import Row
 from lookalike.system.inputs import Id, ImageInput, id_of, plain_image
 from lookalike.types import ImageRef
 
@@ -86,27 +85,35 @@ class UploadSource:
         return None
 
 
-def without_copies(uploads: Sequence[Upload]) -> tuple[list[Upload], list[IncomingCopy]]:
-    """Separates uploads whose id and content another one before them has.
+class CopyFilter:
+    """Leaves out images whose id and content another one before them has."""
 
-    Raises:
-        InputError: two uploads have the same id, but other contents or fields.
-    """
-    first: dict[str, Upload] = {}
-    copies = []
-    for upload in uploads:
-        id = upload.id or upload.sha256
-        if id not in first:
-            first[id] = upload
-            continue
-        known = first[id]
-        if known.data != upload.data or (known.fields or {}) != (upload.fields or {}):
-            raise InputError(
-                f"Two images have the id {id!r} and other contents or fields: give each an id of "
-                "its own."
-            )
-        copies.append(IncomingCopy(known.uri, id, "identical"))
-    return list(first.values()), copies
+    def __init__(self) -> None:
+        self.copies: list[IncomingCopy] = []
+        self._first: dict[str, tuple[str, str, Mapping[str, Any]]] = {}
+
+    def without_copies(self, images: Sequence[ListedImage]) -> list[ListedImage]:
+        """The images without copies, which are added to `copies`.
+
+        Raises:
+            InputError: two images have the same id, but other contents or fields.
+        """
+        kept = []
+        for image in images:
+            (row,) = image.rows
+            id = image.ref.uri if row.id is None else row.id
+            if id not in self._first:
+                self._first[id] = image.ref.uri, image.ref.etag, row.fields
+                kept.append(image)
+                continue
+            uri, etag, fields = self._first[id]
+            if (etag, fields) != (image.ref.etag, row.fields):
+                raise InputError(
+                    f"Two images have the id {id!r} and other contents or fields: give each an id "
+                    "of its own."
+                )
+            self.copies.append(IncomingCopy(uri, id, "identical"))
+        return kept
 
 
 def with_copies(report: IngestReport, copies: Sequence[IncomingCopy]) -> IngestReport:
@@ -121,14 +128,3 @@ def with_copies(report: IngestReport, copies: Sequence[IncomingCopy]) -> IngestR
         skipped=report.skipped + len(left_out),
         copies=(*report.copies, *left_out),
     )
-
-
-def list_uploads(uploads: Sequence[Upload]) -> list[ListedImage]:
-    """Lists uploads, each with a row of its id and its fields as the caller gave them."""
-    rows = [
-        Row(upload.id or upload.sha256, upload.fields or {}, complete=False) for upload in uploads
-    ]
-    sources = map(UploadSource, uploads)
-    return [
-        ListedImage(source, source.ref, [row]) for source, row in zip(sources, rows, strict=True)
-    ]

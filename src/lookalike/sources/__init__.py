@@ -13,6 +13,7 @@ from typing import TypeAlias
 from lookalike.errors import InputError, QueryError, SourceError
 from lookalike.protocols import Source
 from lookalike.system.inputs import ImageInput, is_url, plain_image
+from lookalike.types import ImageRef
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://")
 
@@ -86,6 +87,13 @@ def open_paths(paths: Iterable[str | os.PathLike[str]], exclude: Sequence[str] =
     if hasattr(paths, "columns") or isinstance(paths, Mapping | bytes):
         raise InputError(f"A {type(paths).__name__} is not a list of paths: give it to `put`.")
     return Paths(map(_path, paths), exclude)
+
+
+def open_file(path: str) -> tuple[Source, ImageRef]:
+    """Opens the source of one local file, and refers to it; a file that is gone counts as one that
+    cannot be read."""
+    source = open_paths([path])
+    return source, next(source.refs(), None) or ImageRef(os.path.abspath(path), "", 0)
 
 
 def _path(value: object) -> str:

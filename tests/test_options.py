@@ -118,7 +118,7 @@ def test_adding_an_option_takes_one_entry() -> None:
         find(spices=2)
     assert CliRunner().invoke(command, ["--spice", "1.5"]).output == "1.5\n"
     assert "--spice 0…2" in CliRunner().invoke(command, ["--help"]).output
-    schema = schemas.declared(Spiced, without=["image"]).model_json_schema()
+    schema = schemas.declared(Spiced, base=schemas.Body, without=["image"]).model_json_schema()
     spice = schema["properties"]["spice"]
     assert (spice["type"], spice["minimum"], spice["maximum"]) == ("number", 0, 2)
     assert (spice["default"], spice["description"]) == (0.5, "Spiciness of results.")

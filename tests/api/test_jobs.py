@@ -125,7 +125,8 @@ def test_a_folder_is_indexed_and_rejects_are_reported(client: httpx.Client, fold
     assert document["problem"] is None
     assert document["kind"] == "ingest"
     assert document["request"] == {
-        "path": "broken shop", "metadata": metadata, "prune": True, "copies": "keep"
+        "path": "broken shop", "metadata": metadata, "prune": True, "yes": False, "exclude": [],
+        "copies": "keep",
     }  # fmt: skip
     assert document["created_at"] <= document["started_at"] <= document["finished_at"]
     assert document["report"]["added"] == 20
@@ -134,6 +135,27 @@ def test_a_folder_is_indexed_and_rejects_are_reported(client: httpx.Client, fold
     assert whole["rejects"][0]["uri"].endswith("broken.jpg")
     assert whole["rejects"][0]["reason"] == "unsupported_format"
     assert client.get("/v1/image", params={"id": "sku-7"}).json()["payload"]["price"] == 7
+
+
+def test_an_ingest_takes_the_options_of_the_command(client: httpx.Client, folder: Path) -> None:
+    feed = folder_of(folder / "feed", 4, first=300)
+    (feed / "rows.csv").write_bytes("file;preis\n300.jpg;1.250\n301.jpg;9,5 €\n".encode("cp1252"))
+    job = {"kind": "ingest", "path": "feed", "metadata": "feed/rows.csv", "encoding": "cp1252",
+           "decimal": "comma", "fields": {"preis": "float"}, "exclude": ["303*"]}  # fmt: skip
+    report = finished(client, start(client, **job))["report"]
+    assert (report["added"], report["removed"], report["outdated"]) == (3, 0, 0)
+    found = client.get("/v1/images", params={"where": "preis = 1250"}).json()
+    assert found["total"] == 1
+    for file in feed.glob("30[012].jpg"):
+        file.unlink()
+    refused = finished(client, start(client, **job | {"exclude": [], "metadata": None}, prune=True))
+    assert (refused["report"]["removed"], refused["report"]["added"]) == (0, 1)
+    assert refused["report"]["prune_refused"].startswith("Nothing was pruned: 3 of the 4 images")
+    confirmed = start(client, kind="ingest", path="feed", prune=True, yes=True)
+    assert finished(client, confirmed)["report"]["removed"] == 3
+    for wrong in ({"decimal": "dot"}, {"fields": {"a": "money"}}, {"partition": [1, 2]}):
+        answer = client.post("/v1/jobs", json={"kind": "ingest", "path": "feed", **wrong})
+        assert answer.status_code == 422, wrong
 
 
 def test_a_report_lists_the_first_of_many_rejects(client: httpx.Client, folder: Path) -> None:

@@ -1297,31 +1297,43 @@ export interface components {
             total: number;
         };
         IngestJob: {
+            metadata?: string | null;
+            id_field?: string | null;
+            fields?: {
+                [key: string]: "integer" | "float" | "boolean" | "datetime" | "keyword" | "keywords";
+            } | null;
+            encoding?: string | null;
+            decimal?: ("comma" | "point") | null;
+            /** @default false */
+            prune?: boolean;
+            /** @default false */
+            yes?: boolean;
+            /** @default [] */
+            exclude?: string[];
+            /**
+             * @default keep
+             * @enum {string}
+             */
+            copies?: "keep" | "skip" | "link";
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
              */
             kind: "ingest";
             path: string;
-            metadata?: string | null;
-            id_field?: string | null;
-            /** @default false */
-            prune?: boolean;
-            yes?: boolean | null;
-            exclude?: string[] | null;
-            /**
-             * @default keep
-             * @enum {string}
-             */
-            copies?: "keep" | "skip" | "link";
         };
         IngestResponse: {
             added: number;
             updated: number;
+            moved: number;
             unchanged: number;
             rejected: number;
+            prune_refused: string | null;
             rejects: components["schemas"]["RejectResponse"][];
             skipped: number;
+            removed: number;
+            cleared: number;
+            outdated: number;
             copies: components["schemas"]["CopyResponse"][];
             notes: components["schemas"]["FileNoteResponse"][];
             ids: (string | null)[];
@@ -1462,10 +1474,15 @@ export interface components {
         ReportResponse: {
             added: number;
             updated: number;
+            moved: number;
             unchanged: number;
             rejected: number;
+            prune_refused: string | null;
             rejects: components["schemas"]["RejectResponse"][];
             skipped: number;
+            removed: number;
+            cleared: number;
+            outdated: number;
             copies: components["schemas"]["CopyResponse"][];
             notes: components["schemas"]["FileNoteResponse"][];
         } & {

@@ -175,7 +175,7 @@ function AddImages({ done }: { done: () => void }) {
           ...next,
           done: next.done + batch.length,
           added: next.added + report.added,
-          known: next.known + report.updated + report.unchanged,
+          known: next.known + report.updated + report.unchanged + report.moved,
           rejects: [...next.rejects, ...report.rejects],
         };
       } catch (error) {
@@ -314,6 +314,9 @@ const KINDS: Record<Job["kind"], string> = {
   optimize: "Build search graph",
 };
 
+/** Counts of a report that are shown where they are not zero. */
+const REPORTED = ["moved", "removed", "skipped", "rejected"] as const;
+
 function JobRow({ job: listed, write, ended }: { job: Job; write: boolean; ended: () => void }) {
   const job = useJob(listed, ended) ?? listed;
   const { notify } = useCommon();
@@ -351,9 +354,18 @@ function JobRow({ job: listed, write, ended }: { job: Job; write: boolean; ended
       {report && (
         <p className="soft">
           {number(report.added)} added, {number(report.updated)} updated, {number(report.unchanged)} unchanged
-          {report.rejected > 0 && `, ${number(report.rejected)} rejected`}
+          {REPORTED.map((name) => report[name] > 0 && `, ${number(report[name])} ${name}`)}
         </p>
       )}
+      {report && report.cleared > 0 && (
+        <p className="soft">{plural(report.cleared, "value")} cleared, as the metadata no longer has them</p>
+      )}
+      {report && report.outdated > 0 && (
+        <p className="bad">
+          {plural(report.outdated, "value")} could not be read, and the index keeps older ones
+        </p>
+      )}
+      {report?.prune_refused && <p className="bad">{report.prune_refused}</p>}
       {!open && <p className="soft">{ago(job.finished_at ?? job.created_at)}</p>}
       {report && <Rejects rejects={report.rejects} />}
     </li>

@@ -60,15 +60,27 @@ _EXAMPLES: Mapping[str, list[Any]] = {
 }
 
 
-def declared(*declarations: type, without: Collection[str] = ()) -> type[Ranking]:
-    """A model with the options of declarations as its fields; see `options`."""
+def declared(
+    *declarations: type,
+    base: type[Body],
+    types: Mapping[str, Any] = _TYPES,
+    without: Collection[str] = (),
+) -> Any:
+    """A model with the options of declarations as its fields; see `options`.
+
+    Args:
+        declarations: where the options are declared.
+        base: the model to extend.
+        types: types of options whose limits over HTTP are their own.
+        without: options that requests do not have.
+    """
     fields: dict[str, Any] = {}
     for name, option in [one for each in declarations for one in options_of(each).items()]:
         if name not in without:
             default = [] if option.default == () else option.default
             field = Field(default, description=option.help, examples=_EXAMPLES.get(name))
-            fields[name] = (_TYPES.get(name) or _json_type(option.type, option), field)
-    return create_model("Declared", __base__=Ranking, **fields)
+            fields[name] = (types.get(name) or _json_type(option.type, option), field)
+    return create_model("Declared", __base__=base, **fields)
 
 
 def _json_type(hint: Any, option: Option) -> Any:
@@ -90,8 +102,8 @@ if TYPE_CHECKING:
     _SearchOptions: TypeAlias = Ranking
     _RecommendOptions: TypeAlias = Ranking
 else:
-    _SearchOptions = declared(SearchOptions, without=["image"])
-    _RecommendOptions = declared(ExampleOptions, RecommendOptions)
+    _SearchOptions = declared(SearchOptions, base=Ranking, without=["image"])
+    _RecommendOptions = declared(ExampleOptions, RecommendOptions, base=Ranking)
 
 
 class Search(_SearchOptions):
@@ -312,10 +324,17 @@ class ReportResponse(BaseModel):
 
     added: int
     updated: int
+    moved: int = Field(description="Files with another address and the same content.")
     unchanged: int
     rejected: int
+    prune_refused: str | None = Field(description="Why nothing was pruned.")
     rejects: list[RejectResponse]
     skipped: int = Field(description="Copies that were left out.")
+    removed: int = Field(description="Images that their source or the metadata no longer has.")
+    cleared: int = Field(description="Values that the metadata no longer gives.")
+    outdated: int = Field(
+        description="Values that could not be read, and whose older ones stay in the index."
+    )
     copies: list[CopyResponse]
     notes: list[FileNoteResponse] = Field(
         description="Files that were used although something is wrong with them."

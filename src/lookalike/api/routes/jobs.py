@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from fastapi import Body as BodyOf
 from fastapi import Depends, Query
@@ -15,9 +15,11 @@ from pydantic import BaseModel, Field
 from lookalike.api.auth import api_router
 from lookalike.api.jobs.job import FINISHED
 from lookalike.api.responses import Document
-from lookalike.api.schemas import Body, Problem, ReportResponse, Text, Where
+from lookalike.api.schemas import Body, Problem, ReportResponse, Text, Where, declared
 from lookalike.api.service import Serving
 from lookalike.duplicates.keepers import POLICIES
+from lookalike.ingest.run import AddOptions
+from lookalike.types import FieldType
 
 EVENT_INTERVAL = 0.25
 """Seconds between two checks for a change of a watched job."""
@@ -30,29 +32,30 @@ write_router = api_router("jobs", write=True)
 ROUTERS = [read_router, write_router]
 
 
-class IngestJob(Body):
-    """Brings the index up to date with a folder or file on the service's machine."""
+_INGEST_TYPES = {
+    "metadata": Path | None,
+    "fields": dict[Text, Literal[tuple(map(str, FieldType))]] | None,  # type: ignore[misc]
+}
+
+if TYPE_CHECKING:
+    _AddOptions: TypeAlias = Body
+else:
+    _AddOptions = declared(
+        AddOptions,
+        base=Body,
+        types=_INGEST_TYPES,
+        without=["partition", "progress", "executor", "optimize"],
+    )
+
+
+class IngestJob(_AddOptions):
+    """Brings the index up to date with a folder or file on the service's machine.
+
+    The folder and the metadata file lie below folders that the service may read.
+    """
 
     kind: Literal["ingest"]
     path: Path = Field(description="Below a folder that the service may read.")
-    metadata: Path | None = Field(
-        None, description="A CSV, JSON Lines, or Parquet file below such a folder."
-    )
-    id_field: Text | None = Field(None, description="Column that holds the ids.")
-    prune: bool = Field(
-        False, description="Remove images that the path, or the metadata, no longer has."
-    )
-    yes: bool | None = Field(
-        None,
-        description="Let `prune` remove more than a fifth of the images, or all below a folder "
-        "that is empty or gone.",
-    )
-    exclude: list[Text] | None = Field(
-        None, description="Files and folders to pass over, as in a .gitignore file."
-    )
-    copies: Literal["keep", "skip", "link"] = Field(
-        "keep", description="Treatment of files that are copies of indexed images."
-    )
 
 
 class DuplicatesJob(Body):

@@ -358,6 +358,10 @@ class ImageLoader(Protocol):
         """
         ...
 
+    def thumbnail_to_store(self, image: ImageInput) -> bytes:
+        """The thumbnail that an ingest stores of a file; raises what `load` raises."""
+        ...
+
     def content_digest(self, image: ImageInput) -> str:
         """Digests all that an image shows, in every page and frame; empty if it cannot be told.
 

@@ -46,6 +46,20 @@ def test_same_as_in_this_process(pool: DecoderPool, data: bytes) -> None:
     )
 
 
+def test_a_thumbnail_does_not_depend_on_what_else_a_picture_is_decoded_for(
+    pool: DecoderPool,
+) -> None:
+    buffer = BytesIO()
+    buffer.write(photo("JPEG", 2400, 1800))
+    thumbnails = {
+        described.thumbnail
+        for side in (64, 256, 320, 384, 640)
+        for described in pool.describe_many([buffer.getvalue()], side=side, thumbnail=320)
+        if isinstance(described, Described)
+    }
+    assert len(thumbnails) == 1
+
+
 def test_alpha_and_date_come_through(pool: DecoderPool) -> None:
     exif = PIL.Image.Exif()
     exif[0x010F] = "Camera"

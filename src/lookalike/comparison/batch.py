@@ -68,9 +68,9 @@ def sketch(thumbnail: bytes) -> bytes:
     made = _sketch(StoredPicture(b"", thumbnail))
     if made is None:
         return b""
-    if made.is_informative:
-        _ = made.features  # half of all queries need them, and the process would be idle now
-    return pack(made, mirrored=made.is_informative)
+    if made.is_informative:  # half of all queries need all of it, and the process would be idle now
+        _ = made.features, made.mirrored_corners
+    return pack(made)
 
 
 def compare(pictures: Sequence[StoredPicture], pairs: Sequence[tuple[int, int]]) -> BatchResult:

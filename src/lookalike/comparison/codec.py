@@ -16,9 +16,6 @@ FORMAT = 2
 """Version of the bytes and of the methods that compute their content. Sketches of another version
 are made again."""
 
-COMPLETE = 2
-"""Completeness of a sketch to which no more can be added."""
-
 _HEADER = struct.Struct("<BBBxHHHd")
 """Format, informative, views; numbers of corners, mirrored corners and features; flat."""
 _MISSING = 0xFFFF
@@ -26,32 +23,33 @@ _MISSING = 0xFFFF
 
 
 def completeness(sketch: Sketch) -> int:
-    """The parts that were computed: 0 for none, 1 for corners, 2 for corners and features."""
+    """The parts that were computed: 1 for corners, and 1 more for those of the mirror image, and 2
+    more for features; 0 for none."""
     computed = sketch.__dict__
-    return COMPLETE if "features" in computed else 1 if "corners" in computed else 0
+    if "features" not in computed and "corners" not in computed:
+        return 0
+    return 1 + ("mirrored_corners" in computed) + 2 * ("features" in computed)
 
 
 def packed_completeness(data: bytes) -> int:
     """The same for a packed sketch; 0 if it is unusable."""
     if not data or data[0] != FORMAT:
         return 0
-    return 1 if _HEADER.unpack_from(data)[5] == _MISSING else COMPLETE
+    mirrored, features = _HEADER.unpack_from(data)[4:6]
+    return 1 + int(mirrored != _MISSING) + 2 * int(features != _MISSING)
 
 
-def pack(sketch: Sketch, *, mirrored: bool = False) -> bytes:
-    """The bytes of a sketch with its corners, and with its features if they were computed.
-
-    Args:
-        mirrored: whether to add the corners of the mirror image, which one of two sketches needs.
-    """
+def pack(sketch: Sketch) -> bytes:
+    """The bytes of a sketch with its corners; those of the mirror image and the features only if
+    they were computed."""
     rows: list[NDArray[Any]] = [np.array(sketch.views, "<u2"), sketch.squares]
     counts = []
-    for corners in (sketch.corners, sketch.mirrored_corners if mirrored else None):
+    for corners in (sketch.corners, sketch.__dict__.get("mirrored_corners")):
         counts.append(_MISSING if corners is None else len(corners.at))
         if corners is not None:
             rows += [corners.at.astype("<c8"), corners.spread.astype("<c8"), corners.descriptors]
     counts.append(_MISSING)
-    if completeness(sketch) == COMPLETE:
+    if "features" in sketch.__dict__:
         features = sketch.features
         rows += [features.at.astype("<c8"), features.spread.astype("<c8"), features.counts]
         counts[-1] = len(features.at)

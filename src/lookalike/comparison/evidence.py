@@ -167,9 +167,25 @@ def best_evidence(first: Sketch, second: Sketch) -> tuple[Evidence, Doubles] | N
 
 
 def every_evidence(first: Sketch, second: Sketch) -> Iterator[tuple[Evidence, Doubles]]:
-    """The evidence of each plausible alignment with its matrix, the cheapest to find first."""
-    for alignment in alignments(first, second):
-        yield _measured(first, second, alignment), alignment.matrix
+    """The evidence of each plausible alignment with its matrix, the cheapest to find first.
+
+    Aligning rounds and breaks ties in favor of one picture. So the same one is always laid over the
+    other, and the order of the two does not matter.
+    """
+    if first.squares.tobytes() <= second.squares.tobytes():
+        for alignment in alignments(first, second):
+            yield _measured(first, second, alignment), alignment.matrix
+    else:
+        for alignment in alignments(second, first):
+            evidence, matrix = _measured(second, first, alignment), alignment.matrix
+            yield _reversed(evidence), np.asarray(cv2.invertAffineTransform(matrix), np.float64)
+
+
+def _reversed(evidence: Evidence) -> Evidence:
+    """The evidence about the same two pictures in the reverse order."""
+    one, other = evidence.shown
+    rotation = evidence.rotation if evidence.mirrored else -evidence.rotation
+    return replace(evidence, shown=(other, one), scale=1 / evidence.scale, rotation=rotation)
 
 
 def _measured(first: Sketch, second: Sketch, alignment: Alignment) -> Evidence:

@@ -67,7 +67,9 @@ class Comparer:
     """Compares and grades pairs of images of one index. For use by one thread; it runs others.
 
     Attributes:
-        read_original: reads an original when its thumbnail is missing.
+        read_original: reads an original.
+        read_thumbnail: makes a thumbnail that is missing in the cache as an ingest does, so that a
+            verdict does not depend on what is cached.
         content_digest: digests all that the original at an address shows; empty if it cannot be
             told. It raises what `read_original` raises.
         cache: thumbnails and sketches.
@@ -77,6 +79,7 @@ class Comparer:
     """
 
     read_original: OriginalReader
+    read_thumbnail: Callable[[str], bytes]
     content_digest: Callable[[str], str]
     cache: Cache
     backend: PairComparer
@@ -239,12 +242,8 @@ class Comparer:
         return None if thumbnail is None else decode_thumbnail(thumbnail)
 
     def _thumbnail(self, uri: str) -> bytes | None:
-        image = self._read(uri, THUMBNAIL_SIDE)
-        return None if image is None else encode_thumbnail(image.pixels, THUMBNAIL_SIDE)
-
-    def _read(self, uri: str, side: int) -> Image | None:
         try:
-            return self.read_original(uri, side=side)
+            return self.read_thumbnail(uri)
         except LookalikeError as error:
             self.problems[uri] = str(error)
             return None

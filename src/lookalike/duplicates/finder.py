@@ -147,6 +147,9 @@ class DuplicateFinder:
         def read_original(uri: str, *, side: int) -> Image:
             return self.loader.load(original(uri), side)
 
+        def read_thumbnail(uri: str) -> bytes:
+            return self.loader.thumbnail_to_store(original(uri))
+
         def content_digest(uri: str) -> str:
             return self.loader.content_digest(original(uri))
 
@@ -157,7 +160,12 @@ class DuplicateFinder:
             else SimilarityThresholds()
         )
         pairs = Comparer(
-            read_original, content_digest, self.cache, comparer or self.comparer, self.loader.size
+            read_original,
+            read_thumbnail,
+            content_digest,
+            self.cache,
+            comparer or self.comparer,
+            self.loader.size,
         )
         return DuplicateSearch(self.engine, name, thresholds, pairs)
 

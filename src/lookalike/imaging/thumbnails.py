@@ -13,6 +13,10 @@ _AVERAGED_BELOW = 0.85
 """Scale from which on a picture is interpolated: averaging takes ten times as long, and hardly
 shows where so little is shrunk."""
 
+DECODED_SIDE = 256
+"""Pixels of the shorter side to which a picture is decoded for its stored thumbnail, whatever else
+it is decoded for: a thumbnail is compared, so it may depend on nothing but the file."""
+
 _MAX_ORIGINAL_BYTES = 32_768
 """Size up to which a small JPEG serves as its own thumbnail: twice that of an encoded one."""
 

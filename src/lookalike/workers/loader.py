@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from lookalike.cache.store import Cache
 from lookalike.comparison.sketch import THUMBNAIL_SIDE
-from lookalike.imaging.thumbnails import decode_thumbnail, encode_thumbnail
+from lookalike.errors import ImageRejected
+from lookalike.imaging.thumbnails import DECODED_SIDE, decode_thumbnail, encode_thumbnail
 from lookalike.protocols import ImageDecoder
 from lookalike.record import ImageRecord
 from lookalike.sources import Fetch, read_image
@@ -32,6 +33,14 @@ class Loader:
 
     def content_digest(self, image: ImageInput) -> str:
         return self._decoder.content_digest(self.read(image))
+
+    def thumbnail_to_store(self, image: ImageInput) -> bytes:
+        (described,) = self._decoder.describe_many(
+            [read_image(image)], side=DECODED_SIDE, pixels=False, thumbnail=THUMBNAIL_SIDE
+        )
+        if isinstance(described, ImageRejected):
+            raise described
+        return described.thumbnail
 
     def preview(self, image: ImageInput, side: int) -> bytes:
         """A JPEG of an image, its longer side at most `side` pixels, without metadata."""

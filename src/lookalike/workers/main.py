@@ -23,7 +23,7 @@ from lookalike import descriptors
 from lookalike.errors import ImageRejected, Reason
 from lookalike.imaging.decode import DecodeDeferred, decode
 from lookalike.imaging.digest import content_digest
-from lookalike.imaging.thumbnails import thumbnail_of
+from lookalike.imaging.thumbnails import DECODED_SIDE, thumbnail_of
 from lookalike.protocols import Descriptor
 from lookalike.system.framing import receive_json, send_json
 from lookalike.types import DecodeLimits, Description, Image
@@ -104,7 +104,8 @@ def _describe(
             case ImageRejected():
                 headers.append({"reason": outcome.reason, "detail": outcome.detail})
             case Image():
-                header, parts = _encode(outcome, data, request)
+                thumbnail = _thumbnail(outcome, data, request, limits)
+                header, parts = _encode(outcome, data, request, thumbnail)
                 headers.append(header)
                 bodies += parts
     send_json(replies, {"outcomes": headers, "vectors": vectors}, *bodies)
@@ -161,13 +162,11 @@ def _run_descriptors(
 
 
 def _encode(
-    image: Image, data: bytes, request: Mapping[str, Any]
+    image: Image, data: bytes, request: Mapping[str, Any], thumbnail: bytes
 ) -> tuple[dict[str, Any], list[bytes | memoryview]]:
     """Returns the header and the bodies of a decoded picture."""
     arrays = (image.pixels, image.alpha) if request["pixels"] else ()
     rows, columns, _ = image.pixels.shape if arrays else (0, 0, 3)
-    side = request["thumbnail"]
-    thumbnail = thumbnail_of(image, data, side) if side else b""
     same_as_file = thumbnail is data
     header = {
         "rows": rows,
@@ -185,6 +184,20 @@ def _encode(
     }
     bodies = [_buffer(array) for array in arrays if array is not None]
     return header, [*bodies, b"" if same_as_file else thumbnail]
+
+
+def _thumbnail(
+    image: Image, data: bytes, request: Mapping[str, Any], limits: DecodeLimits
+) -> bytes:
+    """The thumbnail of a picture, whatever side this was decoded to; empty if none is wanted."""
+    side = request["thumbnail"]
+    if not side:
+        return b""
+    is_shrunk = min(image.width, image.height) >= 2 * min(request["side"], DECODED_SIDE)
+    if is_shrunk and request["side"] != DECODED_SIDE:
+        again = _decode(data, {**request, "side": DECODED_SIDE}, limits)
+        image = again if isinstance(again, Image) else image
+    return thumbnail_of(image, data, side)
 
 
 def _buffer(array: NDArray[Any]) -> memoryview:

@@ -272,7 +272,7 @@ def test_a_connection_without_a_whole_request_is_closed(
     index: Index, folder: Path, monkeypatch: pytest.MonkeyPatch, head: bytes
 ) -> None:
     """Guards the internals of uvicorn that the timeout relies on."""
-    monkeypatch.setattr("lookalike.api.server.IDLE_SECONDS", 0.3)
+    monkeypatch.setattr("lookalike.api.protocol.IDLE_SECONDS", 0.3)
     with serving(index, options(folder)) as client:
         address = client.base_url.host, client.base_url.port
         with closing(socket.create_connection(address, 10)) as connection:

@@ -19,6 +19,7 @@ from lookalike.api.middleware.headers import SecurityHeadersMiddleware
 from lookalike.api.middleware.metrics import MetricsMiddleware
 from lookalike.api.middleware.origin import OriginMiddleware
 from lookalike.api.options import Options
+from lookalike.api.readiness import Readiness
 from lookalike.api.routes import duplicates, images, jobs, operations, search
 from lookalike.api.service import Service
 from lookalike.api.shutdown import Shutdown
@@ -80,6 +81,7 @@ def _service(index: Index, options: Options) -> Service:
         JobQueue(index, write_lock, folders, options.state / "jobs.json"),
         Metrics(),
         Shutdown(),
+        Readiness(index),
     )
 
 

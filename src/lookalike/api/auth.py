@@ -20,6 +20,8 @@ from lookalike.api.problems import COMMON
 from lookalike.api.routing import StrictRoute
 
 COOKIE = "lookalike_session"
+ROLE = "role"
+"""Key of the caller's role in the state of a request."""
 SESSION_SECONDS = 12 * 3600
 MAX_SESSIONS = 1_000
 """Sessions of one role; the oldest ends when another one starts."""
@@ -78,6 +80,15 @@ class Authenticator:
         return next(roles, Role.NOBODY)
 
 
+def role_of(request: HTTPConnection) -> Role:
+    """Returns the role of the caller of a request, which is determined once."""
+    state: dict[str, Any] = request.scope.setdefault("state", {})
+    if ROLE not in state:
+        state[ROLE] = request.app.state.service.authenticator.role_of(request)
+    role: Role = state[ROLE]
+    return role
+
+
 def _sent_key(headers: Headers) -> str | None:
     scheme, _, token = headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key")
@@ -119,7 +130,7 @@ def require(request: Request, required: Role) -> None:
         Unauthorized: the request carries no valid key or session.
         Forbidden: the caller's role is too low.
     """
-    role = request.app.state.service.authenticator.role_of(request)
+    role = role_of(request)
     if role is Role.NOBODY:
         raise Unauthorized(
             "This service requires an API key; send it in the header Authorization: Bearer KEY."

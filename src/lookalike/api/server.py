@@ -14,15 +14,12 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-import h11
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from lookalike.api.app import create_app
-from lookalike.api.errors import MalformedRequest
 from lookalike.api.middleware.origin import is_loopback
 from lookalike.api.options import Options
-from lookalike.api.problems import response_of
+from lookalike.api.protocol import IDLE_SECONDS, MAX_CONNECTIONS, TimeoutProtocol
 from lookalike.api.shutdown import GRACE_SECONDS
 from lookalike.errors import InputError
 from lookalike.index import Index
@@ -31,10 +28,8 @@ from lookalike.system.memory import limit_malloc_arenas
 STOP_SECONDS = 7.0
 """Seconds after SIGTERM at which the process ends, whatever it still waits for. Changes that were
 acknowledged survive that."""
-IDLE_SECONDS = 20
-"""Seconds after which an idle connection is closed."""
-MAX_CONNECTIONS = 1_000
-"""Open connections; uvicorn itself answers 503 to more."""
+SPARE_CONNECTIONS = 100
+"""Open connections beyond those for which room is made; uvicorn itself answers 503 to more."""
 
 _log = logging.getLogger("lookalike.api")
 
@@ -82,15 +77,15 @@ def create_server(
     listener = _bind(host, port)
     config = uvicorn.Config(
         create_app(index, options),
-        http=_IdleTimeoutProtocol,
+        http=TimeoutProtocol,
         ws="none",
         access_log=False,  # it would record search terms
         log_level=logging.WARNING,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=IDLE_SECONDS,
+        timeout_keep_alive=math.ceil(IDLE_SECONDS),
         timeout_graceful_shutdown=math.ceil(GRACE_SECONDS) + 1,
-        limit_concurrency=MAX_CONNECTIONS,
+        limit_concurrency=MAX_CONNECTIONS + SPARE_CONNECTIONS,
     )
     return Server(config, listener, ready)
 
@@ -146,45 +141,6 @@ def _end_process() -> None:
     """Ends the process and its children, which notice that it is gone."""
     _log.warning("The service did not stop in %g s, and ends at once.", STOP_SECONDS)
     os._exit(0)
-
-
-class _IdleTimeoutProtocol(H11Protocol):
-    """uvicorn's protocol with two additions.
-
-    It closes a connection whose request head does not arrive in time, where uvicorn would wait
-    forever. And it answers malformed requests, which never reach the application, with a problem
-    document instead of plain text.
-    """
-
-    def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
-        self._timer = self.loop.call_later(IDLE_SECONDS, self._close_if_idle)
-
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        self._timer.cancel()
-        self._timer = self.loop.call_later(IDLE_SECONDS, self._close_if_idle)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._timer.cancel()
-        super().connection_lost(exc)
-
-    def send_400_response(self, msg: str) -> None:
-        response = response_of(
-            MalformedRequest("This is not a valid HTTP/1.1 request, or its head is too long.")
-        )
-        head = h11.Response(
-            status_code=response.status_code,
-            headers=[*response.raw_headers, (b"connection", b"close")],
-        )
-        for event in (head, h11.Data(data=bytes(response.body)), h11.EndOfMessage()):
-            self.transport.write(self.conn.send(event) or b"")
-        self.transport.close()
-
-    def _close_if_idle(self) -> None:
-        idle = self.cycle is None or self.cycle.response_complete
-        if idle and not self.transport.is_closing():
-            self.transport.close()
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -14,6 +14,7 @@ from lookalike.api.errors import TooBusy
 from lookalike.api.jobs.queue import JobQueue
 from lookalike.api.metrics import Metrics
 from lookalike.api.options import Options
+from lookalike.api.readiness import Readiness
 from lookalike.api.shutdown import Shutdown
 from lookalike.api.stores.query_images import QueryImageStore
 from lookalike.api.stores.uploads import UploadStore
@@ -38,6 +39,7 @@ class Service:
         jobs: the background jobs.
         metrics: the figures behind /metrics.
         shutdown: tells that the service is stopping.
+        readiness: tells whether the index can be searched.
     """
 
     index: Index
@@ -50,6 +52,7 @@ class Service:
     jobs: JobQueue
     metrics: Metrics
     shutdown: Shutdown
+    readiness: Readiness
 
     @contextmanager
     def writing(self) -> Iterator[None]:

@@ -6,14 +6,17 @@ import asyncio
 import math
 import time
 from asyncio import FIRST_COMPLETED
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection as Connection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from lookalike.api.auth import Role, role_of
 from lookalike.api.errors import (
     BodyTooLarge,
     RequestTimeout,
@@ -32,6 +35,9 @@ JSON_BYTES = 2 * 2**20
 """Largest body of a request that carries no files."""
 CLIENT_SHARE = 0.75
 """Share of the requests in flight that one address may have, so that others get through."""
+ROLE_SHARES: Mapping[Role, float] = {Role.NOBODY: 0.25, Role.READER: 0.875, Role.WRITER: 1.0}
+"""Share of the requests in flight that callers of a role may have, with those of lower roles. The
+rest is for the roles above it."""
 LINGER = 2.0
 """Seconds for which the rest of an oversized body is read and discarded: a client that is cut off
 while it sends does not read the error."""
@@ -51,7 +57,7 @@ class AdmissionMiddleware:
         self._options = options
         self._metrics = metrics
         self._shutdown = shutdown
-        self._total = _Load()
+        self._roles = {role: _Load() for role in Role}  # each with the requests of lower ones
         self._clients: dict[str, _Load] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,13 +65,13 @@ class AdmissionMiddleware:
             await self._app(scope, receive, send)
             return
         images = _carries_images(scope)
-        client = scope["client"][0] if scope["client"] else ""
-        if refusal := self._refusal(client, images):
+        caller = _Caller(scope["client"][0] if scope["client"] else "", role_of(Connection(scope)))
+        if refusal := self._refusal(caller, images):
             self._metrics.refused.inc()
             await response_of(refusal)(scope, receive, send)
             return
-        self._count(1, client, images)
-        release = partial(self._count, -1, client, images)
+        self._count(1, caller, images)
+        release = partial(self._count, -1, caller, images)
         request = _Request(scope, receive, send, self._options, release)
         stopped = self._shutdown.deadline()
         try:
@@ -74,26 +80,32 @@ class AdmissionMiddleware:
             self._shutdown.release(stopped)
             request.release()
 
-    def _refusal(self, client: str, images: bool) -> ServiceError | None:
-        if self._total.is_full(self._options, images):
+    def _refusal(self, caller: _Caller, images: bool) -> ServiceError | None:
+        own = self._clients.get(caller.address, _Load())
+        if self._roles[caller.role].is_full(self._options, images, share=ROLE_SHARES[caller.role]):
             return TooBusy("Too many requests in flight; try again in a moment.")
-        if client in self._clients and self._clients[client].is_full(
-            self._options, images, share=CLIENT_SHARE
-        ):
+        if own.is_full(self._options, images, share=CLIENT_SHARE):
             return TooManyRequests(
                 "Too many requests in flight from this address; wait for some to finish."
             )
         return None
 
-    def _count(self, change: int, client: str, images: bool) -> None:
-        client_load = self._clients.setdefault(client, _Load())
-        for load in (self._total, client_load):
+    def _count(self, change: int, caller: _Caller, images: bool) -> None:
+        own = self._clients.setdefault(caller.address, _Load())
+        above = [load for role, load in self._roles.items() if role >= caller.role]
+        for load in (own, *above):
             load.requests += change
             load.images += change * images
-        if not client_load.requests:
-            del self._clients[client]
-        self._metrics.in_flight.set(self._total.requests)
-        self._metrics.images_in_flight.set(self._total.images)
+        if not own.requests:
+            del self._clients[caller.address]
+        total = self._roles[max(Role)]
+        self._metrics.in_flight.set(total.requests)
+        self._metrics.images_in_flight.set(total.images)
+
+
+class _Caller(NamedTuple):
+    address: str
+    role: Role
 
 
 @dataclass(slots=True)

@@ -7,14 +7,14 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from lookalike.api.auth import COOKIE, SESSION_SECONDS, ReadRoute, Role, api_router
+from lookalike.api.auth import COOKIE, SESSION_SECONDS, ReadRoute, Role, api_router, role_of
 from lookalike.api.errors import Forbidden, InvalidRequest, Unauthorized
 from lookalike.api.problems import error_responses
 from lookalike.api.responses import Document
 from lookalike.api.routing import StrictRoute
 from lookalike.api.schemas import HealthResponse, StatsResponse
 from lookalike.api.service import Service, Serving
-from lookalike.errors import LookalikeError, ModelError
+from lookalike.errors import ModelError
 from lookalike.search.weights import PRESETS
 from lookalike.system.memory import resident_bytes
 
@@ -44,7 +44,7 @@ def stats(request: Request, service: Serving) -> Document:
             "memory": resident_bytes(),
             "building": service.jobs.is_building,
             "roots": bool(service.options.roots),
-            "write": service.authenticator.role_of(request) >= Role.WRITER,
+            "write": role_of(request) >= Role.WRITER,
             "version": version("lookalike"),
         }
     )
@@ -60,7 +60,7 @@ def _supports_text(service: Service) -> bool:
 @read_router.post("/session", status_code=204, response_class=Response)
 def begin_session(request: Request, service: Serving) -> Response:
     """Gives a browser a cookie in exchange for a key, for requests that cannot send a header."""
-    token = service.authenticator.start_session(service.authenticator.role_of(request))
+    token = service.authenticator.start_session(role_of(request))
     response = Response(status_code=204)
     response.set_cookie(
         COOKIE,
@@ -89,13 +89,10 @@ async def healthz() -> Document:
 
 
 @public.get("/readyz", response_model=HealthResponse, responses={503: {"model": HealthResponse}})
-def readyz(service: Serving) -> Document:
+async def readyz(service: Serving) -> Document:
     """Reports whether the service can search."""
-    try:
-        len(service.index)
-    except LookalikeError as error:
-        return Document({"status": str(error)}, 503)
-    return Document({"status": "ok"})
+    problem = await service.readiness.problem()
+    return Document({"status": problem or "ok"}, 503 if problem else 200)
 
 
 @guarded.get("/metrics", response_class=Response)

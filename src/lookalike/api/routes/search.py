@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import File, Form, Query, Request, UploadFile
 
 from lookalike.api import requests
-from lookalike.api.auth import api_router
+from lookalike.api.auth import api_router, role_of
 from lookalike.api.errors import ServiceError
 from lookalike.api.problems import problem_of
 from lookalike.api.responses import JPEG, Document, jpeg
@@ -81,7 +81,7 @@ def upload(request: Request, service: Serving, image: Annotated[UploadFile, File
     """Stores a query image for a while, so that later searches can refer to it."""
     (data,) = requests.read_files([image])
     decoded = service.index.decode(data)
-    token = service.query_images.put(data, service.authenticator.role_of(request))
+    token = service.query_images.put(data, role_of(request))
     facts = {"width": decoded.width, "height": decoded.height, "format": decoded.format}
     return Document({"upload": token, **facts}, 201)
 

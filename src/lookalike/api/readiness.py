@@ -1,0 +1,32 @@
+"""Whether the service can search, checked for any number of callers at once."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.concurrency import run_in_threadpool
+
+from lookalike.errors import LookalikeError
+from lookalike.index import Index
+
+
+class Readiness:
+    """Checks the index. Callers who come during a check share it: anyone may ask, without a key,
+    and each check takes a thread and a call of the engine."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+        self._check: asyncio.Task[str | None] | None = None
+
+    async def problem(self) -> str | None:
+        """Returns why the index cannot be searched; None if it can."""
+        if self._check is None or self._check.done():
+            self._check = asyncio.ensure_future(run_in_threadpool(self._problem))
+        return await asyncio.shield(self._check)
+
+    def _problem(self) -> str | None:
+        try:
+            len(self._index)
+        except LookalikeError as error:
+            return str(error)
+        return None

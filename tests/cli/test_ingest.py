@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from contextlib import closing
 from pathlib import Path
 
 from lookalike.index import Index
 from tests.support.command_line import documents, error, lookalike, lookalike_process
 from tests.support.pictures import folder_of
+from tests.support.qdrant_wire import RestServer, Store
 
 
 def test_index_says_what_it_did(tmp_path: Path) -> None:
@@ -104,6 +106,23 @@ def test_a_run_that_fails_leaves_no_empty_index(tmp_path: Path) -> None:
     for failure in failures:
         error(*failure)
         assert sorted(path.name for path in index.iterdir()) == ["notes.txt", "shards.txt"]
+
+
+def test_a_run_that_fails_leaves_no_empty_collection(tmp_path: Path) -> None:
+    photos = folder_of(tmp_path / "photos", 2)
+    store = Store()
+    with closing(RestServer(store)) as server:
+        at = ("--index", server.url, "--model", "built-in")
+        error("index", photos, *at, "--metadata", tmp_path / "missing.csv")
+        error("index", tmp_path / "nowhere", *at)
+        assert store.local.get_collections().collections == []
+        error("index", tmp_path / "nowhere", *at, "--partition", "1/2")  # others may be at work
+        assert len(store.local.get_collections().collections) == 1
+        error("index", tmp_path / "nowhere", *at)
+        assert documents("stats", "--index", server.url)["images"] == 0
+        documents("index", photos, *at)
+        error("index", tmp_path / "nowhere", *at)
+        assert documents("stats", "--index", server.url)["images"] == 2
 
 
 def test_a_run_that_fails_leaves_an_index_that_was_there(tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def index_command(
     executor = None if ray_address is None else _executor(ray_address, url, threads)
     with (
         writable(rejects) as rejects_file,
-        no_empty_index(url),
+        no_empty_index(url, server, shared=partition is not None),
         open_index(url, create=True, limits=_limits(limits), server=server, **options) as index,
     ):
         if index.notice:

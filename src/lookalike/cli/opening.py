@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import click
 
@@ -16,6 +16,8 @@ from lookalike.errors import InputError, LookalikeError
 
 if TYPE_CHECKING:
     from lookalike.admin.copy import NamedEngine
+    from lookalike.engines.options import ServerOptions
+    from lookalike.engines.server.engine import ServerEngine
     from lookalike.index import Index
 
 
@@ -28,7 +30,6 @@ def open_index(
 ) -> Index:
     """Opens the index at a URL, or else the one named by the environment."""
     from lookalike.cli.settings import Settings
-    from lookalike.engines.options import ServerOptions
     from lookalike.index import Index
 
     settings = Settings.from_environment()
@@ -37,28 +38,47 @@ def open_index(
         create=create,
         cache_dir=settings.cache_dir,
         hub=settings.hub,
-        server=ServerOptions.of(server or {}, api_key=settings.api_key),
+        server=_server_options(server),
         wait=_wait(),
         **{name: value for name, value in options.items() if value is not None},
     )
 
 
 @contextmanager
-def no_empty_index(url: str | None) -> Iterator[None]:
-    """Removes the folder of an index again if it was made here, the work failed, and it is empty.
+def no_empty_index(
+    url: str | None, server: dict[str, str] | None = None, *, shared: bool = False
+) -> Iterator[None]:
+    """Removes an index again if it was made here, the work failed, and it is empty.
 
-    Other files in the folder stay, and so does an index on a server, which others may be using.
+    Other files in its folder stay, and so does a collection that others have begun to fill.
+
+    Args:
+        url: its address; by default that of the environment.
+        server: options of a server.
+        shared: whether other processes fill the index, too, so that it stays.
     """
     from lookalike.cli.settings import Settings
-    from lookalike.engines import is_server, open_engine
+    from lookalike.engines import is_server
 
     address = url or Settings.from_environment().index
+    if shared:
+        yield
+        return
+    removal = _collection_removed if is_server(address) else _folder_removed
+    with removal(address, server):
+        yield
+
+
+@contextmanager
+def _folder_removed(address: str, server: dict[str, str] | None) -> Iterator[None]:
+    from lookalike.engines import open_engine
+
     folder = Path(address)
     before = None if not folder.is_dir() else {path.name for path in folder.iterdir()}
     try:
         yield
     except LookalikeError:
-        if is_server(address) or "manifest.json" in (before or ()):
+        if "manifest.json" in (before or ()):
             raise
         with suppress(LookalikeError):  # another process has it open
             with closing(open_engine(address)) as engine:
@@ -66,6 +86,28 @@ def no_empty_index(url: str | None) -> Iterator[None]:
             if empty:
                 _remove_made(folder, before)
         raise
+
+
+@contextmanager
+def _collection_removed(address: str, server: dict[str, str] | None) -> Iterator[None]:
+    from lookalike.engines import open_engine
+
+    with closing(open_engine(address, _server_options(server))) as engine:
+        existed = engine.read_manifest() is not None
+        try:
+            yield
+        except LookalikeError:
+            with suppress(LookalikeError):
+                if not existed:
+                    cast("ServerEngine", engine).drop_empty()
+            raise
+
+
+def _server_options(server: dict[str, str] | None) -> ServerOptions:
+    from lookalike.cli.settings import Settings
+    from lookalike.engines.options import ServerOptions
+
+    return ServerOptions.of(server or {}, api_key=Settings.from_environment().api_key)
 
 
 _FILES = ("manifest.json", "owner.json", "ledger-*", "shard*", "current", "thumbnails.sqlite*")
@@ -92,12 +134,10 @@ def open_named_engine(
     from lookalike.admin.copy import NamedEngine
     from lookalike.cli.settings import Settings
     from lookalike.engines import open_engine
-    from lookalike.engines.options import ServerOptions
 
     settings = Settings.from_environment()
     name = url or settings.index
-    options = ServerOptions.of(server or {}, api_key=settings.api_key)
-    with closing(open_engine(name, options, wait=_wait())) as engine:
+    with closing(open_engine(name, _server_options(server), wait=_wait())) as engine:
         yield NamedEngine(name, engine)
 
 

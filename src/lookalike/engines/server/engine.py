@@ -152,6 +152,11 @@ class ServerEngine:
             metadata={_METADATA_KEY: {}},
         )
 
+    def drop_empty(self) -> None:
+        """Deletes the collection if it is one of lookalike's and has no points."""
+        if self.read_manifest() is not None and not self.count():
+            self._call.once(lambda client: client.delete_collection(self.collection))
+
     def _exists(self) -> bool:
         return self._call(lambda client: client.collection_exists(self.collection))
 

@@ -209,7 +209,8 @@ def create_index(
     loaded = (semantic, *map(descriptors.load, descriptors.STANDARD))
     folder = None if choice.model_dir is None else str(choice.model_dir)
     manifest = Manifest.of([descriptor.spec for descriptor in loaded], folder)
-    engine.create(list(manifest.vectors.values()))
+    about_layout = engine.create(list(manifest.vectors.values()))
+    notice = " ".join(filter(None, (notice, about_layout))) or None
     for field in indexed_fields({}):
         engine.create_field_index(field.path, field.type)
     stored = engine.read_manifest()

@@ -140,8 +140,8 @@ class Engine(Protocol):
         """Replaces the manifest atomically."""
         ...
 
-    def create(self, vectors: Sequence[VectorSpec]) -> None:
-        """Creates an empty store for these vectors."""
+    def create(self, vectors: Sequence[VectorSpec]) -> str | None:
+        """Creates an empty store for these vectors; returns a notice for the user, if any."""
         ...
 
     def create_field_index(self, path: str, type: FieldType) -> None:
@@ -215,8 +215,14 @@ class Engine(Protocol):
         """Builds the search graph now. Without it, searches are correct but slower."""
         ...
 
+    def settled(self) -> Engine:
+        """Returns the engine to decide by what is to be written: its reads return only what every
+        replica has."""
+        ...
+
     def info(self) -> Mapping[str, Any]:
-        """Returns at least `points`, `engine`, and `bytes_on_disk`, None where that is unknown."""
+        """Returns at least `points`, `engine`, and `bytes_on_disk`, None where that is unknown; may
+        return `notes`, sentences on what is not as it should be."""
         ...
 
     def close(self) -> None:

@@ -51,12 +51,14 @@ class Transfer:
         sent: images that this run wrote; an earlier run that was cut off wrote the others.
         checksum: over ids and payloads in any order, with numbers rounded to 12 digits.
         seconds: duration of this run.
+        notice: a sentence on how the target was made; None if there is nothing to say.
     """
 
     images: int
     sent: int
     checksum: str
     seconds: float
+    notice: str | None = None
 
 
 def copy(
@@ -218,32 +220,35 @@ def _runs(points: Sequence[Point]) -> Iterator[list[Point]]:
 def _fill(target: NamedEngine, index: _SourceIndex, progress: TransferProgress | None) -> Transfer:
     started = time.monotonic()
     engine, digest, sent = target.engine, Digest(), 0
-    _begin(target, index)
+    notice = _begin(target, index)
+    settled = engine.settled()
     empty = engine.count() == 0
     for points in _digested(index, digest, progress):
-        missing = points if empty else [point for point, _ in mismatches(points, engine)]
+        missing = points if empty else [point for point, _ in mismatches(points, settled)]
         for run in _runs(missing):
             engine.upsert(run)
         sent += len(missing)
     engine.optimize()
-    if difference := find_mismatch(engine, digest, index.batches):
+    if difference := find_mismatch(settled, digest, index.batches):
         raise EngineError(
             f"{target.name} differs from {index.name}, which is untouched: {difference}; delete "
             f"{target.name} and run the same command again."
         )
     engine.write_manifest(index.stored)  # from now on it is an index
-    return Transfer(digest.images, sent, digest.checksum, time.monotonic() - started)
+    seconds = time.monotonic() - started
+    return Transfer(digest.images, sent, digest.checksum, seconds, notice)
 
 
-def _begin(target: NamedEngine, index: _SourceIndex) -> None:
-    """Prepares the target for the points, and marks it as unfinished."""
+def _begin(target: NamedEngine, index: _SourceIndex) -> str | None:
+    """Prepares the target for the points, and marks it as unfinished; returns a notice."""
+    notice = None
     engine, stored = target.engine, target.engine.read_manifest()
     if stored is not None and UNFINISHED not in stored:
         raise InputError(
             f"{target.name} already holds an index; choose another target, or delete it first."
         )
     if stored is None:
-        engine.create(list(index.manifest.vectors.values()))
+        notice = engine.create(list(index.manifest.vectors.values()))
     elif Manifest.from_json(stored[UNFINISHED], target.name).vectors != index.manifest.vectors:
         raise InputError(
             f"{target.name} is an unfinished copy of another index; choose another target, or "
@@ -252,6 +257,7 @@ def _begin(target: NamedEngine, index: _SourceIndex) -> None:
     for field in indexed_fields(index.manifest.fields):
         engine.create_field_index(field.path, field.type)
     engine.write_manifest({UNFINISHED: index.stored})
+    return notice
 
 
 def _require_backup(file: Path) -> None:

@@ -164,8 +164,8 @@ def index_command(
                 progress=progress,
                 executor=executor,
             )
-        if index.thumbnails_problem:
-            note(index.thumbnails_problem)
+        for sentence in filter(None, (index.thumbnails_problem, *report.engine_notes)):
+            note(sentence)
         for reject in report.rejects if rejects_file else ():
             rejects_file.write(json.dumps(asdict(reject), ensure_ascii=False) + "\n")
     if as_json:

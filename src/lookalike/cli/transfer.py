@@ -85,6 +85,8 @@ def _run(
     except KeyboardInterrupt:
         note("Stopped. Run the same command again to continue.")
         sys.exit(INTERRUPTED)
+    if done.notice:
+        note(done.notice)
     if as_json:
         speed = round(done.images / done.seconds, 1)
         print_json(asdict(done) | {"images_per_second": speed})

@@ -17,7 +17,8 @@ class ServerOptions:
         shard_number: shards of a new collection, fixed for good, as a self-hosted cluster cannot
             reshard. Six spread evenly over 1, 2, 3 or 6 nodes. More than two or four shards a node
             slow down every query, so use 12 only if you plan 4 or 12 nodes.
-        replication_factor: nodes that hold each shard; 2 or more survive the loss of a node.
+        replication_factor: nodes that hold each shard; 2 or more survive the loss of a node. None
+            is 2 on a cluster of three nodes or more, and 1 otherwise.
         write_consistency_factor: replicas that must have written before a write returns.
         vectors_on_disk: whether the original vectors stay on disk and are read when needed.
         quantization: compression of the vectors that propose candidates: "int8" to a quarter of
@@ -44,7 +45,7 @@ class ServerOptions:
     """
 
     shard_number: int = 6
-    replication_factor: int = 1
+    replication_factor: int | None = None
     write_consistency_factor: int = 1
     vectors_on_disk: bool = True
     quantization: Literal["int8", "turbo", "binary", "none"] = "int8"

@@ -102,6 +102,7 @@ class IngestReport(IngestCounts):
         excluded: images in the index that the sources now pass over; pruning removes them.
         without_row: images in the index that the metadata no longer describes; likewise.
         prune_refused: a sentence on why nothing was pruned; None if all went as asked.
+        engine_notes: sentences on what is not as it should be, as replicas that differ.
     """
 
     model: str = ""
@@ -113,6 +114,7 @@ class IngestReport(IngestCounts):
     excluded: int = 0
     without_row: int = 0
     prune_refused: str | None = None
+    engine_notes: tuple[str, ...] = ()
 
 
 IngestProgress: TypeAlias = Callable[[IngestCounts, int | None], None]

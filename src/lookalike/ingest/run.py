@@ -238,6 +238,7 @@ def add(
         **pruned,
         outdated=report.outdated + misfits,
         warnings=(*warnings, *listing.warnings),
+        engine_notes=tuple(index.engine.info().get("notes", ())),
     )
 
 
@@ -390,7 +391,7 @@ def build_pipeline(
     """The pipeline of one run; see `Index.ingest`."""
     side = THUMBNAIL_SIDE if index.thumbnails.limit or detector else 0
     return Pipeline(
-        index.engine,
+        index.engine.settled(),
         decoder,
         replace(describers, thumbnail=side),
         limits=decoder.limits,

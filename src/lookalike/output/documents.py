@@ -27,6 +27,7 @@ def of_report(report: IngestReport) -> dict[str, Any]:
         "excluded": report.excluded,
         "without_row": report.without_row,
         "prune_refused": report.prune_refused,
+        "engine_notes": list(report.engine_notes),
         "cleared": report.cleared,
         "outdated": report.outdated,
         "seconds": round(report.seconds, 3),

@@ -33,6 +33,7 @@ def statistics(engine: Engine, manifest: Manifest, *, thumbnails: int) -> dict[s
             if name in manifest.fields
         },
         "engine": info["engine"],
+        "notes": list(info.get("notes", ())),
         "schema": manifest.to_json()["schema"],
         "thumbnails": thumbnails,
     }

@@ -58,6 +58,7 @@ def test_the_layout_is_what_was_asked_for(store: Store, rest: RestServer) -> Non
         vectors_on_disk=False,
         m=32,
     )
+    store.nodes = 3
     with closing(open_engine(rest.url, options)) as engine:
         engine.create(SPECS)
     made = store.created["catalog"]

@@ -32,16 +32,20 @@ _CODES = {
 }
 
 
+_ALL = wire.ReadConsistency(type=wire.ReadConsistencyType.All)
+
+
 class _Rpc:
     """Base of the services: carries out queries, and turns errors into gRPC's."""
 
-    def __init__(self, store: Store) -> None:
-        self.store, self.local = store, store.local
+    def __init__(self, store: Store, node: int = 0) -> None:
+        self.store, self.local, self.node = store, store.local, node
 
-    def do(self, name: str, context: Any, work: Callable[[], Any]) -> Any:
+    def do(self, name: str, context: Any, work: Callable[[], Any], request: Any = None) -> Any:
         key = dict(context.invocation_metadata()).get("api-key")
         try:
-            return self.store.do(name, key, work)
+            everywhere = getattr(request, "read_consistency", None) == _ALL
+            return self.store.do(name, key, work, everywhere=everywhere, node=self.node)
         except Rejected as rejected:
             context.set_trailing_metadata(
                 [(header.lower(), value) for header, value in rejected.headers.items()]
@@ -130,6 +134,7 @@ class _Points(_Rpc, points_service_pb2_grpc.PointsServicer):
                 GrpcToRest.convert_with_payload_selector(request.with_payload),
                 GrpcToRest.convert_with_vectors_selector(request.with_vectors),
             ),
+            request,
         )
         return wire.GetResponse(result=[RestToGrpc.convert_record(record) for record in records])
 
@@ -160,6 +165,7 @@ class _Points(_Rpc, points_service_pb2_grpc.PointsServicer):
                 GrpcToRest.convert_with_payload_selector(request.with_payload),
                 GrpcToRest.convert_with_vectors_selector(request.with_vectors),
             ),
+            request,
         )
         return wire.ScrollResponse(
             result=[RestToGrpc.convert_record(record) for record in records],
@@ -170,7 +176,8 @@ class _Points(_Rpc, points_service_pb2_grpc.PointsServicer):
 
     def Count(self, request: Any, context: Any) -> Any:
         count = self.local.count
-        found = self.do("count", context, lambda: count(request.collection_name, _filter(request)))
+        name = request.collection_name
+        found = self.do("count", context, lambda: count(name, _filter(request)), request)
         return wire.CountResponse(result=wire.CountResult(count=found.count))
 
     def Facet(self, request: Any, context: Any) -> Any:
@@ -185,16 +192,16 @@ class _Points(_Rpc, points_service_pb2_grpc.PointsServicer):
 class GrpcServer:
     """A gRPC server on a port of its own."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, node: int = 0) -> None:
         self.server = grpc.server(ThreadPoolExecutor(8))
         points_service_pb2_grpc.add_PointsServicer_to_server(  # type: ignore[no-untyped-call]
-            _Points(store), self.server
+            _Points(store, node), self.server
         )
         collections_service_pb2_grpc.add_CollectionsServicer_to_server(  # type: ignore[no-untyped-call]
-            _Collections(store), self.server
+            _Collections(store, node), self.server
         )
         qdrant_pb2_grpc.add_QdrantServicer_to_server(  # type: ignore[no-untyped-call]
-            _Qdrant(store), self.server
+            _Qdrant(store, node), self.server
         )
         self.port: int = self.server.add_insecure_port("127.0.0.1:0")
         self.server.start()

@@ -48,18 +48,19 @@ class Node:
 
 
 class Cluster:
-    """Nodes in front of one store: each answers for all.
+    """Nodes in front of one store: each answers for all, from one of the replicas.
 
     Attributes:
         store: the state of the server behind them.
         nodes: the processes.
     """
 
-    def __init__(self, count: int = 3) -> None:
-        self.store = Store()
-        self._rest = RestServer(self.store)
-        self._grpc = GrpcServer(self.store)
-        self.nodes = [Node(self._rest.port, self._grpc.port) for _ in range(count)]
+    def __init__(self, count: int = 3, replicas: int = 1) -> None:
+        self.store = Store(replicas=replicas, nodes=count)
+        self._servers = [
+            (RestServer(self.store, node=i), GrpcServer(self.store, node=i)) for i in range(count)
+        ]
+        self.nodes = [Node(rest.port, grpc.port) for rest, grpc in self._servers]
 
     @property
     def url(self) -> str:
@@ -77,8 +78,9 @@ class Cluster:
     ) -> None:
         for node in self.nodes:
             node.kill()
-        self._rest.close()
-        self._grpc.close()
+        for rest, grpc in self._servers:
+            rest.close()
+            grpc.close()
 
 
 def _two_ports() -> int:

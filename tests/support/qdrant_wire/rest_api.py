@@ -26,6 +26,8 @@ def _route(
         case "GET", [""]:
             info = {"title": "qdrant", "version": store.version, "commit": None}
             return "root", lambda: info
+        case "GET", ["cluster"] if path == ["cluster"]:
+            return "cluster", store.cluster
         case "GET", ["exists"]:
             return "exists", lambda: {"exists": local.collection_exists(name)}
         case "GET", []:
@@ -87,19 +89,21 @@ def _route(
 class RestServer:
     """A REST server on a port of its own; `url` is the address of a collection there."""
 
-    def __init__(self, store: Store, port: int = 0, prefix: str = "") -> None:
+    def __init__(self, store: Store, port: int = 0, prefix: str = "", node: int = 0) -> None:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def answer(self) -> None:
-                path = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path)
+                url = urllib.parse.urlsplit(self.path)
+                path = urllib.parse.unquote(url.path)
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 key = self.headers.get("api-key")
                 status, headers, result = 200, dict[str, str](), None
                 try:
                     steps = path.removeprefix(prefix).strip("/").split("/")
                     name, work = _route(store, self.command, steps, body)
-                    result = store.do(name, key, work)
+                    everywhere = "consistency=all" in url.query
+                    result = store.do(name, key, work, everywhere=everywhere, node=node)
                     reply = result if name == "root" else {"result": result, "status": "ok"}
                 except Rejected as rejected:
                     status, headers = rejected.status, dict(rejected.headers)

@@ -6,7 +6,7 @@ import random
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,12 +39,63 @@ class Rejected(Exception):
         self.status, self.error, self.headers = status, error, headers or {}
 
 
+_WRITES = {"upsert", "delete", "batch_update_points", "create_collection", "delete_collection"}
+
+
+class Replicas:
+    """The replicas of everything: writes go to all, unless one of them misses it, reads to one.
+
+    Attributes:
+        clients: the replicas.
+        reader: number of the one that is read.
+        everywhere: whether points are read that all replicas have alike.
+        missing: number of one that misses writes; None while all take them.
+    """
+
+    def __init__(self, clients: Sequence[QdrantClient]) -> None:
+        self.clients = clients
+        self.reader = 0
+        self.everywhere = False
+        self.missing: int | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*arguments: Any, **keywords: Any) -> Any:
+            if name in _WRITES or name == "update_collection":
+                done = [
+                    getattr(client, name)(*arguments, **keywords)
+                    for i, client in enumerate(self.clients)
+                    if i != self.missing
+                ]
+                return done[0]
+            answers = [
+                getattr(client, name)(*arguments, **keywords)
+                for i, client in enumerate(self.clients)
+                if self.everywhere or i == self.reader
+            ]
+            return answers[0] if len(answers) == 1 else _common(name, answers)
+
+        return call
+
+
+def _common(name: str, answers: Sequence[Any]) -> Any:
+    """What all replicas have alike."""
+    if name == "count":
+        return min(answers, key=lambda answer: answer.count)
+    if name == "retrieve":
+        return [record for record in answers[0] if all(record in other for other in answers[1:])]
+    if name == "scroll":
+        records = [one for one in answers[0][0] if all(one in other[0] for other in answers[1:])]
+        return records, answers[0][1]
+    return answers[0]
+
+
 @dataclass
 class Store:
     """The state that both APIs share.
 
     Attributes:
-        local: holds the collections.
+        local: holds the collections, in `replicas` copies.
+        nodes: nodes of the cluster.
         faults: faults of the requests to come, in order.
         requests: names of the requests received, but for the version.
         thresholds: indexing thresholds by collection.
@@ -56,7 +107,9 @@ class Store:
         queries: the queries received.
     """
 
-    local: QdrantClient = field(default_factory=lambda: QdrantClient(":memory:"))
+    local: Any = None
+    replicas: int = 1
+    nodes: int = 1
     lock: threading.RLock = field(default_factory=threading.RLock)
     faults: deque[Fault] = field(default_factory=deque)
     requests: list[str] = field(default_factory=list)
@@ -68,8 +121,45 @@ class Store:
     status: list[str] = field(default_factory=list)
     queries: list[list[models.QueryRequest]] = field(default_factory=list)
 
-    def do(self, name: str, key: str | None, work: Callable[[], Any]) -> Any:
-        """Carries out a request, unless a fault is due."""
+    def __post_init__(self) -> None:
+        self.local = Replicas([QdrantClient(":memory:") for _ in range(self.replicas)])
+
+    def cluster(self) -> Any:
+        """The status of the cluster."""
+        if self.nodes == 1:
+            return {"status": "disabled"}
+        peers = {str(i): {"uri": f"http://node{i}:6335/"} for i in range(self.nodes)}
+        raft = {"term": 1, "commit": 1, "pending_operations": 0, "is_voter": True}
+        return {
+            "status": "enabled",
+            "peer_id": 0,
+            "peers": peers,
+            "raft_info": raft,
+            "consensus_thread_status": {
+                "consensus_thread_status": "working",
+                "last_update": "2026-01-01T00:00:00Z",
+            },
+            "message_send_failures": {},
+        }
+
+    def do(
+        self,
+        name: str,
+        key: str | None,
+        work: Callable[[], Any],
+        *,
+        everywhere: bool = False,
+        node: int = 0,
+    ) -> Any:
+        """Carries out a request, unless a fault is due.
+
+        Args:
+            name: the request.
+            key: the key that came with it.
+            work: carries it out.
+            everywhere: whether it has the read consistency "all".
+            node: the node that received it.
+        """
         with self.lock:
             if name != "root":
                 self.requests.append(name)
@@ -83,6 +173,7 @@ class Store:
             if fault.status:
                 raise Rejected(fault.status, fault.error, fault.headers)
         with self.lock:
+            self.local.everywhere, self.local.reader = everywhere, node % self.replicas
             try:
                 answer = work()
             except ValueError as error:
@@ -91,10 +182,14 @@ class Store:
                 raise Rejected(404, f"Not found: No point with id {error} found") from error
         if fault is not None and fault.status == 0:
             raise ConnectionAbortedError
+        if self.local.missing is not None and name in ("upsert", "delete", "batch"):
+            raise Rejected(
+                500, "Service internal error: 1 out of 1 shards failed to apply operation"
+            )
         return answer
 
     def create(self, name: str, body: models.CreateCollection) -> bool:
-        done = self.local.create_collection(
+        done: bool = self.local.create_collection(
             name,
             vectors_config=body.vectors,
             shard_number=body.shard_number,
@@ -114,16 +209,18 @@ class Store:
             self.thresholds[name] = optimizers.indexing_threshold
 
     def info(self, name: str) -> models.CollectionInfo:
-        info = self.local.get_collection(name)
+        info: models.CollectionInfo = self.local.get_collection(name)
         threshold = self.thresholds.get(name, 10_000)
         info.config.optimizer_config.indexing_threshold = threshold
+        info.config.params.replication_factor = self.replicas
         if threshold and self.status:
             info.status = models.CollectionStatus(self.status.pop(0))
         return info
 
     def query(self, name: str, requests: list[models.QueryRequest]) -> list[models.QueryResponse]:
         self.queries.append(requests)
-        return self.local.query_batch_points(name, requests)
+        answers: list[models.QueryResponse] = self.local.query_batch_points(name, requests)
+        return answers
 
     def facet(
         self, name: str, key: str, filter: models.Filter | None, limit: int

@@ -113,6 +113,8 @@ def stats_table(stats: Mapping[str, Any]) -> Table:
     if (size := stats["bytes_on_disk"]) is not None:
         table.add_row("on disk", f"{size / 2**20:,.1f} MiB")
     table.add_row("engine", f"{stats['engine']}, schema {stats['schema']}")
+    for sentence in stats["notes"]:
+        table.add_row("note", Text(printable(sentence)))
     for name, vector in stats["vectors"].items():
         aspect = f"{vector['aspect']}, " if vector["aspect"] else ""
         table.add_row(

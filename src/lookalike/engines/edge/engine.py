@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import qdrant_edge as qe
 
@@ -248,6 +248,9 @@ class EdgeEngine:
         """Takes what a damaged index still holds for all that it should hold."""
         with self._translated():
             self.open_shard.accept()
+
+    def settled(self) -> Self:
+        return self
 
     def info(self) -> Mapping[str, Any]:
         with self._translated():

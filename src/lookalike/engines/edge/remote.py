@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from lookalike.engines.edge.messages import BATCH
 from lookalike.engines.points import check_vectors
@@ -119,6 +119,9 @@ class RemoteEngine:
         return bounds
 
     # --- upkeep -----------------------------------------------------------------------------
+
+    def settled(self) -> Self:
+        return self
 
     def info(self) -> Mapping[str, Any]:
         info: Mapping[str, Any] = self._call("info")

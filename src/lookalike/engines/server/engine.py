@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from copy import copy
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -27,6 +28,7 @@ from lookalike.engines.server.connection import Nodes
 from lookalike.engines.server.filters import to_server
 from lookalike.engines.server.layout import field_params, vector_params
 from lookalike.engines.server.points import to_grpc, to_rest
+from lookalike.engines.server.replicas import NewReplicas, disagreement, number_of_nodes
 from lookalike.engines.server.requests import ID_ALONE, candidate_request, query_request
 from lookalike.errors import EngineError
 from lookalike.types import (
@@ -117,12 +119,14 @@ class ServerEngine:
         metadata = {_METADATA_KEY: dict(manifest)}
         self._call(lambda client: client.update_collection(self.collection, metadata=metadata))
 
-    def create(self, vectors: Sequence[VectorSpec]) -> None:
-        options = self.options
-        layout = {spec.name: vector_params(spec, options) for spec in vectors}
+    def create(self, vectors: Sequence[VectorSpec]) -> str | None:
+        layout = {spec.name: vector_params(spec, self.options) for spec in vectors}
+        notice = None
         if not self._exists():
+            replicas = NewReplicas.of(self.options, self._call(number_of_nodes), self.url)
+            notice = replicas.notice
             try:
-                self._call.once(lambda client: self._create(client, layout))
+                self._call.once(lambda client: self._create(client, layout, replicas.number))
             except EngineError:
                 # If it exists now, another process was first, or the response was lost.
                 if not self._exists():
@@ -135,14 +139,17 @@ class ServerEngine:
                 f"{self.url} was created with other vectors ({', '.join(existing)}); delete that "
                 "collection, or choose another name."
             )
+        return notice
 
-    def _create(self, client: QdrantClient, layout: Mapping[str, models.VectorParams]) -> None:
+    def _create(
+        self, client: QdrantClient, layout: Mapping[str, models.VectorParams], replicas: int
+    ) -> None:
         options = self.options
         client.create_collection(
             self.collection,
             vectors_config=layout,
             shard_number=options.shard_number,
-            replication_factor=options.replication_factor,
+            replication_factor=replicas,
             write_consistency_factor=options.write_consistency_factor,
             hnsw_config=models.HnswConfigDiff(
                 m=options.m, ef_construct=options.ef_construct, full_scan_threshold=10_000
@@ -300,9 +307,8 @@ class ServerEngine:
 
     def count(self, filter: Filter | None = None, *, exact: bool = True) -> int:
         # The only read for which the client does not pass on a read consistency.
-        response = self._call(
-            lambda client: client.count(self.collection, to_server(filter), exact=exact)
-        )
+        condition = to_server(filter)
+        response = self._call(lambda client: client.count(self.collection, condition, exact=exact))
         return response.count
 
     def facet(
@@ -374,9 +380,23 @@ class ServerEngine:
                 time.sleep(pause)
                 pause = min(2 * pause, 5.0)
 
+    def settled(self) -> ServerEngine:
+        if not self._replicated(self._info()):
+            return self
+        settled = copy(self)
+        settled._reading = {**self._reading, "consistency": models.ReadConsistencyType.ALL}
+        return settled
+
+    def _replicated(self, info: models.CollectionInfo) -> bool:
+        return (info.config.params.replication_factor or 1) > 1
+
     def info(self) -> Mapping[str, Any]:
         info = self._info()
+        differing = None
+        if self._replicated(info):
+            differing = disagreement(self._nodes, self.collection, self.url)
         return {
+            "notes": [note for note in (differing,) if note],
             "points": info.points_count or 0,
             "indexed_vectors": info.indexed_vectors_count or 0,
             "bytes_on_disk": None,  # servers tell reserved file sizes, many times what is used

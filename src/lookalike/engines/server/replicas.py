@@ -1,0 +1,111 @@
+"""Replicas: how many a new collection gets, and whether those of a collection agree.
+
+A write that one replica took and another did not stays where it is: the server repairs neither, and
+expects that it is sent again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from qdrant_client import QdrantClient, models
+
+from lookalike.engines.options import ServerOptions
+from lookalike.engines.server.connection import Nodes
+from lookalike.engines.server.errors import FAILURES, failure_of
+from lookalike.errors import EngineError
+
+ENOUGH_NODES = 3
+"""Nodes from which on a new collection gets two replicas: with two nodes, losing one of them leaves
+the cluster without a majority, and it takes no changes of its collections."""
+
+
+def number_of_nodes(client: QdrantClient) -> int | None:
+    """Number of nodes of the cluster; None if the server, or the key, does not tell."""
+    try:
+        status: Any = client.cluster_status()
+    except NotImplementedError:  # in memory
+        return None
+    except FAILURES as error:
+        if failure_of(error, "", 0).temporary:
+            raise
+        return None
+    return len(status.peers) if isinstance(status, models.ClusterStatusOneOf1) else 1
+
+
+@dataclass(frozen=True, slots=True)
+class NewReplicas:
+    """The replicas of a new collection.
+
+    Attributes:
+        number: nodes that hold each shard.
+        notice: a sentence for the user, where nobody asked for this number.
+    """
+
+    number: int
+    notice: str | None = None
+
+    @classmethod
+    def of(cls, options: ServerOptions, nodes: int | None, url: str) -> NewReplicas:
+        """Decides the number of replicas.
+
+        Raises:
+            EngineError: there are fewer nodes than replicas, or more must write than there are.
+        """
+        wanted, notice = options.replication_factor, None
+        if wanted is None:
+            wanted = 1
+            if nodes is not None and nodes >= ENOUGH_NODES:
+                wanted = 2
+                notice = (
+                    f"The cluster has {nodes} nodes, so every image is kept on two of them; "
+                    "--server replication_factor=1 keeps one copy, in half the space."
+                )
+        if nodes is not None and wanted > nodes:
+            are = "is 1 node" if nodes == 1 else f"are {nodes} nodes"
+            raise EngineError(
+                f"{url} cannot have {wanted} replicas, as there {are}: ask for at most {nodes} by "
+                "--server replication_factor."
+            )
+        if options.write_consistency_factor > wanted:
+            raise EngineError(
+                f"{url} cannot wait for {options.write_consistency_factor} replicas to write, as "
+                f"it has {wanted}: lower --server write_consistency_factor."
+            )
+        return cls(wanted, notice)
+
+
+def disagreement(nodes: Nodes, collection: str, url: str) -> str | None:
+    """A sentence on replicas that differ in number of images; None if none is known to differ.
+
+    A node answers from its own replica where it has one; read consistency "all" counts what all
+    replicas of a shard have. A node that does not answer cannot be compared, which is said, too.
+    """
+    counts: set[int] = set()
+    silent: list[str] = []
+    for node in nodes.nodes:
+        try:
+            client = node.client(quick=True)
+            counts |= {client.count(collection).count, _settled_count(client, collection)}
+        except FAILURES:
+            silent.append(node.url)
+    if len(counts) > 1:
+        found = ", ".join(f"{count:,}" for count in sorted(counts))
+        return (
+            f"The replicas of {url} differ ({found} images): run `lookalike cluster repair` with "
+            "the addresses of all nodes."
+        )
+    if silent:
+        return f"The replicas of {url} could not be compared, as {silent[0]} does not answer."
+    return None
+
+
+def _settled_count(client: QdrantClient, collection: str) -> int:
+    """Counts the images that all replicas have, which the client's own method cannot."""
+    response = client.http.points_api.count_points(
+        collection_name=collection,
+        consistency=models.ReadConsistencyType.ALL,
+        count_request=models.CountRequest(exact=True),
+    )
+    return 0 if response.result is None else response.result.count

@@ -17,6 +17,7 @@ from lookalike import cli
 from lookalike.index import Index
 from tests.support.command_line import documents, error, lookalike, lookalike_process
 from tests.support.paths import ROOT
+from tests.support.pictures import folder_of
 
 
 def test_help_is_quick() -> None:
@@ -82,3 +83,28 @@ def test_a_second_process_is_told_who_has_the_index(shop: Path, tmp_path: Path) 
 def test_output_that_nobody_reads_is_no_error(shop: Path) -> None:
     command = f"{sys.executable} -m lookalike show sku-5 --index {shop / 'index'} --json | true"
     assert subprocess.run(["bash", "-c", command], capture_output=True).stderr == b""
+
+
+def test_without_a_command_it_shows_the_help() -> None:
+    shown = lookalike().stdout
+    assert shown == lookalike("--help").stdout
+    assert "Commands:" in shown
+
+
+def test_tables_in_pipes_are_neither_wrapped_nor_cut(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / ("a long name of a folder" * 4), 2)
+    long = "word " * 60
+    with Index.open(tmp_path / "index", model="built-in") as index:
+        index.add(folder)
+        id = str(folder / "000.jpg")
+        index.update(id, {"note": long.strip(), "name": "n" * 90})
+    found = lookalike("search", "--id", folder / "001.jpg", "--explain", "--index",
+                      tmp_path / "index", env={"COLUMNS": "40"}).stdout  # fmt: skip
+    row = next(line for line in found.splitlines() if id in line)
+    assert long.strip() in row
+    assert "n" * 90 in row
+    assert found.splitlines()[0] == f"like {folder / '001.jpg'}"
+    assert "1 image, " in found
+    shown = lookalike("show", id, "--index", tmp_path / "index", env={"COLUMNS": "40"}).stdout
+    assert any(long.strip() in line for line in shown.splitlines())
+    assert not any(line != line.rstrip() for line in [*found.splitlines(), *shown.splitlines()])

@@ -14,3 +14,13 @@ def test_plan_says_what_it_takes() -> None:
     assert "shards" in shown
     assert f"nodes  {plan['nodes']}, each" in shown
     assert "many" in error("plan", "--images", "many")
+
+
+def test_plan_counts_thumbnails_within_their_budget() -> None:
+    small = documents("plan", "--images", 1_000, "--model", "built-in")
+    assert small["thumbnails"] == 1_000 * 19_260
+    assert documents("plan", "--images", "100M")["thumbnails"] == 10_000_000_000
+    assert documents("plan", "--images", "100M", "--thumbnails", "0")["thumbnails"] == 0
+    shown = lookalike("plan", "--images", 1, "--thumbnails", "1T").stdout
+    assert shown.startswith("1 image, 1 replica\n")
+    assert "of thumbnails" in shown

@@ -227,7 +227,7 @@ def test_others_may_write_between_new_fields(index: Index) -> None:
     def pause() -> None:
         index.update("one", next(others))
 
-    with pytest.raises(InputError, match="c is a keyword in this index, not a integer"):
+    with pytest.raises(InputError, match="c is a keyword in this index, not an integer"):
         index.learn_fields([{"a": 1, "b": 2}, {"c": 3, "d": 4}], pause)
     types = {name: str(index.fields[name].type) for name in ("a", "b", "c", "other")}
     assert types == {"a": "integer", "b": "float", "c": "keyword", "other": "integer"}

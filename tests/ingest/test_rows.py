@@ -154,7 +154,7 @@ def test_columns_are_chosen(index: Index, tmp_path: Path) -> None:
         ([{"image": 7}], {}, "An image is a path"),
         (Upload(b"x"), {}, "give a list"),
         ("photos/", {}, "give a list"),
-        (7, {}, "got a int"),
+        (7, {}, "got an int"),
     ],
 )
 def test_what_cannot_be_put_is_refused(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lookalike.output.labels import count, display_name, field_summary, file_size
+from lookalike.output.labels import display_name, field_summary, file_size
+from lookalike.system.text import count
 
 
 def test_the_user_s_own_name_comes_before_the_id() -> None:

@@ -109,7 +109,7 @@ def test_pictures_keep_orientation_and_color(tmp_path: Path) -> None:
         (io.StringIO("text"), 'mode "rb"'),
         (7, r"got 7\)"),
         ({"a": 1}, "got a dict"),
-        (object(), "got a object"),
+        (object(), "got an object"),
     ],
 )
 def test_what_is_no_image_is_refused_in_a_line(value: Any, message: str) -> None:

@@ -18,6 +18,7 @@ __all__ = ["CapacityEstimate", "CapacityRequest", "estimate", "layout_bytes", "v
 
 SEMANTIC_SIZES: Mapping[str, int] = {
     "clip": 512,
+    "built-in": 512,
     "lookalike-small-1": 512,
     "qdrant/clip-vit-b-32-vision": 512,
     "qdrant/resnet50-onnx": 2048,
@@ -48,6 +49,7 @@ _FULL_SCAN = 10_000 * 1024
 # Keywords add too few links to be measurable.
 _OWN_LINKING, _SHOP_LINKING = 4, 3
 
+_THUMBNAIL = 18e3 * 1.07  # a photo's thumbnail, and 7 % for the file that holds it; 500
 _IDS = 29.2  # id tracker; 10 k to 300 k
 _PAYLOAD = 529.0  # payload storage, with six fields of a shop; 10 k to 170 k
 _PAYLOAD_JSON = 122  # bytes of those six fields as JSON
@@ -78,6 +80,7 @@ class CapacityRequest:
         images_per_second: embedding speed of all machines together; None if unknown.
         payload_bytes: bytes of the user's fields of one image, as JSON.
         nodes_writing: machines that upload at the same time.
+        thumbnails: disk budget for thumbnails in bytes.
     """
 
     images: int
@@ -89,6 +92,7 @@ class CapacityRequest:
     images_per_second: float | None = None
     payload_bytes: int = _PAYLOAD_JSON
     nodes_writing: int = 1
+    thumbnails: int = 10 * 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,8 @@ class CapacityEstimate:
         embed_hours: hours to embed the images; None if the speed is unknown.
         upload_hours, build_hours: hours to upload the points, and to build graphs on all nodes.
         cold_search_ms: one search that reads all the original vectors it needs from disk.
+        thumbnails: bytes of thumbnails on the machine where lookalike runs, within their budget;
+            not part of `disk`.
         notes: assumptions and extrapolations, one sentence each.
     """
 
@@ -125,6 +131,7 @@ class CapacityEstimate:
     upload_hours: float
     build_hours: float
     cold_search_ms: float
+    thumbnails: int
     notes: tuple[str, ...]
 
 
@@ -167,6 +174,7 @@ def estimate(request: CapacityRequest) -> CapacityEstimate:
         / (_BUILT * request.node_cores * nodes)
         / 3600,
         cold_search_ms=cold,
+        thumbnails=min(round(request.images * _THUMBNAIL), request.thumbnails),
         notes=_notes(request, cold, in_ram=in_ram),
     )
 
@@ -239,8 +247,9 @@ def _check(request: CapacityRequest) -> None:
         value = getattr(request, name)
         if value is not None and not (value > 0 and math.isfinite(value)):
             raise _out_of_range(request, name, "a number above 0")
-    if request.payload_bytes < 0:
-        raise _out_of_range(request, "payload_bytes", "at least 0")
+    for name in ("payload_bytes", "thumbnails"):
+        if getattr(request, name) < 0:
+            raise _out_of_range(request, name, "at least 0")
 
 
 def _out_of_range(request: CapacityRequest, name: str, range: str) -> InputError:
@@ -265,6 +274,11 @@ def _notes(request: CapacityRequest, cold: float, *, in_ram: bool) -> tuple[str,
         "Speeds were measured on two cores with an embedded index, and are scaled by cores and "
         "writers.",
     ]
+    if request.images * _THUMBNAIL > request.thumbnails > 0:
+        notes.append(
+            f"Thumbnails of all images would take {request.images * _THUMBNAIL / 1e9:,.0f} GB: "
+            "within their budget the least recently used are dropped, and made again when needed."
+        )
     if request.images_per_second is None:
         notes.append(
             "Hours to embed need --images-per-second: index a few thousand images to measure it."

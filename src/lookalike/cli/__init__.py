@@ -59,6 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """
     try:
         code = cli.main(arguments, standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        sys.exit(0)
     except click.ClickException as error:
         fail(error.format_message(), 2)
     except InputError as error:

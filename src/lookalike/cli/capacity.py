@@ -41,6 +41,13 @@ from lookalike.cli.options import json_option
     metavar="N",
     help="Bytes of your fields per image, as JSON.",
 )
+@click.option(
+    "--thumbnails",
+    default="10G",
+    show_default=True,
+    metavar="BYTES",
+    help="Disk budget for thumbnails; 0 for none.",
+)
 @json_option
 def plan_command(
     images: str,
@@ -52,6 +59,7 @@ def plan_command(
     images_per_second: float | None,
     writers: int,
     payload_bytes: int,
+    thumbnails: str,
     as_json: bool,
 ) -> None:
     """Estimates the RAM, disk, machines and hours for an index."""
@@ -70,6 +78,7 @@ def plan_command(
             images_per_second=images_per_second,
             payload_bytes=payload_bytes,
             nodes_writing=writers,
+            thumbnails=0 if thumbnails == "0" else quantities.parse_bytes(thumbnails),
         )
     )
     if as_json:

@@ -10,9 +10,34 @@ import click
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 INTERRUPTED = 130
 """Exit code of a command ended by Ctrl-C, as in shells."""
+
+
+_UNBOUNDED = 100_000
+"""Width of tables in files and pipes, whose lines are neither wrapped nor cut."""
+
+
+def print_table(table: Table, title: str | None = None) -> None:
+    """Prints a table, which fits a terminal's width; elsewhere every value is whole, and each row
+    one line."""
+    from rich.text import Text
+
+    output = console()
+    heading = None if title is None else Text(printable(title), style="bold")
+    if output.is_terminal:
+        table.title, table.title_justify = heading, "left"
+        output.print(table)
+        return
+    if heading is not None:
+        click.echo(heading.plain)
+    table.expand = False
+    for column in table.columns:
+        column.no_wrap, column.overflow, column.ratio = True, "ignore", None
+    for line in output.render_lines(table, output.options.update_width(_UNBOUNDED), pad=False):
+        click.echo("".join(segment.text for segment in line).rstrip())
 
 
 def console(*, stderr: bool = False) -> Console:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from lookalike.cli.console import console, note
+from lookalike.cli.console import console, note, print_table
 from lookalike.cli.opening import open_index
 from lookalike.cli.options import index_option
 from lookalike.cli.serve import serve
@@ -52,7 +52,7 @@ def demo(
         sheet.write_text(contact_sheet(panels, index.thumbnail), encoding="utf-8")
     for panel in panels:
         click.echo()
-        console().print(results.hits_table(panel.title, panel.hits))
+        print_table(results.hits_table(panel.hits, clipped=console().is_terminal), panel.title)
         click.echo(results.hits_footer(panel.hits))
     click.echo(f"\ncontact sheet: {sheet}\nsearch:        lookalike search --index {place} …")
     click.echo(f"web page:      lookalike serve --index {place}")

@@ -16,6 +16,7 @@ from lookalike.cli.console import console, note, print_json
 from lookalike.cli.opening import open_index, writable
 from lookalike.cli.options import filter_options, index_option, json_option, model_dir_option
 from lookalike.errors import InputError
+from lookalike.system.text import count
 
 if TYPE_CHECKING:
     from lookalike.duplicates.cleanup import Action
@@ -170,7 +171,9 @@ def decide(ids: tuple[str, ...], url: str | None, decision: str | None) -> None:
         raise InputError("A decision is missing: add --not-duplicates, --keep-all or --forget.")
     with open_index(url) as index:
         index.decide(ids, None if decision == "forget" else Decision(decision))
-    click.echo("forgotten" if decision == "forget" else f"remembered for {len(ids):,} images")
+    click.echo(
+        "forgotten" if decision == "forget" else f"remembered for {count(len(ids), 'image')}"
+    )
 
 
 @click.command()

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from lookalike.cli.console import console, print_json, printable
+from lookalike.cli.console import print_json, print_table, printable
 from lookalike.cli.opening import open_index
 from lookalike.cli.options import filter_options, index_option, json_option
 
@@ -26,7 +26,7 @@ def show(id: str, url: str | None, vectors: bool, as_json: bool) -> None:
     if as_json:
         print_json(documents.of_point(point, vectors=vectors))
     else:
-        console().print(results.point_table(point))
+        print_table(results.point_table(point))
 
 
 @click.command()
@@ -79,4 +79,4 @@ def stats(url: str | None, as_json: bool) -> None:
     if as_json:
         print_json(contents)
     else:
-        console().print(results.stats_table(contents))
+        print_table(results.stats_table(contents))

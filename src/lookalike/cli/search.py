@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lookalike.cli.console import console, fail, note, print_json
+from lookalike.cli.console import console, fail, note, print_json, print_table
 from lookalike.cli.opening import open_index, readable, writable
 from lookalike.cli.options import (
     F,
@@ -104,6 +104,7 @@ def batch(file: str, url: str | None, as_json: bool, model_dir: str | None) -> N
     An object holds the keywords of the Python library: {"id": "sku-17", "limit": 5}.
     """
     from lookalike.output import documents
+    from lookalike.system import text
 
     started, answers, failed, count = time.perf_counter(), [], 0, 0
     with readable(file) as lines, open_index(url, model_dir=model_dir) as index:
@@ -123,7 +124,8 @@ def batch(file: str, url: str | None, as_json: bool, model_dir: str | None) -> N
     if as_json:
         speed = round(count / seconds, 1)
         print_json({"answers": answers, "seconds": round(seconds, 3), "queries_per_second": speed})
-    note(f"{count:,} queries in {seconds:.1f} s, {count / seconds:,.0f} a second")
+    done = text.count(count, "query", "queries")
+    note(f"{done} in {seconds:.1f} s, {count / seconds:,.0f} a second")
     if failed:
         fail(f"{failed:,} of {count:,} queries failed; their answers say why.", 1)
 
@@ -154,12 +156,12 @@ def _find(
     if as_json:
         print_json(documents.of_hits(hits))
         return
-    console().print(results.hits_table(title, hits))
+    print_table(results.hits_table(hits, clipped=console().is_terminal), title)
     if explain:
-        console().print(
-            results.shares_table(hits), "", results.plan_table(hits), search_cost(hits), ""
-        )
-        click.echo(hits.explanation.reason)
+        for table in (results.shares_table(hits), results.plan_table(hits)):
+            print_table(table)
+            click.echo()
+        click.echo(f"{search_cost(hits)}\n\n{hits.explanation.reason}")
     click.echo(results.hits_footer(hits))
     if html:
         click.echo(f"contact sheet: {html}")

@@ -12,6 +12,7 @@ import click
 from lookalike.cli.console import INTERRUPTED, console, note, print_json
 from lookalike.cli.opening import open_named_engine
 from lookalike.cli.options import index_option, json_option, server_option, wait_option
+from lookalike.system.text import count
 
 if TYPE_CHECKING:
     from lookalike.admin.copy import Transfer, TransferProgress
@@ -93,5 +94,5 @@ def _run(
         return
     earlier = done.images - done.sent
     before = f", {earlier:,} of them from an earlier run" if earlier else ""
-    click.echo(f"{done.images:,} images are in {target}{before}; it took {done.seconds:.1f} s")
+    click.echo(f"{count(done.images, 'image')} in {target}{before}; it took {done.seconds:.1f} s")
     click.echo(f"checksum of ids and payloads: {done.checksum}")

@@ -21,6 +21,7 @@ from lookalike.ingest.uploads import Upload, UploadSource
 from lookalike.metadata.table import Row
 from lookalike.protocols import Source
 from lookalike.system.inputs import id_of, plain_image
+from lookalike.system.text import with_article
 from lookalike.types import ImageRef
 
 OpenFile: TypeAlias = Callable[[str], tuple[Source, ImageRef]]
@@ -138,7 +139,8 @@ def _entries(images: Any) -> Iterator[Any]:
         yield from (images[i] for i in range(len(images)))
     else:
         raise InputError(
-            f"`put` takes uploads, a table or a data set (got a {type(images).__name__})."
+            "`put` takes uploads, a table or a data set (got "
+            f"{with_article(type(images).__name__)})."
         )
 
 

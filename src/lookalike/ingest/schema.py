@@ -24,6 +24,7 @@ from lookalike.metadata.columns import Column, Evidence, Rules
 from lookalike.metadata.notation import Decimal
 from lookalike.metadata.readers import MetadataWarning
 from lookalike.protocols import Engine
+from lookalike.system.text import with_article
 from lookalike.types import FieldType, Missing, Not
 
 Pause: TypeAlias = Callable[[], object]
@@ -254,8 +255,8 @@ def _merged(types: Mapping[str, FieldType], known: Mapping[str, FieldType]) -> d
     for name, type in types.items():
         if name not in floats and known.get(name, type) is not type:
             raise InputError(
-                f"{name} is a {known[name]} in this index, not a {type}: to change its type, use "
-                f"--field {name}={type}."
+                f"{name} is {with_article(known[name])} in this index, not {with_article(type)}: "
+                f"to change its type, use --field {name}={type}."
             )
     return {**types, **floats}
 
@@ -264,4 +265,4 @@ def _parse(name: str, type: FieldType, value: Any) -> Any:
     try:
         return parse_value(type, value)
     except InputError as error:
-        raise InputError(f"{name} is a {type} in this index, and {error}.") from error
+        raise InputError(f"{name} is {with_article(type)} in this index, and {error}.") from error

@@ -10,9 +10,10 @@ from typing import TypeAlias
 from lookalike.duplicates.groups import DuplicateGroup
 from lookalike.duplicates.verdicts import Duplicate, Verdict
 from lookalike.errors import LookalikeError
-from lookalike.output.labels import count, file_size, spare_bytes
+from lookalike.output.labels import file_size, spare_bytes
 from lookalike.output.pages import ThumbnailLoader, load_picture, render
 from lookalike.record import record_of
+from lookalike.system.text import count
 
 MAX_GROUPS = 200
 """Groups shown in a report, which contains their pictures."""

@@ -9,6 +9,7 @@ from lookalike import record
 from lookalike.duplicates.groups import DuplicateGroup
 from lookalike.duplicates.verdicts import Verdict
 from lookalike.record import record_of
+from lookalike.system.text import count
 from lookalike.types import Hits, Payload
 
 _NAME_FIELDS = ("name", "title")
@@ -50,11 +51,11 @@ def search_cost(hits: Hits) -> str:
     """Describes the work behind a search result: candidates, requests, time by stage."""
     plan = hits.explanation
     candidates = (
-        f"{plan.candidates:,} candidates per aspect, {plan.compared:,} compared exactly, "
+        f"{count(plan.candidates, 'candidate')} per aspect, {plan.compared:,} compared exactly, "
         if plan.candidates
         else ""
     )
-    requests = f"{plan.rounds} {'request' if plan.rounds == 1 else 'requests'} to the engine"
+    requests = f"{count(plan.rounds, 'request')} to the engine"
     stages = ", ".join(f"{stage} {spent:.1f} ms" for stage, spent in plan.milliseconds.items())
     threshold = (
         "" if plan.relevant_from is None else f"; relevance threshold {plan.relevant_from:.3f}"
@@ -77,11 +78,6 @@ def file_size(size: float) -> str:
         units.pop(0)
     digits = 0 if units[0] == "bytes" or size >= 100 else 1
     return f"{size:.{digits}f} {units[0]}"
-
-
-def count(number: int, singular: str, plural: str | None = None) -> str:
-    """Formats a number with its noun: 1 copy, 2 copies."""
-    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
 
 
 def spare_bytes(groups: Iterable[DuplicateGroup]) -> int:

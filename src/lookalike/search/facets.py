@@ -8,6 +8,7 @@ from lookalike import record
 from lookalike.errors import QueryError
 from lookalike.fields import Field
 from lookalike.protocols import Engine
+from lookalike.system.text import with_article
 from lookalike.types import FieldType, Filter
 
 CONTINUOUS = frozenset({FieldType.FLOAT, FieldType.DATETIME})
@@ -26,8 +27,8 @@ def facets(
     """Counts the values of a field, most frequent first; see `Index.facets`."""
     if field.type in CONTINUOUS:
         raise QueryError(
-            f"{field.name} is a {field.type} and has ranges instead of values: ask for its "
-            "histogram."
+            f"{field.name} is {with_article(field.type)} and has ranges instead of values: ask for "
+            "its histogram."
         )
     if field.name == record.FOLDER:
         folders = Counter[str | int | bool]()

@@ -13,6 +13,7 @@ from typing import TypeAlias
 from lookalike.errors import InputError, QueryError, SourceError
 from lookalike.protocols import Source
 from lookalike.system.inputs import ImageInput, is_url, plain_image
+from lookalike.system.text import with_article
 from lookalike.types import ImageRef
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://")
@@ -85,7 +86,10 @@ def open_paths(paths: Iterable[str | os.PathLike[str]], exclude: Sequence[str] =
     from lookalike.sources.file import Paths
 
     if hasattr(paths, "columns") or isinstance(paths, Mapping | bytes):
-        raise InputError(f"A {type(paths).__name__} is not a list of paths: give it to `put`.")
+        raise InputError(
+            f"{with_article(type(paths).__name__).capitalize()} is not a list of paths: give it to "
+            "`put`."
+        )
     return Paths(map(_path, paths), exclude)
 
 
@@ -100,8 +104,8 @@ def _path(value: object) -> str:
     if isinstance(value, str | os.PathLike):
         return os.fspath(value)
     raise InputError(
-        f"A list of images to add holds paths (got a {type(value).__name__}): give images in "
-        "memory, and rows of a table or a data set, to `put`."
+        f"A list of images to add holds paths (got {with_article(type(value).__name__)}): give "
+        "images in memory, and rows of a table or a data set, to `put`."
     )
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 from uuid import UUID
 
 from lookalike.errors import ImageRejected, InputError, Reason
+from lookalike.system.text import with_article
 
 if TYPE_CHECKING:
     import numpy as np
@@ -208,4 +209,4 @@ def _shown(value: Any) -> str:
     """A value in a few words."""
     if isinstance(value, bool | int | float | str | None):
         return repr(value)[:80]
-    return f"a {type(value).__name__}"
+    return with_article(type(value).__name__)

@@ -11,7 +11,8 @@ from lookalike.duplicates.file_moves import CleanupReport
 from lookalike.duplicates.groups import DuplicateGroup
 from lookalike.duplicates.verdicts import Duplicate, Verdict
 from lookalike.ingest.report import IngestReport
-from lookalike.output.labels import count, file_size, spare_bytes
+from lookalike.output.labels import file_size, spare_bytes
+from lookalike.system.text import count
 
 MAX_LINES = 10
 """Lines shown of any one list."""
@@ -20,7 +21,7 @@ MAX_LINES = 10
 def ingest_lines(report: IngestReport) -> Iterator[str]:
     """The outcome of an ingest: totals, then the first copies, rejects and metadata warnings."""
     speed = f"{report.images_per_second:,.0f} images/s"
-    yield f"{report.done:,} images in {report.seconds:.1f} s ({speed}), model {report.model}"
+    yield f"{count(report.done, 'image')} in {report.seconds:.1f} s ({speed}), model {report.model}"
     yield (
         f"added {report.added:,} · updated {report.updated:,} · unchanged {report.unchanged:,} · "
         f"rejected {report.rejected:,} · removed {report.removed:,}"
@@ -119,7 +120,7 @@ def file_lines(report: CleanupReport, outcome: str) -> Iterator[str]:
 def capacity_lines(capacity: CapacityEstimate) -> Iterator[str]:
     """The RAM, disk, machines and hours that an index needs."""
     embedding = "" if capacity.embed_hours is None else f"{capacity.embed_hours:,.1f} to embed, "
-    yield f"{capacity.images:,} images, {count(capacity.replicas, 'replica')}"
+    yield f"{count(capacity.images, 'image')}, {count(capacity.replicas, 'replica')}"
     yield f"RAM    {_gb(capacity.ram)}"
     yield f"disk   {_gb(capacity.disk)}, with headroom {_gb(capacity.disk_with_headroom)}"
     yield (
@@ -127,6 +128,8 @@ def capacity_lines(capacity: CapacityEstimate) -> Iterator[str]:
         f"{_gb(capacity.disk_per_node)} of disk"
     )
     yield f"shards {capacity.shards}"
+    if capacity.thumbnails:
+        yield f"cache  {_gb(capacity.thumbnails)} of thumbnails, where lookalike runs"
     yield (
         f"hours  {embedding}{capacity.upload_hours:,.1f} to upload, "
         f"{capacity.build_hours:,.1f} to build the graphs"

@@ -12,21 +12,19 @@ from rich.text import Text
 
 from lookalike import record
 from lookalike.cli.console import printable
-from lookalike.output.labels import completeness, count, field_summary, name_field
+from lookalike.output.labels import completeness, field_summary, name_field
 from lookalike.record import record_of
 from lookalike.search.histogram import Histogram
+from lookalike.system.text import count
 from lookalike.types import Hit, Hits, Point
 
 
-def hits_table(title: str, hits: Hits) -> Table:
+def hits_table(hits: Hits, *, clipped: bool = True) -> Table:
     """One row per hit: rank, id, score, score by aspect if there are several, name and fields."""
     aspects = list(hits.weights) if len(hits.weights) > 1 else []
     collapsed = any(hit.variants for hit in hits)
     fields = [_fields(hit) for hit in hits]
     table = Table(
-        title=Text(printable(title)),
-        title_justify="left",
-        title_style="bold",
         box=box.SIMPLE_HEAD,
         expand=True,
         pad_edge=False,
@@ -41,7 +39,7 @@ def hits_table(title: str, hits: Hits) -> Table:
     for rank, hit in enumerate(hits, 1):
         table.add_row(
             str(rank),
-            Text(_end(printable(hit.id))),
+            Text(_end(printable(hit.id)) if clipped else printable(hit.id)),
             f"{hit.score:.3f}",
             *(f"{hit.scores[aspect]:.3f}" if aspect in hit.scores else "" for aspect in aspects),
             *([f"+{len(hit.variants)}" if hit.variants else ""] if collapsed else ()),

@@ -38,6 +38,10 @@ from tests.support.metadata import error_message, one_row, open_table, rows_of
         b'"sep=|"\nfile|brand\na.jpg|Acme\n',
         b'file;"brand"\na.jpg;Acme\n',
         "file,brand\na.jpg,Acme\n".encode("utf-16"),
+        "file,brand\na.jpg,Acme\n".encode("utf-32"),
+        b"file,brand\0\na.jpg,Acme\0\0\n",
+        b'\xef\xbb\xbf"file","brand"\r\n"a.jpg","Acme"\r\n',
+        b"file,brand\ra.jpg,Acme\r",
         "file\tbrand\na.jpg\tAcme\n".encode("utf-16-be"),
         "file\tbrand\na.jpg\tAcme\n".encode("utf-16-le"),
         b"\xfe\xff" + "file\tbrand\na.jpg\tAcme\n".encode("utf-16-be"),
@@ -83,7 +87,7 @@ def test_ragged_rows_and_nameless_columns_are_reported(tmp_path: Path) -> None:
         ("m.csv", b"", "it has no rows"),
         ("m.csv", b"file,brand\n", "it has no rows"),
         ("m.csv", b"file,brand\n,Acme\n", "line 2: file: is empty"),
-        ("m.csv", b"file,brand\na.jpg\n", "line 2: has 1 cells"),
+        ("m.csv", b"file,brand\na.jpg\n", "line 2: has 1 cell under"),
         ("m.csv", b"file,brand,brand\na.jpg,1,2\n", 'two columns "brand"'),
         ("m.csv", b"file,image\na.jpg,x\n", '"image" is reserved .* rename it'),
         ("m.csv", b"file,image.width\na.jpg,5\n", '"image.width" is reserved'),
@@ -92,6 +96,7 @@ def test_ragged_rows_and_nameless_columns_are_reported(tmp_path: Path) -> None:
         ("m.csv", b'file,brand\na.jpg,Acme\nb.jpg,"Acme\n', "line 3: .*quotes"),
         ("m.csv", b"file,brand\na.jpg,Acme\nb.jpg,Caf\xe9\n", r"byte 31 \(line 3\) is 0xe9; save"),
         ("m.csv", "\ufefffile,brand\n".encode("utf-16-le") + b"\x00\xd8", "not UTF-16: save it"),
+        ("m.csv", b"file,br\0and\na.jpg,x\n", "NUL bytes in its header: save it as UTF-8"),
         ("m.csv", b"id,file\n7,a.jpg\n8,b.jpg\n7,c.jpg\n", '"7" on line 2 and on line 4'),
         ("m.jsonl", b"[1]\nnot json\n", "line 1: is not a JSON object"),
         ("m.jsonl", b'{"file": "a.jpg", "t": "\xe9"}\n', r"byte 24 \(line 1\) is 0xe9"),
@@ -118,7 +123,7 @@ def test_an_encoding_can_be_named(tmp_path: Path) -> None:
 def test_lines_are_counted_with_the_one_that_declares_the_delimiter(tmp_path: Path) -> None:
     with open_table(tmp_path / "m.csv", "sep=;\nfile;n\na.jpg;1\nb.jpg\n") as table:
         assert [str(warning) for warning in table.warnings] == [
-            "line 4: has 1 cells under 2 columns; left out"
+            "line 4: has 1 cell under 2 columns; left out"
         ]
 
 

@@ -22,6 +22,7 @@ from lookalike.fields import (
     quoted,
 )
 from lookalike.metadata.notation import (
+    PERCENT,
     Amount,
     DateOrder,
     Decimal,
@@ -53,6 +54,7 @@ class Evidence:
         unclear: number of those that are two different numbers, by the sign in them.
         floats, fractions: number of values with a decimal sign, and of those that are not whole.
         currencies: the currencies of the numbers.
+        percents: number of percentages.
         codes: number of article numbers and the like.
         dates: number of dates in other notations than ISO 8601.
         orders: number of those that fit one order alone; None counts those that fit both.
@@ -68,6 +70,7 @@ class Evidence:
         self.floats: Counter[Decimal] = Counter()
         self.fractions: Counter[Decimal] = Counter()
         self.currencies: set[str] = set()
+        self.percents = 0
         self.orders: Counter[DateOrder | None] = Counter()
         self.words: set[str] = set()
         self.examples: dict[str, str] = {}
@@ -75,6 +78,11 @@ class Evidence:
     @property
     def total(self) -> int:
         return self.kinds.total()
+
+    @property
+    def is_mixed(self) -> bool:
+        """True if the numbers are of different currencies, or only some of them percentages."""
+        return len(self.currencies) > 1 or 0 < self.percents < self.numbers
 
     @property
     def enough(self) -> float:
@@ -115,6 +123,7 @@ class Evidence:
         self.examples.setdefault("number", text)
         if amount.currency:
             self.currencies.add(amount.currency)
+            self.percents += amount.currency == PERCENT
         if amount.is_unclear:
             self.unclear["," if "," in text else "."] += 1
             self.examples.setdefault("unclear number", text)
@@ -251,7 +260,7 @@ def _inferred(evidence: Evidence, draft: Column) -> FieldType | None:
     if evidence.codes and evidence.codes + evidence.numbers >= enough:
         return FieldType.KEYWORD
     if evidence.numbers >= enough:
-        if draft.decimal is None or len(evidence.currencies) > 1:
+        if draft.decimal is None or evidence.is_mixed:
             return FieldType.KEYWORD
         is_float = evidence.floats[draft.decimal] or evidence.currencies
         return FieldType.FLOAT if is_float else FieldType.INTEGER
@@ -295,6 +304,8 @@ def _why_text(name: str, evidence: Evidence, column: Column) -> str:
         return f", as {quoted(evidence.examples['code'])} is a code: {remedy}"
     if len(evidence.currencies) > 1:
         return f", as it mixes {', '.join(sorted(evidence.currencies))}: {remedy}"
+    if evidence.is_mixed:
+        return f", as it mixes percentages with other numbers: {remedy}"
     if column.decimal is None:
         example = quoted(evidence.examples.get("unclear number") or evidence.examples["number"])
         return (

@@ -47,7 +47,8 @@ def is_absent(text: str) -> bool:
 _PAIR_WORDS = (
     "true/false yes/no y/n t/f on/off ja/nein j/n oui/non o/n si/no sí/no sim/não sim/nao ja/nee "
     "ja/nej tak/nie ano/ne да/нет wahr/falsch vrai/faux vero/falso verdadero/falso "
-    "in_stock/out_of_stock instock/outofstock"
+    "in_stock/out_of_stock instock/outofstock evet/hayır igen/nem так/ні ναι/όχι "
+    "نعم/لا כן/לא 是/否 はい/いいえ 예/아니요 예/아니오"
 )
 _PAIRS = [*(pair.split("/") for pair in _PAIR_WORDS.split()), ["in stock", "out of stock"]]
 _WORDS = dict(chain.from_iterable(((yes, True), (no, False)) for yes, no in _PAIRS))
@@ -77,8 +78,11 @@ _SYMBOLS = {
     "€": "EUR", "euro": "EUR", "$": "USD", "us$": "USD", "£": "GBP", "¥": "JPY", "₹": "INR",
     "₽": "RUB", "₩": "KRW", "₺": "TRY", "₴": "UAH", "₫": "VND", "₪": "ILS", "฿": "THB",
     "zł": "PLN", "kč": "CZK", "ft": "HUF", "fr.": "CHF", "sfr.": "CHF", "r$": "BRL", "lei": "RON",
+    "円": "JPY", "元": "CNY", "원": "KRW", "%": "%",
     "kr": "kr", "kr.": "kr", "a$": "AUD", "c$": "CAD", "ca$": "CAD", "руб.": "RUB",
 }  # fmt: skip
+PERCENT = "%"
+"""Stands for a currency: twelve and a half percent are 12.5 of them."""
 _CODES = (
     "EUR USD GBP CHF JPY CNY INR RUB KRW TRY UAH VND ILS THB PLN CZK HUF BRL RON SEK NOK DKK ISK "
     "AUD CAD NZD MXN ZAR SGD HKD TWD MYR IDR PHP AED SAR BGN HRK RSD EGP ARS CLP COP PEN"
@@ -87,9 +91,12 @@ _CURRENCIES: Mapping[str, str] = {**{code.casefold(): code for code in _CODES.sp
 _CURRENCY = "|".join(re.escape(name) for name in sorted(_CURRENCIES, key=len, reverse=True))
 _AMOUNT = re.compile(
     rf"(?P<sign>[-−]?)\s*(?:(?P<before>{_CURRENCY})\s*)?(?P<inner>[-−]?)"
-    rf"(?P<body>[0-9.,'’\s]*[0-9][.,]?)(?:(?<=[.,])[-–—]+)?\s*(?P<after>{_CURRENCY})?",
+    rf"(?P<body>[0-9.,'’\s]*[0-9][.,]?)(?:(?<=[.,])[-–—]+|(?<=[0-9])(?P<end>[-−]))?"
+    rf"\s*(?P<after>{_CURRENCY})?",
     re.IGNORECASE,
 )
+_IN_PARENTHESES = re.compile(r"\(([^()-]+)\)")
+"""A negative number in accounting."""
 _WHOLE = r"(?:0|[1-9][0-9]*)"
 _BODIES = {
     Decimal.POINT: re.compile(
@@ -110,7 +117,7 @@ class Amount:
 
     Attributes:
         by_decimal: the number as JSON writes it, by the decimal sign with which it can be read.
-        currency: code of its currency; empty without one.
+        currency: code of its currency, or `PERCENT`; empty without one.
     """
 
     by_decimal: Mapping[Decimal, str]
@@ -123,11 +130,12 @@ class Amount:
 
 
 def amount_of(text: str) -> Amount | None:
-    """Reads a number with separators or a currency; None for any other text."""
-    match = _AMOUNT.fullmatch(text)
+    """Reads a number with separators, a currency or a sign of its own; None for any other text."""
+    negative = _IN_PARENTHESES.fullmatch(text)
+    match = _AMOUNT.fullmatch(negative[1].strip() if negative else text)
     if match is None:
         return None
-    sign = "-" if match["sign"] or match["inner"] else ""
+    sign = "-" if negative or match["sign"] or match["inner"] or match["end"] else ""
     readings = {}
     for decimal, body in _BODIES.items():
         if body.fullmatch(match["body"]):
@@ -149,11 +157,27 @@ _DATE = re.compile(
     r"(?:\s*(?P<half>[AaPp])\.?[Mm]\.?)?\s*(?P<zone>[Zz]|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?)?)?"
 )
 _YEARS = range(1800, 2200)
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTH = (
+    r"(?P<month>jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?"
+    r"|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\.?"
+)
+_DAY = r"(?P<day>[0-9]{1,2})(?:st|nd|rd|th)?"
+_IN_WORDS = [
+    re.compile(rf"(?:[a-z]{{3,9}},\s*)?{form}(?P<rest>\D.*)?", re.IGNORECASE | re.DOTALL)
+    for form in (
+        rf"{_DAY}(?P<sep>[\s-])\s*{_MONTH},?(?P=sep)\s*(?P<year>[0-9]{{4}})",
+        rf"{_MONTH}\s+{_DAY},?\s+(?P<year>[0-9]{{4}})",
+    )
+]
+_CHINESE = re.compile(
+    r"(?P<year>[0-9]{4})年(?P<month>[0-9]{1,2})月(?P<day>[0-9]{1,2})日(?P<rest>.*)"
+)
 
 
 def dates_of(text: str) -> Mapping[DateOrder, str]:
     """The readings of a text as a date or a time, as RFC 3339 in UTC, by the order they assume."""
-    match = _DATE.fullmatch(text)
+    match = _DATE.fullmatch(_in_digits(text))
     if match is None:
         return {}
     if match["year"]:
@@ -167,6 +191,16 @@ def dates_of(text: str) -> Mapping[DateOrder, str]:
     if mark != ".":
         readings[DateOrder.MONTH_FIRST] = _moment(match, year, one, two)
     return {order: moment for order, moment in readings.items() if moment is not None}
+
+
+def _in_digits(text: str) -> str:
+    """A date with the name of a month, or in Chinese and Japanese characters, as 2025-12-31."""
+    for form in (*_IN_WORDS, _CHINESE):
+        if match := form.fullmatch(text):
+            month = match["month"].lower()
+            number = month if month.isdigit() else _MONTHS.index(month[:3]) + 1
+            return f"{match['year']}-{number}-{match['day']}{match['rest'] or ''}"
+    return text
 
 
 def _year(digits: str) -> str:

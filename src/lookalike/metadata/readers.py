@@ -6,6 +6,7 @@ import codecs
 import csv
 import json
 import re
+import string
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -86,6 +87,8 @@ def reader_for(path: Path) -> Reader:
 
 _SEP_LINE = re.compile(r'"?sep=(?P<sign>.)"?\s*', re.IGNORECASE)
 """The line before the header in which Excel declares the delimiter."""
+_BLANKS = string.whitespace + "\0\u00a0\u3000"
+"""Characters around a cell that mean nothing; some programs fill cells up with NUL."""
 _QUOTED = re.compile(r'"[^"]*"')
 
 
@@ -118,7 +121,7 @@ def _csv_cells(
             lines_before + reader.line_num + 1
         )  # the row's first line: quoted cells may have more
         try:
-            cells = [cell.strip() for cell in next(reader)]
+            cells = [cell.strip(_BLANKS) for cell in next(reader)]
         except StopIteration:
             return
         except csv.Error as error:
@@ -133,15 +136,20 @@ def _csv_cells(
             continue
         named, extra = cells[: len(header)], cells[len(header) :]
         if any(extra) or len(named) < len(header):  # spreadsheets pad rows with empty cells
-            yield MetadataWarning(
-                line, f"has {len(cells)} cells under {len(header)} columns; left out"
-            )
+            found = "1 cell" if len(cells) == 1 else f"{len(cells)} cells"
+            columns = "1 column" if len(header) == 1 else f"{len(header)} columns"
+            yield MetadataWarning(line, f"has {found} under {columns}; left out")
         else:
             yield line, dict(zip(header, named, strict=True))
 
 
 def _check_header(header: Sequence[str], path: Path) -> None:
     for name in filter(None, header):
+        if "\0" in name:
+            raise MetadataError(
+                f"{path} has NUL bytes in its header: save it as UTF-8, or name its encoding with "
+                "--encoding."
+            )
         if header.count(name) > 1:
             raise MetadataError(f'{path} has two columns "{name}": rename one of them.')
 
@@ -239,6 +247,8 @@ _READERS = {
 
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }

@@ -18,6 +18,7 @@ from lookalike.api.middleware.admission import AdmissionMiddleware
 from lookalike.api.middleware.headers import SecurityHeadersMiddleware
 from lookalike.api.middleware.metrics import MetricsMiddleware
 from lookalike.api.middleware.origin import OriginMiddleware
+from lookalike.api.middleware.request_log import RequestLogMiddleware
 from lookalike.api.options import Options
 from lookalike.api.readiness import Readiness
 from lookalike.api.routes import duplicates, images, jobs, operations, search
@@ -100,9 +101,10 @@ def _add_middleware(app: FastAPI, service: Service) -> None:
             allow_origins=list(options.cors),
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["Authorization", "X-API-Key", "Content-Type"],
-            expose_headers=["ETag", "Retry-After"],
+            expose_headers=["ETag", "Retry-After", "X-Request-ID"],
             max_age=600,
         )
     app.add_middleware(OriginMiddleware, options=options)
     app.add_middleware(SecurityHeadersMiddleware, options=options)
     app.add_middleware(MetricsMiddleware, metrics=service.metrics)
+    app.add_middleware(RequestLogMiddleware)

@@ -80,7 +80,7 @@ def create_server(
         http=TimeoutProtocol,
         ws="none",
         access_log=False,  # it would record search terms
-        log_level=logging.WARNING,
+        log_config=None,  # see `logs`
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=math.ceil(IDLE_SECONDS),

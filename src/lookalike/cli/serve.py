@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -82,6 +82,13 @@ _PACKAGES = (
     show_default=True,
     help="Largest request, in megabytes.",
 )
+@click.option(
+    "--log-level",
+    type=click.Choice(["error", "warning", "info"]),
+    default="warning",
+    show_default=True,
+    help="Least level of what is logged to standard error; info includes every request.",
+)
 @click.option("--create", is_flag=True, help="Make an empty index where there is none.")
 @max_fields_option
 @model_dir_option
@@ -97,6 +104,7 @@ def serve(
     allow_url_fetch: bool,
     cors: tuple[str, ...],
     max_upload: int,
+    log_level: Literal["error", "warning", "info"],
     create: bool,
     max_fields: int | None,
     model_dir: str | None,
@@ -107,6 +115,7 @@ def serve(
     Without --host, only this machine can reach the service.
     """
     try:
+        from lookalike.api import logs
         from lookalike.api.server import check_host, run
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _PACKAGES:
@@ -128,6 +137,7 @@ def serve(
         max_upload_bytes=max_upload * _MEGABYTE,
     )
     check_host(host, options)
+    logs.configure(log_level)
     index = open_index(
         url,
         create=create,

@@ -252,7 +252,7 @@ def test_the_page_s_copy_with_replicas_runs(
     monkeypatch.setitem(os.environ, "QDRANT_API_KEY", "secret")
     with Index.open("shop.index", model="built-in") as index:
         index.add(folder_of(tmp_path / "photos", 4))
-    store = Store(api_key="secret")
+    store = Store(api_key="secret", nodes=3)
     with closing(RestServer(store)) as server:
         exec(code[1].replace("http://localhost:6333/shop", server.url), {})  # noqa: S102 -- ours
         assert "images=4" in capsys.readouterr().out

@@ -13,6 +13,7 @@ import click
 
 from lookalike.cli.options import WAIT
 from lookalike.errors import InputError, LookalikeError
+from lookalike.system import patience
 
 if TYPE_CHECKING:
     from lookalike.admin.copy import NamedEngine
@@ -97,10 +98,14 @@ def _collection_removed(address: str, server: dict[str, str] | None) -> Iterator
         try:
             yield
         except LookalikeError:
-            with suppress(LookalikeError):
+            with suppress(LookalikeError), patience.at_most(_CLEANUP):
                 if not existed:
                     cast("ServerEngine", engine).drop_empty()
             raise
+
+
+_CLEANUP = 3.0
+"""Seconds that a run which failed waits for a server to remove what it made."""
 
 
 def _server_options(server: dict[str, str] | None) -> ServerOptions:

@@ -23,6 +23,8 @@ def exact_facet(
     request: Callable[[int], Counts],
     limit: int,
     count: Callable[[Value], int] | None = None,
+    *,
+    most: int | None = None,
 ) -> Counts:
     """Returns the most frequent values of a field, highest count first, then by value.
 
@@ -31,16 +33,19 @@ def exact_facet(
             any more count 0.
         limit: number of values to return.
         count: counts the points with one value; None where the counts of `request` are exact, as
-            there is one shard only. Used for a field with more than `MOST_REQUESTED` values.
+            there is one shard only. Used for a field with more values than can be requested.
+        most: number of values that one request may ask for; None for `MOST_REQUESTED`, or more.
     """
-    number = max(LEAST_REQUESTED, limit + 1)
+    highest = most or max(MOST_REQUESTED, limit + 1)
+    number = min(max(LEAST_REQUESTED, limit + 1), highest)
     while True:
         counts = request(number)
-        if len(counts) < number or (count is None and counts[-1][1] < counts[limit - 1][1]):
+        past_ties = len(counts) > limit and counts[-1][1] < counts[limit - 1][1]
+        if len(counts) < number or (count is None and past_ties):
             return _ranked(counts)[:limit]
-        if number >= MOST_REQUESTED:
+        if number >= highest:
             break
-        number = min(_GROWTH * number, max(MOST_REQUESTED, limit + 1))
+        number = min(_GROWTH * number, highest)
     best = _ranked(counts)[:limit]
     if count is not None and limit <= LEAST_REQUESTED:
         best = _ranked([(value, count(value)) for value, _ in best])

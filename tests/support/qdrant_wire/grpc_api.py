@@ -106,7 +106,7 @@ class _Collections(_Rpc, collections_service_pb2_grpc.CollectionsServicer):
 class _Points(_Rpc, points_service_pb2_grpc.PointsServicer):
     def Upsert(self, request: Any, context: Any) -> Any:
         points = [GrpcToRest.convert_point_struct(point) for point in request.points]
-        upsert = self.local.upsert
+        upsert = self.store.upsert
         return _done(self.do("upsert", context, lambda: upsert(request.collection_name, points)))
 
     def Delete(self, request: Any, context: Any) -> Any:
@@ -156,7 +156,7 @@ class _Points(_Rpc, points_service_pb2_grpc.PointsServicer):
         records, following = self.do(
             "scroll",
             context,
-            lambda: self.local.scroll(
+            lambda: self.store.scroll(
                 request.collection_name,
                 _filter(request),
                 request.limit,

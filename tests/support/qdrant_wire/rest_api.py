@@ -44,7 +44,7 @@ def _route(
                 name, request.field_name, request.field_schema
             )
         case "PUT", ["points"]:
-            return "upsert", lambda: local.upsert(name, read(models.PointsList).points)
+            return "upsert", lambda: store.upsert(name, read(models.PointsList).points)
         case "POST", ["points"]:
             request = read(models.PointRequest)
             return "retrieve", lambda: local.retrieve(
@@ -68,7 +68,7 @@ def _route(
             return "scroll", lambda: dict(
                 zip(
                     ("points", "next_page_offset"),
-                    local.scroll(
+                    store.scroll(
                         name,
                         request.filter,
                         request.limit,

@@ -6,7 +6,7 @@ import random
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -103,6 +103,7 @@ class Store:
         version: the server's version.
         api_key: the key that requests must carry.
         shards: shards of every collection, which count facets each for itself.
+        strict: limits of every collection.
         status: statuses that the collection reports, in order.
         queries: the queries received.
     """
@@ -118,6 +119,7 @@ class Store:
     version: str = "1.20.0"
     api_key: str | None = None
     shards: int = 1
+    strict: models.StrictModeConfigOutput = field(default_factory=models.StrictModeConfigOutput)
     status: list[str] = field(default_factory=list)
     queries: list[list[models.QueryRequest]] = field(default_factory=list)
 
@@ -208,16 +210,55 @@ class Store:
         if optimizers is not None and optimizers.indexing_threshold is not None:
             self.thresholds[name] = optimizers.indexing_threshold
 
+    def upsert(self, name: str, points: Sequence[Any]) -> Any:
+        self.check("upsert limit", len(points), self.strict.upsert_max_batchsize)
+        return self.local.upsert(name, points)
+
+    def scroll(self, name: str, filter: models.Filter | None, limit: int, *rest: Any) -> Any:
+        self.check("limit", limit, self.strict.max_query_limit)
+        self.check_filter(filter)
+        return self.local.scroll(name, filter, limit, *rest)
+
     def info(self, name: str) -> models.CollectionInfo:
         info: models.CollectionInfo = self.local.get_collection(name)
         threshold = self.thresholds.get(name, 10_000)
         info.config.optimizer_config.indexing_threshold = threshold
+        info.config.strict_mode_config = self.strict
         info.config.params.replication_factor = self.replicas
         if threshold and self.status:
             info.status = models.CollectionStatus(self.status.pop(0))
         return info
 
+    def check(self, limit: str, value: float, most: float | None) -> None:
+        """Refuses what exceeds a limit of strict mode."""
+        if most is not None and value > most:
+            raise Rejected(400, f'Wrong input: Limit exceeded {value} > {most} for "{limit}"')
+
+    def check_query(self, request: Any) -> None:
+        """Refuses a query, or a stage of one, that exceeds a limit."""
+        self.check("limit", request.limit or 0, self.strict.max_query_limit)
+        self.check_filter(request.filter)
+        if params := request.params:
+            if params.exact and self.strict.search_allow_exact is False:
+                raise Rejected(400, "Wrong input: Exact search disabled!")
+            self.check("hnsw_ef", params.hnsw_ef or 0, self.strict.search_max_hnsw_ef)
+            oversampling = params.quantization and params.quantization.oversampling
+            self.check("oversampling", oversampling or 0, self.strict.search_max_oversampling)
+        for stage in request.prefetch or []:
+            self.check_query(stage)
+
+    def check_filter(self, filter: models.Filter | None) -> None:
+        """Refuses a filter that exceeds a limit."""
+        leaves = list(_leaves(filter))
+        self.check("filter conditions", len(leaves), self.strict.filter_max_conditions)
+        for leaf in leaves:
+            values = getattr(leaf, "has_id", getattr(getattr(leaf, "match", None), "any", []))
+            self.check("condition size", len(values), self.strict.condition_max_size)
+
     def query(self, name: str, requests: list[models.QueryRequest]) -> list[models.QueryResponse]:
+        self.check("search batch", len(requests), self.strict.search_max_batchsize)
+        for request in requests:
+            self.check_query(request)
         self.queries.append(requests)
         answers: list[models.QueryResponse] = self.local.query_batch_points(name, requests)
         return answers
@@ -226,6 +267,7 @@ class Store:
         self, name: str, key: str, filter: models.Filter | None, limit: int
     ) -> models.FacetResponse:
         """Adds up what each shard names, so that counts may be too low, as on a real server."""
+        self.check("limit", limit, self.strict.max_query_limit)
         everything = self.local.facet(name, key, filter, 1_000_000, exact=True).hits
         if self.shards == 1:
             return models.FacetResponse(hits=everything[:limit])
@@ -242,6 +284,15 @@ class Store:
         return models.FacetResponse(
             hits=[models.FacetValueHit(value=value, count=count) for value, count in ranked]
         )
+
+
+def _leaves(filter: models.Filter | None) -> Iterator[Any]:
+    for clause in () if filter is None else (filter.must, filter.should, filter.must_not):
+        for one in clause if isinstance(clause, list) else []:
+            if isinstance(one, models.Filter):
+                yield from _leaves(one)
+            else:
+                yield one
 
 
 def _rejection(error: str) -> Rejected:

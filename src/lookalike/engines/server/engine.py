@@ -12,7 +12,9 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from copy import copy
+from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +29,7 @@ from lookalike.engines.server.caller import Caller
 from lookalike.engines.server.connection import Nodes
 from lookalike.engines.server.filters import to_server
 from lookalike.engines.server.layout import field_params, vector_params
+from lookalike.engines.server.limits import Limits, Rows
 from lookalike.engines.server.points import to_grpc, to_rest
 from lookalike.engines.server.replicas import NewReplicas, disagreement, number_of_nodes
 from lookalike.engines.server.requests import ID_ALONE, candidate_request, query_request
@@ -75,7 +78,7 @@ class ServerEngine:
         self.options = options or ServerOptions()
         self.url = url or f"the collection {collection!r}"
         self._call = Caller(nodes, self.url, self.options)
-        self._layout: Mapping[str, models.VectorParams] | None = None
+        self._known: _Known | None = None
         self._writers = ThreadPoolExecutor(self.options.parallel, "upsert")
         # Whether batches are sent in parallel. This pays only if the server is slow: the threads
         # contend for the GIL and cost a quarter more CPU time.
@@ -169,8 +172,16 @@ class ServerEngine:
 
     def _info(self) -> models.CollectionInfo:
         info = self._call(lambda client: client.get_collection(self.collection))
-        self._layout = _vectors(info)
+        self._known = _Known(_vectors(info), Limits.of(info))
         return info
+
+    @property
+    def _collection(self) -> _Known:
+        """The layout and the limits of the collection, read once."""
+        if self._known is None:
+            self._info()
+        assert self._known is not None  # noqa: S101 -- for the type checker
+        return self._known
 
     def _metadata(self, info: models.CollectionInfo) -> Mapping[str, Any]:
         metadata: Mapping[str, Any] | None = (info.config.metadata or {}).get(_METADATA_KEY)
@@ -192,7 +203,7 @@ class ServerEngine:
         check_vectors(points)
         # Batches may arrive in any order, so of points with the same id only the last is sent.
         unique = list({point.id: point for point in points}.values())
-        size = self.options.batch
+        size = self._collection.limits.within_batch(self.options.batch)
         as_struct = to_grpc if self.client.init_options.get("prefer_grpc") else to_rest
         pending: deque[Future[float]] = deque()
         try:
@@ -247,22 +258,21 @@ class ServerEngine:
     def retrieve(
         self, ids: Sequence[str], *, payload: bool = True, vectors: Sequence[str] = ()
     ) -> list[Point]:
-        if not ids:
-            return []
-        records = self._call(
-            lambda client: client.retrieve(
-                ids=[str(point_id(id)) for id in ids],
-                with_payload=payload or ID_ALONE,
-                with_vectors=list(vectors) or False,
-                **self._reading,
-            )
-        )
-        return [stored(record) for record in records]
+        request = {
+            "with_payload": payload or ID_ALONE,
+            "with_vectors": list(vectors) or False,
+            **self._reading,
+        }
+        found: list[Point] = []
+        size = self._collection.limits.within_page(len(ids)) if ids else 1
+        for start in range(0, len(ids), size):
+            here = {**request, "ids": [str(point_id(id)) for id in ids[start : start + size]]}
+            found += map(stored, self._call(partial(_retrieve, here)))
+        return found
 
     def nearest(self, queries: Sequence[CandidateQuery]) -> list[Candidates]:
-        if self._layout is None:
-            self._info()
-        requests = [candidate_request(query, self._layout or {}) for query in queries]
+        layout = self._collection.layout
+        requests = [candidate_request(query, layout) for query in queries]
         return [[(UUID(str(row.id)), row.score) for row in rows] for rows in self._query(requests)]
 
     def query(self, queries: Sequence[Query]) -> list[list[Scored]]:
@@ -275,10 +285,28 @@ class ServerEngine:
     def _query(self, requests: list[models.QueryRequest]) -> list[list[models.ScoredPoint]]:
         if not requests:
             return []
+        limits = self._collection.limits
+        parts = [limits.parts(request) for request in requests]
+        every = [part for several in parts for part in several]
+        rows: list[Rows] = []
+        size = limits.queries or len(every)
+        for start in range(0, len(every), size):
+            rows += self._send_queries(every[start : start + size])
+        answers = iter(rows)
+        return [
+            limits.joined(request, list(islice(answers, len(several))))
+            for request, several in zip(requests, parts, strict=True)
+        ]
+
+    def _send_queries(self, requests: list[models.QueryRequest]) -> list[Rows]:
         responses = self._call(
             lambda client: client.query_batch_points(requests=requests, **self._reading)
         )
         return [response.points for response in responses]
+
+    def _condition(self, filter: Filter | None) -> models.Filter | None:
+        """A filter within the collection's limits."""
+        return None if filter is None else self._collection.limits.filter(to_server(filter))
 
     def scroll(
         self,
@@ -291,8 +319,8 @@ class ServerEngine:
     ) -> Iterator[list[Point]]:
         offset: Any = after and str(next_point_id(after))
         request = {
-            "scroll_filter": to_server(filter),
-            "limit": batch,
+            "scroll_filter": self._condition(filter),
+            "limit": self._collection.limits.within_page(batch),
             "with_payload": payload or ID_ALONE,
             "with_vectors": list(vectors) or False,
             **self._reading,
@@ -307,14 +335,14 @@ class ServerEngine:
 
     def count(self, filter: Filter | None = None, *, exact: bool = True) -> int:
         # The only read for which the client does not pass on a read consistency.
-        condition = to_server(filter)
+        condition = self._condition(filter)
         response = self._call(lambda client: client.count(self.collection, condition, exact=exact))
         return response.count
 
     def facet(
         self, path: str, filter: Filter | None = None, limit: int = 100
     ) -> list[tuple[str | int | bool, int]]:
-        condition = to_server(filter)
+        condition = self._condition(filter)
 
         def request(number: int) -> list[tuple[str | int | bool, int]]:
             response = self._call(
@@ -328,7 +356,7 @@ class ServerEngine:
             same = AnyOfValues(path, (value,))
             return self.count(same if filter is None else All((filter, same)))
 
-        return exact_facet(request, limit, count)
+        return exact_facet(request, limit, count, most=self._collection.limits.page)
 
     def bounds(
         self, path: str, filter: Filter | None = None
@@ -336,7 +364,7 @@ class ServerEngine:
         ends: list[float | str] = []
         for direction in (models.Direction.ASC, models.Direction.DESC):
             request = {
-                "scroll_filter": to_server(filter),
+                "scroll_filter": self._condition(filter),
                 "limit": 1,
                 "order_by": models.OrderBy(key=path, direction=direction),
                 "with_payload": models.PayloadSelectorInclude(include=[path]),
@@ -407,6 +435,23 @@ class ServerEngine:
     def close(self) -> None:
         self._writers.shutdown()
         self._nodes.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of a collection.
+
+    Attributes:
+        layout: its vectors.
+        limits: the limits that it sets to requests.
+    """
+
+    layout: Mapping[str, models.VectorParams]
+    limits: Limits
+
+
+def _retrieve(request: Mapping[str, Any], client: QdrantClient) -> list[models.Record]:
+    return client.retrieve(**request)
 
 
 def _scroll(request: Mapping[str, Any], client: QdrantClient) -> tuple[list[models.Record], Any]:

@@ -225,6 +225,11 @@ class Engine(Protocol):
         return `notes`, sentences on what is not as it should be."""
         ...
 
+    def problems(self, *, whole: bool = False) -> list[str]:
+        """Describes what the store has lost, as far as the engine can tell; empty if nothing.
+        `whole` reads everything that can be compared; otherwise it takes milliseconds."""
+        ...
+
     def close(self) -> None:
         """Flushes and releases the store. Idempotent."""
         ...

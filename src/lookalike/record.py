@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NotRequired, TypedDict, cast
 
+from lookalike.errors import IndexDamaged
 from lookalike.types import Decision, Payload
 
 KEY = "image"
@@ -80,9 +81,35 @@ class ImageRecord(TypedDict):
     keep_all: NotRequired[list[str]]
 
 
+REQUIRED = (
+    *("id", "uri", "etag", "sha256", "format", "width", "height"),
+    *("bytes", "phash", "colors", "indexed_at"),
+)
+"""Names in every record."""
+
+RECORD_TYPES: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys(("id", "uri", "etag", "sha256", "format", "phash", "indexed_at"), (str,)),
+    **dict.fromkeys(("modified_at", "taken_at", "copy_of", "moved_from"), (str,)),
+    **dict.fromkeys(("width", "height", "bytes", "frames", "bit_depth"), (int,)),
+    **dict.fromkeys(("alpha", "camera_raw", "camera_metadata", "motion"), (bool,)),
+    **dict.fromkeys(("colors", "not_duplicates", "keep_all"), (list,)),
+}
+"""Types of the values of a record in JSON, by name."""
+
+
 def record_of(payload: Payload) -> ImageRecord:
-    """The record in a payload."""
-    return cast(ImageRecord, payload[KEY])
+    """The record in a payload.
+
+    Raises:
+        IndexDamaged: there is none.
+    """
+    own = payload.get(KEY)
+    if not isinstance(own, dict):
+        raise IndexDamaged(
+            "The index has lost what it knew of an image; see what is damaged with `lookalike "
+            "verify`."
+        )
+    return cast(ImageRecord, own)
 
 
 def decided_about(payload: Payload, decision: Decision) -> Sequence[str]:

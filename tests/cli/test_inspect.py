@@ -1,10 +1,13 @@
-"""`show`, `facets` and `stats` as a user sees them."""
+"""`show`, `facets`, `stats` and `verify` as a user sees them."""
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 from tests.support.command_line import documents, error, lookalike
+from tests.support.indexes import copied
 
 
 def test_show_facets_and_stats(shop: Path) -> None:
@@ -36,3 +39,34 @@ def test_show_facets_and_stats(shop: Path) -> None:
     assert "0 to 5" in lookalike("facets", "price", *at, "--bins", 4).stdout
     assert "cannot have 0 bins" in error("facets", "price", *at, "--bins", 0)
     assert 'did you mean "category"' in error("facets", "categori", *at)
+
+
+def test_a_sound_index_is_verified(shop: Path) -> None:
+    assert "16 images read" in lookalike("verify", "--index", shop / "index").stdout
+    assert documents("verify", "--index", shop / "index")["problems"] == []
+
+
+def test_a_damaged_index_is_named_verified_and_salvaged(shop: Path, tmp_path: Path) -> None:
+    at = ("--index", copied(shop / "index", tmp_path / "index"))
+    (mappings,) = (tmp_path / "index").rglob("*id_tracker.mappings")
+    shutil.rmtree(mappings.parent)
+    for command in (("stats",), ("search", "--id", "sku-1"), ("index", shop / "photos")):
+        assert "see what is left with `lookalike verify`" in error(*command, *at, code=1)
+    assert "is damaged" in error("backup", tmp_path / "backup", *at, code=1)
+    assert not (tmp_path / "backup").exists()
+    lines = lookalike("verify", *at, code=1).stdout.splitlines()
+    assert "missing or cut short" in lines[0]
+    assert "lookalike copy --salvage" in lines[0]
+    assert lines[-1].endswith(": damaged")
+    document = json.loads(lookalike("verify", *at, "--json", code=1).stdout)
+    assert document["problems"][0]["remedy"].startswith("restore a backup")
+    lookalike("copy", tmp_path / "index", tmp_path / "rest", "--salvage")
+    lookalike(
+        *("index", shop / "photos", "--metadata", shop / "catalog.csv"),
+        *("--index", tmp_path / "rest", "--model", "built-in"),
+    )
+    assert documents("verify", "--index", tmp_path / "rest") | {"seconds": 0} == {
+        "images": 16,
+        "problems": [],
+        "seconds": 0,
+    }

@@ -137,6 +137,13 @@ def point(i: int) -> Point:
             "id": f"photos/{i}.jpg",
             "uri": f"/photos/{i}.jpg",
             "etag": str(i),
+            "sha256": f"{i:064x}",
+            "format": "jpeg",
+            "width": 600,
+            "height": 800,
+            "bytes": 40_000 + i,
+            "phash": f"{i:016x}",
+            "indexed_at": "2024-05-01T12:00:00Z",
             "colors": [{"name": "blue", "hex": "#0000ff", "share": 0.7}] if i % 5 == 0 else [],
         },
     }

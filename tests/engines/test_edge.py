@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from lookalike.engines.edge.engine import EdgeEngine
-from lookalike.errors import DiskFull, EngineError, IndexDamaged, IndexLocked
+from lookalike.errors import DiskFull, IndexDamaged, IndexLocked
 from tests.contract.test_engines import COUNT, SPECS, point
 from tests.support.paths import ROOT
 
@@ -145,9 +145,9 @@ def test_a_shard_that_is_gone_is_damage(folder: Path) -> None:
         EdgeEngine(folder).count()
 
 
-def test_a_shard_that_is_broken_is_an_engine_error(folder: Path) -> None:
+def test_a_shard_that_cannot_be_loaded_is_damage(folder: Path) -> None:
     (folder / "shard" / "edge_config.json").write_text("nonsense", encoding="utf-8")
-    with pytest.raises(EngineError, match="Qdrant Edge failed on the index"):
+    with pytest.raises(IndexDamaged, match="Qdrant Edge cannot load it"):
         EdgeEngine(folder).count()
 
 

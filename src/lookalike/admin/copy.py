@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from lookalike.admin.archive import Archive, open_archive, write_archive
+from lookalike.admin.integrity import flaws
 from lookalike.admin.verification import Digest, find_mismatch, mismatches
 from lookalike.errors import DiskFull, EngineError, IndexDamaged, InputError, NotFound
 from lookalike.fields import indexed_fields
@@ -36,10 +37,15 @@ TransferProgress: TypeAlias = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class NamedEngine:
-    """An engine, and the address that messages name it by."""
+    """An engine, and the address that messages name it by.
+
+    Attributes:
+        salvage: whether the index may be damaged; then its sound images are copied.
+    """
 
     name: str
     engine: Engine
+    salvage: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +120,7 @@ def backup(
         write_archive(draft.path, index.stored, index.images, runs)
         with open_archive(draft.path) as written:
             written.check()
+        _require_intact(source)
         if source.engine.count() != digest.images:
             raise EngineError(
                 f"{source.name} was changed while it was backed up; run the same command again "
@@ -164,7 +171,9 @@ def _engine_source(source: NamedEngine) -> _SourceIndex:
 
     def batches() -> Iterator[list[Point]]:
         for points in source.engine.scroll(vectors=list(manifest.vectors), batch=BATCH):
-            yield [_typed(point, manifest) for point in points]
+            sound = _sound(points, manifest, source)
+            if sound:
+                yield [_typed(point, manifest) for point in sound]
 
     return _SourceIndex(source.name, stored, manifest, source.engine.count(), batches)
 
@@ -179,6 +188,23 @@ def _archive_source(archive: Archive) -> _SourceIndex:
         archive.images,
         lambda: archive.batches(manifest.vectors),
     )
+
+
+def _sound(points: list[Point], manifest: Manifest, source: NamedEngine) -> list[Point]:
+    """The points that are not damaged.
+
+    Raises:
+        IndexDamaged: one is, and only a copy of the whole index will do.
+    """
+    damaged = {}
+    for point, flaw in flaws(points, manifest):
+        if not source.salvage:
+            raise IndexDamaged(
+                f"The index {source.name} is damaged: {flaw} ({point.id!r}); see how to mend it "
+                "with `lookalike verify`."
+            )
+        damaged[point.id] = flaw
+    return [point for point in points if point.id not in damaged]
 
 
 def _typed(point: Point, manifest: Manifest) -> Point:
@@ -203,6 +229,15 @@ def _digested(
         yield points
         if progress:
             progress(digest.images, index.images)
+
+
+def _require_intact(source: NamedEngine) -> None:
+    """Raises IndexDamaged if the index has lost something that reading it does not show."""
+    if problems := source.engine.problems(whole=True):
+        raise IndexDamaged(
+            f"The index {source.name} is damaged, so it was not backed up: {'; '.join(problems)}; "
+            "see how to mend it with `lookalike verify`."
+        )
 
 
 def _runs(points: Sequence[Point]) -> Iterator[list[Point]]:

@@ -19,14 +19,14 @@ class Readiness:
         self._check: asyncio.Task[str | None] | None = None
 
     async def problem(self) -> str | None:
-        """Returns why the index cannot be searched; None if it can."""
+        """Returns why the index cannot be searched, or what it has lost; None if all is well."""
         if self._check is None or self._check.done():
             self._check = asyncio.ensure_future(run_in_threadpool(self._problem))
         return await asyncio.shield(self._check)
 
     def _problem(self) -> str | None:
         try:
-            len(self._index)
+            problems = self._index.verify(full=False).problems
         except LookalikeError as error:
             return str(error)
-        return None
+        return f"{problems[0].what}: {problems[0].remedy}." if problems else None

@@ -378,6 +378,7 @@ class StatsResponse(BaseModel):
     presets: dict[str, dict[str, float]]
     supports_text: bool = Field(description="Whether the model can search by text.")
     thumbnails: int = Field(description="Bytes on disk.")
+    problems: list[str] = Field(description="Damage to the index; empty if there is none.")
     memory: int = Field(description="Resident bytes of all processes.")
     building: bool = Field(description="Whether the search graph is being built.")
     roots: bool = Field(description="Whether jobs may index folders of the machine.")

@@ -130,6 +130,17 @@ class Cache:
         rows = [(key,) for key in keys]
         self._attempt(lambda db: write(db, "DELETE FROM thumbnail WHERE key = ?", rows), None)
 
+    def remove_damaged(self) -> int:
+        """Reads every thumbnail, and removes those that are damaged; returns their number."""
+
+        def remove(db: sqlite3.Connection) -> int:
+            rows = db.execute("SELECT key, crc, jpeg FROM thumbnail")
+            damaged = [(key,) for key, crc, jpeg in rows if zlib.crc32(jpeg) != crc]
+            write(db, "DELETE FROM thumbnail WHERE key = ?", damaged)
+            return len(damaged)
+
+        return self._attempt(remove, 0)
+
     def __len__(self) -> int:
         """Returns the number of thumbnails."""
 

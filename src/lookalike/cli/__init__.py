@@ -35,6 +35,7 @@ for command in (
     inspect.show,
     inspect.facets,
     inspect.stats,
+    inspect.verify,
     search.search,
     search.recommend,
     search.batch,

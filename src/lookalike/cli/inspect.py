@@ -1,14 +1,17 @@
-"""Commands that show the contents of an index: show, facets, stats."""
+"""Commands that show the contents of an index: show, facets, stats, verify."""
 
 from __future__ import annotations
 
+import sys
+from dataclasses import asdict
 from typing import Any
 
 import click
 
-from lookalike.cli.console import print_json, print_table, printable
-from lookalike.cli.opening import open_index
+from lookalike.cli.console import console, note, print_json, print_table, printable
+from lookalike.cli.opening import open_index, open_named_engine
 from lookalike.cli.options import filter_options, index_option, json_option
+from lookalike.errors import NotFound
 
 
 @click.command()
@@ -80,3 +83,39 @@ def stats(url: str | None, as_json: bool) -> None:
         print_json(contents)
     else:
         print_table(results.stats_table(contents))
+    for problem in contents["problems"]:
+        note(f"damaged: {problem}; see more with `lookalike verify`")
+    sys.exit(1 if contents["problems"] else 0)
+
+
+@click.command()
+@index_option
+@json_option
+def verify(url: str | None, as_json: bool) -> None:
+    """Reads the whole index, and says what is damaged and how to mend it.
+
+    The exit code is 1 if anything is damaged. Damaged thumbnails are removed, nothing else changes.
+    """
+    from lookalike.admin.integrity import verify
+    from lookalike.cache.store import Cache, cache_file
+    from lookalike.cli.terminal import bars
+    from lookalike.manifest import Manifest
+
+    with open_named_engine(url, salvage=True) as place:
+        stored = place.engine.read_manifest()
+        if stored is None:
+            raise NotFound(f"There is no index at {place.name}; choose an existing one.")
+        manifest = Manifest.from_json(stored, place.name)
+        with (
+            Cache(cache_file(place.name)) as cache,
+            bars.count_bar(console(stderr=True), "reading") as progress,
+        ):
+            done = verify(place.engine, manifest, cache, progress=progress)
+    if as_json:
+        print_json(asdict(done))
+    else:
+        for problem in done.problems:
+            click.echo(printable(f"{problem.what}: {problem.remedy}"))
+        verdict = "damaged" if done.problems else "nothing is damaged"
+        click.echo(f"{done.images:,} images read in {done.seconds:.1f} s: {verdict}")
+    sys.exit(1 if done.problems else 0)

@@ -133,17 +133,24 @@ def _remove_made(folder: Path, before: set[str] | None) -> None:
 
 @contextmanager
 def open_named_engine(
-    url: str | None, server: dict[str, str] | None = None
+    url: str | None, server: dict[str, str] | None = None, *, salvage: bool = False
 ) -> Iterator[NamedEngine]:
-    """Opens only the engine at a URL, without the models of its index."""
+    """Opens only the engine at a URL, without the models of its index.
+
+    Args:
+        url: the index, or else the one named by the environment.
+        server: options of a server.
+        salvage: opens a damaged index, too, for reading what is left.
+    """
     from lookalike.admin.copy import NamedEngine
     from lookalike.cli.settings import Settings
     from lookalike.engines import open_engine
 
     settings = Settings.from_environment()
     name = url or settings.index
-    with closing(open_engine(name, _server_options(server), wait=_wait())) as engine:
-        yield NamedEngine(name, engine)
+    options = _server_options(server)
+    with closing(open_engine(name, options, wait=_wait(), salvage=salvage)) as engine:
+        yield NamedEngine(name, engine, salvage)
 
 
 def _wait() -> float:

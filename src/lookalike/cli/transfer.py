@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 @click.command("copy")
 @click.argument("source", metavar="FROM")
 @click.argument("target", metavar="TO")
+@click.option("--salvage", is_flag=True, help="Copy what can be read of a damaged index.")
 @wait_option
 @server_option
 @json_option
-def copy_command(source: str, target: str, server: dict[str, str] | None, as_json: bool) -> None:
+def copy_command(
+    source: str, target: str, salvage: bool, server: dict[str, str] | None, as_json: bool
+) -> None:
     """Copies the index FROM to TO, and compares them.
 
     Each is a folder or the address of a collection. If the command is interrupted, run it again: it
@@ -32,7 +35,10 @@ def copy_command(source: str, target: str, server: dict[str, str] | None, as_jso
     """
     from lookalike.admin.copy import copy
 
-    with open_named_engine(source) as here, open_named_engine(target, server) as there:
+    with (
+        open_named_engine(source, salvage=salvage) as here,
+        open_named_engine(target, server) as there,
+    ):
         _run("copying", lambda progress: copy(here, there, progress=progress), target, as_json)
 
 

@@ -80,7 +80,9 @@ def _open_folder(path: Path, *, subprocess: bool, salvage: bool) -> Engine:
     from lookalike.engines.edge.engine import EdgeEngine
     from lookalike.engines.edge.process import SubprocessEngine
 
-    engine = SubprocessEngine(path) if subprocess else EdgeEngine(path, salvage=salvage)
+    # Reading what damage has left can kill the process.
+    child = subprocess or salvage
+    engine = SubprocessEngine(path, salvage=salvage) if child else EdgeEngine(path)
     try:
         engine.acquire()
     except BaseException:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lookalike.record import record_of
+from lookalike.record import KEY
 from lookalike.types import Point, Query, Scored, Vector
 
 
@@ -27,7 +27,7 @@ def vectors_wanted(query: Query) -> list[str]:
 def scored(row: Any, query: Query) -> Scored:
     """One row of an engine's result."""
     payload = row.payload or {}
-    id: str = record_of(payload)["id"]
+    id = _id_of(row)
     vectors = _arrays(row.vector)
     if query.among is None:
         (near,) = query.near
@@ -37,8 +37,7 @@ def scored(row: Any, query: Query) -> Scored:
 
 def stored(record: Any) -> Point:
     """One stored point."""
-    payload = record.payload or {}
-    return Point(record_of(payload)["id"], _arrays(record.vector), payload)
+    return Point(_id_of(record), _arrays(record.vector), record.payload or {})
 
 
 def ordered_value(record: Any) -> float | str:
@@ -53,6 +52,13 @@ def ordered_value(record: Any) -> float | str:
         (value,) = value.values()
     number: float | None = record.order_value
     return value if number is None or isinstance(value, str) else number
+
+
+def _id_of(row: Any) -> str:
+    """An image's id; that of its point if damage has taken its record, see `record_of`."""
+    own = (row.payload or {}).get(KEY)
+    id = own.get("id") if isinstance(own, dict) else None
+    return id if isinstance(id, str) else str(row.id)
 
 
 def _arrays(vectors: Any) -> dict[str, Vector]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self, Unpack
 
+from lookalike.admin.integrity import Verification, verify
 from lookalike.comparison.sketch import THUMBNAIL_SIDE
 from lookalike.engines import share
 from lookalike.fields import Field, fields_of
@@ -120,8 +121,14 @@ class ReadableIndex:
         return self._cache.problem
 
     def stats(self) -> dict[str, Any]:
-        """Returns counts, bytes on disk, vectors, fields with their numbers of values, engine."""
+        """Returns counts, bytes on disk, vectors, fields with their values, engine, and problems:
+        descriptions of damage."""
         return statistics(self._engine, self._manifest, thumbnails=self._cache.bytes_on_disk)
+
+    def verify(self, *, full: bool = True) -> Verification:
+        """Looks for damage; `full` reads every image, vector and thumbnail, and otherwise it takes
+        milliseconds."""
+        return verify(self._engine, self._manifest, self._cache, full=full)
 
     def decode(self, image: ImageInput) -> Image:
         """Decodes any image as the index does: upright, its shorter side 320 pixels or more. Raises

@@ -36,4 +36,5 @@ def statistics(engine: Engine, manifest: Manifest, *, thumbnails: int) -> dict[s
         "notes": list(info.get("notes", ())),
         "schema": manifest.to_json()["schema"],
         "thumbnails": thumbnails,
+        "problems": engine.problems(),
     }

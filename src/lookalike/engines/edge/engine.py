@@ -37,6 +37,8 @@ from lookalike.types import (
     point_id,
 )
 
+_SEE = "see what is left with `lookalike verify`"
+
 
 class EdgeEngine:
     """Implements `protocols.Engine`.
@@ -78,7 +80,7 @@ class EdgeEngine:
         path = self.folder.path
         shard = generations.current(path)
         if shard.exists():  # left by a creation that was cut off before it wrote the manifest
-            self._load(shard).close()  # raises if another process has it open
+            self._require_empty(shard)
         try:
             make_folder(path)
         except OSError as error:
@@ -92,6 +94,17 @@ class EdgeEngine:
         with self._translated():
             OpenShard.create(shard, shard_config(vectors))
         self._hold(self._load(shard))
+
+    def _require_empty(self, shard: Path) -> None:
+        """Raises if another process has a shard open, or if it holds points."""
+        left = self._load(shard)
+        points = left.count()
+        left.close()
+        if points:
+            raise IndexDamaged(
+                f"{self.folder.path} holds {points:,} images, but no manifest.json; restore it "
+                "from a backup, or choose another folder and index again."
+            )
 
     # --- writing ----------------------------------------------------------------------------
 
@@ -240,9 +253,9 @@ class EdgeEngine:
         with self._translated():
             self.open_shard.optimize()
 
-    def problems(self) -> list[str]:
+    def problems(self, *, whole: bool = False) -> list[str]:
         with self._translated():
-            return self.open_shard.problems()
+            return self.open_shard.problems(whole=whole)
 
     def accept(self) -> None:
         """Takes what a damaged index still holds for all that it should hold."""
@@ -331,15 +344,22 @@ class EdgeEngine:
                 "backup, or delete it and index again."
             )
         self.folder.require_space_to_load(folder)
-        with self._translated():
-            shard = OpenShard.load(folder)
-        if not self._salvage and (problems := shard.problems()):
+        damage = OpenShard.damage_of(folder)
+        if damage and not self._salvage:
+            raise self._damaged(damage)
+        with self._translated(IndexDamaged):
+            shard = OpenShard.load(folder, damage)
+        if shard.damage and not self._salvage:
             shard.close()
-            raise IndexDamaged(
-                f"The index {self.folder.path} is damaged: {'; '.join(problems)}. Restore it from "
-                "a backup, or see what is left with `lookalike verify`."
-            )
+            raise self._damaged(shard.damage)
         return shard
+
+    def _damaged(self, problems: Sequence[str]) -> IndexDamaged:
+        otherwise = "index again into a new folder" if self._salvage else _SEE
+        return IndexDamaged(
+            f"The index {self.folder.path} is damaged: {'; '.join(problems)}; restore it from a "
+            f"backup, or {otherwise}."
+        )
 
     def _hold(self, shard: OpenShard) -> None:
         self._open = shard
@@ -363,14 +383,16 @@ class EdgeEngine:
             self.open_shard.commit()
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
-        """Translates the engine's errors, all of them bare exceptions, into ours."""
+    def _translated(self, kind: type[EngineError] = EngineError) -> Iterator[None]:
+        """Translates the engine's errors, bare exceptions and panics, into ours."""
         path = self.folder.path
         try:
             yield
         except EngineError:
             raise
-        except Exception as error:
+        except BaseException as error:
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                raise
             message = str(error)
             if "WAL" in message and "WouldBlock" in message:
                 owner, own = self.folder.describe_owner()
@@ -382,4 +404,9 @@ class EdgeEngine:
                     f"The disk that holds {path} is full; free some space and run the same "
                     "command again."
                 ) from error
-            raise EngineError(f"Qdrant Edge failed on the index {path}: {message}") from error
+            if kind is IndexDamaged:
+                raise self._damaged([f"Qdrant Edge cannot load it ({message})"]) from error
+            raise kind(
+                f"Qdrant Edge failed on the index {path} ({message}); look for damage with "
+                "`lookalike verify`."
+            ) from error

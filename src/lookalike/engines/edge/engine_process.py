@@ -25,10 +25,16 @@ class EngineProcess:
         folder: the index.
         generation: name of the shard's folder; None for the current one.
         background: whether the child gives way to all other processes.
+        salvage: whether it opens a damaged shard.
     """
 
     def __init__(
-        self, folder: IndexFolder, generation: str | None, *, background: bool = False
+        self,
+        folder: IndexFolder,
+        generation: str | None,
+        *,
+        background: bool = False,
+        salvage: bool = False,
     ) -> None:
         self._path = folder.path
         engine = {
@@ -36,6 +42,7 @@ class EngineProcess:
             "reserve": folder.reserve,
             "generation": generation,
             "owner": this_process(),
+            "salvage": salvage,
         }
         settings = {"engine": engine, "background": background}
         try:

@@ -57,6 +57,7 @@ class IndexFolder:
         try:
             manifest = json.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
+            self._require_no_points()
             return None
         except NotADirectoryError:
             raise EngineError(
@@ -73,6 +74,20 @@ class IndexFolder:
                 "and index again."
             )
         return manifest
+
+    def _require_no_points(self) -> None:
+        """Makes sure that a folder without a manifest holds no index that has lost it.
+
+        Raises:
+            IndexDamaged: it does.
+        """
+        for file in self.path.glob("ledger-*.json"):
+            stored = ledger.read(file.with_name(file.stem.removeprefix("ledger-")))
+            if stored and stored.points:
+                raise IndexDamaged(
+                    f"{self.path} holds {stored.points:,} images, but its manifest.json is gone; "
+                    "restore it from a backup, or choose another folder and index again."
+                )
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         make_folder(self.path)

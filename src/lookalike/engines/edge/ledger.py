@@ -5,6 +5,10 @@ has a ledger beside it, `ledger-NAME.json`, which is compared with the shard whe
 and whenever someone asks. It is written at checkpoints, when everything is on the disk. In between,
 points may only become more, unless the ledger has been marked before; so a kill at any moment
 raises no false alarm.
+
+The ledger of a shard that was closed also has checksums of its files: Qdrant Edge reads zeros in
+place of vectors, payloads or indexes without a word. While the shard is written to, those of files
+that never change go on to hold.
 """
 
 from __future__ import annotations
@@ -13,14 +17,21 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from lookalike.engines.edge.checksums import Checksum
 from lookalike.system.files import write_atomically
 
 _MAPPED = {".dat", ".mmap"}
 """Suffixes of memory maps, which never shrink; other files are rewritten, and may."""
+
+_FIXED = ("matrix.dat", "quantized.", "id_tracker.mappings")
+"""Beginnings of the names of files that never change once a segment has been built."""
+
+_VOLATILE = ("segment.json", "tracker_journal.dat", "id_tracker.versions", "version.info")
+"""Ends of the names of files that loading a shard may write; without them it does not load."""
 
 _LISTED = 3
 """Files that one message names at most."""
@@ -35,21 +46,39 @@ class Ledger:
         closed: whether nothing has been written since, so that the number is exact.
         shrinking: whether points may have been deleted since, so that the number is no bound.
         files: least bytes of each file without which points are lost, by its path in the shard.
+        checksums: of files that have not changed since, by their paths in the shard.
     """
 
     points: int
     closed: bool = False
     shrinking: bool = False
     files: Mapping[str, int] = field(default_factory=dict)
+    checksums: Mapping[str, Checksum] = field(default_factory=dict)
 
     def missing_files(self, shard: Path) -> list[str]:
         """Describes the files that are gone or cut short."""
         lost = [name for name, size in self.files.items() if _size(shard / name) < size]
-        if not lost:
-            return []
-        more = f" and {len(lost) - _LISTED:,} more" if len(lost) > _LISTED else ""
-        verb = "are" if len(lost) > 1 else "is"
-        return [f"{', '.join(lost[:_LISTED])}{more} {verb} missing or cut short in {shard}"]
+        return _description(lost, f"missing or cut short in {shard}")
+
+    def changed_files(self, shard: Path, *, whole: bool) -> list[str]:
+        """Describes the files that are not what they were.
+
+        Args:
+            shard: the shard's folder.
+            whole: reads the files to their ends; otherwise some changes are not seen.
+        """
+        changed = [
+            name
+            for name, checksum in self.checksums.items()
+            if not checksum.matches(shard / name, whole=whole)
+        ]
+        return _description(changed, f"damaged in {shard}")
+
+    def written(self, *, deletes: bool = False) -> Ledger:
+        """The ledger from a write on: what still holds of it."""
+        fixed = {name: own for name, own in self.checksums.items() if _is_fixed(name)}
+        shrinking = deletes or self.shrinking
+        return replace(self, closed=False, shrinking=shrinking, checksums=fixed)
 
     def missing_points(self, points: int) -> list[str]:
         """Compares the number of points in the loaded shard."""
@@ -67,8 +96,10 @@ def read(shard: Path) -> Ledger | None:
     """
     try:
         document = json.loads(ledger_file(shard).read_text(encoding="utf-8"))
-        checksum = document.pop("checksum")
-        return Ledger(**document) if checksum == _checksum(document) else None
+        if document.pop("checksum") != _checksum(document):
+            return None
+        checksums = {name: Checksum(**own) for name, own in document.pop("checksums", {}).items()}
+        return Ledger(**document, checksums=checksums)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
@@ -99,6 +130,36 @@ def files_of(shard: Path) -> dict[str, int]:
             if _holds_points(parts[2:]):
                 sizes["/".join(parts)] = _size(path) if path.suffix in _MAPPED else 0
     return dict(sorted(sizes.items()))
+
+
+def checksums_of(shard: Path, before: Mapping[str, Checksum]) -> dict[str, Checksum]:
+    """Checksums of a shard's files; everything is on the disk.
+
+    Args:
+        shard: the shard's folder.
+        before: earlier checksums, which are kept for files that never change.
+    """
+    checksums = {}
+    for folder, _, names in os.walk(shard / "segments"):
+        for path in (Path(folder, name) for name in names if not name.endswith(_VOLATILE)):
+            name = "/".join(path.relative_to(shard).parts)
+            own = before.get(name)
+            kept = own is not None and _is_fixed(name) and own.is_unchanged(path)
+            checksums[name] = own if own is not None and kept else Checksum.of(path)
+    return dict(sorted(checksums.items()))
+
+
+def _is_fixed(name: str) -> bool:
+    parts = name.split("/")
+    return parts[-1].startswith(_FIXED) or any(part.startswith("vector_index") for part in parts)
+
+
+def _description(names: list[str], state: str) -> list[str]:
+    if not names:
+        return []
+    more = f" and {len(names) - _LISTED:,} more" if len(names) > _LISTED else ""
+    verb = "are" if len(names) > 1 else "is"
+    return [f"{', '.join(names[:_LISTED])}{more} {verb} {state}"]
 
 
 def _holds_points(parts: tuple[str, ...]) -> bool:

@@ -43,9 +43,11 @@ class SubprocessEngine(RemoteEngine):
     Args:
         path: the index's folder; it need not exist yet.
         reserve: free bytes that must remain before a write.
+        salvage: opens a damaged index all the same, for reading what is left.
     """
 
-    def __init__(self, path: str | Path, *, reserve: int = RESERVE) -> None:
+    def __init__(self, path: str | Path, *, reserve: int = RESERVE, salvage: bool = False) -> None:
+        self._salvage = salvage
         self.folder = IndexFolder(path, reserve=reserve)
         self._lock = TicketLock()
         self._live: EngineProcess | None = None
@@ -154,7 +156,7 @@ class SubprocessEngine(RemoteEngine):
             # A process that looks for the current generation itself would remove the one that is
             # being built as a leftover, so during a rebuild its name is given.
             current = generations.current(self.folder.path).name if self._rebuild else None
-            self._live = EngineProcess(self.folder, current)
+            self._live = EngineProcess(self.folder, current, salvage=self._salvage)
         return self._live
 
     def acquire(self) -> None:

@@ -127,8 +127,8 @@ class RemoteEngine:
         info: Mapping[str, Any] = self._call("info")
         return info
 
-    def problems(self) -> list[str]:
-        problems: list[str] = self._call("problems")
+    def problems(self, *, whole: bool = False) -> list[str]:
+        problems: list[str] = self._call("problems", whole=whole)
         return problems
 
     # --- requests ---------------------------------------------------------------------------

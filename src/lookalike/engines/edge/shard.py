@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -26,29 +27,47 @@ class OpenShard:
     Attributes:
         path: its folder.
         edge: the engine's own object.
+        damage: descriptions of what it had lost when it was loaded.
     """
 
-    def __init__(self, path: Path, edge: qe.EdgeShard, stored: Ledger | None) -> None:
+    def __init__(
+        self, path: Path, edge: qe.EdgeShard, stored: Ledger | None, damage: Sequence[str] = ()
+    ) -> None:
         self.path = path
         self.edge = edge
         self._ledger = stored
         self._journal = Journal()
         self._writing = threading.Lock()
         self._uncounted = 0
-        self._damage: list[str] = []
+        self.damage: list[str] = list(damage)
 
     @classmethod
-    def load(cls, path: Path) -> OpenShard:
-        """Loads a shard and compares it with its ledger; see `problems`."""
-        before = ledger.read(path)
-        missing = before.missing_files(path) if before else []  # loading may create files anew
+    def load(cls, path: Path, damage: Sequence[str] = ()) -> OpenShard:
+        """Loads a shard and compares its number of points with its ledger; see `problems`.
+
+        Args:
+            path: its folder.
+            damage: the result of `damage_of`. Loading may create files anew.
+        """
         edge = qe.EdgeShard.load(str(path))
-        stored = ledger.read(path)
-        if stored and stored != before:  # its owner was still writing it
-            missing = stored.missing_files(path)
-        shard = cls(path, edge, stored)
-        shard._damage = missing or shard._missing_points()
+        shard = cls(path, edge, ledger.read(path), damage)
+        shard.damage = shard.damage or shard._missing_points()
         return shard
+
+    @staticmethod
+    def damage_of(path: Path, *, whole: bool = False) -> list[str]:
+        """Compares a shard's files with its ledger, without loading it.
+
+        Args:
+            path: its folder.
+            whole: reads the files to their ends; otherwise some changes are not seen.
+        """
+        while stored := ledger.read(path):
+            damage = stored.missing_files(path) or stored.changed_files(path, whole=whole)
+            if not damage or ledger.read(path) == stored:
+                return damage
+            # Its owner has written to it meanwhile, and marked the ledger before.
+        return []
 
     @classmethod
     def create(cls, path: Path, config: qe.EdgeConfig) -> None:
@@ -61,10 +80,19 @@ class OpenShard:
         draft.rename(path)
         sync_folders(path)
 
-    def problems(self) -> list[str]:
-        """Describes what the shard has lost since its ledger was written; empty if nothing."""
-        missing = self._ledger.missing_files(self.path) if self._ledger else []
-        return self._damage or missing or self._missing_points()
+    def problems(self, *, whole: bool = False) -> list[str]:
+        """Describes what the shard has lost since its ledger was written; empty if nothing.
+
+        Args:
+            whole: reads the files to their ends; otherwise it is known that they are there.
+        """
+        with self._writing:
+            damage = self.damage
+            if self._ledger and not damage:
+                damage = self._ledger.missing_files(self.path)
+            if self._ledger and not damage and whole:
+                damage = self._ledger.changed_files(self.path, whole=True)
+            return damage + [one for one in self._missing_points() if one not in damage]
 
     def update(self, operation: qe.UpdateOperation, points: int, *, deletes: bool) -> None:
         """Applies an operation that writes some points; it can be found when this returns."""
@@ -89,7 +117,7 @@ class OpenShard:
         """Builds the search graph."""
         with self._writing:
             if self._ledger:  # the files are about to be replaced
-                self._write_ledger(replace(self._ledger, closed=False, files={}))
+                self._write_ledger(replace(self._ledger, closed=False, files={}, checksums={}))
             self.edge.optimize()
             self.edge.flush()
             sync_tree(self.path)
@@ -104,7 +132,7 @@ class OpenShard:
     def close(self) -> None:
         with self._writing:
             self._flush()
-            if not self._damage and not (self._ledger and self._ledger.closed):
+            if not self.damage and not (self._ledger and self._ledger.closed):
                 with suppress(OSError):  # a full disk: the ledger stays as the last write left it
                     self._count(closed=True)
             self.edge.close()
@@ -112,7 +140,7 @@ class OpenShard:
     def accept(self) -> None:
         """Takes what the shard holds for all that it should hold."""
         with self._writing:
-            self._damage = []
+            self.damage = []
             self._flush()
             self._count(closed=False)
 
@@ -122,23 +150,26 @@ class OpenShard:
             sync_folders(self.path)  # the engine creates files, but does not sync their names
 
     def _count(self, *, closed: bool) -> None:
-        if not self._damage:
-            self._write_ledger(Ledger(self._points(), closed, files=ledger.files_of(self.path)))
+        if not self.damage:
+            before = self._ledger.written().checksums if self._ledger else {}
+            checksums = ledger.checksums_of(self.path, before) if closed else before
+            files = ledger.files_of(self.path)
+            self._write_ledger(Ledger(self.count(), closed, files=files, checksums=checksums))
         self._uncounted = 0
 
     def _mark_written(self, *, deletes: bool) -> None:
         """Records that the number in the ledger is no longer exact, before it is not."""
         stored = self._ledger
         if stored and (stored.closed or (deletes and not stored.shrinking)):
-            shrinking = deletes or stored.shrinking
-            self._write_ledger(replace(stored, closed=False, shrinking=shrinking))
+            self._write_ledger(stored.written(deletes=deletes))
 
     def _write_ledger(self, changed: Ledger) -> None:
         ledger.write(self.path, changed)
         self._ledger = changed
 
     def _missing_points(self) -> list[str]:
-        return self._ledger.missing_points(self._points()) if self._ledger else []
+        return self._ledger.missing_points(self.count()) if self._ledger else []
 
-    def _points(self) -> int:
+    def count(self) -> int:
+        """Number of points."""
         return self.edge.count(qe.CountRequest(exact=True))

@@ -432,6 +432,10 @@ class ServerEngine:
             "status": info.status.value,
         }
 
+    def problems(self, *, whole: bool = False) -> list[str]:
+        status = self._info().status.value
+        return ["the server reports a failed operation (status red)"] if status == "red" else []
+
     def close(self) -> None:
         self._writers.shutdown()
         self._nodes.close()

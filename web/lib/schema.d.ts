@@ -1545,6 +1545,7 @@ export interface components {
             };
             supports_text: boolean;
             thumbnails: number;
+            problems: string[];
             memory: number;
             building: boolean;
             roots: boolean;

@@ -193,3 +193,15 @@ def test_a_value_left_out_while_an_older_one_stays_is_a_failure(tmp_path: Path) 
         (tmp_path / "m.csv").write_text("\n".join(["file,price", *lines]))
         done = lookalike("index", photos, *to, code=code)
         assert ("3 values could not be read" in done.stderr) == (code == 1)
+
+
+def test_warnings_that_say_the_same_are_one_line(tmp_path: Path) -> None:
+    photos = folder_of(tmp_path / "photos", 60)
+    rows = [f"{i:03}.jpg,{'dear' if i in (7, 9) else i}.5" for i in range(60)]
+    (tmp_path / "m.csv").write_text("\n".join(["file,price", *rows, "x.jpg,1.5"]))
+    at = ("--index", tmp_path / "i", "--model", "built-in")
+    shown = lookalike("index", photos, *at, "--metadata", tmp_path / "m.csv").stdout
+    assert "metadata warnings: 3\n" in shown
+    assert "  1 row names an image that is not listed, such as x.jpg\n" in shown
+    expected = 'line 9 (007.jpg): price: "dear.5" is not a number (float); left out'
+    assert f"  {expected} (1 more like it)\n" in shown

@@ -63,7 +63,7 @@ def test_an_image_goes_with_its_row_and_comes_back_with_it(
         assert (report.unchanged, report.added, report.removed) == (9, 0, removed)
         assert (report.without_row, len(index), index.count("price = 0")) == (0, 9, 0)
         (warning,) = report.warnings
-        assert str(warning) == "1 images have no row; with --prune, such images are left out"
+        assert str(warning) == "1 image has no row and is left out (--prune)"
     report = index.add(photos, metadata=csv(photos, rows), prune=True)
     assert (report.added, report.unchanged, report.warnings) == (1, 9, ())
 

@@ -12,6 +12,7 @@ from lookalike.metadata.join import MatchSummary
 from lookalike.metadata.readers import MetadataWarning
 from lookalike.metadata.table import MetadataTable, Row
 from lookalike.protocols import Source
+from lookalike.system.text import count
 from lookalike.types import ImageRef
 
 
@@ -90,12 +91,12 @@ def list_with_metadata(
     Raises:
         MetadataError: no row names any of the images.
     """
-    count = 0
+    total = 0
 
     def refs() -> Iterator[ImageRef]:
-        nonlocal count
+        nonlocal total
         for _, ref in list_refs(sources):
-            count += belongs_to(partition, ref.uri)
+            total += belongs_to(partition, ref.uri)
             yield ref
 
     summary = table.match(refs(), lambda ref: _source_of(ref, sources).root)
@@ -106,11 +107,11 @@ def list_with_metadata(
                 yield ListedImage(_source_of(ref, sources), ref, rows)
 
     if named:
-        count = sum(1 for _ in images())
+        total = sum(1 for _ in images())
     return Listing(
         images(),
-        lambda: count,
-        (*table.warnings, *_unmatched_rows(summary), *(_left_out(summary) if named else ())),
+        lambda: total,
+        (*_unmatched_rows(summary), *(_left_out(summary) if named else ()), *table.warnings),
         (lambda ids: ()) if partition is None else table.named,
         table.without_row,
         table.unread_rows,
@@ -133,22 +134,19 @@ def _source_of(ref: ImageRef, sources: Sequence[Source]) -> Source:
 
 def _unmatched_rows(summary: MatchSummary) -> Iterator[MetadataWarning]:
     if summary.unmatched:
+        rows = count(summary.unmatched, "row names", "rows name")
         examples = ", ".join(summary.unmatched_examples)
-        yield MetadataWarning(
-            0, f"{summary.unmatched:,} rows name an image that is not listed, such as {examples}"
-        )
+        yield MetadataWarning(0, f"{rows} an image that is not listed, such as {examples}")
     if summary.partly_matched:
+        rows = count(summary.partly_matched, "row also names", "rows also name")
         examples = ", ".join(summary.partly_matched_examples)
-        detail = f"{summary.partly_matched:,} rows also name images that are not listed, such as "
-        yield MetadataWarning(0, detail + examples)
+        yield MetadataWarning(0, f"{rows} images that are not listed, such as {examples}")
 
 
 def _left_out(summary: MatchSummary) -> Iterator[MetadataWarning]:
     if summary.without_row:
-        detail = (
-            f"{summary.without_row:,} images have no row; with --prune, such images are left out"
-        )
-        yield MetadataWarning(0, detail)
+        images = count(summary.without_row, "image has no row and is", "images have no row and are")
+        yield MetadataWarning(0, f"{images} left out (--prune)")
 
 
 def _count_in_background(sources: Sequence[Source]) -> Callable[[], int | None]:

@@ -382,7 +382,7 @@ class MetadataTable:
 
     def _no_match(self, summary: MatchSummary) -> str:
         column = self._file_fields[0] if self._file_fields else self.id_field
-        start = f"{self.path} matches none of the {summary.images} images: its {column}"
+        start = f"{self.path} matches none of the {summary.images:,} images: its {column}"
         if summary.ambiguous:
             return f'{start} "{summary.ambiguous_examples[0]}" fits several: write full paths.'
         (name,) = self._db.execute("SELECT coalesce(relative, uri) FROM refs LIMIT 1").fetchone()

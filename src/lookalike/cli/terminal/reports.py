@@ -11,6 +11,7 @@ from lookalike.duplicates.file_moves import CleanupReport
 from lookalike.duplicates.groups import DuplicateGroup
 from lookalike.duplicates.verdicts import Duplicate, Verdict
 from lookalike.ingest.report import IngestReport
+from lookalike.metadata.readers import MetadataWarning
 from lookalike.output.labels import file_size, spare_bytes
 from lookalike.system.text import count
 
@@ -50,11 +51,22 @@ def ingest_lines(report: IngestReport) -> Iterator[str]:
             yield printable(f"  {note.uri}: {note.detail}")
     if report.warnings:
         yield f"metadata warnings: {len(report.warnings):,}"
-        for warning in report.warnings[:MAX_LINES]:
-            yield printable(f"  {warning}")
+        alike = _alike(report.warnings)
+        for warnings in alike[:MAX_LINES]:
+            more = f" ({len(warnings) - 1:,} more like it)" if len(warnings) > 1 else ""
+            yield printable(f"  {warnings[0]}{more}")
     lists = report.copies, report.rejects, report.notes, report.warnings
     if max(map(len, lists)) > MAX_LINES:
         yield "  … use --json to list everything, or --rejects FILE to save the rejects"
+
+
+def _alike(warnings: Sequence[MetadataWarning]) -> list[list[MetadataWarning]]:
+    """The warnings in groups that say the same of other rows and values."""
+    groups: dict[tuple[str | None, str], list[MetadataWarning]] = {}
+    for warning in warnings:
+        detail = warning.detail.replace(warning.value, "") if warning.value else warning.detail
+        groups.setdefault((warning.column, detail), []).append(warning)
+    return list(groups.values())
 
 
 def _tally(kinds: Iterable[str]) -> str:

@@ -60,15 +60,16 @@ def draw(count: int, seed: int = 5) -> Points:
     return Points(vectors, rng.permutation(count) / count)
 
 
-def open_index(engine: EdgeEngine, points: Points) -> Index:
-    """An index of these points, made if it is not there yet."""
+def open_index(engine: EdgeEngine, points: Points, *, optimize: bool = True) -> Index:
+    """An index of these points, made if it is not there yet, with or without its search graph."""
     manifest = Manifest.of(SPECS)
     if engine.read_manifest() is None:
         engine.create(SPECS)
         engine.create_field_index("rank", FieldType.FLOAT)
         for first in range(0, len(points), 500):
             engine.upsert([_point(points, i) for i in range(first, first + 500)])
-        engine.optimize()
+        if optimize:
+            engine.optimize()
         engine.write_manifest(manifest.with_fields({"rank": FieldType.FLOAT}).to_json())
     stored = Manifest.from_json(engine.read_manifest() or {}, str(engine.folder.path))
     choice = ModelChoice("made", None, engine.folder.path, None)

@@ -15,8 +15,10 @@ SECONDS = 40
 SCHEMATHESIS = Path(sysconfig.get_path("scripts")) / "schemathesis"
 CHECKS = (
     "not_a_server_error,status_code_conformance,content_type_conformance,"
-    "response_schema_conformance,unsupported_method,missing_required_header"
+    "response_schema_conformance,unsupported_method,missing_required_header,"
+    "use_after_free,ensure_resource_availability"
 )
+PHASES = "examples,coverage,fuzzing,stateful"
 CONFIG = """
 [[operations]]
 include-path = "/v1/jobs/events"
@@ -38,7 +40,7 @@ def test_no_request_that_the_document_allows_makes_it_fail(tmp_path: Path) -> No
     ):
         command = [
             str(SCHEMATHESIS), "--config-file", str(config), "run", f"{url}/v1/openapi.json",
-            "--checks", CHECKS, "--phases", "examples,coverage,fuzzing", "--max-examples", "5",
+            "--checks", CHECKS, "--phases", PHASES, "--max-examples", "5",
             "--seed", "7", "--request-timeout", "20", "--generation-database", "none",
             "--suppress-health-check", "all", "--no-color",
         ]  # fmt: skip
@@ -47,6 +49,33 @@ def test_no_request_that_the_document_allows_makes_it_fail(tmp_path: Path) -> No
         )
         assert result.returncode == 0, result.stdout[-6000:] + result.stderr[-2000:]
         assert httpx.post(f"{url}/v1/search", json={"color": "red"}).is_success
+
+
+def test_links_lead_from_one_request_to_the_next(tmp_path: Path) -> None:
+    with small_index(tmp_path, 3) as index, running(index, options(tmp_path)) as (_, url):
+        document = httpx.get(f"{url}/v1/openapi.json").json()
+        operations = {
+            operation["operationId"]: (method, path, operation)
+            for path, methods in document["paths"].items()
+            for method, operation in methods.items()
+        }
+        links = [
+            (name, link)
+            for _, _, operation in operations.values()
+            for response in operation["responses"].values()
+            for name, link in response.get("links", {}).items()
+        ]
+        assert len(links) > 20
+        for name, link in links:
+            _, _, target = operations[link["operationId"]]
+            assert name == link["operationId"]
+            known = {parameter["name"] for parameter in target.get("parameters", ())}
+            assert link.get("parameters", {}).keys() <= known
+            assert link.keys() & {"parameters", "requestBody"}
+        page = httpx.get(f"{url}/v1/images", params={"limit": 2}).json()
+        _, path, _ = operations["images_v1_images_get"]
+        rest = httpx.get(url + path, params={"cursor": page["cursor"]}).json()
+        assert len(rest["images"]) == 1
 
 
 def test_the_document_is_complete(tmp_path: Path) -> None:

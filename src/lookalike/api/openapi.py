@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from lookalike.api.auth import SCHEMES
+from lookalike.api.links import add_links
 from lookalike.api.schemas import Problem
 
 TAGS = {
@@ -42,5 +43,6 @@ def document(app: FastAPI) -> dict[str, Any]:
             if path.startswith("/v1/"):
                 for operation in built["paths"][path].values():
                     operation["security"] = [{name: []} for name in SCHEMES]
+        add_links(built["paths"])
         app.openapi_schema = built
     return app.openapi_schema

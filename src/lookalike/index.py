@@ -15,15 +15,16 @@ from lookalike.duplicates.groups import DuplicateGroup, DuplicateGroups
 from lookalike.duplicates.options import CleanupOptions, DuplicateOptions, GroupOptions
 from lookalike.duplicates.verdicts import Duplicate, Duplicates
 from lookalike.engines import is_server
-from lookalike.errors import LookalikeError
+from lookalike.errors import LookalikeError, QueryError
 from lookalike.facade.reading import ReadableIndex
 from lookalike.filters.parser import require_field
 from lookalike.ingest import prune as pruning
-from lookalike.ingest import run, schema
+from lookalike.ingest import run, schema, updates
 from lookalike.ingest.listing import ListedImage
 from lookalike.ingest.lookup import CopyDetector
 from lookalike.ingest.report import IngestCounts, IngestReport
 from lookalike.ingest.run import AddOptions, PutOptions, build_pipeline
+from lookalike.ingest.updates import UpdateReport
 from lookalike.opening import OpenOptions, open_parts, reopening
 from lookalike.options import documented
 from lookalike.search.calibration import recalibrate
@@ -32,8 +33,10 @@ from lookalike.search.histogram import Histogram, histogram
 from lookalike.search.request import (
     Example,
     FilterOptions,
+    Params,
     RecommendOptions,
     SearchOptions,
+    Where,
 )
 from lookalike.sources import SourceInput, open_file, open_sources
 from lookalike.system.inputs import Id, ids_of
@@ -162,9 +165,67 @@ class Index(ReadableIndex):
         point = self.get(id)
         schema.set_fields(self._engine, self._manifests, point.id, fields)
 
-    def delete(self, ids: Id | Iterable[Id]) -> int:
-        """Removes one image or several from the index, never from disk; returns the number of those
-        it had."""
+    def update_many(
+        self,
+        changes: Mapping[Id, Mapping[str, Any]] | Iterable[tuple[Id, Mapping[str, Any]]],
+        *,
+        dry_run: bool = False,
+    ) -> UpdateReport:
+        """Sets fields of many images, as `update` does; ids that no image has are counted.
+
+        Args:
+            changes: fields by id, as a mapping or in pairs.
+            dry_run: count only; change nothing.
+
+        Raises:
+            InputError: a field's name is reserved, or a value does not fit its type. The images
+                before, in thousands, stay updated.
+        """
+        return updates.update_many(self._engine, self._manifests, changes, dry_run=dry_run)
+
+    def update_from(
+        self,
+        file: str | os.PathLike[str],
+        *,
+        id_field: str | None = None,
+        encoding: str | None = None,
+        dry_run: bool = False,
+    ) -> UpdateReport:
+        """Sets fields from a CSV, JSON Lines or Parquet file, and leaves those alone that it has no
+        column for, or no value.
+
+        Args:
+            file: a row for each image, with its id.
+            id_field: column with the ids; by default `id`.
+            encoding: encoding of the file; by default UTF-8 or UTF-16.
+            dry_run: count only; change nothing.
+
+        Raises:
+            MetadataError: the file cannot be used as it is.
+        """
+        own = self._engine, self._manifests
+        return updates.update_from(
+            *own, file, id_field=id_field, encoding=encoding, dry_run=dry_run
+        )
+
+    def delete(
+        self,
+        ids: Id | Iterable[Id] | None = None,
+        *,
+        where: Where | None = None,
+        params: Params | None = None,
+    ) -> int:
+        """Removes one image, several, or all that pass a filter from the index, never from disk;
+        returns their number.
+
+        Raises:
+            QueryError: both ids and a filter, or neither.
+            FilterError: `where` does not parse, or does not fit the fields.
+        """
+        if (ids is None) == (where is None):
+            raise QueryError("Name the images to remove by ids, or by a filter.")
+        if where is not None:
+            ids = [point.id for point in self.scroll(where, params=params)]
         points = self._engine.retrieve(ids_of(ids))
         pruning.remove(self._engine, points, self._cache)
         return len(points)

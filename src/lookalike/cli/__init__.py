@@ -11,7 +11,17 @@ from typing import NoReturn
 
 import click
 
-from lookalike.cli import capacity, demo, duplicates, ingest, inspect, search, serve, transfer
+from lookalike.cli import (
+    capacity,
+    changes,
+    demo,
+    duplicates,
+    ingest,
+    inspect,
+    search,
+    serve,
+    transfer,
+)
 from lookalike.cli.console import INTERRUPTED, fail
 from lookalike.errors import InputError, LookalikeError
 
@@ -29,13 +39,14 @@ def cli() -> None:
 
 for command in (
     ingest.index_command,
-    ingest.update,
-    ingest.delete,
+    changes.update,
+    changes.delete,
     ingest.optimize,
     inspect.show,
     inspect.facets,
     inspect.stats,
     inspect.verify,
+    inspect.export,
     search.search,
     search.recommend,
     search.batch,

@@ -1,4 +1,4 @@
-"""Commands that change an index: index, update, delete, optimize."""
+"""Commands that fill an index: index, optimize."""
 
 from __future__ import annotations
 
@@ -186,42 +186,6 @@ def index_command(
             "the metadata warnings above.",
             1,
         )
-
-
-@click.command()
-@click.argument("id")
-@index_option
-@click.option(
-    "--set",
-    "pairs",
-    multiple=True,
-    required=True,
-    metavar="NAME=VALUE",
-    help="Field and value; an empty value clears the field; repeatable.",
-)
-@max_fields_option
-def update(id: str, url: str | None, pairs: tuple[str, ...], max_fields: int | None) -> None:
-    """Sets fields of one image."""
-    from lookalike.fields import value_of_text
-
-    parsed = (name_and_value(pair, "--set") for pair in pairs)
-    texts = dict(parsed)
-    with open_index(url, max_fields=max_fields) as index:
-        known = index.fields
-        index.update(
-            id, {name: t if name in known else value_of_text(t) for name, t in texts.items()}
-        )
-    click.echo(f"updated {id}")
-
-
-@click.command()
-@click.argument("ids", nargs=-1, required=True, metavar="ID…")
-@index_option
-def delete(ids: tuple[str, ...], url: str | None) -> None:
-    """Removes images from the index. Their files stay."""
-    with open_index(url) as index:
-        removed = index.delete(ids)
-    click.echo(f"removed {removed:,} of {len(ids):,}")
 
 
 @click.command()

@@ -71,6 +71,25 @@ def facets(
 
 
 @click.command()
+@click.argument("file")
+@index_option
+@filter_options
+@click.option("--vectors", is_flag=True, help="Add columns of vectors.")
+@click.option("--replace", is_flag=True, help="Replace FILE if it exists.")
+def export(file: str, url: str | None, vectors: bool, replace: bool, **filter: Any) -> None:
+    """Writes the images of the index to FILE as a table: CSV, JSON Lines or Parquet.
+
+    The end of its name, .csv, .jsonl or .parquet, is the format; - writes JSON Lines to standard
+    output.
+    """
+    from lookalike.system.text import count
+
+    with open_index(url) as index:
+        done = index.export(file, vectors=vectors, replace=replace, **filter)
+    note(f"wrote {count(done, 'image')}")
+
+
+@click.command()
 @index_option
 @json_option
 def stats(url: str | None, as_json: bool) -> None:

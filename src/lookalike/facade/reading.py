@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self, Unpack
 
@@ -14,9 +15,10 @@ from lookalike.ingest import run
 from lookalike.manifest import Manifest
 from lookalike.opening import Parts
 from lookalike.options import documented
+from lookalike.output import tables
 from lookalike.protocols import DescribesText, require_points
 from lookalike.record import record_of
-from lookalike.search.request import Params, ScrollOptions, Where
+from lookalike.search.request import Params, ScrollOptions, TableOptions, Where
 from lookalike.search.searcher import Searcher
 from lookalike.search.statistics import statistics
 from lookalike.system.inputs import Id, id_of, ids_of
@@ -91,6 +93,51 @@ class ReadableIndex:
     def count(self, where: Where | None = None, params: Params | None = None) -> int:
         """Counts the matching images exactly."""
         return self._engine.count(self._filter(where, params))
+
+    @documented(TableOptions)
+    def to_arrow(self, where: Where | None = None, **options: Unpack[TableOptions]) -> Any:
+        """Returns the matching images as an Arrow table: a column `id`, one `uri`, and one of each
+        field; also for `to_pandas()`, Polars and DuckDB.
+
+        Args:
+            where: a filter.
+            {options}
+
+        Raises:
+            InputError: pyarrow is not installed.
+        """
+        return tables.arrow_table(*self._table(where, options))
+
+    @documented(TableOptions)
+    def export(
+        self,
+        file: str | os.PathLike[str],
+        where: Where | None = None,
+        *,
+        replace: bool = False,
+        **options: Unpack[TableOptions],
+    ) -> int:
+        """Writes the matching images to a table; returns their number.
+
+        Args:
+            file: its name ends in `.csv`, `.jsonl` or `.parquet`.
+            where: a filter.
+            replace: whether the file may exist.
+            {options}
+
+        Raises:
+            InputError: the file exists or cannot be written, or the format holds no vectors.
+        """
+        name, vectors = os.fspath(file), bool(options.get("vectors"))
+        tables.check_target(name, with_vectors=vectors, replace=replace)
+        return tables.write_table(*self._table(where, options), name)
+
+    def _table(
+        self, where: Where | None, options: TableOptions
+    ) -> tuple[Iterator[Point], tables.Columns]:
+        vectors = bool(options.get("vectors"))
+        columns = tables.columns_of(self.fields, self._manifest.vectors, with_vectors=vectors)
+        return self.scroll(where, **options), columns
 
     def __len__(self) -> int:
         return self.count()

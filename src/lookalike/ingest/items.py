@@ -56,7 +56,7 @@ class IngestItem:
         return {
             name: value
             for name, value in wanted.items()
-            if name not in self.row.unread and not _is_same(old.get(name), value)
+            if name not in self.row.unread and not is_same(old.get(name), value)
         }
 
     def new_fields(self) -> dict[str, Any]:
@@ -86,7 +86,8 @@ def users_fields(point: Point | None) -> dict[str, Any]:
     return {name: value for name, value in payload.items() if name != record.KEY}
 
 
-def _is_same(one: Any, other: Any) -> bool:
+def is_same(one: Any, other: Any) -> bool:
+    """True if two values are equal, where true is not 1."""
     return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
 
 

@@ -17,8 +17,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from lookalike import record
 from lookalike.errors import InputError, MetadataError
-from lookalike.fields import is_missing, is_unicode, quoted, user_field
+from lookalike.fields import OWN_FIELDS, is_missing, is_unicode, quoted, user_field
 from lookalike.metadata.columns import Column, Evidence, Rules
 from lookalike.metadata.join import (
     MatchSummary,
@@ -231,6 +232,8 @@ class MetadataTable:
             for name, column in evidence.items()
             if name != self.id_field and name not in self._file_fields
         }
+        if record.SHA256 in users and record.INDEXED_AT in users:  # a table that we exported
+            users = {name: column for name, column in users.items() if name not in OWN_FIELDS}
         for name, column in rules.decide(users).items():
             if not name:
                 self._report(MetadataWarning(1, "a column without a name is left out"))
@@ -364,6 +367,13 @@ class MetadataTable:
                     if line is not None
                 ],
             )
+
+    def rows(self) -> Iterator[Row]:
+        """All rows in their order, whichever images they name."""
+        for id, fields, unread in self._db.execute(
+            "SELECT id, fields, unread FROM rows ORDER BY line"
+        ):
+            yield Row(id and as_text(id), json.loads(fields), tuple(json.loads(unread)))
 
     def named(self, ids: Sequence[str]) -> set[str]:
         """Returns those of the ids that rows give to listed images."""

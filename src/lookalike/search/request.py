@@ -58,6 +58,13 @@ class ScrollOptions(TypedDict, total=False):
     after: Annotated[Id | None, Option("Image after which to start; it need not exist.")]
 
 
+class TableOptions(TypedDict, total=False):
+    """Options of a table of images beside its filter."""
+
+    params: Annotated[Params | None, _PARAMS]
+    vectors: Annotated[bool, Option("Whether to add columns of vectors.", default=False)]
+
+
 class TargetOptions(TypedDict, total=False):
     """Targets of a search."""
 

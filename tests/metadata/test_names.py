@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -89,6 +90,15 @@ def test_each_image_of_a_cell_gets_the_row(tmp_path: Path, cell: str) -> None:
         ids = {name: [row.id for row in rows] for name, rows in found.items()}
     # A name that is in the folder as it stands is not split.
     assert ids == {"s/a.jpg": ["p"], "s/b.jpg": ["p#2"], "s/c.jpg": [], "c.jpg, d.jpg.jpg": ["q"]}
+
+
+@pytest.mark.parametrize(
+    "image",
+    ["a.jpg", {"src": "a.jpg"}, [{"position": 1, "url": "https://x/a.jpg"}], {"file": "a.jpg"}],
+)
+def test_images_as_objects(tmp_path: Path, image: Any) -> None:
+    with open_table(tmp_path / "m.jsonl", json.dumps({"id": 7, "images": image})) as table:
+        assert [row.id for row in rows_of(table, tmp_path, "a.jpg")["a.jpg"]] == ["7"]
 
 
 def test_lists_and_further_columns(tmp_path: Path) -> None:

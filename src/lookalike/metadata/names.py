@@ -131,6 +131,8 @@ def _is_name(text: str) -> bool:
 # --- cells ----------------------------------------------------------------------------------
 
 _SEPARATORS = (re.compile(r"\s*\n\s*"), *(re.compile(rf"\s*{re.escape(s)}\s*") for s in "|;,"))
+_ADDRESS_KEYS = ("src", "url", "link", "href", "contentUrl", "file", "path", "filename")
+"""Keys of an image's address in JSON, as shops and schema.org write them."""
 _SPACE = re.compile(r"\s+")
 
 
@@ -143,12 +145,20 @@ def single_name(value: Any) -> str | None:
 
 
 def name_texts(value: Any) -> list[str]:
-    """The names in a cell, where a list has several; a text is not split."""
+    """The names in a cell, where a list has several; a text is not split. An object has its name in
+    `src`, `url` or the like."""
     if isinstance(value, str) and value.lstrip().startswith("["):
         with contextlib.suppress(ValueError, RecursionError):
             value = json.loads(value)
     values = value if isinstance(value, list) else [value]
-    return [text for text in map(single_name, values) if text is not None]
+    names = (
+        single_name(_address_in(value) if isinstance(value, dict) else value) for value in values
+    )
+    return [name for name in names if name is not None]
+
+
+def _address_in(image: Mapping[str, Any]) -> Any:
+    return next((image[key] for key in _ADDRESS_KEYS if image.get(key)), None)
 
 
 def split_names(text: str) -> list[str]:

@@ -98,6 +98,7 @@ OWN_FIELDS: Mapping[str, Field] = MappingProxyType(
             _own(record.KEEP_ALL, FieldType.KEYWORDS),
             # A color is an object {name, hex, share}; filters use its name.
             _own(record.COLORS, FieldType.KEYWORDS, "image.colors[].name"),
+            _own(record.MAIN_COLOR, FieldType.KEYWORD, "image.colors[0].name"),
         )
     )
 )

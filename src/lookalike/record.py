@@ -35,15 +35,18 @@ MOVED_FROM = "image.moved_from"
 NOT_DUPLICATES = "image.not_duplicates"
 KEEP_ALL = "image.keep_all"
 COLORS = "image.colors"
+MAIN_COLOR = "image.main_color"
 """Paths of the record's fields, as filters name them."""
 
 
 class Color(TypedDict):
-    """One dominant color: its basic term, a typical shade as `#rrggbb`, its share from 0 to 1."""
+    """One dominant color: its basic term, a typical shade as `#rrggbb`, its share from 0 to 1, and
+    its names in fashion, such as navy; an older version did not store these."""
 
     name: str
     hex: str
     share: float
+    terms: NotRequired[list[str]]
 
 
 class ImageRecord(TypedDict):

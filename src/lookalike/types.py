@@ -63,11 +63,10 @@ class DecodeLimits:
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """What a file holds besides the pixels of its first frame; stored in the record as it is.
+    """Facts of a file besides the pixels of its first frame; stored in the record as they are.
 
     Attributes:
-        frames: pages of a document, frames of an animation, pictures of a multi-picture file.
-            Previews, masks and smaller versions do not count.
+        frames: pages, frames or pictures, without previews, masks and smaller versions.
         alpha: whether any pixel of the first frame is not opaque.
         bit_depth: bits of a channel as stored, at least 8.
         camera_raw: whether it is the data of a camera's sensor.
@@ -230,12 +229,20 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class TextMatch:
-    """Matches if the text at `path`, or one in its list, begins with `text`; contains it; or has
-    all of its words, of which there is one at least, as whole words in any order and case."""
+    """Matches if the text at `path`, or one in its list, begins with `text`, contains it, or has
+    all of its words as whole words in any order and case."""
 
     path: str
     text: str
     kind: Literal["prefix", "substring", "words"]
+
+
+@dataclass(frozen=True, slots=True)
+class AnyElement:
+    """Matches if one object in the list at `path` matches `part`."""
+
+    path: str
+    part: Filter
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +280,9 @@ class Not:
     part: Filter
 
 
-Filter: TypeAlias = AnyOfValues | Range | TextMatch | Missing | HasId | All | AnyOf | Not
+Filter: TypeAlias = (
+    AnyOfValues | Range | TextMatch | AnyElement | Missing | HasId | All | AnyOf | Not
+)
 
 
 def join(*filters: Filter | None) -> Filter | None:
@@ -315,7 +324,7 @@ _NAMESPACE = UUID("6f6b1f5e-0f9c-5c1b-8f0e-6c6f6f6b616c")
 def point_id(id: str) -> PointId:
     """Returns the engine's id of an image: UUIDv5 of its string id, the same in every engine.
 
-    Ids that are not valid UTF-8, as a shell may pass them, belong to no image and are no error.
+    Ids that are not valid UTF-8, as a shell may pass them, belong to no image.
     """
     return uuid5(_NAMESPACE, id.encode("utf-8", "backslashreplace").decode())
 
@@ -391,13 +400,12 @@ class Hit:
     Attributes:
         id: the image's id.
         score: the sum of `scores`, each times its effective weight; higher is better.
-        scores: similarities by aspect.
-        payload: the user's fields, and the record of the image under "image".
-        calibrated: lead over a random image in standard deviations: the weighted mean over the
-            aspects. Hits rank by it as they do by `score`. Without calibration, equal to `raw`.
+        scores: similarities by aspect; with color words, `color` is the extent of the color.
+        payload: the user's fields and, under "image", the record.
+        calibrated: lead over a random image in standard deviations, by which hits rank. Without
+            calibration, equal to `raw`.
         raw: the sum of `scores`, each times the requested weight.
-        shares: contribution of each aspect to `calibrated`. They add up to 1; an aspect in which
-            the image is no nearer than a random one contributes 0.
+        shares: contribution of each aspect to `calibrated`; they add up to 1.
         variants: ids of near-identical images collapsed into this one.
     """
 
@@ -419,10 +427,8 @@ class AspectPlan:
         vector: name of the vector compared.
         target: description of the target.
         weight: the requested weight.
-        mean, spread: mean and standard deviation of the similarity of random images to the
-            target; None without calibration.
-        effective: the weight applied to similarities: `weight` divided by `spread`, scaled so that
-            all add up to 1.
+        mean, spread: of the similarity of random images to it; None without calibration.
+        effective: `weight` divided by `spread`, scaled so that all add up to 1.
     """
 
     vector: str
@@ -442,11 +448,11 @@ class Explanation:
         candidates: points that each aspect proposed in the last round.
         compared: candidates compared by their original vectors in that round.
         rounds: requests to the engine.
-        relevant_from: threshold of `calibrated` up to which hits were dropped as no closer than
-            chance; None without `relevant`, or with fewer than 30 images.
-        milliseconds: time by stage: `targets` (reading and describing them), `engine`, `ranking`
-            (everything after the engine's answers).
+        relevant_from: threshold of `calibrated` up to which hits were dropped; None without
+            `relevant`, or with fewer than 30 images.
+        milliseconds: time by stage: `targets`, `engine`, `ranking`.
         reason: a sentence that explains `Hits.complete`.
+        colors: the color words that images must have to come first; None without them.
     """
 
     aspects: Mapping[str, AspectPlan]
@@ -456,17 +462,16 @@ class Explanation:
     relevant_from: float | None
     milliseconds: Mapping[str, float]
     reason: str
+    colors: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Hits(Sequence[Hit]):
-    """The results of a search, best first: a sequence of `Hit`.
+    """The results of a search, best first.
 
     Attributes:
-        rows: the hits.
-        complete: True if it is proved that no image belongs above the last hit; None if the
-            engine searched approximately, so that nothing is proved; False if the search stopped
-            early, while a better image may exist. `explanation.reason` says why.
+        complete: whether it is proved that no image belongs above the last hit; None if nothing
+            is proved; False if the search stopped early. `explanation.reason` says why.
         weights: the requested weights by aspect; they add up to 1.
         took_ms: milliseconds from the call to the answer.
         explanation: the plan, its cost, and the effective weights.

@@ -22,6 +22,7 @@ from lookalike.errors import EngineError
 from lookalike.protocols import Engine
 from lookalike.types import (
     All,
+    AnyElement,
     AnyOf,
     AnyOfValues,
     CandidateQuery,
@@ -208,6 +209,15 @@ FILTERS: list[tuple[Filter, Callable[[int], bool]]] = [
     (AnyOfValues('"odd name"', ("x",)), lambda i: i < 10),
     (AnyOfValues("image.colors[].name", ("blue",)), lambda i: i % 5 == 0),
     (AnyOfValues("category", ()), lambda i: False),
+    (AnyOfValues("image.colors[0].name", ("blue",)), lambda i: i % 5 == 0),
+    (
+        AnyElement("image.colors", All((AnyOfValues("name", ("blue",)), Range("share", gte=0.7)))),
+        lambda i: i % 5 == 0,
+    ),
+    (
+        AnyElement("image.colors", All((AnyOfValues("name", ("blue",)), Range("share", gt=0.7)))),
+        lambda i: False,
+    ),
     (TextMatch("category", "d", "prefix"), lambda i: i % 3 == 0),
     (TextMatch("category", "r", "substring"), lambda i: i % 3 != 2),
     (TextMatch("category", "R", "substring"), lambda i: False),

@@ -21,6 +21,7 @@ from lookalike.filters.parser import MAX_CONDITIONS, MAX_DEPTH, MAX_VALUES, pars
 from lookalike.system.times import format_datetime, parse_datetime
 from lookalike.types import (
     All,
+    AnyElement,
     AnyOf,
     AnyOfValues,
     Distance,
@@ -88,6 +89,36 @@ PARAMETERS = {
         ('tags has "a"', AnyOfValues("tags", ("a",))),
         ('tags = "a"', AnyOfValues("tags", ("a",))),
         ('image.colors HAS "blue"', AnyOfValues("image.colors[].name", ("blue",))),
+        ('image.colors has " Gray"', AnyOfValues("image.colors[].name", ("grey",))),
+        ('image.colors has "navy blue"', AnyOfValues("image.colors[].terms", ("navy",))),
+        ('image.main_color = "greys"', AnyOfValues("image.colors[0].name", ("grey",))),
+        (
+            'image.main_color in ("red", "navy")',
+            AnyOf(
+                (
+                    AnyOfValues("image.colors[0].name", ("red",)),
+                    AnyOfValues("image.colors[0].terms", ("navy",)),
+                )
+            ),
+        ),
+        (
+            'image.colors has "blue" >= 0.3',
+            AnyElement(
+                "image.colors", All((AnyOfValues("name", ("blue",)), Range("share", gte=0.3)))
+            ),
+        ),
+        (
+            'image.colors has "navy" < .5 and in_stock',
+            All(
+                (
+                    AnyElement(
+                        "image.colors",
+                        All((AnyOfValues("terms", ("navy",)), Range("share", lt=0.5))),
+                    ),
+                    IN_STOCK,
+                )
+            ),
+        ),
         ("brand is null", Missing("brand")),
         ("brand IS NOT NULL", Not(Missing("brand"))),
         ('image.id = "x"', HasId(("x",))),
@@ -228,6 +259,10 @@ def test_the_last_day_there_is() -> None:
         ("brand", 6, "expected a comparison after brand .* not the end"),
         ('brand like "x"', 7, 'expected a comparison .* not "like"'),
         ("brand in", 9, "expected"),
+        ('image.colors has "nvay"', 18, "is not the name of a color: did you mean navy"),
+        ('image.main_color = "multicolor"', 20, "is not the name of a color"),
+        ('image.colors has "blue" >= "much"', 28, "the share of blue is a number"),
+        ('tags has "blue" >= 0.3', 17, "expected and, or"),
         ('price contains "5"', 7, "contains is for texts, and price is a number"),
         ("n ~= 5", 3, "~= is for texts"),
         ('tags matches "?!"', 6, "needs a word"),
@@ -553,6 +588,8 @@ def _holds(filter: Filter, payload: dict[str, Any]) -> bool:
         case TextMatch(path, text, kind):
             fits = str.startswith if kind == "prefix" else str.__contains__
             return any(fits(value, text) for value in _values(payload, path))
+        case AnyElement():
+            return False
         case Missing(path):
             return not _values(payload, path)
         case AnyOfValues(path, values):

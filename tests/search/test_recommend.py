@@ -198,7 +198,7 @@ def test_best_keeps_to_what_else_is_asked_for(shop: Shop) -> None:
     asked = {"like": ["sku-0", "sku-1"], "color": "blue", "strategy": "best"}
     (answer,) = shop.index.search_many([asked])
     if isinstance(answer, Hits):
-        assert answer.explanation.aspects["color"].target == "blue"
+        assert answer.explanation.colors == "blue"
     else:
         assert isinstance(answer, QueryError)
 

@@ -55,8 +55,22 @@ def test_a_color_takes_the_place_of_the_image_s_own(shop: Shop) -> None:
     for hit in hits:
         assert hit.scores["color"] == pytest.approx(expected[hit.id], abs=1e-4)
     assert hits[0].payload["image"]["colors"][0]["name"] == "blue"
-    unsaid = shop.index.search(id="sku-0", color="blue")
-    assert unsaid.weights == {"semantic": 0.5, "color": 0.5}
+
+
+def test_color_words_come_first_and_then_what_else_is_asked_for(shop: Shop) -> None:
+    hits = shop.index.search(id="sku-0", color="blue", limit=COUNT)
+    assert (hits.weights, hits.explanation.colors) == ({"semantic": 1.0}, "blue")
+    assert hits.complete
+    extents = [hit.scores["color"] for hit in hits]
+    assert extents == sorted(extents, reverse=True)
+    assert extents[0] == 1
+    assert extents[-1] == 0
+    for extent in (0, 1):
+        alike = [hit.scores["semantic"] for hit in hits if hit.scores["color"] == extent]
+        assert alike == sorted(alike, reverse=True)
+    pages = [shop.index.search(id="sku-0", color="blue", limit=7, offset=i) for i in (0, 7)]
+    assert [hit.id for page in pages for hit in page] == ids(hits)[:14]
+    assert not shop.index.search(id="sku-0", color="blue", where="n = 99999")
 
 
 @pytest.mark.parametrize("color", [["red=0.75", "#000=0.25"], {"red": 3.0, "#000": 1.0}])

@@ -177,6 +177,7 @@ class ColorResponse(BaseModel):
     name: str = Field(description="The basic color term.", examples=["blue"])
     hex: str
     share: float
+    terms: list[str] | None = Field(None, description="Names in fashion.", examples=[["navy"]])
 
 
 class RecordResponse(BaseModel):

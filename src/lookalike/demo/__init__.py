@@ -66,7 +66,6 @@ def searches(index: Index) -> list[Panel]:
             swatches=swatches("blue"),
             id=second.id,
             color="blue",
-            weights={"semantic": 0.3, "color": 0.7},
         ),
         _panel(
             index,

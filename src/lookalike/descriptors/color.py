@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.descriptors._pixels import COLOR_BINS, color_bins, foreground_or_middle, shrink, unit
-from lookalike.imaging.palette import dominant_colors
+from lookalike.imaging.color_terms import terms_of
+from lookalike.imaging.palette import dominant_colors, rgb_of
 from lookalike.types import Description, Distance, Image, Vector, VectorSpec
 
 # Positions of the dimensions in OpenCV's 8-bit CIELAB, closer together near gray, as are the colors
@@ -48,8 +49,9 @@ class Color:
     def describe(self, images: Sequence[Image]) -> Description:
         """(n, 125) float32, each row of length 1.
 
-        The payload holds `{"colors": [{"name": basic term, "hex": "#rrggbb", "share": 0..1}]}`,
-        the dominant colors of the foreground, the largest first; see `palette.dominant_colors`.
+        The payload holds `{"colors": [{"name": basic term, "hex": "#rrggbb", "share": 0..1,
+        "terms": names of fashion}]}`, the dominant colors of the foreground, the largest first; see
+        `palette.dominant_colors` and `color_terms`.
         """
         vectors, payload = [], []
         for image in images:
@@ -87,6 +89,8 @@ class Color:
         sums = np.bincount(bins.ravel(), weights.ravel(), math.prod(COLOR_BINS))
         counts = sums.astype(np.float32)
         colors = dominant_colors(lab, bins, weights, counts)
+        for color in colors:
+            color["terms"] = terms_of(rgb_of(color["hex"][1:]))
         return self._vector(counts.reshape(COLOR_BINS)), colors
 
     def _vector(self, histogram: NDArray[np.float32]) -> Vector:

@@ -4,7 +4,7 @@ become filters."""
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
@@ -14,8 +14,10 @@ from lookalike.errors import InputError
 from lookalike.fields import INT64, OWN_FIELDS, Field, describe_type, parse_value
 from lookalike.filters.moments import UNITS, Span, read_span
 from lookalike.filters.tokens import Token, error_at, shorten
+from lookalike.imaging import color_terms, palette
 from lookalike.types import (
     All,
+    AnyElement,
     AnyOf,
     AnyOfValues,
     FieldType,
@@ -48,6 +50,7 @@ TEXT_MATCHES: Mapping[str, Literal["prefix", "substring", "words"]] = {
 
 _TEXTS = (FieldType.KEYWORD, FieldType.KEYWORDS)
 _BOUNDS = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
+_COLORS = (record.COLORS, record.MAIN_COLOR)
 _WORD = re.compile(r"\w")
 
 
@@ -66,6 +69,8 @@ def read_value(field: Field, token: Token) -> Any:
         FilterError: it is not one.
     """
     try:
+        if field.name in _COLORS:
+            return _color(_text(token))
         return _READERS[field.type](token)
     except (InputError, ValueError, OverflowError):
         hint = _hint(field, token)
@@ -73,7 +78,23 @@ def read_value(field: Field, token: Token) -> Any:
         raise error_at(token.column, message) from None
 
 
+def _color(text: str) -> str:
+    """The usual name of a color, such as grey for "Gray".
+
+    Raises:
+        InputError: it is not one that images are filtered by.
+    """
+    term = color_terms.find(text)
+    if term is None or not term.shades or text.strip().startswith("#"):
+        raise InputError(text)
+    return term.name
+
+
 def _hint(field: Field, token: Token) -> str:
+    if token.kind == "string" and field.name in _COLORS:
+        near = color_terms.similar_names(token.text)
+        guess = f"did you mean {' or '.join(near)}?" if near else "write one such as blue or navy"
+        return f" the name of a color: {guess.rstrip('?')}"
     if token.kind == "word" and field.type in _TEXTS:
         return f': put it in straight quotes, "{shorten(token.text).strip("“”‘’")}"'
     if field.type is FieldType.DATETIME and token.text.lower().startswith(("now", "today")):
@@ -155,6 +176,8 @@ def _bound(path: str, sign: str, value: float | datetime) -> Range:
 def equals(field: Field, values: list[Any]) -> Filter:
     """The field equals one of the values; a list has one of them."""
     values = list(dict.fromkeys(values))
+    if field.name in _COLORS:
+        return _has_color(field, values)
     if field.name == record.FOLDER:
         return any_of(map(_in_folder, values))
     if field.type in _TEXTS and field.name not in OWN_FIELDS:
@@ -178,6 +201,23 @@ def _during(path: str, span: Span) -> Range:
     if span.end is None:
         return Range(path, gte=span.start, lte=span.start)
     return Range(path, gte=span.start, lt=span.end)
+
+
+def _has_color(field: Field, names: Sequence[str]) -> Filter:
+    """One of the image's colors, or its main one, has one of these names."""
+    basic = tuple(name for name in names if name in palette.TERMS)
+    other = tuple(name for name in names if name not in palette.TERMS)
+    parts = [AnyOfValues(field.path, basic)] if basic else []
+    if other:
+        parts.append(AnyOfValues(f"{field.path.removesuffix('name')}terms", other))
+    return any_of(parts)
+
+
+def has_color_share(field: Field, name: str, bounds: Range) -> Filter:
+    """One of the image's colors has this name, and a share within these bounds."""
+    relative = Field(field.name, field.type, "name")
+    colors, _, _ = field.path.partition("[]")
+    return AnyElement(colors, All((_has_color(relative, [name]), bounds)))
 
 
 def _in_folder(folder: str) -> Filter:

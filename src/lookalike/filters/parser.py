@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from lookalike import record
 from lookalike.errors import FilterError, QueryError
 from lookalike.fields import OWN_FIELDS, Field
 from lookalike.filters.conditions import (
@@ -27,6 +28,7 @@ from lookalike.filters.conditions import (
     describe_field,
     equals,
     equals_ignoring_case,
+    has_color_share,
     match_text,
     merge_ranges,
     missing,
@@ -197,7 +199,7 @@ class _Parser:
                     operator.column,
                     f'"has" is for lists, and {describe_field(field)}: write = instead',
                 )
-            return equals(field, [self.value(field)])
+            return self.element(field, self.value(field))
         if self.accept("is"):
             negated = self.accept("not")
             if not self.accept("null"):
@@ -221,6 +223,17 @@ class _Parser:
             require_texts(field, operator)
             return match_text(field, operator, self.text(field))
         raise error_at(operator.column, f"{expected}, not {operator}")
+
+    def element(self, field: Field, value: Any) -> Filter:
+        """An element of a list; of colors, also with a least or greatest share."""
+        sign = self.token
+        if field.name != record.COLORS or sign.kind != "operator" or sign.text not in MIRRORED:
+            return equals(field, [value])
+        self.at += 1
+        share = Field(f"the share of {value}", FieldType.FLOAT, "share")
+        return has_color_share(
+            field, value, order(share, sign.text, self.value(share), sign.column)
+        )
 
     def between(self, field: Field, operator: Token) -> Filter:
         low = order(field, ">=", self.value(field), operator.column)

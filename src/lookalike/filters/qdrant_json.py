@@ -22,6 +22,7 @@ from lookalike.system.text import clip
 from lookalike.system.times import format_datetime
 from lookalike.types import (
     All,
+    AnyElement,
     AnyOf,
     AnyOfValues,
     Filter,
@@ -34,6 +35,7 @@ from lookalike.types import (
 
 _SIGNS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 _NAMES = {field.path: name for name, field in OWN_FIELDS.items() if name != record.FOLDER}
+_NAMES |= {path.replace("name", "terms"): name for path, name in _NAMES.items() if "colors" in path}
 _OPERATORS = {"prefix": "startswith", "substring": "contains", "text": "matches"}
 """Matches with part of a text, each with its operator."""
 _MATCHES = {
@@ -207,6 +209,8 @@ def json_of(filter: Filter) -> dict[str, Any]:
         case Range(path):
             bounds = {sign: getattr(filter, sign) for sign in _SIGNS}
             return {"key": _field(path), "range": _without_none(bounds)}
+        case AnyElement(path, part):
+            return {"nested": {"key": path, "filter": {"must": [json_of(part)]}}}
         case TextMatch(path, text, kind):
             return {"key": _field(path), "match": {_MATCHES[kind]: text}}
         case Missing(path):

@@ -15,7 +15,8 @@ TERMS = (
 """The basic color terms of Berlin and Kay, "Basic Color Terms", 1969."""
 
 
-def _rgb(text: str) -> tuple[int, int, int]:
+def rgb_of(text: str) -> tuple[int, int, int]:
+    """The color of "rrggbb" in sRGB, 0 to 255."""
     red, green, blue = bytes.fromhex(text)
     return red, green, blue
 
@@ -43,11 +44,11 @@ _PROTOTYPES = {
     "ae7181 ff69b4 e090a0 fa8072 ff7f7f",
     "orange": "f97306 ffa500 ff8c00 c04e01 ffb07c ca6641 ff7f50 e86830 f8a860 a83c09 ffc48c d87020 "
     "e88a4c",
-    "grey": "929591 b4b4b4 c8c8c8 d2d2d2 787878 5a5a5a 484644 404040 3c3c3c 708090 516572 9a958e "
-    "2f4f4f 8c929c c6c2bc",
+    "grey": "929591 787878 8c929c b4b4b4 c8c8c8 d2d2d2 5a5a5a 484644 404040 3c3c3c 708090 516572 "
+    "9a958e 2f4f4f c6c2bc",
 }
 
-SHADES = {term: tuple(map(_rgb, text.split())) for term, text in _PROTOTYPES.items()}
+SHADES = {term: tuple(map(rgb_of, text.split())) for term, text in _PROTOTYPES.items()}
 """The shades of each term in sRGB, the most typical one first. A search by "blue" is a search by
 all of them, since hardly anything has CSS's pure blue, and CSS's brown is a red."""
 
@@ -58,7 +59,7 @@ _MIN_SHARE = 0.05
 def color_term(rgb: tuple[int, int, int]) -> str:
     """Returns the basic term for a color in sRGB, 0 to 255: that of the nearest prototype in
     CIELAB."""
-    return TERMS[int(_nearest(_lab(np.array([rgb])))[0])]
+    return TERMS[int(_nearest(lab_of(np.array([rgb])))[0])]
 
 
 def dominant_colors(
@@ -111,7 +112,7 @@ def _term_of_bin() -> NDArray[np.intp]:
 def _prototypes() -> tuple[NDArray[np.float32], NDArray[np.intp]]:
     """(n, 3) CIELAB, and (n,) index into `TERMS`."""
     colors = [(TERMS.index(term), rgb) for term, shades in SHADES.items() for rgb in shades]
-    lab = _lab(np.array([rgb for _, rgb in colors]))
+    lab = lab_of(np.array([rgb for _, rgb in colors]))
     return lab, np.array([term for term, _ in colors], np.intp)
 
 
@@ -125,7 +126,7 @@ def _nearest(lab: NDArray[np.float32]) -> NDArray[np.intp]:
     return nearest
 
 
-def _lab(rgb: NDArray[np.int_]) -> NDArray[np.float32]:
+def lab_of(rgb: NDArray[np.integer]) -> NDArray[np.float32]:
     """Converts (n, 3) sRGB, 0 to 255, to CIELAB."""
     scaled = (rgb / 255).astype(np.float32)[None]
     return np.asarray(cv2.cvtColor(scaled, cv2.COLOR_RGB2LAB)[0], np.float32)

@@ -60,7 +60,8 @@ def search_cost(hits: Hits) -> str:
     threshold = (
         "" if plan.relevant_from is None else f"; relevance threshold {plan.relevant_from:.3f}"
     )
-    return f"{candidates}{requests}; {stages}{threshold}"
+    colors = "" if plan.colors is None else f"; {plan.colors} first"
+    return f"{candidates}{requests}; {stages}{threshold}{colors}"
 
 
 def completeness(hits: Hits) -> str:

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from difflib import get_close_matches
-from typing import TypeAlias
-
-from PIL import ImageColor
 
 from lookalike.errors import QueryError
-from lookalike.imaging import palette
+from lookalike.imaging.color_terms import RGB
+from lookalike.search.color_gate import term_of
 from lookalike.search.request import ColorInput
-
-RGB: TypeAlias = tuple[int, int, int]
-"""sRGB, 0 to 255."""
 
 
 def parse_palette(colors: ColorInput) -> list[tuple[RGB, float]]:
     """The colors with their shares, which add up to 1, as a color descriptor takes them.
 
     Shares count in proportion to each other. Colors without one divide the rest of 1 equally; a
-    basic term ("blue") divides its share among its shades.
+    basic term ("blue") divides its share among its shades; "navy" is its most typical shade.
 
     Raises:
         QueryError: a name is not that of a color, a share is not above 0, or the shares leave
@@ -37,7 +31,7 @@ def parse_palette(colors: ColorInput) -> list[tuple[RGB, float]]:
         )
     rest = (1 - total) / len(without) if without else 0.0
     whole = 1.0 if without else total
-    terms = [(shades(name), (rest if share is None else share) / whole) for name, share in shares]
+    terms = [(_typical(name), (rest if share is None else share) / whole) for name, share in shares]
     return [(rgb, share / len(several)) for several, share in terms for rgb in several]
 
 
@@ -65,23 +59,20 @@ def _split(text: str) -> tuple[str, float | None]:
 def shades(text: str) -> tuple[RGB, ...]:
     """The shades that a color stands for, the most typical one first.
 
-    One of the eleven basic terms ("blue") stands for all its shades, any other CSS name ("navy")
-    or "#rrggbb" for just that one.
+    A term ("blue", "navy") stands for all its shades, "#rrggbb" for just that one.
 
     Raises:
-        QueryError: the text is none of these.
+        QueryError: the text names no color, or not one of any shade.
     """
-    name = text.strip().lower().replace("gray", "grey")
-    if name in palette.SHADES:
-        return palette.SHADES[name]
-    try:
-        if name not in ImageColor.colormap and not name.startswith("#"):
-            raise ValueError(name)
-        return (ImageColor.getrgb(name)[:3],)
-    except ValueError:
-        near = get_close_matches(name, ImageColor.colormap, n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else "try red, navy or #1a2b3c."
-        raise QueryError(f"There is no color {text!r}; {hint}") from None
+    term = term_of(text)
+    if not term.shades:
+        raise QueryError(f"{term.name} has no shade: give it without shares and weights.")
+    return term.shades
+
+
+def _typical(text: str) -> tuple[RGB, ...]:
+    several = shades(text)
+    return several if term_of(text).is_basic else several[:1]
 
 
 def swatches(colors: ColorInput) -> list[str]:
@@ -90,7 +81,8 @@ def swatches(colors: ColorInput) -> list[str]:
     Raises:
         QueryError: a name is not that of a color.
     """
-    return ["#{:02x}{:02x}{:02x}".format(*shades(name)[0]) for name, _ in _shares(colors)]
+    terms = [term_of(name) for name, _ in _shares(colors)]
+    return ["#{:02x}{:02x}{:02x}".format(*term.shades[0]) for term in terms if term.shades]
 
 
 def describe(colors: ColorInput) -> str:

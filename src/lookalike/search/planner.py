@@ -19,6 +19,7 @@ from lookalike.protocols import Descriptors, Engine, ImageLoader, missing_image
 from lookalike.record import record_of
 from lookalike.search import rerank
 from lookalike.search.calibration import LEAST, Calibrator
+from lookalike.search.color_gate import ColorGate
 from lookalike.search.request import TEXT, Request
 from lookalike.search.targets import (
     Blend,
@@ -73,6 +74,7 @@ class Plan:
         exact: whether the engine compares every matching image.
         matching: an upper bound of the number of matching images; None if unknown.
         floor: how far above random images a hit must stand; None to keep all.
+        gate: the color words, if images are ranked by how far they have the colors first.
         color_vector: name of the vector that serves the aspect `color`.
         pool: number of rows to select the page from, if `needs_pool`.
         milliseconds: time spent on planning.
@@ -86,6 +88,7 @@ class Plan:
     exact: bool
     matching: int | None
     floor: float | None
+    gate: ColorGate | None
     color_vector: str
     pool: int
     milliseconds: float
@@ -93,7 +96,7 @@ class Plan:
     @property
     def needs_pool(self) -> bool:
         """True if the page is selected from more rows than it shows."""
-        several = len(self.blends) > 1 or self.against
+        several = len(self.blends) > 1 or self.against or self.gate
         return bool(self.request["diversity"] or self.request["collapse"] or several)
 
     @property
@@ -111,8 +114,17 @@ class Plan:
     def with_larger_pool(self) -> Plan:
         return replace(self, pool=4 * self.pool)
 
+    @property
+    def branches(self) -> Sequence[tuple[Blend, Filter | None]]:
+        """The blends, each with the filter of its candidates. With color words, images that may
+        have the colors are looked for by themselves, as there may be few among the nearest."""
+        filters = [self.filter]
+        if self.gate is not None and self.gate.filter is not None:
+            filters.insert(0, join(self.filter, self.gate.filter))
+        return [(blend, filter) for filter in filters for blend in self.blends]
+
     def queries(self) -> list[Query]:
-        """One query per blend, for the page or for the pool."""
+        """One query per branch, for the page or for the pool."""
         limit, offset = self.request["limit"], self.request["offset"]
         vectors = set[str]()
         if self.needs_pool:
@@ -126,13 +138,13 @@ class Plan:
         return [
             Query(
                 tuple(target.near for target in blend),
-                self.filter,
+                filter,
                 limit,
                 offset,
                 vectors=tuple(vectors),
                 exact=self.exact,
             )
-            for blend in self.blends
+            for blend, filter in self.branches
         ]
 
 
@@ -168,7 +180,14 @@ class Planner:
         if request["strategy"] == "best" and request["like"]:
             _require_likes_alone(request)
             wanted, against = likes, unlikes
-        if request["color"]:
+        gate = self._gate(request)
+        if gate is not None:
+            wanted, against = (
+                self._gated(gate, wanted),
+                [replace_colors(one, []) for one in against],
+            )
+            parts = [part for several in wanted for part in several]
+        elif request["color"]:
             palette = self._reader.read_colors(request["color"])
             parts = replace_colors(parts, palette)
             wanted = [replace_colors(one, palette) for one in wanted]
@@ -197,10 +216,27 @@ class Planner:
             exact=exact,
             matching=matching,
             floor=self._floor(blends) if request["relevant"] else None,
+            gate=gate,
             color_vector=self.manifest.aspects["color"],
             pool=max(FIRST_POOL, rows_needed(request)),
             milliseconds=(time.perf_counter() - started) * 1e3,
         )
+
+    # --- colors -----------------------------------------------------------------------------
+
+    def _gate(self, request: Request) -> ColorGate | None:
+        """The color words of a request. Weights make them, like a palette, part of a sum."""
+        if not request["color"] or request["weights"] is not None:
+            return None
+        return ColorGate.of(request["color"])
+
+    def _gated(self, gate: ColorGate, wanted: Sequence[Sequence[Part]]) -> list[list[Part]]:
+        """The targets beside color words, without colors of their own; or where there are none,
+        one for each of a few shades."""
+        rest = [replace_colors(parts, []) for parts in wanted]
+        if any(rest):
+            return rest
+        return [self._reader.read_shades(shades, str(gate)) for shades in gate.representatives()]
 
     # --- targets ----------------------------------------------------------------------------
 

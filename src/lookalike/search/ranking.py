@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.search import rerank
+from lookalike.search.color_gate import PENALTY, ColorGate
 from lookalike.search.planner import CHUNK, Plan, rows_needed
 from lookalike.search.targets import Blend, contributions, standing
 from lookalike.search.threshold import Result
@@ -24,6 +25,15 @@ Matrices: TypeAlias = Mapping[str, NDArray[np.float32]]
 """(n, size) each, by vector name."""
 
 
+_NEAREST_SHADE = 0.3
+"""Weight of likeness to the nearest typical shade beside the share of the colors, where a search is
+about nothing else; measured by `benchmarks/color_words`."""
+
+
+_RELEVANT = 0.5
+"""Least extent of the colors in a relevant image, where a search is about nothing else."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ranked:
     """A row of the ranking.
@@ -31,13 +41,16 @@ class Ranked:
     Attributes:
         row: the engine's row.
         blend: the blend that it is nearest to.
-        calibrated: how far it stands above random images by that blend.
+        calibrated: how far it stands above random images by that blend, less what it lacks of the
+            colors asked for.
+        extent: the extent to which it has those colors; None without color words.
         variants: ids of near-identical images that are collapsed into it.
     """
 
     row: Scored
     blend: Blend
     calibrated: float
+    extent: float | None = None
     variants: tuple[str, ...] = ()
 
 
@@ -55,15 +68,21 @@ def rank(plan: Plan, results: Sequence[Result]) -> tuple[list[Ranked], bool]:
     merged = _merge(plan, results)
     rows = merged
     if plan.floor is not None:
-        rows = [one for one in rows if one.calibrated > plan.floor]
+        about_color = plan.gate is not None and _is_about_color(plan)
+        rows = [
+            one
+            for one in rows
+            if ((one.extent or 0) >= _RELEVANT if about_color else one.calibrated > plan.floor)
+        ]
     if not plan.needs_pool:
         return rows, False
     below_floor = len(rows) < len(merged)  # as any further row would be
+    unproved = _is_unproved(plan, results, rows)
     if request["collapse"]:
         rows = _collapse(rows, plan.color_vector)
-    most = max(len(result.rows) for result in results)
-    exhausted = most < plan.pool or most == plan.matching
+    exhausted = all(_is_exhausted(plan, result) for result in results)
     is_short = len(rows) < rows_needed(request) and not below_floor and not exhausted
+    is_short = is_short or unproved
     if request["diversity"]:
         rows = _diversify(rows[: rows_needed(request)], plan.blends[0], request["diversity"])
     return rows[request["offset"] : request["offset"] + request["limit"]], is_short
@@ -75,13 +94,17 @@ def _merge(plan: Plan, results: Sequence[Result]) -> list[Ranked]:
     The best rows by the maximum of several scores are among the best by each.
     """
     best: dict[str, Ranked] = {}
-    for blend, result in zip(plan.blends, results, strict=True):
+    for (blend, _), result in zip(plan.branches, results, strict=True):
         for row in result.rows:
             one = Ranked(row, blend, math.fsum(contributions(blend, row.scores).values()))
             if row.id not in best or one.calibrated > best[row.id].calibrated:
                 best[row.id] = one
     rows = list(best.values())
-    if len(results) > 1:
+    if plan.gate is not None:
+        rows = sorted(
+            (_gated(plan, plan.gate, one) for one in rows), key=lambda one: -one.calibrated
+        )
+    elif len(results) > 1:
         longest = max(len(result.rows) for result in results)
         rows = sorted(rows, key=lambda one: -one.calibrated)[:longest]
     if plan.against and rows:
@@ -89,6 +112,43 @@ def _merge(plan: Plan, results: Sequence[Result]) -> list[Ranked]:
         nearest = np.max([standing(blend, vectors) for blend in plan.against], axis=0)
         rows = [one for one, other in zip(rows, nearest, strict=True) if one.calibrated >= other]
     return rows
+
+
+def _gated(plan: Plan, gate: ColorGate, one: Ranked) -> Ranked:
+    """The row, ranked by how far it has the colors first. What else the search is about decides
+    between rows that have them alike; if it is about nothing else, the share of the colors."""
+    extent = gate.extent(one.row.payload)
+    likeness = one.calibrated
+    if _is_about_color(plan):
+        likeness = math.fsum(gate.shares(one.row.payload)) + _NEAREST_SHADE * likeness
+    return replace(one, calibrated=likeness - PENALTY * (1 - extent), extent=extent)
+
+
+def _is_about_color(plan: Plan) -> bool:
+    return all(target.near.name == plan.color_vector for target in plan.blends[0])
+
+
+def _is_exhausted(plan: Plan, result: Result) -> bool:
+    """True if a branch has no more rows than these."""
+    return len(result.rows) < plan.pool or len(result.rows) == plan.matching
+
+
+def _is_unproved(plan: Plan, results: Sequence[Result], rows: Sequence[Ranked]) -> bool:
+    """True if an image beyond the pool may have the colors, and belong on the page."""
+    if plan.gate is None or _is_about_color(plan):
+        return False
+    page = rows[: rows_needed(plan.request)]
+    end = page[-1].calibrated if page else -math.inf
+    half = len(results) // 2 if plan.gate.filter is not None else 0
+    for place, ((blend, _), result) in enumerate(zip(plan.branches, results, strict=True)):
+        if _is_exhausted(plan, result) or not result.rows:
+            continue
+        bound = math.fsum(contributions(blend, result.rows[-1].scores).values())
+        if place >= half and half:  # it has none of the colors, or is among the others
+            bound -= PENALTY
+        if bound > end:
+            return True
+    return False
 
 
 def _collapse(rows: Sequence[Ranked], color_vector: str) -> list[Ranked]:

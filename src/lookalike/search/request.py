@@ -95,8 +95,8 @@ class TargetOptions(TypedDict, total=False):
     color: Annotated[
         ColorInput | None,
         Option(
-            "Color of the results: a CSS name or #rrggbb, with a share (navy=0.6) or without; "
-            "several make a palette. Replaces the colors of a picture.",
+            "Color of the results, such as navy or #1a2b3c: images that have it come first. With a "
+            "share (navy=0.6) or weights, likeness to the palette of all colors counts instead.",
             metavar="NAME|#HEX[=SHARE]",
         ),
     ]

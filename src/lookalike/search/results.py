@@ -38,6 +38,7 @@ def hits_of(
         relevant_from=plan.floor,
         milliseconds=milliseconds,
         reason=reason,
+        colors=None if plan.gate is None else str(plan.gate),
     )
     hits = tuple(_hit(one) for one in rows)
     return Hits(hits, complete, plan.weights, sum(milliseconds.values()), explanation)
@@ -67,14 +68,15 @@ def _completeness(
 def _hit(one: Ranked) -> Hit:
     row, blend = one.row, one.blend
     scores = {target.aspect: score for target, score in zip(blend, row.scores, strict=True)}
+    extent = {} if one.extent is None else {"color": one.extent}
     return Hit(
         id=row.id,
         score=row.score,
-        scores=scores,
+        scores=scores | extent,
         payload=row.payload,
         calibrated=one.calibrated,
         raw=math.fsum(target.weight * scores[target.aspect] for target in blend),
-        shares=_shares(contributions(blend, row.scores)),
+        shares=dict.fromkeys(extent, 0.0) | _shares(contributions(blend, row.scores)),
         variants=one.variants,
     )
 

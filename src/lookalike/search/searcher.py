@@ -94,11 +94,11 @@ class Searcher:
         return [answers[i] for i in range(len(plans))]
 
     def _ask(self, plans: Sequence[Plan]) -> list[list[Result]]:
-        """The engine's result for each blend of each plan."""
+        """The engine's result for each branch of each plan."""
         queries = [query for plan in plans for query in plan.queries()]
-        most = [plan.most_candidates for plan in plans for _ in plan.blends]
+        most = [plan.most_candidates for plan in plans for _ in plan.branches]
         results = iter(threshold.run(self.engine, queries, most=most))
-        return [[next(results) for _ in plan.blends] for plan in plans]
+        return [[next(results) for _ in plan.branches] for plan in plans]
 
 
 def _milliseconds_since(started: float) -> float:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.errors import QueryError
+from lookalike.imaging.color_terms import RGB
 from lookalike.manifest import Manifest
 from lookalike.protocols import DescribesColor, DescribesText, Descriptors, ImageLoader
 from lookalike.search import colors
@@ -141,6 +142,14 @@ class PartReader:
         assert isinstance(descriptor, DescribesColor)  # noqa: S101 -- ours always does
         describe = partial(descriptor.describe_color, colors.parse_palette(palette))
         return [Part("color", name, colors.describe(palette), describe, False, True)]
+
+    def read_shades(self, shades: Sequence[RGB], label: str) -> list[Part]:
+        """The part of a picture with these colors in equal shares."""
+        name = self.manifest.aspects["color"]
+        descriptor = self.models.descriptor(name)
+        assert isinstance(descriptor, DescribesColor)  # noqa: S101 -- ours always does
+        describe = partial(descriptor.describe_color, [(rgb, 1.0) for rgb in shades])
+        return [Part("color", name, label, describe, False, True)]
 
     def _pictured(self, label: str, describer: Callable[[str], Callable[[], Vector]]) -> list[Part]:
         return [

@@ -12,6 +12,7 @@ import qdrant_edge as qe
 from lookalike.system.times import format_datetime
 from lookalike.types import (
     All,
+    AnyElement,
     AnyOf,
     AnyOfValues,
     Filter,
@@ -47,6 +48,8 @@ def _condition(filter: Filter) -> Any:
             return _range(filter, path)
         case TextMatch(path, text, kind):
             return qe.FieldCondition(path, match=_TEXT_MATCHES[kind](text))
+        case AnyElement(path, part):
+            return qe.NestedCondition(path, qe.Filter(must=[_condition(part)]))
         case Missing(path):
             return qe.IsEmptyCondition(path)
         case HasId(ids):

@@ -8,6 +8,7 @@ from qdrant_client import models
 
 from lookalike.types import (
     All,
+    AnyElement,
     AnyOf,
     AnyOfValues,
     Filter,
@@ -38,6 +39,10 @@ def _condition(filter: Filter) -> models.Condition:
             return _range(filter, path)
         case TextMatch(path):
             return _text_match(filter, path)
+        case AnyElement(path, part):
+            return models.NestedCondition(
+                nested=models.Nested(key=path, filter=models.Filter(must=[_condition(part)]))
+            )
         case Missing(path):
             return models.IsEmptyCondition(is_empty=models.PayloadField(key=path))
         case HasId(ids):

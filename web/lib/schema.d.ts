@@ -1151,6 +1151,7 @@ export interface components {
             name: string;
             hex: string;
             share: number;
+            terms?: string[] | null;
         };
         ConditionResponse: {
             where: string;

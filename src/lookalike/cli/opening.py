@@ -112,7 +112,8 @@ def _server_options(server: dict[str, str] | None) -> ServerOptions:
     from lookalike.cli.settings import Settings
     from lookalike.engines.options import ServerOptions
 
-    return ServerOptions.of(server or {}, api_key=Settings.from_environment().api_key)
+    settings = Settings.from_environment()
+    return ServerOptions.of({**settings.server, **(server or {})}, api_key=settings.api_key)
 
 
 _FILES = ("manifest.json", "owner.json", "ledger-*", "shard*", "current", "thumbnails.sqlite*")

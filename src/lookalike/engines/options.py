@@ -32,6 +32,8 @@ class ServerOptions:
         read_consistency: replicas that must agree on a read: a number, "majority", "quorum" or
             "all"; None reads from one.
         api_key: the server's key, if it requires one. Over http:// it travels unencrypted.
+        ca_cert: PEM file with the certificates of the authority that signed the server's, where
+            this machine does not trust it anyway.
         grpc: whether to use gRPC, which is faster than REST, where the server offers it.
         grpc_port: by default the port after the address's, as with 6333 and 6334.
         timeout: seconds until a request times out.
@@ -56,6 +58,7 @@ class ServerOptions:
     indexing_threshold: int = 10_000
     read_consistency: int | Literal["majority", "quorum", "all"] | None = None
     api_key: str | None = field(default=None, repr=False)
+    ca_cert: str | None = None
     grpc: bool = True
     grpc_port: int | None = None
     timeout: int = 30

@@ -192,7 +192,7 @@ class _Points(_Rpc, points_service_pb2_grpc.PointsServicer):
 class GrpcServer:
     """A gRPC server on a port of its own."""
 
-    def __init__(self, store: Store, node: int = 0) -> None:
+    def __init__(self, store: Store, node: int = 0, tls: tuple[bytes, bytes] | None = None) -> None:
         self.server = grpc.server(ThreadPoolExecutor(8))
         points_service_pb2_grpc.add_PointsServicer_to_server(  # type: ignore[no-untyped-call]
             _Points(store, node), self.server
@@ -203,7 +203,11 @@ class GrpcServer:
         qdrant_pb2_grpc.add_QdrantServicer_to_server(  # type: ignore[no-untyped-call]
             _Qdrant(store, node), self.server
         )
-        self.port: int = self.server.add_insecure_port("127.0.0.1:0")
+        if tls is None:
+            self.port: int = self.server.add_insecure_port("127.0.0.1:0")
+        else:  # key and certificate
+            credentials = grpc.ssl_server_credentials([tls])
+            self.port = self.server.add_secure_port("127.0.0.1:0", credentials)
         self.server.start()
 
     def close(self) -> None:

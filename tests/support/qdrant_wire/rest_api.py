@@ -3,6 +3,7 @@
 # ruff: noqa: N815 -- the names are http.server's
 from __future__ import annotations
 
+import ssl
 import threading
 import urllib.parse
 from collections.abc import Callable
@@ -89,7 +90,14 @@ def _route(
 class RestServer:
     """A REST server on a port of its own; `url` is the address of a collection there."""
 
-    def __init__(self, store: Store, port: int = 0, prefix: str = "", node: int = 0) -> None:
+    def __init__(
+        self,
+        store: Store,
+        port: int = 0,
+        prefix: str = "",
+        node: int = 0,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
@@ -124,13 +132,18 @@ class RestServer:
                 pass
 
         self.http = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        if tls is not None:
+            self.http.socket = tls.wrap_socket(
+                self.http.socket, server_side=True, do_handshake_on_connect=False
+            )
+        self._scheme = "http" if tls is None else "https"
         self.port: int = self.http.server_address[1]
         self.thread = threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True)
         self.thread.start()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/catalog"
+        return f"{self._scheme}://127.0.0.1:{self.port}/catalog"
 
     def close(self) -> None:
         self.http.shutdown()

@@ -7,13 +7,15 @@ its own asks it until it answers again.
 from __future__ import annotations
 
 import itertools
+import ssl
 import threading
 import time
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from typing import Self
+from pathlib import Path
+from typing import Any, Self
 
 import grpc  # type: ignore[import-untyped]
 from qdrant_client import QdrantClient
@@ -21,8 +23,8 @@ from qdrant_client import grpc as protocol
 
 from lookalike.engines.options import ServerOptions
 from lookalike.engines.server.address import NodeAddress, parse_address
-from lookalike.engines.server.errors import FAILURES, failure_of
-from lookalike.errors import EngineError
+from lookalike.engines.server.errors import FAILURES, failure_of, first_line
+from lookalike.errors import EngineError, InputError
 
 LEAST_VERSION = (1, 19)
 """The oldest server that qdrant-client 1.20 supports, and the first with the `memory` settings."""
@@ -63,10 +65,32 @@ class Node:
         self._opening = threading.Lock()
 
     @cached_property
-    def speaks_grpc(self) -> bool:
-        """Tells if requests go over gRPC."""
+    def grpc_failure(self) -> str | None:
+        """The reason why requests cannot go over gRPC; None if they do, empty if not wanted."""
         port = self._address.grpc_port
-        return port is not None and _speaks_grpc(f"{self._address.host}:{port}", self._address.tls)
+        if port is None:
+            return ""
+        credentials = None
+        if self._address.tls:
+            credentials = grpc.ssl_channel_credentials(self._authority)
+        return _grpc_failure(f"{self._address.host}:{port}", credentials)
+
+    @property
+    def note(self) -> str | None:
+        """A sentence on the protocol, where gRPC was wanted and is not had."""
+        if not self.grpc_failure:
+            return None
+        port = self._address.grpc_port
+        return (
+            f"{self.url} is used over REST, which is several times slower, as gRPC does not answer "
+            f"at its port {port} ({self.grpc_failure}): open the port, or set grpc_port or "
+            "grpc=false by --server."
+        )
+
+    @cached_property
+    def _authority(self) -> bytes | None:
+        """The certificates of the authority to trust; None for those that the system trusts."""
+        return read_authority(self._options)
 
     @cached_property
     def patient(self) -> QdrantClient:
@@ -86,11 +110,17 @@ class Node:
     def _client(self, timeout: int) -> QdrantClient:
         with warnings.catch_warnings():  # about keys over http://, which is the user's choice
             warnings.simplefilter("ignore")
+            options: dict[str, Any] = dict(_CHANNEL)
+            verify: Any = True
+            if self._address.tls and self._authority is not None:
+                options["root_certificates"] = self._authority
+                verify = ssl.create_default_context(cadata=self._authority.decode("ascii"))
             return QdrantClient(
                 url=self.url,
-                prefer_grpc=self.speaks_grpc,
+                prefer_grpc=self.grpc_failure is None,
                 grpc_port=self._address.grpc_port or 0,
-                grpc_options=dict(_CHANNEL),
+                grpc_options=options,
+                verify=verify,
                 api_key=self._options.api_key,
                 timeout=timeout,
                 check_compatibility=False,  # it would print from another thread
@@ -155,6 +185,7 @@ class Nodes:
             EngineError: the address is not valid, no node answers there, or one is too old.
         """
         address = parse_address(url, options)
+        read_authority(options)
         nodes = [Node(one, options) for one in address.nodes]
         made = cls(nodes, address.shown, options)
         try:
@@ -252,9 +283,37 @@ def _attempt(ask: Callable[[], None], url: str) -> bool:
     return True
 
 
-def _speaks_grpc(target: str, tls: bool) -> bool:
-    if tls:
-        channel = grpc.secure_channel(target, grpc.ssl_channel_credentials())
+def read_authority(options: ServerOptions) -> bytes | None:
+    """Reads the certificates of `ca_cert`; None without one.
+
+    Raises:
+        InputError: the file cannot be read, or has no certificate.
+    """
+    if options.ca_cert is None:
+        return None
+    try:
+        certificates = Path(options.ca_cert).expanduser().read_bytes()
+        ssl.create_default_context(cadata=certificates.decode("ascii"))
+    except OSError as error:
+        problem = error.strerror or str(error)
+        if not isinstance(error, ssl.SSLError):
+            raise InputError(
+                f"The certificates {options.ca_cert} cannot be read ({problem}): name another file "
+                "by --server ca_cert."
+            ) from None
+    except ValueError:
+        pass
+    else:
+        return certificates
+    raise InputError(
+        f"{options.ca_cert} has no certificate in it: name a PEM file by --server ca_cert."
+    )
+
+
+def _grpc_failure(target: str, credentials: Any) -> str | None:
+    """The reason why a target does not speak gRPC; None if it does."""
+    if credentials is not None:
+        channel = grpc.secure_channel(target, credentials)
     else:
         channel = grpc.insecure_channel(target)
     try:
@@ -262,7 +321,9 @@ def _speaks_grpc(target: str, tls: bool) -> bool:
         stub.HealthCheck(protocol.HealthCheckRequest(), timeout=_GRPC_PROBE)
     except grpc.RpcError as error:
         refused = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
-        return error.code() in refused  # it speaks gRPC and requires a key
+        if error.code() in refused:  # it speaks gRPC and requires a key
+            return None
+        return first_line(error.details() or error.code().name)
     finally:
         channel.close()
-    return True
+    return None

@@ -423,8 +423,9 @@ class ServerEngine:
         differing = None
         if self._replicated(info):
             differing = disagreement(self._nodes, self.collection, self.url)
+        protocols = {note for node in self._nodes.nodes if node.up and (note := node.note)}
         return {
-            "notes": [note for note in (differing,) if note],
+            "notes": [*sorted(protocols)[:1], *filter(None, [differing])],
             "points": info.points_count or 0,
             "indexed_vectors": info.indexed_vectors_count or 0,
             "bytes_on_disk": None,  # servers tell reserved file sizes, many times what is used

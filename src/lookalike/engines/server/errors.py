@@ -32,6 +32,28 @@ _HTTP_STATUS = {
 }
 """HTTP statuses with the meaning of gRPC's codes, so that `_response_failure` handles both."""
 
+_NO_TLS = "{url} does not answer with TLS ({detail}): check whether it is http or https."
+_TLS = {
+    "certificate has expired": (
+        "The certificate of {url} has expired: renew it on the server ({detail})."
+    ),
+    "ostname mismatch": (
+        "The certificate of {url} is for another name ({detail}): use the name that it has."
+    ),
+    "IP address mismatch": (
+        "The certificate of {url} is for another name ({detail}): use the name that it has."
+    ),
+    "CERTIFICATE_VERIFY_FAILED": (
+        "The certificate of {url} is not trusted here ({detail}): name the file of the authority "
+        "that signed it, by --server ca_cert=FILE, or `ca_cert` in Python."
+    ),
+    "WRONG_VERSION_NUMBER": _NO_TLS,
+    "RECORD_LAYER_FAILURE": _NO_TLS,
+    "PACKET_LENGTH_TOO_LONG": _NO_TLS,
+    r"\x15\x03": "{url} answers with TLS: use https:// in its address.",
+}
+"""Messages for failures of TLS, by what the first text has in it that has any."""
+
 FAILURES = (
     ApiException,
     QdrantException,
@@ -93,7 +115,7 @@ def failure_of(error: Exception, url: str, timeout: float) -> Failure:
         case ValueError() if "not found" in str(error):  # from the in-memory mode
             return _response_failure(404, str(error), url)
     detail = str(error) or type(error).__name__
-    return Failure(EngineError(f"{url} failed: {_first_line(detail)}."))
+    return Failure(EngineError(f"{url} failed: {first_line(detail)}."))
 
 
 def _grpc_failure(error: grpc.RpcError, url: str, timeout: float) -> Failure:
@@ -112,7 +134,7 @@ def _response_failure(
     status: int | None, detail: str, url: str, retry_after: float = 0.0
 ) -> Failure:
     """Translates an error response by its HTTP status and its text."""
-    reason = _first_line(detail)
+    reason = first_line(detail)
     # A node over its quota answers 507, or over gRPC RESOURCE_EXHAUSTED; a full disk, 500.
     if status == 507 or "usage is at" in detail or "No space left" in detail:
         message = f"{url} is out of space ({reason}); free some and run the same command again."
@@ -123,7 +145,9 @@ def _response_failure(
     if status is not None and status >= 500:
         message = f"{url} cannot serve requests now ({reason}); check the server and try again."
         return Failure(EngineError(message), temporary=True, retry_after=retry_after)
-    if status == 401 or (status == 403 and "API key" in detail):
+    if status in (401, 403) and "ExpiredSignature" in detail:
+        message = f"The token for {url} has expired: set QDRANT_API_KEY to a new one."
+    elif status == 401 or (status == 403 and "API key" in detail):
         message = (
             f"{url} requires an API key, and it is missing or wrong: set QDRANT_API_KEY, or "
             "`api_key` in Python."
@@ -149,10 +173,15 @@ def _timed_out(url: str, timeout: float) -> Failure:
 
 
 def _unreachable(url: str, detail: str) -> Failure:
-    tls = "SSL" in detail or "CERTIFICATE" in detail
-    advice = "check whether it is http or https" if tls else "start the server, or check the URL"
-    message = f"{url} cannot be reached ({_first_line(detail)}): {advice}."
-    return Failure(EngineError(message), temporary=not tls, away=True)
+    for sign, message in _TLS.items():
+        if sign in detail:
+            message = message.format(url=url, detail=first_line(detail))
+            return Failure(EngineError(message), away=True)
+    advice = "start the server, or check the URL"
+    if "disconnected" in detail or "SSL" in detail:
+        advice = "check the server, and whether it is http or https"
+    message = f"{url} cannot be reached ({first_line(detail)}): {advice}."
+    return Failure(EngineError(message), temporary=True, away=True)
 
 
 def _retry_after(error: UnexpectedResponse) -> float:
@@ -172,6 +201,6 @@ def _error_text(content: bytes) -> str:
         return content.decode("utf-8", "replace")
 
 
-def _first_line(text: str) -> str:
+def first_line(text: str) -> str:
     """The first line of a text, at most 200 characters of it."""
     return (text.strip().splitlines() or ["no reason given"])[0][:200].rstrip(". ")

@@ -87,6 +87,13 @@ def _route(
     raise Rejected(404, "no such path")
 
 
+class _QuietServer(ThreadingHTTPServer):
+    """A server that keeps connections that fail, as in a handshake, to itself."""
+
+    def handle_error(self, *_: object) -> None:
+        pass
+
+
 class RestServer:
     """A REST server on a port of its own; `url` is the address of a collection there."""
 
@@ -131,7 +138,7 @@ class RestServer:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self.http = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self.http = _QuietServer(("127.0.0.1", port), Handler)
         if tls is not None:
             self.http.socket = tls.wrap_socket(
                 self.http.socket, server_side=True, do_handshake_on_connect=False

@@ -531,6 +531,41 @@ def test_duplicates_are_looked_through_by_keys(opened: Open, tmp_path: Path) -> 
         assert seen.layout_shift() < 0.25
 
 
+def test_a_copy_that_holds_more_is_marked_and_stays(browser: Browser, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    scene(7).save(folder / "large.jpg", quality=95)
+    small = scene(7).resize((360, 270))
+    small.save(folder / "small.jpg", quality=80)
+    taken = Image.Exif()
+    taken[0x0132] = "2020:05:01 10:00:00"
+    taken.get_ifd(0x8769)[0x9003] = "2020:05:01 10:00:00"
+    taken[0x010F], taken[0x0110] = "Camera", "Model 1"
+    small.save(folder / "dated.jpg", quality=80, exif=taken)
+    with Index.open(tmp_path / "index", model="built-in", threads=1) as index:
+        index.add(folder)
+        served = options(tmp_path / "state")
+        with running(index, served) as (_, at), watched(browser, at) as seen:
+            page = seen.page
+            page.goto("/duplicates")
+            page.get_by_role("button", name="Find duplicates").click()
+            group = page.locator(".group[aria-label]")
+            expect(group).to_have_count(1)
+            dated = group.locator(".member").filter(has_text="dated.jpg")
+            expect(dated).to_contain_text("Holds more: camera metadata")
+            expect(group.get_by_role("button", name="Remove the copy")).to_be_visible()
+            assert violations(page) == []
+            screenshot(page, "holds-more", tmp_path)
+            page.keyboard.press("j")
+            page.keyboard.press("x")
+            expect(group).to_contain_text("Removing 1")
+            expect(group.locator(".member[data-removing=true]")).to_contain_text("small.jpg")
+            expect(group.locator(".member")).to_have_count(2, timeout=15_000)
+            assert {hit.id for hit in index.scroll()} == {
+                str(folder / name) for name in ("large.jpg", "dated.jpg")
+            }
+
+
 # --- the library ----------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ import { type ReactNode, type Ref, useState } from "react";
 import { Icon, type IconName } from "@/components/Icon";
 import { type Group, type Member, thumbnail, url } from "@/lib/api";
 import { bytes, caption, percent } from "@/lib/format";
+import { removable } from "@/lib/groups";
 
 export interface GroupActions {
   keep: (id: string) => void;
@@ -36,8 +37,7 @@ const VERDICTS: Record<Group["verdict"], string> = {
 export function GroupCard({
   group, number, write, active, showDifferences, removing, actions, ref, onFocus,
 }: Props) {
-  const copies = group.members.filter((member) => member.id !== group.keeper);
-  const removable = copies.filter((member) => member.verdict !== "similar").map(({ id }) => id);
+  const copies = removable(group);
   const ids = group.members.map((member) => member.id);
   return (
     <article
@@ -70,9 +70,9 @@ export function GroupCard({
             <ActionButton icon="difference" onClick={() => actions.notDuplicates(ids)} shortcut="n">
               Not duplicates
             </ActionButton>
-            {removable.length > 0 && (
-              <ActionButton icon="trash" onClick={() => actions.remove(removable)} shortcut="x">
-                Remove {removable.length === 1 ? "the copy" : `${removable.length} copies`}
+            {copies.length > 0 && (
+              <ActionButton icon="trash" onClick={() => actions.remove(copies)} shortcut="x">
+                Remove {copies.length === 1 ? "the copy" : `${copies.length} copies`}
               </ActionButton>
             )}
           </>
@@ -167,6 +167,18 @@ function MemberCard({ member, number, group, write, removing, showDifferences, a
             </>
           )}
         </p>
+        {!isKeeper && member.holds_more.length > 0 && (
+          <p className="member-stays">
+            <Icon name="plus" />
+            <b>Holds more:</b> {member.holds_more.join(", ")}
+          </p>
+        )}
+        {member.protected && (
+          <p className="member-stays">
+            <Icon name="lock" />
+            <b>Protected folder</b>
+          </p>
+        )}
         <p className="soft" title={image.uri}>
           {name}
         </p>

@@ -20,6 +20,7 @@ const PATHS = {
   open: "M14 4h6v6M20 4l-9 9M18 14v6H4V6h6",
   check: "m5 12 5 5L20 7",
   plus: "M12 5v14M5 12h14",
+  lock: "M5 11h14v9H5zM8 11V8a4 4 0 0 1 8 0v3",
   trash: "M4 7h16M9 7V4h6v3M6 7l1 13h10l1-13",
   copies: "M8 8h12v12H8zM16 8V4H4v12h4",
   difference: "M4 5h7v14H4zM13 5h7v14h-7zM15.5 9h2M15.5 12h2M15.5 15h2",

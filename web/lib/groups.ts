@@ -58,6 +58,14 @@ export async function remove(ids: string[]) {
   clearCounts();
 }
 
+/** Ids of the copies that nothing is lost with: not those that hold more than the keeper, nor protected ones. */
+export function removable({ keeper, members }: Group): string[] {
+  return members
+    .filter(({ id, verdict }) => id !== keeper && verdict !== "similar")
+    .filter((member) => !member.holds_more.length && !member.protected)
+    .map(({ id }) => id);
+}
+
 /** The group without some of its members; null if fewer than two are left. */
 export function without(group: Group, ids: string[]): Group | null {
   const members = group.members.filter((member) => !ids.includes(member.id));

@@ -5,7 +5,7 @@ import { Chip, ErrorMessage, Modal, Notice, Progress } from "@/components/Contro
 import { GroupCard } from "@/components/GroupCard";
 import { ApiError, type Body, call, type Group, isFinal, type Job } from "@/lib/api";
 import { ago, number, plural, sentence } from "@/lib/format";
-import { decide, type Decision, remove, useGroups, without, withKeeper } from "@/lib/groups";
+import { decide, type Decision, removable, remove, useGroups, without, withKeeper } from "@/lib/groups";
 import { UNDO_MS, useCommon, useJob } from "@/lib/hooks";
 
 type ScanRequest = Extract<Body<"/v1/jobs", "post">, { kind: "duplicates" }>;
@@ -24,7 +24,7 @@ const SHORTCUTS: [string, string][] = [
   ["1 … 9", "choose the image to keep"],
   ["a", "keep all"],
   ["n", "mark as not duplicates"],
-  ["x", "remove the copies from the index"],
+  ["x", "remove the copies that hold no more from the index"],
   ["u", "undo"],
   ["d", "show differences"],
   ["?", "show these shortcuts"],
@@ -147,7 +147,7 @@ export default function DuplicatesPage() {
     const typing = event.target instanceof Element && event.target.closest("input, textarea, select, dialog");
     if (typing || event.metaKey || event.ctrlKey || event.altKey) return;
     const group = groups[position];
-    const copies = group?.members.filter(({ id, verdict }) => id !== group.keeper && verdict !== "similar");
+    const copies = group ? removable(group) : [];
     const busy = removals.some(({ keeper }) => keeper === active);
     const keys: Record<string, () => void> = {
       j: () => goTo(groups[position + 1]),
@@ -165,7 +165,7 @@ export default function DuplicatesPage() {
       const actions = actionsOf(group);
       keys.a = actions.keepAll;
       keys.n = () => actions.notDuplicates(group.members.map(({ id }) => id));
-      if (copies?.length) keys.x = () => actions.remove(copies.map(({ id }) => id));
+      if (copies.length) keys.x = () => actions.remove(copies);
       const chosen = /^[1-9]$/.test(event.key) ? group.members[Number(event.key) - 1] : undefined;
       if (chosen && chosen.id !== group.keeper) keys[event.key] = () => actions.keep(chosen.id);
     }

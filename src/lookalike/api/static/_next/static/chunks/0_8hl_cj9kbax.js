@@ -1,4 +1,4 @@
 __turbopack_load_page_chunks__("/duplicates", [
-  "static/chunks/3kg9k6knbgp55.js",
+  "static/chunks/37_s5oc4cdr5c.js",
   "static/chunks/turbopack-2u1d16houkiyo.js"
 ])

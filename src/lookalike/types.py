@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, TypeAlias, overload
-from uuid import UUID, uuid5
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lookalike.system.display import Displayed, data_frame, flat_hit
 from lookalike.system.inputs import ImageInput as ImageInput
+from lookalike.system.point_ids import PointId as PointId
+from lookalike.system.point_ids import next_point_id as next_point_id
+from lookalike.system.point_ids import point_id as point_id
 
 Pixels: TypeAlias = NDArray[np.uint8]
 """Shape (height, width, 3), sRGB, upright."""
@@ -182,6 +185,10 @@ class Point:
     vectors: Mapping[str, Vector]
     payload: Payload
 
+    def __repr__(self) -> str:
+        fields = [name for name in self.payload if name != "image"]
+        return f"Point({self.id!r}, fields={fields!r:.80}, vectors={list(self.vectors)})"
+
 
 class Decision(StrEnum):
     """A person's decision about images that look like copies; also its field in the record.
@@ -315,25 +322,6 @@ class WeightedVector:
     weight: float
 
 
-PointId: TypeAlias = UUID
-"""A point's id in the engine, derived from the image's string id."""
-
-_NAMESPACE = UUID("6f6b1f5e-0f9c-5c1b-8f0e-6c6f6f6b616c")
-
-
-def point_id(id: str) -> PointId:
-    """Returns the engine's id of an image: UUIDv5 of its string id, the same in every engine.
-
-    Ids that are not valid UTF-8, as a shell may pass them, belong to no image.
-    """
-    return uuid5(_NAMESPACE, id.encode("utf-8", "backslashreplace").decode())
-
-
-def next_point_id(id: str | None) -> PointId | None:
-    """Returns the lowest possible id of a point after that of an image; None for None."""
-    return None if id is None else UUID(int=point_id(id).int + 1)
-
-
 Candidates: TypeAlias = Sequence[tuple[PointId, float]]
 """Points with their similarities to one target, nearest first."""
 
@@ -418,6 +406,9 @@ class Hit:
     shares: Mapping[str, float] = field(default_factory=dict)
     variants: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"Hit({self.id!r}, {self.score:.3f})"
+
 
 @dataclass(frozen=True, slots=True)
 class AspectPlan:
@@ -466,7 +457,7 @@ class Explanation:
 
 
 @dataclass(frozen=True, slots=True)
-class Hits(Sequence[Hit]):
+class Hits(Displayed, Sequence[Hit]):
     """The results of a search, best first.
 
     Attributes:
@@ -497,3 +488,14 @@ class Hits(Sequence[Hit]):
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.rows)
+
+    def __repr__(self) -> str:
+        return f"<Hits: {', '.join(map(repr, self.rows[:3]))}{', …' * (len(self) > 3)}>"
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """One flat row per hit: rank, id, score, `score.` by aspect, fields, `image.width`, …"""
+        return [flat_hit(rank, hit) for rank, hit in enumerate(self.rows, 1)]
+
+    def to_pandas(self) -> Any:
+        """A data frame of `to_dicts`; needs pandas."""
+        return data_frame(self.to_dicts())

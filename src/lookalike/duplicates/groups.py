@@ -21,13 +21,15 @@ from lookalike.duplicates.holdings import Reasons
 from lookalike.duplicates.keepers import KeeperPolicy
 from lookalike.duplicates.verdicts import Duplicate, Grade, Verdict
 from lookalike.protocols import existing_points
+from lookalike.system.display import Displayed
+from lookalike.system.text import count
 from lookalike.types import Filter, Point
 
 _REPORT_EVERY = 64  # files between two reports of progress
 
 
 @dataclass(frozen=True, slots=True)
-class DuplicateGroup:
+class DuplicateGroup(Displayed):
     """Copies of one picture.
 
     Attributes:
@@ -40,6 +42,9 @@ class DuplicateGroup:
     keeper: str
     reason: str
     members: tuple[Duplicate, ...]
+
+    def __repr__(self) -> str:
+        return f"<DuplicateGroup: {self.keeper!r} and {count(len(self.copies), 'copy', 'copies')}>"
 
     @property
     def verdict(self) -> Verdict:

@@ -81,6 +81,9 @@ class Duplicate:
     holds_more: tuple[str, ...] = ()
     protected: bool = False
 
+    def __repr__(self) -> str:
+        return f"Duplicate({self.id!r}, {str(self.verdict)!r})"
+
     @property
     def grade(self) -> Grade:
         """The verdict with its evidence."""

@@ -6,22 +6,27 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self, Unpack
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lookalike.admin.integrity import Verification, verify
 from lookalike.comparison.sketch import THUMBNAIL_SIDE
 from lookalike.engines import share
+from lookalike.errors import QueryError
 from lookalike.fields import Field, fields_of
 from lookalike.filters import parse_where
 from lookalike.ingest import run
 from lookalike.manifest import Manifest
 from lookalike.opening import Parts
 from lookalike.options import documented
-from lookalike.output import tables
+from lookalike.output import notebook, tables
 from lookalike.protocols import DescribesText, require_points
-from lookalike.record import record_of
+from lookalike.record import ImageRecord, record_of
+from lookalike.search import embedding
 from lookalike.search.request import Params, ScrollOptions, TableOptions, Where
 from lookalike.search.searcher import Searcher
 from lookalike.search.statistics import statistics
-from lookalike.system.inputs import Id, id_of, ids_of
+from lookalike.system.inputs import Id, id_of, ids_of, plain_images
 from lookalike.types import Filter, Image, ImageInput, Point
 from lookalike.workers.loader import Loader
 
@@ -41,6 +46,7 @@ class ReadableIndex:
         self._manifests = parts.manifests(self._searcher.refresh)
         self._destination = run.Destination(parts.engine, self._manifests, parts.cache)
         share(parts.engine, self._manifests.reload)
+        notebook.show_thumbnails_of(self)
 
     @property
     def notice(self) -> str | None:
@@ -139,6 +145,68 @@ class ReadableIndex:
         columns = tables.columns_of(self.fields, self._manifest.vectors, with_vectors=vectors)
         return self.scroll(where, **options), columns
 
+    def embed(
+        self,
+        images: ImageInput | Iterable[ImageInput] = (),
+        *,
+        texts: str | Iterable[str] = (),
+        aspect: str = "semantic",
+    ) -> NDArray[np.float32]:
+        """Returns the vectors of images, or of texts, as an array with a row for each.
+
+        Args:
+            images: pictures in any form that `search` takes.
+            texts: texts in place of images, if the index's model supports them.
+            aspect: the aspect of the vectors of images.
+
+        Raises:
+            QueryError: images and texts at once, no such aspect, or no support for text.
+            ImageRejected: an image cannot be read.
+        """
+        words = [texts] if isinstance(texts, str) else list(texts)
+        pictures = plain_images(images)
+        if words and pictures:
+            raise QueryError("Embed images or texts: their vectors are of one call each.")
+        if words:
+            return embedding.embed_texts(words, self._manifest, self._models)
+        own = self._manifest, self._models, self._loader
+        return embedding.embed_images(pictures, *own, aspect)
+
+    def cluster(
+        self,
+        k: int | None = None,
+        *,
+        aspect: str = "semantic",
+        where: Where | None = None,
+        min_size: int = 5,
+    ) -> Mapping[str, int]:
+        """Groups similar images: the number of the group by id; -1 for images in none.
+
+        Args:
+            k: number of groups, by k-means; None finds groups of any number, by HDBSCAN.
+            aspect: the aspect that counts.
+            where: a filter.
+            min_size: least images of a group without `k`.
+
+        Raises:
+            QueryError: there is no such aspect.
+            InputError: scikit-learn is not installed, or there are fewer images than groups.
+        """
+        name = embedding.vector_of(self._manifest, aspect)
+        return embedding.cluster(self.scroll(where, vectors=True), name, k, min_size)
+
+    def __getitem__(self, id: Id) -> Point:
+        return self.get(id)
+
+    def __contains__(self, id: Id) -> bool:
+        return bool(self.get_many(id))
+
+    def __iter__(self) -> Iterator[Point]:
+        return self.scroll()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self._manifest.semantic.model}>"
+
     def __len__(self) -> int:
         return self.count()
 
@@ -190,6 +258,10 @@ class ReadableIndex:
             InputError: its file is gone, or can no longer be read.
         """
         return self._loader.thumbnail(record_of(self.get(id).payload), self._cache, side)
+
+    def thumbnail_of(self, record: ImageRecord, side: int = 256) -> bytes:
+        """Returns a JPEG of an image by its record, `payload["image"]`; as `thumbnail`."""
+        return self._loader.thumbnail(record, self._cache, side)
 
     def preview(self, image: ImageInput, side: int = 256) -> bytes:
         """Returns a JPEG of any image, its longer side at most `side` pixels, without metadata.

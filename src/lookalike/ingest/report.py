@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TypeAlias, TypeVar
 
 from lookalike.metadata.readers import MetadataWarning
+from lookalike.system.display import Displayed
 
 _T = TypeVar("_T")
 
@@ -89,7 +90,7 @@ class IngestCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class IngestReport(IngestCounts):
+class IngestReport(Displayed, IngestCounts):
     """The counts of a run with their details.
 
     Attributes:

@@ -1,0 +1,106 @@
+"""Results as notebooks show them: with thumbnails, from whichever open index has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakSet
+
+from lookalike.duplicates.groups import DuplicateGroup
+from lookalike.errors import LookalikeError
+from lookalike.ingest.report import IngestReport
+from lookalike.output.labels import completeness, display_name, field_summary
+from lookalike.record import ImageRecord, record_of
+from lookalike.system.display import renders
+from lookalike.system.text import count
+from lookalike.types import Hits
+
+if TYPE_CHECKING:
+    from lookalike.output.pages import Picture
+
+SIDE = 128
+MOST = 60
+"""Pictures that a notebook shows at once."""
+MOST_REJECTS = 20
+
+
+class ThumbnailSource(Protocol):
+    """An open index, for the thumbnails of its images."""
+
+    def thumbnail_of(self, record: ImageRecord, side: int) -> bytes:
+        """A JPEG of an image with this record; raises LookalikeError if there is none."""
+        ...
+
+
+_sources: WeakSet[Any] = WeakSet()
+
+
+def show_thumbnails_of(index: ThumbnailSource) -> None:
+    """Lets notebooks show the thumbnails of an open index, as long as it is in use."""
+    _sources.add(index)
+
+
+def _picture(payload: Mapping[str, Any]) -> Picture:
+    from lookalike.output.pages import Picture, data_url  # loads Jinja2, for notebooks alone
+
+    problem = "its index is closed"
+    for source in list(_sources):
+        try:
+            return Picture(url=data_url(source.thumbnail_of(record_of(payload), SIDE)))
+        except LookalikeError as error:
+            problem = str(error)
+    return Picture(problem=problem)
+
+
+@renders("Hits")
+def hits_html(hits: Hits) -> str:
+    """The hits with their scores and fields."""
+    cards = [
+        {
+            "picture": _picture(hit.payload),
+            "name": display_name(hit.id, hit.payload),
+            "note": f"{hit.score:.3f}",
+            "detail": field_summary(hit.payload),
+        }
+        for hit in hits[:MOST]
+    ]
+    notes = [count(len(hits), "image"), f"{hits.took_ms:.1f} ms", completeness(hits)]
+    return _page(notes, cards, len(hits) - MOST)
+
+
+@renders("DuplicateGroup")
+def group_html(group: DuplicateGroup) -> str:
+    """The images of a group, the keeper first."""
+    cards = [
+        {
+            "picture": _picture(member.payload),
+            "name": display_name(member.id, member.payload),
+            "note": "kept" if member is group.members[0] else str(member.verdict),
+            "detail": str(member.evidence.get("why", "")),
+        }
+        for member in group.members[:MOST]
+    ]
+    notes = [count(len(group.members), "image"), str(group.verdict), group.reason]
+    return _page(notes, cards, len(group.members) - MOST)
+
+
+@renders("IngestReport")
+def report_html(report: IngestReport) -> str:
+    """The counts of a run, and the reasons of its rejects."""
+    from lookalike.output.pages import render
+
+    names = ("added", "updated", "moved", "unchanged", "skipped", "rejected", "removed")
+    return render(
+        "notebook_report.html",
+        counts={name: getattr(report, name) for name in names},
+        seconds=report.seconds,
+        rejects=report.rejects[:MOST_REJECTS],
+        more=max(0, len(report.rejects) - MOST_REJECTS),
+    )
+
+
+def _page(notes: list[str], cards: list[dict[str, Any]], more: int) -> str:
+    from lookalike.output.pages import render
+
+    shown = " · ".join(filter(None, notes))
+    return render("notebook_images.html", notes=shown, cards=cards, more=max(0, more))

@@ -1,0 +1,94 @@
+"""Vectors of images and text by themselves, and groups of similar images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lookalike.errors import InputError, QueryError
+from lookalike.manifest import Manifest
+from lookalike.protocols import DescribesText, Descriptors, ImageLoader
+from lookalike.system.inputs import PlainImage
+from lookalike.system.iteration import batched
+from lookalike.types import Point
+
+BATCH = 64
+
+
+def vector_of(manifest: Manifest, aspect: str) -> str:
+    """The name of the vector that serves an aspect.
+
+    Raises:
+        QueryError: there is no such aspect.
+    """
+    if aspect not in manifest.aspects:
+        raise QueryError(f"There is no aspect {aspect!r}: use {', '.join(manifest.aspects)}.")
+    return manifest.aspects[aspect]
+
+
+def embed_images(
+    images: Sequence[PlainImage],
+    manifest: Manifest,
+    models: Descriptors,
+    loader: ImageLoader,
+    aspect: str,
+) -> NDArray[np.float32]:
+    """(n, size): the vectors of images in one aspect, as the index would store them."""
+    spec = manifest.vectors[vector_of(manifest, aspect)]
+    descriptor = models.descriptor(spec.name)
+    rows = [np.zeros((0, spec.size), np.float32)]
+    with ThreadPoolExecutor(loader.size) as pool:
+        for batch in batched(images, BATCH):
+            decoded = list(pool.map(lambda image: loader.load(image, descriptor.side), batch))
+            rows.append(np.asarray(descriptor.describe(decoded).vectors, np.float32))
+    return np.concatenate(rows)
+
+
+def embed_texts(
+    texts: Sequence[str], manifest: Manifest, models: Descriptors
+) -> NDArray[np.float32]:
+    """(n, size): the vectors of texts, comparable with those of images in `semantic`.
+
+    Raises:
+        QueryError: the index's model does not support text.
+    """
+    spec = manifest.semantic
+    descriptor = models.descriptor(spec.name)
+    if not isinstance(descriptor, DescribesText):
+        raise QueryError(
+            f"This index was made with {spec.model}, which does not support text: index into a new "
+            "folder with `--model clip`."
+        )
+    vectors = descriptor.describe_text(list(texts))
+    return np.asarray(vectors, np.float32).reshape(-1, spec.size)
+
+
+def cluster(points: Iterator[Point], name: str, k: int | None, min_size: int) -> Mapping[str, int]:
+    """The group of each image by id: by k-means for `k` groups, else by HDBSCAN.
+
+    Raises:
+        InputError: scikit-learn is not installed, or there are fewer images than groups.
+    """
+    stored = [(point.id, point.vectors[name]) for point in points]
+    if k is not None and not 1 <= k <= len(stored):
+        raise InputError(f"k must be from 1 to the number of images, {len(stored):,} (got {k}).")
+    if len(stored) < max(2, min_size) and k is None:
+        return {id: -1 for id, _ in stored}
+    model = _model(k, min_size)
+    vectors = np.array([vector for _, vector in stored], np.float32)
+    labels = model.fit_predict(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+    return {id: int(label) for (id, _), label in zip(stored, labels, strict=True)}
+
+
+def _model(k: int | None, min_size: int) -> Any:
+    try:
+        from sklearn import cluster as models  # type: ignore[import-untyped]
+    except ModuleNotFoundError:
+        raise InputError("Clusters need a library: pip install 'lookalike[cluster]'.") from None
+    if k is None:
+        return models.HDBSCAN(min_cluster_size=min_size, copy=True)
+    return models.KMeans(k, random_state=0, n_init=3)

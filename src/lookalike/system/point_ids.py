@@ -1,0 +1,24 @@
+"""Ids of points in the engines."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+from uuid import UUID, uuid5
+
+PointId: TypeAlias = UUID
+"""A point's id in the engine, derived from the image's string id."""
+
+_NAMESPACE = UUID("6f6b1f5e-0f9c-5c1b-8f0e-6c6f6f6b616c")
+
+
+def point_id(id: str) -> PointId:
+    """Returns the engine's id of an image: UUIDv5 of its string id, the same in every engine.
+
+    Ids that are not valid UTF-8, as a shell may pass them, belong to no image and are no error.
+    """
+    return uuid5(_NAMESPACE, id.encode("utf-8", "backslashreplace").decode())
+
+
+def next_point_id(id: str | None) -> PointId | None:
+    """Returns the lowest possible id of a point after that of an image; None for None."""
+    return None if id is None else UUID(int=point_id(id).int + 1)

@@ -1,0 +1,91 @@
+"""Results in notebooks and tables."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lookalike.errors import InputError, QueryError
+from lookalike.index import Index
+from tests.support.pictures import draw
+
+
+@pytest.fixture
+def filled(index: Index, photos: Path) -> Index:
+    index.add(photos)
+    index.update(str(photos / "000.jpg"), {"price": 5, "name": "<b>odd</b>"})
+    return index
+
+
+def test_hits_are_rows_and_pictures(filled: Index, photos: Path) -> None:
+    hits = filled.search(image=photos / "000.jpg", weights="style", limit=4)
+    row = hits.to_dicts()[0]
+    assert (row["rank"], row["id"], row["price"]) == (1, str(photos / "000.jpg"), 5)
+    assert row["score.color"] == hits[0].scores["color"]
+    assert row["image.width"] == 120
+    html = hits._repr_html_() or ""
+    assert html.count("data:image/jpeg;base64,") == 4
+    assert "&lt;b&gt;odd" in html
+    assert len(repr(hits)) < 400
+    assert repr(hits[0]).startswith("Hit(")
+    assert pickle.loads(pickle.dumps(hits)) == hits  # noqa: S301
+    frame = pytest.importorskip("pandas").DataFrame(hits.to_dicts())
+    assert hits.to_pandas().equals(frame)
+
+
+def test_groups_and_reports_are_shown(index: Index, photos: Path) -> None:
+    draw(3).save(photos / "copy.png")
+    (photos / "bad.jpg").write_bytes(b"no picture")
+    report = index.add(photos)
+    html = report._repr_html_() or ""
+    assert "bad.jpg" in html
+    assert "rejected" in html
+    group = next(index.duplicates())
+    assert (group._repr_html_() or "").count("data:image/jpeg;base64,") == 2
+    assert "1 copy" in repr(group)
+
+
+def test_an_index_is_a_collection_of_images(filled: Index, photos: Path) -> None:
+    id = str(photos / "000.jpg")
+    assert filled[id].payload["price"] == 5
+    assert id in filled
+    assert "nothing" not in filled
+    assert len(list(filled)) == len(filled) == 12
+    assert len(repr(filled[id])) < 300
+    assert "lookalike-small-1" in repr(filled)
+
+
+def test_vectors_by_themselves_are_those_of_the_index(filled: Index, photos: Path) -> None:
+    files = [photos / "001.jpg", photos / "002.jpg"]
+    for aspect, name in (("semantic", "lookalike-small-1"), ("color", "color")):
+        vectors = filled.embed(files, aspect=aspect)
+        stored = [filled.get(str(file), vectors=True).vectors[name] for file in files]
+        for vector, own in zip(vectors, stored, strict=True):
+            unit = own / np.linalg.norm(own)
+            assert vector @ unit / np.linalg.norm(vector) == pytest.approx(1, abs=1e-4)
+    assert filled.embed(np.asarray(draw(1))).shape == (1, 512)
+    assert filled.embed([]).shape == (0, 512)
+    with pytest.raises(QueryError, match="no aspect 'shape'"):
+        filled.embed(files, aspect="shape")
+    with pytest.raises(QueryError, match="does not support text"):
+        filled.embed(texts="a red dress")
+
+
+def test_clusters(index: Index, tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    for i in range(12):  # two colors, six pictures of each
+        folder = tmp_path / "pictures"
+        folder.mkdir(exist_ok=True)
+        draw(8 * (i % 4) + (i % 2)).resize((120 + i, 160)).save(folder / f"{i}.png")
+    index.add(folder)
+    groups = index.cluster(2, aspect="color")
+    reds = {groups[str(folder / f"{i}.png")] for i in range(0, 12, 2)}
+    greens = {groups[str(folder / f"{i}.png")] for i in range(1, 12, 2)}
+    assert len(reds) == len(greens) == 1 != len(reds | greens)
+    assert set(index.cluster(aspect="color", min_size=3)) == set(groups)
+    assert index.update_many((id, {"group": n}) for id, n in groups.items()).updated == 12
+    with pytest.raises(InputError, match="k must be"):
+        index.cluster(13)

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from lookalike.system.display import Displayed, data_frame, flat_hit
 from lookalike.system.inputs import ImageInput as ImageInput
 from lookalike.system.point_ids import PointId as PointId
-from lookalike.system.point_ids import next_point_id as next_point_id
 from lookalike.system.point_ids import point_id as point_id
 
 Pixels: TypeAlias = NDArray[np.uint8]

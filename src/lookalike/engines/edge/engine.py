@@ -22,6 +22,7 @@ from lookalike.engines.rows import ordered_value, scored, stored
 from lookalike.errors import DiskFull, EngineError, IndexDamaged, IndexLocked
 from lookalike.manifest import require_schema
 from lookalike.system.files import make_folder
+from lookalike.system.point_ids import next_point_id
 from lookalike.system.processes import OwnProcess
 from lookalike.types import (
     CandidateQuery,
@@ -33,7 +34,6 @@ from lookalike.types import (
     Query,
     Scored,
     VectorSpec,
-    next_point_id,
     point_id,
 )
 

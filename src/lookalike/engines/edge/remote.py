@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from lookalike.engines.edge.messages import BATCH
 from lookalike.engines.points import check_vectors
+from lookalike.system.point_ids import next_point_id
 from lookalike.types import (
     CandidateQuery,
     Candidates,
@@ -17,7 +18,6 @@ from lookalike.types import (
     Query,
     Scored,
     VectorSpec,
-    next_point_id,
 )
 
 if TYPE_CHECKING:

@@ -34,6 +34,7 @@ from lookalike.engines.server.points import to_grpc, to_rest
 from lookalike.engines.server.replicas import NewReplicas, disagreement, number_of_nodes
 from lookalike.engines.server.requests import ID_ALONE, candidate_request, query_request
 from lookalike.errors import EngineError
+from lookalike.system.point_ids import next_point_id
 from lookalike.types import (
     All,
     AnyOfValues,
@@ -46,7 +47,6 @@ from lookalike.types import (
     Query,
     Scored,
     VectorSpec,
-    next_point_id,
     point_id,
 )
 

@@ -211,6 +211,19 @@ class Engine(Protocol):
         the matching points: ints, floats, or RFC 3339 strings; None if no point has a value."""
         ...
 
+    def ordered(
+        self,
+        path: str,
+        filter: Filter | None,
+        limit: int,
+        *,
+        descending: bool = False,
+        vectors: Sequence[str] = (),
+    ) -> list[tuple[float | str, Point]]:
+        """Returns the first matching points by an indexed number or datetime field, each with its
+        value as in `bounds`; those without a value are left out."""
+        ...
+
     def optimize(self) -> None:
         """Builds the search graph now. Without it, searches are correct but slower."""
         ...

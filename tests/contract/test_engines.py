@@ -252,6 +252,21 @@ def test_filters(unchanged: Engine, filter: Filter, expected: Callable[[int], bo
     assert 0 <= unchanged.count(filter, exact=False) <= COUNT
 
 
+@pytest.mark.parametrize("descending", [False, True])
+def test_ordered(unchanged: Engine, descending: bool) -> None:
+    dresses = AnyOfValues("category", ("dress",))
+    found = unchanged.ordered("price", dresses, 4, descending=descending, vectors=["color"])
+    priced = [i for i in range(0, COUNT, 3) if i % 10]
+    wanted = sorted(priced, reverse=descending)[:4]
+    assert [(value, point.id) for value, point in found] == [
+        (i + 0.5, f"photos/{i}.jpg") for i in wanted
+    ]
+    assert found[0][1].payload["n"] == wanted[0] % 7
+    assert set(found[0][1].vectors) == {"color"}
+    times = [value for value, _ in unchanged.ordered("at", None, COUNT, descending=descending)]
+    assert times == sorted(map(str, times), reverse=descending)
+
+
 def similarities(near: WeightedVector) -> dict[str, float]:
     """Similarities of all points by brute force, by id."""
     seed = {"style": 0, "color": 10_000}[near.name]

@@ -40,16 +40,16 @@ def stored(record: Any) -> Point:
     return Point(_id_of(record), _arrays(record.vector), record.payload or {})
 
 
-def ordered_value(record: Any) -> float | str:
-    """The value that a record was ordered by, where only that field was requested.
+def ordered_value(record: Any, path: str) -> float | str:
+    """The value that a record was ordered by.
 
     A payload may come back with the last bit of a long float changed, while the field's index,
     which range filters use, has the exact number. The index orders times by their microseconds,
     so a time is taken from the payload.
     """
     value: Any = record.payload
-    while isinstance(value, dict):
-        (value,) = value.values()
+    for key in [path.strip('"')] if path.startswith('"') else path.split("."):
+        value = value[key]
     number: float | None = record.order_value
     return value if number is None or isinstance(value, str) else number
 

@@ -25,6 +25,7 @@ from lookalike.record import ImageRecord, record_of
 from lookalike.search import embedding
 from lookalike.search.request import Params, ScrollOptions, TableOptions, Where
 from lookalike.search.searcher import Searcher
+from lookalike.search.sorting import Order, sorted_points
 from lookalike.search.statistics import statistics
 from lookalike.system.inputs import Id, id_of, ids_of, plain_images
 from lookalike.types import Filter, Image, ImageInput, Point
@@ -84,7 +85,7 @@ class ReadableIndex:
     def scroll(
         self, where: Where | None = None, **options: Unpack[ScrollOptions]
     ) -> Iterator[Point]:
-        """Yields every matching image in an order that does not depend on when they were added.
+        """Yields every matching image, by `sort` or in an order that has no meaning but stays.
 
         Args:
             where: a filter.
@@ -92,7 +93,11 @@ class ReadableIndex:
         """
         filter, after = self._filter(where, options.get("params")), options.get("after")
         names = list(self._manifest.vectors) if options.get("vectors") else ()
-        last = None if after is None else id_of(after)
+        last, sort = None if after is None else id_of(after), options.get("sort")
+        if sort is not None:
+            order = Order.of(sort, self.fields)
+            yield from sorted_points(self._engine, order, filter, vectors=names, after=last)
+            return
         for points in self._engine.scroll(filter, vectors=names, after=last):
             yield from points
 

@@ -21,6 +21,7 @@ from lookalike.search import rerank
 from lookalike.search.calibration import LEAST, Calibrator
 from lookalike.search.color_gate import ColorGate
 from lookalike.search.request import TEXT, Request
+from lookalike.search.sorting import SORTED, Order
 from lookalike.search.targets import (
     Blend,
     Part,
@@ -75,6 +76,7 @@ class Plan:
         matching: an upper bound of the number of matching images; None if unknown.
         floor: how far above random images a hit must stand; None to keep all.
         gate: the color words, if images are ranked by how far they have the colors first.
+        order: the order that the best hits are put in; None for that of the ranking.
         color_vector: name of the vector that serves the aspect `color`.
         pool: number of rows to select the page from, if `needs_pool`.
         milliseconds: time spent on planning.
@@ -89,6 +91,7 @@ class Plan:
     matching: int | None
     floor: float | None
     gate: ColorGate | None
+    order: Order | None
     color_vector: str
     pool: int
     milliseconds: float
@@ -96,7 +99,7 @@ class Plan:
     @property
     def needs_pool(self) -> bool:
         """True if the page is selected from more rows than it shows."""
-        several = len(self.blends) > 1 or self.against or self.gate
+        several = len(self.blends) > 1 or self.against or self.gate or self.order
         return bool(self.request["diversity"] or self.request["collapse"] or several)
 
     @property
@@ -150,7 +153,7 @@ class Plan:
 
 def rows_needed(request: Request) -> int:
     """The number of best rows that determine the page."""
-    last = request["offset"] + request["limit"]
+    last = SORTED if request["sort"] else request["offset"] + request["limit"]
     return math.ceil(last / CHUNK) * CHUNK if request["diversity"] else last
 
 
@@ -217,6 +220,7 @@ class Planner:
             matching=matching,
             floor=self._floor(blends) if request["relevant"] else None,
             gate=gate,
+            order=self._order(request),
             color_vector=self.manifest.aspects["color"],
             pool=max(FIRST_POOL, rows_needed(request)),
             milliseconds=(time.perf_counter() - started) * 1e3,
@@ -325,6 +329,22 @@ class Planner:
     ) -> Blend:
         calibrator = self.calibrator if request["calibration"] == "spread" else None
         return combine(parts, weights, calibrator, summed=request["strategy"] == "sum")
+
+    def _order(self, request: Request) -> Order | None:
+        """The order of the hits."""
+        if request["after"] is not None:
+            raise QueryError(
+                "after continues a sorted list that has nothing to search by: page through hits "
+                "with offset."
+            )
+        if request["sort"] is None:
+            return None
+        if request["offset"] + request["limit"] > SORTED:
+            raise QueryError(
+                f"A sorted search has the {SORTED} best hits: ask for them with offset and limit, "
+                "or leave out what to search by to sort all images."
+            )
+        return Order.of(request["sort"], fields_of(self.manifest.fields))
 
     # --- limits -----------------------------------------------------------------------------
 

@@ -85,6 +85,9 @@ def rank(plan: Plan, results: Sequence[Result]) -> tuple[list[Ranked], bool]:
     is_short = is_short or unproved
     if request["diversity"]:
         rows = _diversify(rows[: rows_needed(request)], plan.blends[0], request["diversity"])
+    if plan.order is not None:
+        order = plan.order
+        rows = sorted(rows[: rows_needed(request)], key=lambda one: order.key(one.row.payload))
     return rows[request["offset"] : request["offset"] + request["limit"]], is_short
 
 

@@ -40,6 +40,13 @@ _PARAMS = Option(
 )
 
 
+_SORT = Option(
+    "Field of numbers or dates to sort by; after a minus sign, the greatest first. Without "
+    "anything to search by, all matching images; else the 200 best.",
+    metavar="FIELD|-FIELD",
+)
+
+
 class FilterOptions(TypedDict, total=False):
     """A filter."""
 
@@ -54,6 +61,7 @@ class ScrollOptions(TypedDict, total=False):
     """Options of `Index.scroll` beside its filter."""
 
     params: Annotated[Params | None, _PARAMS]
+    sort: Annotated[str | None, _SORT]
     vectors: Annotated[bool, Option("Whether to return the vectors, too.", default=False)]
     after: Annotated[Id | None, Option("Image after which to start; it need not exist.")]
 
@@ -176,6 +184,15 @@ class RankingOptions(FilterOptions, total=False):
     offset: Annotated[
         int, Option("Number of best results to skip.", default=0, metavar="N", least=0)
     ]
+    sort: Annotated[str | None, _SORT]
+    after: Annotated[
+        str | None,
+        Option(
+            "Image after which to continue, with sort and nothing to search by: the last one of "
+            "the page before.",
+            metavar="ID",
+        ),
+    ]
     diversity: Annotated[
         float,
         Option(
@@ -211,6 +228,18 @@ class Request(TargetOptions, ExampleOptions, StrategyOptions, RankingOptions, to
     """A search or recommendation, with every option."""
 
     files: Annotated[bool, Option("Whether an example may name a file.", default=True)]
+
+
+_SUBJECTS = ("image", "id", "text", "negative_text", "color", "like", "unlike")
+
+
+def is_listing(request: Request) -> bool:
+    """True if a request has nothing to search by, but an order to list images in."""
+    values: list[Any] = [request.get(name) for name in _SUBJECTS]
+    return request["sort"] is not None and all(
+        value is None or (isinstance(value, str | list | tuple | dict) and not value)
+        for value in values
+    )
 
 
 def read_request(options: Mapping[str, Any]) -> Request:

@@ -9,14 +9,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lookalike.errors import LookalikeError
+from lookalike.fields import fields_of
 from lookalike.manifest import Manifest
 from lookalike.protocols import Descriptors, Engine, ImageLoader
 from lookalike.search import threshold
 from lookalike.search.calibration import Calibrator
 from lookalike.search.planner import Plan, Planner
 from lookalike.search.ranking import rank
-from lookalike.search.request import read_request
+from lookalike.search.request import is_listing, read_request
 from lookalike.search.results import hits_of
+from lookalike.search.sorting import listed
 from lookalike.search.threshold import Result
 from lookalike.types import Hits
 
@@ -45,7 +47,8 @@ class Searcher:
 
     def search(self, options: Mapping[str, Any]) -> Hits:
         """Answers the `Request` with these options; raises what `Index.search` says."""
-        return self._answer([self._planner.plan(read_request(options))])[0]
+        planned = self._plan(options)
+        return planned if isinstance(planned, Hits) else self._answer([planned])[0]
 
     def search_many(self, queries: Sequence[Mapping[str, Any]]) -> list[Hits | LookalikeError]:
         """The answers to several queries in their order, or the error of one that failed.
@@ -61,9 +64,16 @@ class Searcher:
                 answers += [next(found) if isinstance(one, Plan) else one for one in planned]
         return answers
 
-    def _try_plan(self, query: Mapping[str, Any]) -> Plan | LookalikeError:
+    def _plan(self, options: Mapping[str, Any]) -> Plan | Hits:
+        """The plan of a search; or the hits of one that lists images and needs none."""
+        request = read_request(options)
+        if is_listing(request):
+            return listed(self.engine, fields_of(self.manifest.fields), request)
+        return self._planner.plan(request)
+
+    def _try_plan(self, query: Mapping[str, Any]) -> Plan | Hits | LookalikeError:
         try:
-            return self._planner.plan(read_request(query))
+            return self._plan(query)
         except LookalikeError as error:
             return error
 

@@ -24,6 +24,7 @@ from lookalike.api.schemas import (
     Item,
     PutResponse,
     Side,
+    Text,
     Where,
 )
 from lookalike.api.service import Service, Serving
@@ -55,9 +56,10 @@ def images(
     where: Where | None = None,
     limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = 60,
     offset: Annotated[int, Query(ge=0, le=MAX_LISTED)] = 0,
+    sort: Annotated[Text | None, Query(description="Field to sort by, or -field.")] = None,
     cursor: Annotated[Id | None, Query(description="The `cursor` of the page before.")] = None,
 ) -> Document:
-    """Lists images that match a filter, in no meaningful order, page by page.
+    """Lists images that match a filter, by a field or in no meaningful order, page by page.
 
     A page holds the `cursor` of the next one. Images that are added or removed meanwhile neither
     repeat nor hide others.
@@ -66,7 +68,7 @@ def images(
         raise InputError(
             f"offset reaches {MAX_LISTED:,} images; go through more of them with cursor."
         )
-    found = islice(service.index.scroll(where, after=cursor), offset, offset + limit + 1)
+    found = islice(service.index.scroll(where, sort=sort, after=cursor), offset, offset + limit + 1)
     listed = [documents.of_point(point) for point in found]
     more = listed[limit - 1]["id"] if len(listed) > limit else None
     return Document({"images": listed[:limit], "cursor": more, "total": service.index.count(where)})

@@ -52,7 +52,8 @@ def hits_footer(hits: Hits) -> str:
     """The number of hits, the weights, the time taken, and a note if hits may be missing."""
     weights = ", ".join(f"{name} {weight:.0%}" for name, weight in hits.weights.items())
     note = f"; {note}" if (note := completeness(hits)) else ""
-    return f"{count(len(hits), 'image')}, {weights}, {hits.took_ms:.1f} ms{note}"
+    weights = f", {weights}" if weights else ""
+    return f"{count(len(hits), 'image')}{weights}, {hits.took_ms:.1f} ms{note}"
 
 
 def shares_table(hits: Hits) -> Table:

@@ -242,8 +242,28 @@ class EdgeEngine:
                 records, _ = self.shard.scroll(request)
             if not records:
                 return None
-            ends.append(ordered_value(records[0]))
+            ends.append(ordered_value(records[0], path))
         return ends[0], ends[1]
+
+    def ordered(
+        self,
+        path: str,
+        filter: Filter | None,
+        limit: int,
+        *,
+        descending: bool = False,
+        vectors: Sequence[str] = (),
+    ) -> list[tuple[float | str, Point]]:
+        request = qe.ScrollRequest(
+            limit=limit,
+            filter=to_edge(filter),
+            with_payload=True,
+            with_vector=list(vectors) or False,
+            order_by=qe.OrderBy(path, qe.Direction.Desc if descending else qe.Direction.Asc),
+        )
+        with self._translated():
+            records, _ = self.shard.scroll(request)
+        return [(ordered_value(record, path), stored(record)) for record in records]
 
     # --- upkeep -----------------------------------------------------------------------------
 

@@ -118,6 +118,20 @@ class RemoteEngine:
         bounds: tuple[float | str, float | str] | None = self._read("bounds", path, filter)
         return bounds
 
+    def ordered(
+        self,
+        path: str,
+        filter: Filter | None,
+        limit: int,
+        *,
+        descending: bool = False,
+        vectors: Sequence[str] = (),
+    ) -> list[tuple[float | str, Point]]:
+        points: list[tuple[float | str, Point]] = self._read(
+            "ordered", path, filter, limit, descending=descending, vectors=list(vectors)
+        )
+        return points
+
     # --- upkeep -----------------------------------------------------------------------------
 
     def settled(self) -> Self:

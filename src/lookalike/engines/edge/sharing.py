@@ -33,6 +33,7 @@ METHODS = frozenset(
         "info",
         "nearest",
         "optimize",
+        "ordered",
         "page",
         "problems",
         "query",

@@ -373,8 +373,29 @@ class ServerEngine:
             records, _ = self._call(partial(_scroll, request))
             if not records:
                 return None
-            ends.append(ordered_value(records[0]))
+            ends.append(ordered_value(records[0], path))
         return ends[0], ends[1]
+
+    def ordered(
+        self,
+        path: str,
+        filter: Filter | None,
+        limit: int,
+        *,
+        descending: bool = False,
+        vectors: Sequence[str] = (),
+    ) -> list[tuple[float | str, Point]]:
+        direction = models.Direction.DESC if descending else models.Direction.ASC
+        request = {
+            "scroll_filter": self._condition(filter),
+            "limit": limit,
+            "order_by": models.OrderBy(key=path, direction=direction),
+            "with_payload": True,
+            "with_vectors": list(vectors) or False,
+            **self._reading,
+        }
+        records, _ = self._call(partial(_scroll, request))
+        return [(ordered_value(record, path), stored(record)) for record in records]
 
     # --- upkeep -----------------------------------------------------------------------------
 

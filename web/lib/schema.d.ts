@@ -358,6 +358,7 @@ export interface paths {
                     where?: string | null;
                     limit?: number;
                     offset?: number;
+                    sort?: string | null;
                     cursor?: string | null;
                 };
                 header?: never;
@@ -1433,6 +1434,8 @@ export interface components {
             limit?: number;
             /** @default 0 */
             offset?: number;
+            sort?: string | null;
+            after?: string | null;
             /** @default 0 */
             diversity?: number;
             /** @default false */
@@ -1516,6 +1519,8 @@ export interface components {
             limit?: number;
             /** @default 0 */
             offset?: number;
+            sort?: string | null;
+            after?: string | null;
             /** @default 0 */
             diversity?: number;
             /** @default false */

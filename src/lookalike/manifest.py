@@ -6,15 +6,22 @@ index never mixes models, and an older lookalike never touches a newer index.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from lookalike.errors import IndexDamaged, InputError, ModelError, SchemaTooNew
+from lookalike.fields import fields_of
 from lookalike.protocols import Engine
 from lookalike.types import Background, Distance, FieldType, VectorSpec
 
 SCHEMA = 1
+
+_MAX_SIZE = 65_536
+"""Dimensions that engines take."""
+
+_VECTOR_NAME = re.compile(r"[\w.+-]{1,200}")
 
 MAX_FIELDS = 200
 """Fields of an index: each has a payload index, and every point is read to build it."""
@@ -115,19 +122,16 @@ class Manifest:
                     "`lookalike restore` again, or delete it."
                 )
             require_schema({"schema": int(data["schema"])}, where)
-            vectors = {
-                name: VectorSpec(**{**spec, "distance": Distance(spec["distance"])})
-                for name, spec in data["vectors"].items()
-            }
+            vectors = {name: _spec(name, spec) for name, spec in data["vectors"].items()}
             aspects = {aspect: vectors[name].name for aspect, name in data["aspects"].items()}
             return cls(
                 aspects,
                 vectors,
-                {name: FieldType(field["type"]) for name, field in data["fields"].items()},
+                _fields(data["fields"]),
                 data["model_dir"],
                 _calibration(data.get("calibration"), set(aspects.values())),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, InputError) as error:
             raise IndexDamaged(
                 f"The manifest of the index {where} is damaged ({error!r}): restore it from a "
                 "backup, or delete the index and make it again."
@@ -142,6 +146,25 @@ def require_schema(data: Mapping[str, Any], where: str) -> None:
             f"The index {where} has schema {schema}, and this version of lookalike reads "
             f"schemas up to {SCHEMA}: upgrade it with `pip install -U lookalike`."
         )
+
+
+def _spec(name: str, data: Mapping[str, Any]) -> VectorSpec:
+    """A vector of an index, which may come from anywhere."""
+    spec = VectorSpec(**{**data, "distance": Distance(data["distance"])})
+    if spec.name != name or not _VECTOR_NAME.fullmatch(name):
+        raise ValueError(f"the vector {name!r} has no usable name")
+    if type(spec.size) is not int or not 0 < spec.size <= _MAX_SIZE:
+        raise ValueError(f"the vector {name!r} has {spec.size!r} dimensions")
+    if spec.datatype not in ("float32", "uint8"):
+        raise ValueError(f"the vector {name!r} has the type {spec.datatype!r}")
+    return spec
+
+
+def _fields(data: Mapping[str, Any]) -> dict[str, FieldType]:
+    """The user's fields of an index, which may come from anywhere."""
+    types = {name: FieldType(field["type"]) for name, field in data.items()}
+    fields_of(types)  # raises for a name that is reserved
+    return types
 
 
 def _calibration(data: Mapping[str, Any] | None, names: set[str]) -> Calibration | None:

@@ -14,6 +14,7 @@ import pytest
 from lookalike.admin.archive import ARCHIVE_VERSION, open_archive
 from lookalike.admin.copy import restore
 from lookalike.errors import IndexDamaged, InputError, SchemaTooNew
+from lookalike.manifest import Manifest
 from lookalike.types import Point
 from tests.admin.indexes import NAMES, At, assert_same
 from tests.contract.test_engines import point, vector
@@ -22,7 +23,11 @@ from tests.contract.test_engines import point, vector
 def read(file: Path) -> tuple[Any, dict[str, Point]]:
     with open_archive(file) as opened:
         opened.check()
-        points = {one.id: one for batch in opened.batches(NAMES) for one in batch}
+        points = {
+            one.id: one
+            for batch in opened.batches(Manifest.from_json(opened.manifest, "it"))
+            for one in batch
+        }
         return opened.manifest, points
 
 

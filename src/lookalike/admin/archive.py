@@ -22,12 +22,18 @@ from typing import Any
 
 import numpy as np
 
+from lookalike.admin.integrity import flaws
+from lookalike.admin.parts import MAX_JSON, Parts
 from lookalike.errors import IndexDamaged, InputError, SchemaTooNew
+from lookalike.manifest import Manifest
 from lookalike.record import record_of
 from lookalike.system import files
 from lookalike.types import Point, Vector
 
 ARCHIVE_VERSION = 1
+
+_BLOCK = MAX_JSON // 4
+"""Bytes of payloads from which on a block is divided."""
 
 _COMPRESSION = 1
 """zlib's fastest level: vectors hardly shrink, and higher levels spend their time on 1 %."""
@@ -61,11 +67,8 @@ def write_archive(
                 "backup.json",
                 _json({"version": ARCHIVE_VERSION, "images": images, "manifest": manifest}),
             )
-            for block, points in enumerate(batches):
-                put(
-                    f"{block:08}/payload.jsonl",
-                    b"\n".join(_json(point.payload) for point in points),
-                )
+            for block, (points, lines) in enumerate(_blocks(batches)):
+                put(f"{block:08}/payload.jsonl", lines)
                 for name in points[0].vectors:
                     put(f"{block:08}/{name}.npy", _npy([point.vectors[name] for point in points]))
             archive.writestr("end.json", _json({"sha256": digest.hexdigest()}))
@@ -89,8 +92,8 @@ def open_archive(file: Path) -> Iterator[Archive]:
         ) from error
     with stream:
         with _damage_reported(file):
-            parts = zipfile.ZipFile(stream)
-            about = json.loads(parts.read("backup.json"))
+            parts = Parts(zipfile.ZipFile(stream), file)
+            about = parts.json("backup.json")
             if int(about["version"]) > ARCHIVE_VERSION:
                 raise SchemaTooNew(
                     f"The backup {file} has version {about['version']}, and this lookalike reads "
@@ -113,48 +116,78 @@ class Archive:
     file: Path
     manifest: Mapping[str, Any]
     images: int
-    _parts: zipfile.ZipFile
+    _parts: Parts
 
-    def check(self) -> None:
+    def check(self, manifest: Manifest | None = None) -> None:
         """Reads the whole file and compares its checksum.
+
+        Args:
+            manifest: of the index, parsed; with it, every image is read as well.
 
         Raises:
             IndexDamaged: a part is damaged or missing.
         """
         with _damage_reported(self.file):
-            *names, end = self._parts.namelist()
+            *names, end = self._parts.names
             digest = hashlib.sha256()
             for part in names:
-                digest.update(self._parts.read(part))
-            if json.loads(self._parts.read(end))["sha256"] != digest.hexdigest():
+                for chunk in self._parts.chunks(part):
+                    digest.update(chunk)
+            if self._parts.json(end)["sha256"] != digest.hexdigest():
                 raise ValueError("a part is missing")
+        if manifest is not None:
+            for _ in self.batches(manifest):
+                pass
 
-    def batches(self, names: Iterable[str]) -> Iterator[list[Point]]:
+    def batches(self, manifest: Manifest) -> Iterator[list[Point]]:
         """All points with all vectors, in the order of writing.
 
         Args:
-            names: names of the vectors.
+            manifest: of the index, parsed.
 
         Raises:
             IndexDamaged: a part is damaged; the batches before it were sound.
         """
-        parts = set(self._parts.namelist())
+        parts = set(self._parts.names)
         for block in count():
             if f"{block:08}/payload.jsonl" not in parts:
                 return
             with _damage_reported(self.file):
-                lines = self._parts.read(f"{block:08}/payload.jsonl").split(b"\n")
-                payloads = [json.loads(line) for line in lines]
+                payloads = self._parts.payloads(f"{block:08}/payload.jsonl")
                 vectors = {
-                    name: np.load(io.BytesIO(self._parts.read(part)), allow_pickle=False)
-                    for name in names
+                    name: self._parts.vectors(part, len(payloads), spec)
+                    for name, spec in manifest.vectors.items()
                     if (part := f"{block:08}/{name}.npy") in parts
                 }
                 points = [
                     Point(record_of(payload)["id"], dict(zip(vectors, row, strict=True)), payload)
                     for payload, *row in zip(payloads, *vectors.values(), strict=True)
                 ]
+                for point, flaw in flaws(points, manifest):
+                    raise ValueError(f"{flaw} ({point.id!r})")
             yield points
+
+
+def _blocks(batches: Iterable[Sequence[Point]]) -> Iterator[tuple[Sequence[Point], bytes]]:
+    """The points, in blocks whose payloads are small enough to be read again, and the payloads.
+
+    Raises:
+        InputError: one payload is too large.
+    """
+    for points in batches:
+        lines = b"\n".join(_json(point.payload) for point in points)
+        if len(lines) <= _BLOCK:
+            yield points, lines
+        elif len(points) > 1:
+            half = len(points) // 2
+            yield from _blocks([points[:half], points[half:]])
+        elif len(lines) <= MAX_JSON:
+            yield points, lines
+        else:
+            raise InputError(
+                f"The fields of {points[0].id!r} take {len(lines):,} bytes, and a backup holds up "
+                f"to {MAX_JSON:,} an image; shorten them with `lookalike update`."
+            )
 
 
 def _json(value: Any) -> bytes:

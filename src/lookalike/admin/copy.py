@@ -91,8 +91,9 @@ def restore(
         InputError, EngineError: as for `copy`, or the file cannot be read.
     """
     with open_archive(Path(file)) as archive:
-        archive.check()  # before anything is written
-        return _fill(target, _archive_source(archive), progress)
+        source = _archive_source(archive)
+        archive.check(source.manifest)  # before anything is written
+        return _fill(target, source, progress)
 
 
 def backup(
@@ -186,7 +187,7 @@ def _archive_source(archive: Archive) -> _SourceIndex:
         archive.manifest,
         manifest,
         archive.images,
-        lambda: archive.batches(manifest.vectors),
+        lambda: archive.batches(manifest),
     )
 
 

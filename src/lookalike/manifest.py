@@ -53,6 +53,8 @@ class Manifest:
         fields: types of the user's fields, by name.
         model_dir: folder with the semantic model's files, if the user chose one.
         calibration: None until the index has enough images.
+        restored: whether the index came out of a backup file, so that its records may name any file
+            of this machine.
     """
 
     aspects: Mapping[str, str]
@@ -60,6 +62,7 @@ class Manifest:
     fields: Mapping[str, FieldType] = field(default_factory=dict)
     model_dir: str | None = None
     calibration: Calibration | None = None
+    restored: bool = False
 
     @classmethod
     def of(cls, specs: Sequence[VectorSpec], model_dir: str | None = None) -> Manifest:
@@ -101,6 +104,7 @@ class Manifest:
             "fields": {name: {"type": str(type)} for name, type in self.fields.items()},
             "model_dir": self.model_dir,
             "calibration": None if self.calibration is None else asdict(self.calibration),
+            "restored": self.restored,
         }
 
     @classmethod
@@ -130,6 +134,7 @@ class Manifest:
                 _fields(data["fields"]),
                 data["model_dir"],
                 _calibration(data.get("calibration"), set(aspects.values())),
+                bool(data.get("restored")),
             )
         except (KeyError, TypeError, ValueError, AttributeError, InputError) as error:
             raise IndexDamaged(

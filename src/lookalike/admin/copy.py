@@ -184,7 +184,7 @@ def _archive_source(archive: Archive) -> _SourceIndex:
     manifest = Manifest.from_json(archive.manifest, name)
     return _SourceIndex(
         name,
-        archive.manifest,
+        {**archive.manifest, "restored": True},
         manifest,
         archive.images,
         lambda: archive.batches(manifest),

@@ -48,6 +48,10 @@ class AllowedFolders:
             "folder or file."
         )
 
+    def contains(self, path: str) -> bool:
+        """Tells if a path is in one of the folders once links and `..` are resolved."""
+        return any(_below(root, path) is not None for root in self.roots)
+
 
 def _below(root: Path, path: str) -> str | None:
     """Returns the real path if it is the root or below it, else None."""

@@ -9,8 +9,9 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from lookalike.api.allowed_folders import AllowedFolders
 from lookalike.api.auth import Authenticator
-from lookalike.api.errors import TooBusy
+from lookalike.api.errors import Forbidden, TooBusy
 from lookalike.api.jobs.queue import JobQueue
 from lookalike.api.metrics import Metrics
 from lookalike.api.options import Options
@@ -53,6 +54,20 @@ class Service:
     metrics: Metrics
     shutdown: Shutdown
     readiness: Readiness
+
+    def may_read(self, uri: str) -> bool:
+        """Tells if the file of an image may be read for a client: a record out of a backup file may
+        name any file of this machine."""
+        folders = [*self.options.roots, *([self.options.uploads] if self.options.uploads else ())]
+        return not self.index.is_restored or AllowedFolders(folders).contains(uri)
+
+    def require_readable(self, *uris: str) -> None:
+        """Raises Forbidden unless the files of some images may be read for a client."""
+        if not all(map(self.may_read, uris)):
+            raise Forbidden(
+                "The index was restored from a backup, so the service reads only images below a "
+                "folder that --root names."
+            )
 
     @contextmanager
     def writing(self) -> Iterator[None]:

@@ -226,6 +226,11 @@ class ReadableIndex:
         return list(self._manifest.aspects)
 
     @property
+    def is_restored(self) -> bool:
+        """True if the index came out of a backup file: its images may name any file."""
+        return self._manifest.restored
+
+    @property
     def is_calibrated(self) -> bool:
         """True once the index holds enough images for its weights to mean influence."""
         return self._manifest.calibration is not None
@@ -255,14 +260,19 @@ class ReadableIndex:
         InputError if there is no such file, or ImageRejected."""
         return self._loader.load(image, THUMBNAIL_SIDE)
 
-    def thumbnail(self, id: Id, side: int = 256) -> bytes:
+    def thumbnail(self, id: Id, side: int = 256, *, original: bool = True) -> bytes:
         """Returns a JPEG of an image, its longer side at most `side` pixels, without metadata.
 
+        Args:
+            id: of the image.
+            side: pixels.
+            original: whether its file may be read, where no thumbnail is kept.
+
         Raises:
-            NotFound: no image has this id.
+            NotFound: no image has this id, or no thumbnail is kept and its file must not be read.
             InputError: its file is gone, or can no longer be read.
         """
-        return self._loader.thumbnail(record_of(self.get(id).payload), self._cache, side)
+        return self._loader.thumbnail(record_of(self.get(id).payload), self._cache, side, original)
 
     def thumbnail_of(self, record: ImageRecord, side: int = 256) -> bytes:
         """Returns a JPEG of an image by its record, `payload["image"]`; as `thumbnail`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lookalike.cache.store import Cache
 from lookalike.comparison.sketch import THUMBNAIL_SIDE
-from lookalike.errors import ImageRejected
+from lookalike.errors import ImageRejected, NotFound
 from lookalike.imaging.thumbnails import DECODED_SIDE, decode_thumbnail, encode_thumbnail
 from lookalike.protocols import ImageDecoder
 from lookalike.record import ImageRecord
@@ -46,11 +46,19 @@ class Loader:
         """A JPEG of an image, its longer side at most `side` pixels, without metadata."""
         return encode_thumbnail(self.load(image, side).pixels, side)
 
-    def thumbnail(self, image: ImageRecord, cache: Cache, side: int) -> bytes:
-        """A JPEG of an indexed image: from its cached thumbnail if there is one, else its file."""
+    def thumbnail(
+        self, image: ImageRecord, cache: Cache, side: int, original: bool = True
+    ) -> bytes:
+        """A JPEG of an indexed image: from its cached thumbnail if there is one, else its file.
+
+        Raises:
+            NotFound: there is none, and `original` forbids to read the file.
+        """
         key = image["sha256"]
         cached = cache.get_many([key]).get(key) if side <= THUMBNAIL_SIDE else None
         pixels = None if cached is None else decode_thumbnail(cached)
         if pixels is None:
+            if not original:
+                raise NotFound(f"No thumbnail of {image['id']!r} is kept; index its file again.")
             return self.preview(image["uri"], side)
         return encode_thumbnail(pixels, side)

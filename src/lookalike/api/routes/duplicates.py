@@ -138,6 +138,8 @@ def difference(
     grade = Grade(Verdict.SAME_PICTURE, {})
     pair = [Duplicate.of(service.index.get(id), grade) for id in (keeper, copy)]
 
+    service.require_readable(*(one.uri for one in pair))
+
     def encode() -> bytes:
         image = service.index.difference(*pair)
         if image is None:

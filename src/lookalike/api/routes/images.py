@@ -196,9 +196,17 @@ def _uris(service: Service, ids: Sequence[str]) -> list[str]:
 
 
 def _jpeg(request: Request, service: Service, id: str, side: int) -> Any:
-    sha256 = record_of(service.index.get(id).payload)["sha256"]
+    record = record_of(service.index.get(id).payload)
+    original = service.may_read(record["uri"])
     try:
-        return jpeg(request, f"{sha256}-{side}", lambda: service.index.thumbnail(id, side))
+        return jpeg(
+            request,
+            f"{record['sha256']}-{side}",
+            lambda: service.index.thumbnail(id, side, original=original),
+        )
+    except NotFound:
+        service.require_readable(record["uri"])
+        raise
     except (SourceError, ImageRejected):
         raise NotFound(f"The file of the image {id!r} is missing or no longer readable.") from None
 

@@ -14,6 +14,7 @@ import click
 from lookalike.cli import (
     capacity,
     changes,
+    cluster,
     demo,
     duplicates,
     ingest,
@@ -57,6 +58,7 @@ for command in (
     transfer.backup_command,
     transfer.restore_command,
     capacity.plan_command,
+    cluster.cluster,
     serve.serve,
     demo.demo,
 ):

@@ -97,6 +97,9 @@ class _Collections(_Rpc, collections_service_pb2_grpc.CollectionsServicer):
             if request.HasField("optimizers_config")
             else None,
             metadata=GrpcToRest.convert_payload(request.metadata) or None,
+            params=GrpcToRest.convert_collection_params_diff(request.params)
+            if request.HasField("params")
+            else None,
         )
         update = self.store.update
         done = self.do("update", context, lambda: update(request.collection_name, body))

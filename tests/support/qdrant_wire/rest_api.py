@@ -3,6 +3,7 @@
 # ruff: noqa: N815 -- the names are http.server's
 from __future__ import annotations
 
+import json
 import ssl
 import threading
 import urllib.parse
@@ -17,7 +18,7 @@ from tests.support.qdrant_wire.store import Rejected, Store
 
 
 def _route(
-    store: Store, method: str, path: list[str], body: bytes
+    store: Store, method: str, path: list[str], body: bytes, node: int
 ) -> tuple[str, Callable[[], Any]]:
     """The name of a request, and the work to do for it."""
     local = store.local
@@ -29,6 +30,10 @@ def _route(
             return "root", lambda: info
         case "GET", ["cluster"] if path == ["cluster"]:
             return "cluster", store.cluster
+        case "GET", ["cluster"]:
+            return "placement", lambda: store.collection_cluster(name, node)
+        case "POST", ["cluster"]:
+            return "operation", lambda: store.change_cluster(json.loads(body))
         case "GET", ["exists"]:
             return "exists", lambda: {"exists": local.collection_exists(name)}
         case "GET", []:
@@ -116,7 +121,7 @@ class RestServer:
                 status, headers, result = 200, dict[str, str](), None
                 try:
                     steps = path.removeprefix(prefix).strip("/").split("/")
-                    name, work = _route(store, self.command, steps, body)
+                    name, work = _route(store, self.command, steps, body, node)
                     everywhere = "consistency=all" in url.query
                     result = store.do(name, key, work, everywhere=everywhere, node=node)
                     reply = result if name == "root" else {"result": result, "status": "ok"}

@@ -9,6 +9,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from qdrant_client import QdrantClient, models
 
@@ -103,6 +104,9 @@ class Store:
         version: the server's version.
         api_key: the key that requests must carry.
         shards: shards of every collection, which count facets each for itself.
+        placement: states of replicas by shard and node.
+        operations: operations on replicas, in order.
+        wanted: replicas that each shard should have, if not `replicas`.
         strict: limits of every collection.
         status: statuses that the collection reports, in order.
         queries: the queries received.
@@ -119,6 +123,9 @@ class Store:
     version: str = "1.20.0"
     api_key: str | None = None
     shards: int = 1
+    placement: dict[tuple[int, int], str] = field(default_factory=dict)
+    operations: list[Any] = field(default_factory=list)
+    wanted: int | None = None
     strict: models.StrictModeConfigOutput = field(default_factory=models.StrictModeConfigOutput)
     status: list[str] = field(default_factory=list)
     queries: list[list[models.QueryRequest]] = field(default_factory=list)
@@ -143,6 +150,46 @@ class Store:
             },
             "message_send_failures": {},
         }
+
+    def collection_cluster(self, name: str, node: int) -> Any:
+        """What a node says of a collection."""
+        if not self.placement:
+            for shard in range(self.shards):
+                for i in range(self.replicas):
+                    self.placement[shard, (shard + i) % self.nodes] = "Active"
+        client = self.local.clients[node % self.replicas]
+        points = client.scroll(name, limit=1_000_000, with_payload=False)[0]
+        shards = Counter(UUID(str(point.id)).int % self.shards for point in points)
+        local = [
+            {"shard_id": shard, "points_count": shards[shard], "state": state}
+            for (shard, peer), state in self.placement.items()
+            if peer == node
+        ]
+        remote = [
+            {"shard_id": shard, "peer_id": peer, "state": state}
+            for (shard, peer), state in self.placement.items()
+            if peer != node
+        ]
+        return {
+            "peer_id": node,
+            "shard_count": self.shards,
+            "local_shards": local,
+            "remote_shards": remote,
+            "shard_transfers": [],
+        }
+
+    def change_cluster(self, body: Any) -> bool:
+        """Carries out an operation on the replicas of a collection."""
+        self.operations.append(body)
+        match body:
+            case {"replicate_shard": ends}:
+                self.placement[ends["shard_id"], ends["to_peer_id"]] = "Active"
+            case {"move_shard": ends}:
+                del self.placement[ends["shard_id"], ends["from_peer_id"]]
+                self.placement[ends["shard_id"], ends["to_peer_id"]] = "Active"
+            case {"drop_replica": ends}:
+                del self.placement[ends["shard_id"], ends["peer_id"]]
+        return True
 
     def do(
         self,
@@ -204,6 +251,8 @@ class Store:
     def update(self, name: str, body: models.UpdateCollection) -> bool:
         self.local.update_collection(name, metadata=body.metadata)
         self._set(name, body.optimizers_config)
+        if body.params is not None:
+            self.wanted = body.params.replication_factor or self.wanted
         return True
 
     def _set(self, name: str, optimizers: models.OptimizersConfigDiff | None) -> None:
@@ -224,7 +273,7 @@ class Store:
         threshold = self.thresholds.get(name, 10_000)
         info.config.optimizer_config.indexing_threshold = threshold
         info.config.strict_mode_config = self.strict
-        info.config.params.replication_factor = self.replicas
+        info.config.params.replication_factor = self.wanted or self.replicas
         if threshold and self.status:
             info.status = models.CollectionStatus(self.status.pop(0))
         return info

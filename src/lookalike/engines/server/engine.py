@@ -106,6 +106,11 @@ class ServerEngine:
         return cls(nodes, collection, options, url=shown)
 
     @property
+    def nodes(self) -> Nodes:
+        """The connections to the server."""
+        return self._nodes
+
+    @property
     def client(self) -> QdrantClient:
         """The client of the first node."""
         return self._nodes.nodes[0].client(quick=False)

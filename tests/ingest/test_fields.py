@@ -167,7 +167,7 @@ def test_a_field_can_be_declared_anew(index: Index, photos: Path) -> None:
     report = index.add(photos, fields={"price": "float"})
     assert report.outdated == 1
     (warning,) = report.warnings
-    assert "1 stored values are not a number" in str(warning)
+    assert "1 stored value is not a number" in str(warning)
     assert '"dear" of sku-3' in str(warning)
     assert index.count("price < 20") == 4
     assert index.count("price > 1000") == 1

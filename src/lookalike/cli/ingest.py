@@ -20,6 +20,7 @@ from lookalike.cli.options import (
     server_option,
 )
 from lookalike.errors import InputError
+from lookalike.system.text import count
 
 if TYPE_CHECKING:
     from lookalike.ray import RayExecutor
@@ -182,8 +183,8 @@ def index_command(
         fail("None of the images could be read; see the reasons above.", 1)
     if report.outdated:
         fail(
-            f"{report.outdated:,} values could not be read, and the index keeps older ones; see "
-            "the metadata warnings above.",
+            f"{count(report.outdated, 'value')} could not be read, and the index keeps what it had; "
+            "see the metadata warnings above.",
             1,
         )
 

@@ -24,7 +24,7 @@ from lookalike.metadata.columns import Column, Evidence, Rules
 from lookalike.metadata.notation import Decimal
 from lookalike.metadata.readers import MetadataWarning
 from lookalike.protocols import Engine
-from lookalike.system.text import with_article
+from lookalike.system.text import count, with_article
 from lookalike.types import FieldType, Missing, Not
 
 Pause: TypeAlias = Callable[[], object]
@@ -133,9 +133,10 @@ def misfit_warnings(
         total += len(misfits)
         if misfits:
             examples = ", ".join(f"{quoted(value)} of {id}" for id, value in misfits[:3])
+            values = count(len(misfits), "stored value is", "stored values are")
             detail = (
-                f"{len(misfits):,} stored values are not {describe_type(change.field.type)} and "
-                f"stay as they are, where no filter finds them, such as {examples}"
+                f"{values} not {describe_type(change.field.type)}, left as before and not found by "
+                f"filters, such as {examples}"
             )
             warnings.append(MetadataWarning(0, detail, column=change.field.name))
     return total, warnings

@@ -170,7 +170,7 @@ def _json_rows(path: Path, encoding: str | None) -> Iterator[tuple[int, Cells] |
                 yield line, cells
             else:
                 yield MetadataWarning(
-                    line, "is not a JSON object; left out", value=quoted(text.strip())
+                    line, "is not a JSON object on one line; left out", value=quoted(text.strip())
                 )
 
 

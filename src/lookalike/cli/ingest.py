@@ -183,8 +183,8 @@ def index_command(
         fail("None of the images could be read; see the reasons above.", 1)
     if report.outdated:
         fail(
-            f"{count(report.outdated, 'value')} could not be read, and the index keeps what it had; "
-            "see the metadata warnings above.",
+            f"{count(report.outdated, 'value')} could not be read, and the index keeps what it "
+            "had; see the metadata warnings above.",
             1,
         )
 

@@ -148,3 +148,39 @@ def test_urls_are_refused_unless_allowed(numbered: Index, tmp_path: Path, site: 
     index = Index.open(tmp_path / "index", allow_url_fetch=True)
     with index, pytest.raises(InputError, match="not a host on the public internet"):
         index.search(image=url)
+
+
+def test_a_query_is_a_vector(numbered: Index, tmp_path: Path) -> None:
+    path = tmp_path / "photos" / "002.jpg"
+    vector = numbered.embed(path)[0]
+    for form in (vector, vector.tolist(), {"semantic": vector}, 3 * vector):
+        hits = numbered.search(vector=form)
+        assert hits[0].id == "12"
+        assert hits[0].scores["semantic"] == pytest.approx(1, abs=1e-3)
+    color = numbered.embed(path, aspect="color")[0]
+    both = numbered.search(vector={"semantic": vector, "color": color})
+    assert both.weights == {"semantic": 0.5, "color": 0.5}
+    assert both[0].id == "12"
+    mixed = numbered.search(vector=vector, id="1")
+    assert "1" not in [hit.id for hit in mixed]
+
+
+@pytest.mark.parametrize(
+    ("vector", "message"),
+    [
+        ([1.0, 2.0], r"has 512 numbers in this index \(got 2\)"),
+        ([], "has 512 numbers"),
+        ([0.0] * 512, "is zero"),
+        ([float("nan")] * 512, "NaN"),
+        ([1e300] * 512, "infinity"),
+        ({"shape": [1.0]}, "no aspect 'shape'"),
+        ("0.1,0.2", "vector must be"),
+        ([[1.0] * 512], "vector must be"),
+        (np.ones((2, 512)), "vector must be"),
+        ([None] * 512, "vector must be"),
+    ],
+)
+def test_vectors_that_no_image_could_have(numbered: Index, vector: Any, message: str) -> None:
+    with pytest.raises(QueryError, match=message) as caught:
+        numbered.search(vector=vector)
+    assert len(str(caught.value)) < 300

@@ -15,6 +15,7 @@ from lookalike.types import FieldType
 Text: TypeAlias = Annotated[str, Field(max_length=2_000)]
 Id: TypeAlias = Annotated[str, Field(min_length=1, max_length=4_000)]
 Where: TypeAlias = Annotated[str, Field(max_length=100_000)]
+Numbers: TypeAlias = Annotated[list[float], Field(min_length=1, max_length=8_192)]
 Token: TypeAlias = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Side: TypeAlias = Annotated[int, Field(ge=16, le=1024)]
 
@@ -42,6 +43,7 @@ class Ranking(Body):
 
 _TYPES: Mapping[str, Any] = {
     "id": Id | Annotated[list[Id], Field(max_length=MANY)] | None,
+    "vector": dict[Text, Numbers] | Numbers | None,
     "where": Where | None,
     "crop": Annotated[list[float], Field(min_length=4, max_length=4)] | None,
     "limit": Annotated[int, Field(ge=1, le=1000)],

@@ -79,6 +79,7 @@ def search(image: tuple[str, ...], **options: Any) -> None:
         *(f"like {name}" for name in [*names, *ids]),
         *(f"“{text}”" for text in options["text"]),
         *(f"not “{text}”" for text in options["negative_text"]),
+        *(["like a vector"] if options["vector"] else []),
         *([f"in {' and '.join(colors)}"] if colors else []),
     ]
     _find("search", Subject(", ".join(parts), pictures, ids, colors), image=pictures, **options)

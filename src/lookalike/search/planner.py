@@ -266,6 +266,8 @@ class Planner:
                 parts += reader.read_image(record_of(points[id].payload)["uri"], crop)[0]
         for image in images:
             parts += reader.read_image(image, crop)[0]
+        if request["vector"] is not None:
+            parts += reader.read_vectors(request["vector"])
         for text in _texts(request["text"]):
             parts += reader.read_text(text)
         if request["negative_text"] and not parts:
@@ -395,7 +397,8 @@ class Planner:
 
 
 def _require_likes_alone(request: Request) -> None:
-    if request["image"] or request["id"] or request["text"] or request["negative_text"]:
+    others = request["image"] or request["id"] or request["vector"] is not None
+    if others or request["text"] or request["negative_text"]:
         raise QueryError("The strategy best takes likes alone: give all of it as likes.")
 
 

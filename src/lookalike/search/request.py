@@ -21,6 +21,9 @@ ColorInput: TypeAlias = str | Sequence[str] | Mapping[str, float]
 Box: TypeAlias = Sequence[float]
 """A part of a picture: x, y, width, height as shares of the whole, from the upper left corner."""
 
+VectorInput: TypeAlias = Mapping[str, Sequence[float]] | Sequence[float]
+"""A vector of the aspect semantic, or vectors by aspect: lists, or arrays of one dimension."""
+
 Where: TypeAlias = str | Mapping[str, Any]
 """A filter: a text of the `where` language, or one of Qdrant's as JSON."""
 
@@ -87,6 +90,14 @@ class TargetOptions(TypedDict, total=False):
         Option(
             "Image of the index that results should resemble; it is left out of the results.",
             metavar="ID",
+        ),
+    ]
+    vector: Annotated[
+        VectorInput | None,
+        Option(
+            "Vector that results should resemble, as `embed` makes it: one of the aspect semantic, "
+            "or one by the name of each aspect.",
+            metavar="X,…",
         ),
     ]
     text: Annotated[
@@ -259,9 +270,17 @@ def _plain(name: str, value: Any) -> Any:
         return value
     if name == "id":
         return ids_of(value)
+    if name == "vector":
+        vectors = isinstance(value, Mapping)
+        return {k: _numbers(v) for k, v in value.items()} if vectors else _numbers(value)
     if name == "image":
         return _several(value, plain_image)
     return _several(value, _plain_example) if name in ("like", "unlike") else value
+
+
+def _numbers(value: Any) -> Any:
+    """The numbers of an array or of any other sequence as a list."""
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _several(value: Any, plain: Callable[[Any], Any]) -> list[Any]:

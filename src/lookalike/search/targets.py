@@ -23,7 +23,7 @@ from lookalike.manifest import Manifest
 from lookalike.protocols import DescribesColor, DescribesText, Descriptors, ImageLoader
 from lookalike.search import colors
 from lookalike.search.calibration import Calibrator
-from lookalike.search.request import Box, ColorInput
+from lookalike.search.request import Box, ColorInput, VectorInput
 from lookalike.types import Background, Image, ImageInput, Vector, WeightedVector
 
 Floats: TypeAlias = NDArray[np.floating]
@@ -119,6 +119,15 @@ class PartReader:
     def read_stored(self, id: str, vectors: Mapping[str, Vector]) -> list[Part]:
         """The parts of an image of the index, from its vectors."""
         return self._pictured(id, lambda name: partial(vectors.__getitem__, name))
+
+    def read_vectors(self, vectors: VectorInput) -> list[Part]:
+        """The parts of vectors that a caller has made elsewhere."""
+        by_aspect = vectors if isinstance(vectors, Mapping) else {"semantic": vectors}
+        return [
+            Part(aspect, name, "vector", partial(np.array, checked, np.float32), False, True)
+            for aspect, numbers in by_aspect.items()
+            for name, checked in [_checked_vector(self.manifest, aspect, numbers)]
+        ]
 
     def read_text(self, text: str, *, wanted: bool = True) -> list[Part]:
         if not text.strip():
@@ -330,6 +339,32 @@ def _checked_box(box: Box) -> Box:
             "shares of it, as in 0.25,0,0.5,1."
         )
     return box
+
+
+# --- vectors --------------------------------------------------------------------------------
+
+
+def _checked_vector(
+    manifest: Manifest, aspect: str, numbers: Sequence[float]
+) -> tuple[str, NDArray[np.float32]]:
+    """The name of an aspect's vector, and a vector of a caller's for it.
+
+    Raises:
+        QueryError: there is no such aspect, or no image could have the vector.
+    """
+    if aspect not in manifest.aspects:
+        raise QueryError(f"There is no aspect {aspect!r}: use {', '.join(manifest.aspects)}.")
+    spec = manifest.vectors[manifest.aspects[aspect]]
+    with np.errstate(over="ignore"):
+        vector = np.asarray(numbers, np.float64).astype(np.float32)
+    if vector.shape != (spec.size,):
+        raise QueryError(
+            f"A vector of {aspect} has {spec.size} numbers in this index (got {vector.size}): make "
+            f"it with {spec.model}."
+        )
+    if not np.isfinite(vector).all() or not vector.any():
+        raise QueryError(f"The vector of {aspect} is zero, or holds NaN or infinity: check it.")
+    return spec.name, vector
 
 
 def _numbers(box: Box) -> str:

@@ -1497,6 +1497,9 @@ export interface components {
                 [key: string]: unknown;
             } | null;
             id?: string | string[] | null;
+            vector?: {
+                [key: string]: number[];
+            } | number[] | null;
             text?: string | string[] | null;
             negative_text?: string | string[] | null;
             color?: string | string[] | {

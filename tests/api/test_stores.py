@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 from collections.abc import Iterator
@@ -137,5 +138,115 @@ def test_damage_while_serving(index: Index, tmp_path: Path) -> None:
         db.close()
         gone = client.post("/v1/search", json={"upload": token})
         assert (gone.status_code, gone.json()["error"]) == (404, "NotFound")
+        assert upload(client, 1).json()["upload"] == token
+        assert client.post("/v1/search", json={"upload": token}).is_success
+
+
+# --- while the service runs -----------------------------------------------------------------
+
+
+def damage(path: Path, how: str) -> None:
+    """Deletes a file, cuts it short, overwrites it, or puts a folder in its place."""
+    content = path.read_bytes()
+    path.unlink()
+    if how == "cut":
+        path.write_bytes(content[: len(content) // 2])
+    elif how == "overwritten":
+        path.write_bytes(b"\xff" * len(content))
+    elif how == "folder":
+        path.mkdir()
+
+
+every_damage = pytest.mark.parametrize("how", ["deleted", "cut", "overwritten", "folder"])
+
+
+@every_damage
+def test_an_uploaded_image_that_is_damaged_can_be_sent_again(
+    index: Index, tmp_path: Path, how: str
+) -> None:
+    data = picture(900)
+    with serving(index, options(tmp_path)) as client:
+        files = {"files": ("a.png", data)}
+        assert client.post("/v1/images", files=files).json()["added"] == 1
+        id = hashlib.sha256(data).hexdigest()
+        (path,) = (tmp_path / "uploads").glob("*/*")
+        damage(path, how)
+        gone = client.get("/v1/image/file", params={"id": id})
+        assert (gone.status_code, gone.json()["error"]) == (404, "NotFound")
+        assert "missing or no longer readable" in gone.json()["detail"]
+        assert client.post("/v1/search", json={"id": id}).is_success
+        again = client.post("/v1/images", files=files)
+        if how == "folder":
+            assert (again.status_code, again.json()["error"]) == (500, "LookalikeError")
+            assert str(tmp_path / "uploads") in again.json()["detail"]
+        else:
+            assert again.is_success
+            assert client.get("/v1/image/file", params={"id": id}).is_success
+        assert client.delete("/v1/image", params={"id": id}).json() == {"deleted": 1}
+        assert client.get("/v1/image", params={"id": id}).status_code == 404
+
+
+@every_damage
+def test_a_list_of_duplicates_that_is_damaged_says_how_to_replace_it(
+    index: Index, tmp_path: Path, how: str
+) -> None:
+    def search(client: httpx.Client) -> str:
+        job = client.post("/v1/jobs", json={"kind": "duplicates"}).json()["job"]
+        with client.stream("GET", "/v1/jobs/events", params={"job": job}) as events:
+            last = list(events.iter_lines())[-2]
+        return str(json.loads(last.removeprefix("data: "))["state"])
+
+    with serving(index, options(tmp_path)) as client:
+        copies = [("files", ("a", picture(901, format))) for format in ("PNG", "BMP")]
+        items = [{"id": f"copy-{n}"} for n in range(2)]
+        added = client.post("/v1/images", files=copies, data={"items": json.dumps(items)})
+        assert added.json()["added"] == 2
+        assert search(client) == "done"
+        assert client.get("/v1/duplicates").json()["total"] == 1
+        damage(tmp_path / "duplicates.jsonl", how)
+        answer = client.get("/v1/duplicates")
+        assert (answer.status_code, answer.json()["error"]) == (500, "LookalikeError")
+        assert "search for duplicates again" in answer.json()["detail"]
+        if how == "folder":
+            assert search(client) == "failed"
+            job = client.get("/v1/jobs").json()["jobs"][0]
+            assert "duplicates.jsonl" in job["problem"]["detail"]
+            assert client.get("/v1/duplicates").status_code == 500
+            (tmp_path / "duplicates.jsonl").rmdir()
+        assert search(client) == "done"
+        assert client.get("/v1/duplicates").json()["total"] == 1
+        client.post("/v1/images/delete", json={"ids": [item["id"] for item in items]})
+
+
+@every_damage
+def test_jobs_go_on_when_their_file_is_damaged(index: Index, tmp_path: Path, how: str) -> None:
+    with serving(index, options(tmp_path)) as client:
+        first = client.post("/v1/jobs", json={"kind": "optimize"}).json()["job"]
+        with client.stream("GET", "/v1/jobs/events", params={"job": first}) as events:
+            list(events.iter_lines())
+        damage(tmp_path / "jobs.json", how)
+        assert client.get("/v1/jobs/one", params={"job": first}).json()["state"] == "done"
+        second = client.post("/v1/jobs", json={"kind": "optimize"})
+        if how == "folder":
+            assert (second.status_code, second.json()["error"]) == (500, "LookalikeError")
+            assert str(tmp_path / "jobs.json") in second.json()["detail"]
+            assert len(client.get("/v1/jobs").json()["jobs"]) == 1
+            return
+        assert second.status_code == 202
+    records = json.loads((tmp_path / "jobs.json").read_text())["jobs"]
+    assert [record["id"] for record in records] == [first, second.json()["job"]]
+
+
+@pytest.mark.parametrize("how", ["deleted", "cut", "overwritten"])
+def test_query_images_that_are_damaged_are_sent_again(
+    index: Index, tmp_path: Path, how: str
+) -> None:
+    with serving(index, options(tmp_path)) as client:
+        token = upload(client, 1).json()["upload"]
+        damage(tmp_path / "queries.sqlite", how)
+        answer = client.post("/v1/search", json={"upload": token})
+        if not answer.is_success:
+            assert (answer.status_code, answer.json()["error"]) == (404, "NotFound")
+            assert "upload it again" in answer.json()["detail"]
         assert upload(client, 1).json()["upload"] == token
         assert client.post("/v1/search", json={"upload": token}).is_success

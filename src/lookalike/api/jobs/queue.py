@@ -22,8 +22,9 @@ from lookalike.api.jobs.file import JobFile
 from lookalike.api.jobs.job import Job, JobState, shortened
 from lookalike.api.jobs.kinds import BUILDING, JOB_FUNCTIONS, JobContext
 from lookalike.api.problems import problem_of
+from lookalike.api.stores.disk import storing
 from lookalike.api.stores.groups import DuplicateGroupStore
-from lookalike.errors import EngineError, LookalikeError, NotFound
+from lookalike.errors import LookalikeError, NotFound
 from lookalike.index import Index
 from lookalike.ingest.report import Canceled
 from lookalike.search.calibration import LEAST
@@ -103,7 +104,7 @@ class JobQueue:
         Raises:
             Forbidden, SourceError: the request names a path that may not be read or is missing.
             TooBusy: too many jobs are waiting.
-            EngineError: the job cannot be stored.
+            DiskFull, LookalikeError: the job cannot be stored.
         """
         for name in ("path", "metadata"):
             if request.get(name) is not None:
@@ -115,13 +116,12 @@ class JobQueue:
                 raise TooBusy("Too many jobs are waiting; try again when some have finished.")
             self._jobs[job.id] = job
         try:
-            self._file.save(self._records)
-        except OSError as error:
+            with storing("The job", self._file.path):
+                self._file.save(self._records)
+        except LookalikeError:
             with self._changed:
                 self._jobs.pop(job.id)
-            raise EngineError(
-                f"The job cannot be stored ({error.strerror}); make room on the service's disk."
-            ) from error
+            raise
         with self._changed:
             self._changed.notify_all()
         return document
@@ -138,7 +138,7 @@ class JobQueue:
                 for job in self._jobs.values()
             ):
                 return
-        with suppress(TooBusy, EngineError):  # the images are stored in any case
+        with suppress(TooBusy, LookalikeError):  # the images are stored in any case
             self.add("optimize", {})
 
     def get(self, id: str) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from lookalike.api.schemas import (
     Where,
 )
 from lookalike.api.service import Service, Serving
-from lookalike.errors import ImageRejected, InputError, NotFound, Reason, SourceError
+from lookalike.errors import ImageRejected, InputError, NotFound, Reason
 from lookalike.ingest.report import IngestReport
 from lookalike.ingest.uploads import Upload
 from lookalike.output import documents
@@ -207,7 +207,7 @@ def _jpeg(request: Request, service: Service, id: str, side: int) -> Any:
     except NotFound:
         service.require_readable(record["uri"])
         raise
-    except (SourceError, ImageRejected):
+    except InputError:
         raise NotFound(f"The file of the image {id!r} is missing or no longer readable.") from None
 
 

@@ -12,10 +12,12 @@ import threading
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from lookalike.api.stores.disk import storing
 from lookalike.duplicates.decisions import may_be_duplicates
 from lookalike.duplicates.groups import DuplicateGroup
 from lookalike.duplicates.verdicts import Duplicate, Verdict
@@ -58,29 +60,34 @@ class DuplicateGroupStore:
         Groups can be read as soon as they are appended. They replace the former set for good only
         if the block ends without an error.
         """
-        draft = Draft(self._file)
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        with draft.path.open("wb") as file:
-            with self._lock:
-                self._reset(draft.path)
-
-            def append(group: DuplicateGroup) -> None:
-                with self._lock:
-                    self._starts.append(file.tell())
-                    file.write(json.dumps(_group_record(group)).encode() + b"\n")
-                    file.flush()
-
-            try:
-                yield append
-                sync(file)
-            except BaseException:
-                with self._lock:
-                    self._load(self._file)
-                draft.discard()
-                raise
+        draft, disk = Draft(self._file), partial(storing, "The list of duplicates", self._file)
+        with disk():
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            file = draft.path.open("wb")
         with self._lock:
-            draft.commit()
-            self._open_file = self._file
+            self._reset(draft.path)
+
+        def append(group: DuplicateGroup) -> None:
+            line = json.dumps(_group_record(group)).encode() + b"\n"
+            with self._lock, disk():
+                start = file.tell()
+                file.write(line)
+                file.flush()
+                self._starts.append(start)
+
+        try:
+            with file:
+                yield append
+                with disk():
+                    sync(file)
+            with self._lock, disk():
+                draft.commit()
+                self._open_file = self._file
+        except BaseException:
+            with self._lock:
+                self._load(self._file)
+            draft.discard()
+            raise
 
     def page(self, index: Index, offset: int, limit: int) -> tuple[list[dict[str, Any]], int]:
         """Returns some of the groups that still hold, as documents, and the total."""
@@ -118,14 +125,19 @@ class DuplicateGroupStore:
         self._obsolete, self._regrouped = {}, {}
 
     def _load(self, path: Path) -> None:
-        """Reads where the lines of a file start."""
+        """Reads where the lines of a file start. One that cannot be read counts as a group, so
+        that whoever asks for groups learns of it."""
         self._reset(path)
-        if path.exists():
+        try:
             with path.open("rb") as file:
                 start = 0
                 for line in file:
                     self._starts.append(start)
                     start += len(line)
+        except FileNotFoundError:
+            pass
+        except OSError:
+            self._starts.append(0)
 
     def _look_up(
         self, index: Index, numbers: Sequence[int]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
+import logging
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from lookalike.api.errors import Forbidden
-from lookalike.errors import DiskFull, LookalikeError
+from lookalike.api.stores.disk import storing
 from lookalike.index import Index
 from lookalike.system.files import write_atomically
+
+_log = logging.getLogger("lookalike.api")
 
 _NAME = re.compile("[0-9a-f]{64}")
 
@@ -23,7 +25,7 @@ class UploadStore:
         self._folder = None if folder is None else folder.resolve()
 
     def put(self, data: bytes) -> str:
-        """Stores a file atomically; returns its path.
+        """Stores a file atomically, in place of a damaged one as well; returns its path.
 
         Raises:
             Forbidden: no folder was configured.
@@ -36,26 +38,29 @@ class UploadStore:
             )
         name = hashlib.sha256(data).hexdigest()
         path = self._folder / name[:2] / name
-        if not path.exists():
-            try:
+        if not _holds(path, data):
+            with storing("The image", self._folder):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_atomically(path, data, private=True)
-            except OSError as error:
-                if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                    raise DiskFull(
-                        "The disk is full; free some space and add the image again."
-                    ) from None
-                raise LookalikeError(
-                    f"The folder for uploads {self._folder} cannot be written ({error.strerror}); "
-                    "make it a folder that the service may write to."
-                ) from None
         return str(path)
 
     def release(self, uris: Iterable[str], index: Index) -> None:
-        """Removes files of this store that no image of the index refers to any more."""
+        """Removes files of this store that no image of the index refers to any more. One that
+        cannot be removed stays: the image is gone all the same."""
         for uri in set(uris):
             path = Path(uri)
             if path.parent.parent != self._folder or not _NAME.fullmatch(path.name):
                 continue
             if not index.count(f'image.sha256 = "{path.name}"'):
-                path.unlink(missing_ok=True)
+                try:
+                    path.unlink(missing_ok=True)
+                except OSError as error:
+                    _log.warning("%s cannot be removed: %s", path, error.strerror)
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    """Returns whether a file has this content."""
+    try:
+        return path.stat().st_size == len(data) and path.read_bytes() == data
+    except OSError:
+        return False

@@ -12,6 +12,7 @@ from lookalike.cache.store import Cache
 from lookalike.comparison.batch import BatchResult, Comparison, StoredPicture
 from lookalike.comparison.difference import difference
 from lookalike.comparison.sketch import THUMBNAIL_SIDE
+from lookalike.duplicates.content_check import ContentCheck
 from lookalike.duplicates.holdings import Holdings
 from lookalike.duplicates.verdicts import SAME_BYTES, Grade, Verdict, edits, measurements, size
 from lookalike.errors import LookalikeError
@@ -90,9 +91,11 @@ class Comparer:
     _external: set[str] = field(default_factory=set)
     _digests: dict[str, str] = field(default_factory=dict)
     _pool: ThreadPoolExecutor = field(init=False)
+    _content: ContentCheck = field(init=False)
 
     def __post_init__(self) -> None:
         self._pool = ThreadPoolExecutor(self.threads, "lookalike-compare")
+        self._content = ContentCheck(self._pixels, self._original)
 
     def add(self, sha256: str, thumbnail: bytes) -> None:
         """Adds a picture to compare others with, and starts making its sketch.
@@ -128,6 +131,8 @@ class Comparer:
         if may_be_same_pixels and self._have_same_pixels(first, second):
             why = "the same pixels in another file"
             return Grade(Verdict.SAME_PIXELS, {"why": why, **evidence})
+        if self._content.differs(first, second):
+            return None
         why = edits(first, second, comparison.evidence)
         return Grade(Verdict.SAME_PICTURE, {"why": why, **evidence})
 
@@ -237,9 +242,23 @@ class Comparer:
         return StoredPicture(b"", thumbnail)
 
     def _pixels(self, payload: Payload) -> Pixels | None:
+        """The pixels of the thumbnail of an image."""
         key, uri = _key(payload), record_of(payload)["uri"]
-        thumbnail = self.cache.get_many([key]).get(key) or self._thumbnail(uri)
+        held = self._pictures.get(key)
+        thumbnail = (held.result().thumbnail if held else b"") or self.cache.get_many([key]).get(
+            key
+        )
+        thumbnail = thumbnail or self._thumbnail(uri)
         return None if thumbnail is None else decode_thumbnail(thumbnail)
+
+    def _original(self, payload: Payload, side: int) -> Pixels | None:
+        """The pixels of the original, its shorter side at least this long where it has that."""
+        uri = record_of(payload)["uri"]
+        try:
+            return self.read_original(uri, side=side).pixels
+        except LookalikeError as error:
+            self.problems[uri] = str(error)
+            return None
 
     def _thumbnail(self, uri: str) -> bytes | None:
         try:

@@ -42,6 +42,8 @@ _UNCHANGED = 0.003  # share of the marked cells up to which nothing changed
 
 _CONFLICTING = 0.6  # least share of the changed cells whose marks conflict in other pictures
 _CONFLICTING_SHARE = 0.043  # and of all marked cells
+_REPLACED = 0.4  # the same with cells in which only one has marks, as where prints differ
+_REPLACED_SHARE = 0.08  # and of all marked cells; logos reach 0.073
 _CONFLICTING_FLAT = 0.45  # of the changed cells, with cells in which only one has marks
 _FEW = 6  # cells
 
@@ -77,10 +79,17 @@ class MarkChanges(NamedTuple):
                 return True
             moved = self.conflicting + self.exchanged
             return not self.is_unchanged and moved >= _CONFLICTING_FLAT * self.changed
-        return (
+        conflict = (
             self.conflicting >= _CONFLICTING * self.changed
             and self.conflicting >= _CONFLICTING_SHARE * self.marked
         )
+        both = self.conflicting + self.exchanged
+        replaced = (
+            both >= _REPLACED * self.changed
+            and both >= _REPLACED_SHARE * self.marked
+            and self.conflicting >= _REPLACED_SHARE / 4 * self.marked
+        )
+        return conflict or replaced
 
 
 def may_be_document(pixels: Pixels) -> bool:

@@ -333,8 +333,7 @@ class CandidateQuery:
         near: the target; its weight is ignored.
         filter: restricts the points.
         limit: number of candidates.
-        explored: number of further points that the graph search explores, so that the list has no
-            gaps near its end.
+        explored: number of further points that the graph search explores, against gaps.
         exact: compare every point by its original vector instead.
     """
 
@@ -393,7 +392,7 @@ class Hit:
             calibration, equal to `raw`.
         raw: the sum of `scores`, each times the requested weight.
         shares: contribution of each aspect to `calibrated`; they add up to 1.
-        variants: ids of near-identical images collapsed into this one.
+        variants, others: ids of images collapsed into it, as far as is known; number of them all.
     """
 
     id: str
@@ -404,6 +403,7 @@ class Hit:
     raw: float = 0.0
     shares: Mapping[str, float] = field(default_factory=dict)
     variants: tuple[str, ...] = ()
+    others: int = 0
 
     def __repr__(self) -> str:
         return f"Hit({self.id!r}, {self.score:.3f})"

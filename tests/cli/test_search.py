@@ -92,6 +92,10 @@ def test_search_explains(shop: Path) -> None:
 def test_hits_can_be_spread_collapsed_and_cut_off(shop: Path) -> None:
     arguments = ("search", "--id", "sku-1", "--index", shop / "index")
     spread = documents(*arguments, "--diversity", 0.8, "--collapse", "--relevant", "-k", 5)
+    kinds = documents(*arguments, "--collapse", "category")["hits"]
+    assert sorted(hit["payload"]["category"] for hit in kinds) == ["dress", "hat"]
+    assert sum(hit["others"] for hit in kinds) == 13
+    assert "+" in lookalike(*arguments, "--collapse", "category").stdout
     assert all("variants" in hit for hit in spread["hits"])
     assert "diversity must be from 0 to 1 (got 2.0)" in error(*arguments, "--diversity", 2)
 

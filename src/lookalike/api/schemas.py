@@ -226,6 +226,7 @@ class HitResponse(BaseModel):
     raw: float
     shares: dict[str, float]
     variants: list[str]
+    others: int
     payload: PayloadResponse
 
 

@@ -64,6 +64,9 @@ class Numbers(click.ParamType[list[float]]):
             self.fail(f"{value!r} is not a list of numbers such as 0.1,0.2,0.5,0.5.", param, ctx)
 
 
+_ALONE = "\0"
+"""Value of an option that stands alone; none that a command line can hold."""
+
 WAIT = "lookalike.wait"
 """Key of the seconds to wait for an index, among the notes of a command's context."""
 
@@ -148,6 +151,8 @@ def _click_option(name: str, option: Option) -> Callable[[F], F]:
     if option.type is bool:
         return click.option(*spellings, is_flag=True, default=option.default, help=option.help)
     alternatives = get_args(option.type) if is_union(option.type) else (option.type,)
+    if bool in alternatives:
+        return _flag_or_text(spellings, option)
     if str not in alternatives and any(get_args(one) == (str, Any) for one in alternatives):
         return _pairs_option(name, flag, option)
     repeatable = any(_is_list(one) and float not in get_args(one) for one in alternatives)
@@ -157,6 +162,23 @@ def _click_option(name: str, option: Option) -> Callable[[F], F]:
         multiple=repeatable,
         default=None if repeatable else option.default,
         show_default=option.default not in (None, ()),
+        metavar=option.metavar,
+        help=option.help,
+    )
+
+
+def _flag_or_text(spellings: Sequence[str], option: Option) -> Callable[[F], F]:
+    """An option that is true by itself, and a text with a value."""
+
+    def read(_: click.Context, __: click.Parameter, value: str | None) -> bool | str:
+        return value == _ALONE or value or option.default
+
+    return click.option(
+        *spellings,
+        is_flag=False,
+        flag_value=_ALONE,
+        default=None,
+        callback=read,
         metavar=option.metavar,
         help=option.help,
     )

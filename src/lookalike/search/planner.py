@@ -12,14 +12,16 @@ import numpy as np
 
 from lookalike import record
 from lookalike.errors import NotFound, QueryError
-from lookalike.fields import fields_of
+from lookalike.fields import Field, fields_of
 from lookalike.filters import parse_where
+from lookalike.filters.parser import require_field
 from lookalike.manifest import Manifest
 from lookalike.protocols import Descriptors, Engine, ImageLoader, missing_image
 from lookalike.record import record_of
 from lookalike.search import rerank
 from lookalike.search.calibration import LEAST, Calibrator
 from lookalike.search.color_gate import ColorGate
+from lookalike.search.facets import CONTINUOUS
 from lookalike.search.request import TEXT, Request
 from lookalike.search.sorting import SORTED, Order
 from lookalike.search.targets import (
@@ -76,6 +78,7 @@ class Plan:
         matching: an upper bound of the number of matching images; None if unknown.
         floor: how far above random images a hit must stand; None to keep all.
         gate: the color words, if images are ranked by how far they have the colors first.
+        product: the field of whose values the best image is shown each; None to show all.
         order: the order that the best hits are put in; None for that of the ranking.
         color_vector: name of the vector that serves the aspect `color`.
         pool: number of rows to select the page from, if `needs_pool`.
@@ -91,6 +94,7 @@ class Plan:
     matching: int | None
     floor: float | None
     gate: ColorGate | None
+    product: Field | None
     order: Order | None
     color_vector: str
     pool: int
@@ -134,7 +138,7 @@ class Plan:
             limit, offset = self.pool, 0
             blends = [*self.blends, *self.against]
             vectors = {target.near.name for blend in blends for target in blend}
-            vectors |= {self.color_vector} if self.request["collapse"] else set()
+            vectors |= {self.color_vector} if self.request["collapse"] is True else set()
         if self.matching is not None:
             offset = min(offset, self.matching)
             limit = max(1, min(limit, self.matching - offset))
@@ -220,6 +224,7 @@ class Planner:
             matching=matching,
             floor=self._floor(blends) if request["relevant"] else None,
             gate=gate,
+            product=self._product(request),
             order=self._order(request),
             color_vector=self.manifest.aspects["color"],
             pool=max(FIRST_POOL, rows_needed(request)),
@@ -331,6 +336,18 @@ class Planner:
     ) -> Blend:
         calibrator = self.calibrator if request["calibration"] == "spread" else None
         return combine(parts, weights, calibrator, summed=request["strategy"] == "sum")
+
+    def _product(self, request: Request) -> Field | None:
+        """The field that hits are collapsed by."""
+        if not isinstance(request["collapse"], str):
+            return None
+        field = require_field(request["collapse"], fields_of(self.manifest.fields))
+        if field.type in CONTINUOUS or field.name.startswith(f"{record.KEY}."):
+            raise QueryError(
+                f"Hits cannot be collapsed by {field.name}: name a field of your own that holds "
+                "texts, whole numbers, or true and false."
+            )
+        return field
 
     def _order(self, request: Request) -> Order | None:
         """The order of the hits."""

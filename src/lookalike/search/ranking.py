@@ -9,17 +9,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lookalike.fields import Field
 from lookalike.search import rerank
 from lookalike.search.color_gate import PENALTY, ColorGate
 from lookalike.search.planner import CHUNK, Plan, rows_needed
 from lookalike.search.targets import Blend, contributions, standing
 from lookalike.search.threshold import Result
-from lookalike.types import Scored
+from lookalike.types import Payload, Scored
 
 Matrices: TypeAlias = Mapping[str, NDArray[np.float32]]
 """(n, size) each, by vector name."""
@@ -78,7 +79,9 @@ def rank(plan: Plan, results: Sequence[Result]) -> tuple[list[Ranked], bool]:
         return rows, False
     below_floor = len(rows) < len(merged)  # as any further row would be
     unproved = _is_unproved(plan, results, rows)
-    if request["collapse"]:
+    if plan.product is not None:
+        rows = _best_of_each(rows, plan.product)
+    elif request["collapse"]:
         rows = _collapse(rows, plan.color_vector)
     exhausted = all(_is_exhausted(plan, result) for result in results)
     is_short = len(rows) < rows_needed(request) and not below_floor and not exhausted
@@ -162,6 +165,29 @@ def _collapse(rows: Sequence[Ranked], color_vector: str) -> list[Ranked]:
         replace(rows[first], variants=tuple(rows[i].row.id for i in others))
         for first, others in groups
     ]
+
+
+def _best_of_each(rows: Sequence[Ranked], field: Field) -> list[Ranked]:
+    """The first row of each value of a field, the others as its variants; a row without a value
+    stands for itself."""
+    others: dict[Any, list[str]] = {}
+    first = list[tuple[Ranked, Any]]()
+    for one in rows:
+        value = product_value(one.row.payload, field)
+        if value is None:
+            first.append((one, None))
+        elif value in others:
+            others[value].append(one.row.id)
+        else:
+            others[value] = []
+            first.append((one, value))
+    return [replace(one, variants=tuple(others.get(value, ()))) for one, value in first]
+
+
+def product_value(payload: Payload, field: Field) -> Any:
+    """The value that images of one product share; None if there is none."""
+    value = payload.get(field.name)
+    return tuple(value) or None if isinstance(value, list) else value
 
 
 def _diversify(rows: Sequence[Ranked], blend: Blend, diversity: float) -> list[Ranked]:

@@ -215,7 +215,13 @@ class RankingOptions(FilterOptions, total=False):
         ),
     ]
     collapse: Annotated[
-        bool, Option("Show near-identical images once, the others as its variants.", default=False)
+        bool | str,
+        Option(
+            "Show near-identical images once, the others as its variants; or, with the name of a "
+            "field, the best image of each value, such as a product.",
+            default=False,
+            metavar="[FIELD]",
+        ),
     ]
     relevant: Annotated[bool, Option("Drop results no closer than chance.", default=False)]
     exact: Annotated[

@@ -19,6 +19,7 @@ def hits_of(
     *,
     is_short: bool,
     milliseconds: Mapping[str, float],
+    others: Mapping[str, int],
 ) -> Hits:
     """The hits of a page.
 
@@ -28,6 +29,7 @@ def hits_of(
         rows: the page.
         is_short: whether the page is short for lack of rows in the pool.
         milliseconds: time that each stage took.
+        others: number of images collapsed into a row, by id, where it is not that of its variants.
     """
     complete, reason = _completeness(plan, results, is_short=is_short)
     explanation = Explanation(
@@ -40,7 +42,7 @@ def hits_of(
         reason=reason,
         colors=None if plan.gate is None else str(plan.gate),
     )
-    hits = tuple(_hit(one) for one in rows)
+    hits = tuple(_hit(one, others.get(one.row.id, len(one.variants))) for one in rows)
     return Hits(hits, complete, plan.weights, sum(milliseconds.values()), explanation)
 
 
@@ -65,7 +67,7 @@ def _completeness(
     return True, "The engine searched exactly."
 
 
-def _hit(one: Ranked) -> Hit:
+def _hit(one: Ranked, others: int) -> Hit:
     row, blend = one.row, one.blend
     scores = {target.aspect: score for target, score in zip(blend, row.scores, strict=True)}
     extent = {} if one.extent is None else {"color": one.extent}
@@ -78,6 +80,7 @@ def _hit(one: Ranked) -> Hit:
         raw=math.fsum(target.weight * scores[target.aspect] for target in blend),
         shares=dict.fromkeys(extent, 0.0) | _shares(contributions(blend, row.scores)),
         variants=one.variants,
+        others=others,
     )
 
 

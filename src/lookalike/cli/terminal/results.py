@@ -22,7 +22,7 @@ from lookalike.types import Hit, Hits, Point
 def hits_table(hits: Hits, *, clipped: bool = True) -> Table:
     """One row per hit: rank, id, score, score by aspect if there are several, name and fields."""
     aspects = list(hits.weights) if len(hits.weights) > 1 else []
-    collapsed = any(hit.variants for hit in hits)
+    collapsed = any(hit.others for hit in hits)
     fields = [_fields(hit) for hit in hits]
     table = Table(
         box=box.SIMPLE_HEAD,
@@ -32,7 +32,7 @@ def hits_table(hits: Hits, *, clipped: bool = True) -> Table:
     )
     table.add_column("#", justify="right", style="dim", no_wrap=True)
     table.add_column("id", no_wrap=True)
-    for name in ["score", *aspects, *(["variants"] if collapsed else [])]:
+    for name in ["score", *aspects, *(["others"] if collapsed else [])]:
         table.add_column(name, justify="right", no_wrap=True)
     if any(fields):
         table.add_column("fields", ratio=1, no_wrap=True, overflow="ellipsis", style="dim")
@@ -42,7 +42,7 @@ def hits_table(hits: Hits, *, clipped: bool = True) -> Table:
             Text(_end(printable(hit.id)) if clipped else printable(hit.id)),
             f"{hit.score:.3f}",
             *(f"{hit.scores[aspect]:.3f}" if aspect in hit.scores else "" for aspect in aspects),
-            *([f"+{len(hit.variants)}" if hit.variants else ""] if collapsed else ()),
+            *([f"+{hit.others}" if hit.others else ""] if collapsed else ()),
             *([fields[rank - 1]] if any(fields) else ()),
         )
     return table

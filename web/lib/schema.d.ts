@@ -1270,6 +1270,7 @@ export interface components {
                 [key: string]: number;
             };
             variants: string[];
+            others: number;
             payload: components["schemas"]["PayloadResponse"];
         };
         HitsResponse: {
@@ -1439,7 +1440,7 @@ export interface components {
             /** @default 0 */
             diversity?: number;
             /** @default false */
-            collapse?: boolean;
+            collapse?: boolean | string;
             /** @default false */
             relevant?: boolean;
             /** @default false */
@@ -1527,7 +1528,7 @@ export interface components {
             /** @default 0 */
             diversity?: number;
             /** @default false */
-            collapse?: boolean;
+            collapse?: boolean | string;
             /** @default false */
             relevant?: boolean;
             /** @default false */

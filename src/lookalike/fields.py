@@ -235,7 +235,7 @@ def _keywords(value: Any) -> list[str]:
         value = parts if parts is not None else filter(None, map(str.strip, value.split("|")))
     elif not isinstance(value, list | tuple):
         value = [value]
-    return [_keyword(part) for part in value]
+    return [_keyword(part) for part in value if not is_missing(part)]
 
 
 def _json_list(text: str) -> list[Any] | None:
@@ -257,8 +257,11 @@ _PARSERS: Mapping[FieldType, Callable[[Any], Value]] = {
 
 
 def is_missing(value: Any) -> bool:
-    """True if a value stands for none, and clears a field: empty, null, an empty list, or NaN."""
-    return value is None or value in ("", []) or (isinstance(value, float) and math.isnan(value))
+    """True if a value stands for none, and clears a field: empty, null, NaN, or a list of nothing
+    but such values."""
+    if isinstance(value, list | tuple):
+        return all(map(is_missing, value))
+    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
 
 
 def is_unicode(text: str) -> bool:
@@ -316,7 +319,7 @@ def kind_of(value: Any) -> FieldType | None:
             return FieldType.FLOAT if math.isfinite(value) else None
         case str():
             return FieldType.DATETIME if _is_datetime(value) else FieldType.KEYWORD
-        case list() if all(isinstance(part, str) for part in value):
+        case list() if all(isinstance(part, str) or is_missing(part) for part in value):
             return FieldType.KEYWORDS
     return None
 

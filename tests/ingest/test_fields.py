@@ -115,7 +115,7 @@ def upload(fields: Mapping[str, Any]) -> Upload:
 
 
 @pytest.mark.parametrize("way", ["update", "put"])
-@pytest.mark.parametrize("none", [None, [], "", float("nan")])
+@pytest.mark.parametrize("none", [None, [], "", float("nan"), [None], [""]])
 def test_null_clears_and_new_fields_come_in(index: Index, way: str, none: Any) -> None:
     def change(fields: Mapping[str, Any]) -> None:
         if way == "put":
@@ -131,6 +131,19 @@ def test_null_clears_and_new_fields_come_in(index: Index, way: str, none: Any) -
     change({"rating": 4.5})
     assert index.count("rating > 4.4") == 1
     assert index.fields["rating"].type == "float"
+
+
+@pytest.mark.parametrize("kind", ["put", "jsonl"])
+def test_null_in_a_list_is_left_out(index: Index, photos: Path, kind: str) -> None:
+    tags = ["a", None, "", "b"]
+    if kind == "put":
+        index.put([upload({"tags": tags})])
+    else:
+        index.add(
+            photos, metadata=table(photos, [{"id": "one", "file": "000.jpg", "tags": tags}], kind)
+        )
+    assert fields(index, "one") == {"tags": ["a", "b"]}
+    assert index.fields["tags"].type == "keywords"
 
 
 def test_true_is_not_one(index: Index, photos: Path) -> None:

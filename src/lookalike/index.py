@@ -28,6 +28,7 @@ from lookalike.ingest.updates import UpdateReport
 from lookalike.opening import OpenOptions, open_parts, reopening
 from lookalike.options import documented
 from lookalike.search.calibration import recalibrate
+from lookalike.search.evaluation import Evaluation, EvaluationOptions, evaluate
 from lookalike.search.facets import facets
 from lookalike.search.histogram import Histogram, histogram
 from lookalike.search.request import (
@@ -317,6 +318,21 @@ class Index(ReadableIndex):
         """
         counted = require_field(field, self.fields)
         return histogram(self._engine, counted, self._filter(**filter), bins=bins)
+
+    @documented(EvaluationOptions)
+    def evaluate(self, field: str, **options: Unpack[EvaluationOptions]) -> Evaluation:
+        """Measures how well searches by image find images with the same value of a field.
+
+        Args:
+            field: its name; texts, lists of texts, whole numbers, true or false.
+            {options}
+
+        Raises:
+            QueryError: there is no such field, or too few images share a value.
+        """
+        where, judged = self._filter(options.get("where")), require_field(field, self.fields)
+        own = self._engine, self._manifest, self.search_many
+        return evaluate(*own, judged, where, options)
 
     # --- duplicates -------------------------------------------------------------------------
 

@@ -122,6 +122,10 @@ def json_option(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)
 
 
+def where_option(command: F) -> F:
+    return _click_option("where", options_of(FilterOptions)["where"])(command)
+
+
 def filter_options(command: F) -> F:
     """The options of a filter: --where and --param."""
     return declared_options(FilterOptions)(command)

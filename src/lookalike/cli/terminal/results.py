@@ -14,6 +14,7 @@ from lookalike import record
 from lookalike.cli.console import printable
 from lookalike.output.labels import completeness, field_summary, name_field
 from lookalike.record import record_of
+from lookalike.search.evaluation import Evaluation
 from lookalike.search.histogram import Histogram
 from lookalike.system.text import count
 from lookalike.types import Hit, Hits, Point
@@ -82,6 +83,21 @@ def plan_table(hits: Hits) -> Table:
         random = "" if plan.spread is None else f"{plan.mean:.3f} ± {plan.spread:.3f}"
         factor = f"{plan.effective:.3f}"
         table.add_row(aspect, Text(printable(plan.target)), f"{plan.weight:.0%}", random, factor)
+    return table
+
+
+def evaluation_table(evaluation: Evaluation) -> Table:
+    """One row per choice of weights, the best first."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("weights", "nDCG", "95 %", "precision", "95 %"):
+        table.add_column(name, justify="left" if name == "weights" else "right", no_wrap=True)
+    for one in evaluation.results:
+        figures = [
+            text
+            for quality in (one.ndcg, one.precision)
+            for text in (f"{quality.mean:.3f}", f"{quality.low:.3f} to {quality.high:.3f}")
+        ]
+        table.add_row(f"{one.name} (fitted)" if one.fitted else one.name, *figures)
     return table
 
 

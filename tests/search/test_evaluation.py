@@ -1,0 +1,70 @@
+"""Evaluation of weights by a field."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lookalike.errors import QueryError
+from lookalike.index import Index
+from lookalike.search.evaluation import Quality
+from tests.support.command_line import documents, lookalike
+from tests.support.pictures import COLORS, folder_of
+
+COUNT = 32
+
+
+@pytest.fixture(scope="module")
+def colored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Drawn shapes, each with its color as a field: the aspect `color` finds them best."""
+    folder = tmp_path_factory.mktemp("colored")
+    folder_of(folder / "photos", COUNT)
+    rows = [f"{i:03}.jpg,{COLORS[i % 8]},{i}.5" for i in range(COUNT)]
+    (folder / "table.csv").write_text("\n".join(["file,color,price", *rows]))
+    with Index.open(folder / "index", model="built-in") as index:
+        index.add(folder / "photos", metadata=folder / "table.csv")
+    return folder / "index"
+
+
+def test_the_aspect_that_knows_the_field_is_best(colored: Path) -> None:
+    with Index.open(colored) as index:
+        evaluation = index.evaluate("color", limit=3, fit=True)
+        assert evaluation.queries == COUNT
+        results = {result.name: result for result in evaluation.results}
+        assert results["color=1"].ndcg.mean > results["texture=1"].ndcg.mean
+        assert evaluation.results[0].ndcg.mean == max(r.ndcg.mean for r in evaluation.results)
+        (fitted,) = [result for result in evaluation.results if result.fitted]
+        assert not isinstance(fitted.weights, str)
+        assert fitted.weights["color"] >= 0.4
+        for result in evaluation.results:
+            assert 0 <= result.ndcg.low <= result.ndcg.mean <= result.ndcg.high <= 1
+        # By hand, for one choice of weights.
+        shares = []
+        for point in index.scroll():
+            hits = index.search(id=point.id, weights={"color": 1}, limit=3)
+            same = [hit.payload["color"] == point.payload["color"] for hit in hits]
+            shares.append(sum(same) / 3)
+        assert results["color=1"].precision.mean == pytest.approx(np.mean(shares))
+        with pytest.raises(QueryError, match="price holds no labels"):
+            index.evaluate("price")
+        with pytest.raises(QueryError, match="Too few images"):
+            index.evaluate("color", where='color = "red" and price < 1')
+
+
+def test_the_command_prints_the_best_first(colored: Path, tmp_path: Path) -> None:
+    at = ("--index", colored, "-k", 3, "--weights", "color=1", "--weights", "material")
+    shown = lookalike("evaluate", "color", *at, "--html", tmp_path / "worst.html").stdout
+    assert "32 searches by image" in shown
+    assert shown.index("color=1") < shown.index("material")
+    assert "data:image/jpeg" in (tmp_path / "worst.html").read_text()
+    document = documents("evaluate", "color", *at)
+    assert [result["name"] for result in document["results"]] == ["color=1", "material"]
+
+
+def test_intervals_shrink_with_more_queries() -> None:
+    values = np.tile([0.0, 1.0], 10)
+    few, many = Quality.of(values), Quality.of(np.tile(values, 20))
+    assert few.mean == many.mean == 0.5
+    assert few.high - few.low > many.high - many.low > 0

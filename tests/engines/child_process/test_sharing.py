@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -238,17 +238,43 @@ def test_this_process_does_not_wait_for_itself(folder: Path) -> None:
             open_engine(str(folder), wait=60)
 
 
-def test_a_closed_engine_stays_closed(folder: Path) -> None:
-    for make in (EdgeEngine, SubprocessEngine):
-        engine = make(folder)
-        engine.count()
-        engine.close()
+CALLS = """
+from lookalike.types import CandidateQuery, FieldType, Query, WeightedVector
+near = WeightedVector("v", point(1).vectors["v"], 1.0)
+calls = {
+    "count": lambda: engine.count(),
+    "upsert": lambda: engine.upsert([point(1)]),
+    "delete": lambda: engine.delete(["1"]),
+    "set_payload": lambda: engine.set_payload("1", {"n": 1}),
+    "create_field_index": lambda: engine.create_field_index("n", FieldType.INTEGER),
+    "retrieve": lambda: engine.retrieve(["1"]),
+    "nearest": lambda: engine.nearest([CandidateQuery(near, None, 5)]),
+    "query": lambda: engine.query([Query((near,))]),
+    "scroll": lambda: list(engine.scroll()),
+    "facet": lambda: engine.facet("kind"),
+    "bounds": lambda: engine.bounds("n"),
+    "optimize": lambda: engine.optimize(),
+    "info": lambda: engine.info(),
+    "problems": lambda: engine.problems(),
+    "write_manifest": lambda: engine.write_manifest({"schema": 1}),
+}
+"""
+"""Every call of an engine that an index makes."""
+
+
+@pytest.mark.parametrize("kind", ["EdgeEngine", "SubprocessEngine"])
+def test_every_call_of_a_closed_engine_raises_and_takes_no_lock(folder: Path, kind: str) -> None:
+    engine = {"EdgeEngine": EdgeEngine, "SubprocessEngine": SubprocessEngine}[kind](folder)
+    engine.count()
+    engine.close()
+    calls: dict[str, Callable[[], object]] = {}
+    scope = {"engine": engine, "point": point, "calls": calls}
+    exec(CALLS, scope)  # noqa: S102  ours, see above
+    for name, call in scope["calls"].items():
         with pytest.raises(EngineError, match="has been closed"):
-            engine.count()
-        with pytest.raises(EngineError, match="has been closed"):
-            engine.upsert([point(1)])
-        with closing(EdgeEngine(folder)) as again:  # the lock is free
-            again.count()
+            pytest.fail(f"{name} returned {call()!r}")
+    with closing(EdgeEngine(folder)) as again:  # the lock is free
+        assert again.count() == COUNT
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -258,14 +284,15 @@ def test_a_forked_child_is_told_at_once(folder: Path, kind: str) -> None:
         import os
         from lookalike.engines import open_engine
         from lookalike.errors import EngineError
+        from tests.engines.child_process.test_sharing import CALLS
         owner = SubprocessEngine(sys.argv[1]) if "{kind}" == "open_engine" else None
         if owner: owner.count(); owner.share(lambda: None)
         engine = {kind}(sys.argv[1])
         engine.count()
+        exec(CALLS)
         child = os.fork()
         if child == 0:
-            writes = (lambda: engine.upsert([point(1)]), lambda: engine.delete(["1"]))
-            for call in (engine.count, *writes):
+            for call in calls.values():
                 try: call()
                 except EngineError as error: print(error, flush=True)
             engine.close()
@@ -278,5 +305,5 @@ def test_a_forked_child_is_told_at_once(folder: Path, kind: str) -> None:
     answer, _ = process.communicate(timeout=60)
     *errors, last = answer.splitlines()
     assert last.split() == [str(process.pid), "0", str(COUNT)]
-    assert len(errors) == 3
+    assert len(errors) == CALLS.count(": lambda: ")
     assert all(f"was opened by process {process.pid}" in error for error in errors)

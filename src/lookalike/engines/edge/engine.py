@@ -74,6 +74,7 @@ class EdgeEngine:
         return self.folder.read_manifest()
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
+        self._check_open()
         self.folder.write_manifest(manifest)
 
     def create(self, vectors: Sequence[VectorSpec]) -> None:
@@ -325,9 +326,7 @@ class EdgeEngine:
     @property
     def open_shard(self) -> OpenShard:
         """The shard with its log and its ledger, loaded on first use."""
-        self._process.check()
-        if self._closed:
-            raise EngineError(f"The index {self.folder.path} has been closed; open it again.")
+        self._check_open()
         if self._open is None:
             if self._generation:
                 self._hold(self._load(self.shard_folder))
@@ -336,6 +335,12 @@ class EdgeEngine:
                 generations.tidy(self.folder.path, self.shard_folder)
         assert self._open is not None  # noqa: S101 -- for the type checker
         return self._open
+
+    def _check_open(self) -> None:
+        """Raises if the index was closed, or was opened by the process that forked this one."""
+        self._process.check()
+        if self._closed:
+            raise EngineError(f"The index {self.folder.path} has been closed; open it again.")
 
     @property
     def shard_folder(self) -> Path:

@@ -66,6 +66,7 @@ class SubprocessEngine(RemoteEngine):
         return self.folder.read_manifest()
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
+        self._check_open()
         self.folder.write_manifest(manifest)
 
     # --- upkeep -----------------------------------------------------------------------------

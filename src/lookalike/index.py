@@ -384,7 +384,9 @@ class Index(ReadableIndex):
         Raises:
             InputError: "move" without a folder, "delete" without a log, or the log is not writable.
         """
-        return cleanup.resolve_duplicates(groups, action, self.delete, **options)
+        return cleanup.resolve_duplicates(
+            groups, action, self.delete, is_indexed=self._finder().is_indexed, **options
+        )
 
     def difference(self, keeper: Duplicate, copy: Duplicate) -> bytes | None:
         """Shows the differences between two images of a group: a JPEG of the keeper in gray, red

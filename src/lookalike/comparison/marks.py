@@ -41,7 +41,7 @@ _GROUND = 0.3  # share of pixels in about one gray level in pictures that may be
 _UNCHANGED = 0.003  # share of the marked cells up to which nothing changed
 
 _CONFLICTING = 0.6  # least share of the changed cells whose marks conflict in other pictures
-_CONFLICTING_SHARE = 0.043  # and of all marked cells
+_CONFLICTING_SHARE = 0.041  # and of all marked cells
 _REPLACED = 0.4  # the same with cells in which only one has marks, as where prints differ
 _REPLACED_SHARE = 0.08  # and of all marked cells; logos reach 0.073
 _CONFLICTING_FLAT = 0.45  # of the changed cells, with cells in which only one has marks

@@ -27,6 +27,7 @@ def resolve_duplicates(
     log: Path | None = None,
     dry_run: bool = True,
     even_if_more: bool = False,
+    is_indexed: Callable[[str], bool] = lambda uri: False,
 ) -> CleanupReport:
     """Removes all members of the groups but the keepers. Images that are only similar stay, and so
     do protected files and those that hold something their keeper does not.
@@ -43,6 +44,8 @@ def resolve_duplicates(
             `move_to`.
         dry_run: report only; change nothing.
         even_if_more: include copies that hold something their keeper does not, except camera raw.
+        is_indexed: whether the index has an image at an address: a camera raw that it has is no
+            companion of the picture beside it.
 
     Raises:
         InputError: "move" without a folder, "delete" without a log, or the log is not writable.
@@ -64,13 +67,13 @@ def resolve_duplicates(
         keepers = {_file(copy): _file(keeper) for copy, keeper in pairs}
         log = log or move_to / "undo.jsonl"
         report = file_moves.move_aside(
-            list(keepers), move_to, log, dry_run=dry_run, keepers=keepers
+            list(keepers), move_to, log, dry_run=dry_run, keepers=keepers, is_indexed=is_indexed
         )
     else:
         if log is None:
             raise InputError("Deleting copies needs a log of what was deleted: name it in log.")
         files_and_keepers = [(_file(copy), _file(keeper)) for copy, keeper in pairs]
-        report = file_moves.delete(files_and_keepers, log, dry_run=dry_run)
+        report = file_moves.delete(files_and_keepers, log, dry_run=dry_run, is_indexed=is_indexed)
     report.skipped[:0] = staying
     if not dry_run:
         handled = {file.uri for file in report.done}

@@ -12,13 +12,14 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias
 
+from lookalike.duplicates.companions import companions
 from lookalike.duplicates.undo_log import LogEntry, UndoLog, read_log
 from lookalike.system.files import sync, sync_folder
 
@@ -86,8 +87,10 @@ def move_aside(
     *,
     dry_run: bool,
     keepers: Mapping[IndexedFile, IndexedFile] = MappingProxyType({}),
+    is_indexed: Callable[[str], bool] = lambda uri: False,
 ) -> CleanupReport:
-    """Moves files into a folder, with their paths below the folder that all have in common.
+    """Moves files into a folder, with their paths below the folder that all have in common, and
+    their companions with them.
 
     Args:
         files: to move.
@@ -95,6 +98,7 @@ def move_aside(
         log: appended to; `undo` needs it.
         dry_run: report only; files are read and nothing is written.
         keepers: a file with a keeper is moved only while the keeper exists unchanged.
+        is_indexed: whether the index has an image at an address, which is no companion then.
 
     Raises:
         InputError: the log cannot be written, or is not a log.
@@ -112,21 +116,35 @@ def move_aside(
                 state = _require_unchanged(path, file.sha256)
                 if file in keepers:
                     checks.require(keepers[file], state)
-                to = _move(path, folder / path.relative_to(root), file.sha256, opened)
+                beside = companions(path, checks.gone, is_indexed)
+                wanted = _free_name(path, folder / path.relative_to(root), beside)
+                for companion in beside:  # first, so that after a kill the picture is still there
+                    moved = _move_companion(
+                        companion, _name_beside(companion, path, wanted), opened
+                    )
+                    checks.gone.add(companion)
+                    report.done.append(HandledFile(str(companion), str(moved)))
+                to = _move(path, wanted, file.sha256, opened)
                 checks.gone.add(path)
                 report.done.append(HandledFile(file.uri, str(to)))
     return report
 
 
 def delete(
-    pairs: Sequence[tuple[IndexedFile, IndexedFile]], log: Path, *, dry_run: bool
+    pairs: Sequence[tuple[IndexedFile, IndexedFile]],
+    log: Path,
+    *,
+    dry_run: bool,
+    is_indexed: Callable[[str], bool] = lambda uri: False,
 ) -> CleanupReport:
-    """Deletes files for good, each only while its keeper exists unchanged.
+    """Deletes files for good, each only while its keeper exists unchanged. Companions are never
+    deleted, and neither are files that have some.
 
     Args:
         pairs: files to delete with their keepers.
         log: appended to; it names the deleted files and cannot restore them.
         dry_run: report only; files are read and nothing is written.
+        is_indexed: whether the index has an image at an address, which is no companion then.
 
     Raises:
         InputError: the log cannot be written, or is not a log.
@@ -139,6 +157,9 @@ def delete(
                 path = _path(file)
                 state = _require_unchanged(path, file.sha256)
                 keeper_state = checks.require(keeper, state)
+                if alone := companions(path, checks.gone, is_indexed):
+                    names = ", ".join(companion.name for companion in alone)
+                    raise _Skip(f"stays because {names} belongs to it: move it aside instead")
                 opened.add("delete", path, None, file.sha256, keeper=keeper.uri)
                 if not dry_run:
                     if _state(path) != state or _state(Path(keeper.uri)) != keeper_state:
@@ -260,10 +281,37 @@ def _require_unchanged(path: Path, sha256: str) -> _FileState:
 # --- moving ---------------------------------------------------------------------------------
 
 
+def _name_beside(companion: Path, path: Path, to: Path) -> Path:
+    """The name of a companion beside the new name of its picture."""
+    is_named_after = companion.stem == path.name
+    return to.with_name(f"{to.name if is_named_after else to.stem}{companion.suffix}")
+
+
+def _numbered(wanted: Path, number: int) -> Path:
+    return wanted.with_stem(f"{wanted.stem} ({number})") if number > 1 else wanted
+
+
+def _free_name(path: Path, wanted: Path, beside: Sequence[Path]) -> Path:
+    """The first name that is free for a picture and for all of its companions."""
+    for number in range(1, 10**6):
+        to = _numbered(wanted, number)
+        names = [to, *(_name_beside(companion, path, to) for companion in beside)]
+        if not any(os.path.lexists(name) for name in names):
+            return to
+    raise _Skip(f"finds no free name in {wanted.parent}")
+
+
+def _move_companion(path: Path, wanted: Path, log: UndoLog) -> Path:
+    _state(path)
+    with path.open("rb") as opened:
+        sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
+    return _move(path, wanted, sha256, log)
+
+
 def _move(path: Path, wanted: Path, sha256: str, log: UndoLog) -> Path:
     """Moves a file to the first free name, and returns that."""
     for number in range(1, 10**6):
-        to = wanted.with_stem(f"{wanted.stem} ({number})") if number > 1 else wanted
+        to = _numbered(wanted, number)
         if os.path.lexists(to):
             continue
         token = log.add("move", path, to, sha256)

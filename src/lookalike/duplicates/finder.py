@@ -24,7 +24,7 @@ from lookalike.manifest import Manifest
 from lookalike.options import with_defaults
 from lookalike.protocols import Descriptors, Engine, ImageDecoder, ImageLoader, require_points
 from lookalike.system.inputs import id_of
-from lookalike.types import Described, Filter, Image, ImageInput, Point, Vector
+from lookalike.types import AnyOfValues, Described, Filter, Image, ImageInput, Point, Vector
 
 QUERY_URI = "the query image"
 """Stands in for the address of an image that is not in the index."""
@@ -81,6 +81,10 @@ class DuplicateFinder:
     def difference(self, keeper: Duplicate, copy: Duplicate) -> bytes | None:
         """A picture of the differences of two images; see `Index.difference`."""
         return self._search().comparer.difference(keeper.payload, copy.payload)
+
+    def is_indexed(self, uri: str) -> bool:
+        """True if the index has an image at this address."""
+        return self.engine.count(AnyOfValues(record.URI, (uri,))) > 0
 
     def gate(self, copies: Literal["keep", "skip", "link"]) -> DuplicateGate | None:
         """The gate for new images; None if all are kept."""

@@ -41,8 +41,20 @@ __all__ = [
 ]
 
 
+_LONGEST = 1_500
+_KEPT = 1_000
+"""Length of the longest message, and what is kept of a longer one besides its end: what a caller
+gave, and a message repeats, may be of any length."""
+
+
 class LookalikeError(Exception):
     """Base class: catch it to catch them all."""
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        if len(text) <= _LONGEST:
+            return text
+        return f"{text[:_KEPT]} … {text[_KEPT - _LONGEST :]}"
 
 
 class InputError(LookalikeError):

@@ -29,6 +29,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _INDENT = " " * 12
 
+LARGEST = 2**63 - 1
+"""The largest whole number that an option takes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Option:
@@ -83,7 +86,7 @@ def check(declaration: type, values: Mapping[str, Any]) -> dict[str, Any]:
     options = options_of(declaration)
     for name, value in values.items():
         if name not in options:
-            raise QueryError(f"There is no option {name!r}; a query has {', '.join(options)}.")
+            raise QueryError(f"There is no option {name!r:.80}; a query has {', '.join(options)}.")
         if value is not None:
             _check_value(name, options[name], value)
     return {
@@ -93,6 +96,8 @@ def check(declaration: type, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_value(name: str, option: Option, value: Any) -> None:
+    if _is_too_large(value):
+        raise QueryError(f"{name} has a whole number beyond {LARGEST:,}: give a smaller one.")
     if not _checker(option.type)(value):
         raise QueryError(f"{name} must be {_describe(option.type)} (got {value!r:.80}).")
     if option.least is None and option.most is None:
@@ -101,7 +106,16 @@ def _check_value(name: str, option: Option, value: Any) -> None:
     most = math.inf if option.most is None else option.most
     if not least <= value <= most:
         bounds = f"at least {least:g}" if option.most is None else f"from {least:g} to {most:g}"
-        raise QueryError(f"{name} must be {bounds} (got {value!r}).")
+        raise QueryError(f"{name} must be {bounds} (got {value!r:.80}).")
+
+
+def _is_too_large(value: Any) -> bool:
+    """True for a whole number that no engine takes, and for a list or mapping with one."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        return any(isinstance(one, int) and abs(one) > LARGEST for one in value)
+    return isinstance(value, int) and abs(value) > LARGEST
 
 
 def is_union(hint: Any) -> bool:

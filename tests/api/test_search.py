@@ -111,20 +111,31 @@ def test_a_recommendation_equals_the_library_s(client: httpx.Client, index: Inde
 
 
 def test_a_query_that_fails_does_not_affect_its_batch(client: httpx.Client) -> None:
-    queries: list[dict[str, Any]] = [
+    queries: list[Any] = [
         {"id": "3", "limit": 2},
         {"id": "nothing"},
         {"like": ["5"], "limit": 1},
         {"upload": "0" * 64},
         {"url": "http://example.org/"},
         {"like": ["/etc/passwd"]},
+        {"id": "\ud83d"},
+        {"id": "3", "limit": 0},
+        {"id": "3", "limit": 10**30},
+        {"id": "3", "taste": 1},
+        {"color": "red", "where": "kind = '\ud83d'"},
+        {"color": {"red": 1e308, "blue": 1e308}},
+        5,
         {"id": "3", "offset": 1, "limit": 1},
     ]
-    results = client.post("/v1/search/batch", json={"queries": queries}).json()["results"]
+    body = json.dumps({"queries": queries})  # ASCII, as the client's own encoder refuses surrogates
+    results = client.post(
+        "/v1/search/batch", content=body, headers={"Content-Type": "application/json"}
+    ).json()["results"]
     assert [result.get("problem", {}).get("error") for result in results] == [
-        None, "NotFound", None, "NotFound", "Forbidden", "NotFound", None,
+        None, "NotFound", None, "NotFound", "Forbidden", "NotFound", *["InvalidRequest"] * 5, None,
+        "InvalidRequest", None,
     ]  # fmt: skip
-    assert results[0]["hits"][1]["id"] == results[6]["hits"][0]["id"]
+    assert results[0]["hits"][1]["id"] == results[-1]["hits"][0]["id"]
 
 
 def test_a_filter_is_read_as_conditions(client: httpx.Client) -> None:

@@ -108,6 +108,24 @@ def require_finite(fields: Mapping[str, Any] | None) -> None:
             )
 
 
+def validate(schema: Any, value: Any, *place: str | int) -> Any:
+    """Returns a part of a body, validated.
+
+    Args:
+        schema: of the part.
+        value: as read from JSON.
+        place: of the part in the body, for error messages.
+
+    Raises:
+        RequestValidationError: the part does not match the schema.
+    """
+    try:
+        return TypeAdapter(schema).validate_python(value)
+    except ValidationError as error:
+        errors = [{**entry, "loc": (*place, *entry["loc"])} for entry in error.errors()]
+        raise RequestValidationError(errors) from None
+
+
 def parse_json(schema: type[T], text: str, part: str) -> T:
     """Returns a JSON part of a multipart body, validated.
 
@@ -118,11 +136,9 @@ def parse_json(schema: type[T], text: str, part: str) -> T:
         RequestValidationError: the part is not JSON or does not match the schema.
     """
     try:
-        return TypeAdapter(schema).validate_python(json.loads(text))
-    except ValidationError as error:
-        errors = [{**entry, "loc": (part, *entry["loc"])} for entry in error.errors()]
-        raise RequestValidationError(errors) from None
+        parsed: T = validate(schema, json.loads(text), part)
     except ValueError as error:
         message = f"invalid JSON: {error}"
         entry = {"type": "json_invalid", "loc": (part,), "msg": message, "input": None}
         raise RequestValidationError([entry]) from None
+    return parsed

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from types import GenericAlias
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, SkipValidation, create_model
 
 from lookalike.options import Option, is_union, options_of
 from lookalike.search.request import ExampleOptions, RecommendOptions, SearchOptions
@@ -135,7 +135,9 @@ class Conditions(Body):
 class Batch(Body):
     """Many searches together."""
 
-    queries: list[Recommend | Search] = Field(max_length=100)
+    queries: list[SkipValidation[Recommend | Search]] = Field(
+        max_length=100, description="Each is validated by itself."
+    )
 
 
 class Item(Body):

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 from lookalike import record
 from lookalike.errors import InputError
-from lookalike.fields import INT64, OWN_FIELDS, Field, describe_type, parse_value
+from lookalike.fields import INT64, OWN_FIELDS, Field, describe_type, is_unicode, parse_value
 from lookalike.filters.moments import UNITS, Span, read_span
 from lookalike.filters.tokens import Token, error_at, shorten
 from lookalike.imaging import color_terms, palette
@@ -103,7 +103,7 @@ def _hint(field: Field, token: Token) -> str:
 
 
 def _text(token: Token) -> str:
-    if token.kind != "string":
+    if token.kind != "string" or not is_unicode(token.text):
         raise ValueError(token)
     return token.text
 

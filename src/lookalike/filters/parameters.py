@@ -62,7 +62,7 @@ class Parameters:
         Raises:
             FilterError: there is one.
         """
-        unused = sorted(set(self.values) - self.used)
+        unused = sorted(map(str, set(self.values) - self.used))
         if unused:
             raise FilterError(
                 f"The filter has no parameter :{shorten(unused[0])}: use it in the where text, or "

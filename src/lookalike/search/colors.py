@@ -23,7 +23,10 @@ def parse_palette(colors: ColorInput) -> list[tuple[RGB, float]]:
     """
     shares = _shares(colors)
     without = [name for name, share in shares if share is None]
-    total = math.fsum(share for _, share in shares if share is not None)
+    most = max((share for _, share in shares if share is not None), default=0.0)
+    if not without:  # before the sum, which may be too large for a float
+        shares = [(name, (share or 0.0) / most) for name, share in shares]
+    total = sum(share for _, share in shares if share is not None)
     if without and total >= 1:
         raise QueryError(
             f"The shares of the colors add up to {total:g} and leave nothing for {without[0]}: "

@@ -26,6 +26,9 @@ from lookalike.types import FieldType, Hits, join
 TOGETHER = 64
 """Searches that share requests to the engine: their candidates are in memory at the same time."""
 
+FAILURES = 3
+"""Queries that fail one after another, from the first on, before all are given up."""
+
 
 @dataclass(slots=True)
 class Searcher:
@@ -61,7 +64,7 @@ class Searcher:
         with ThreadPoolExecutor(self.loader.size) as pool:
             for start in range(0, len(queries), TOGETHER):
                 planned = list(pool.map(self._try_plan, queries[start : start + TOGETHER]))
-                found = iter(self._answer([one for one in planned if isinstance(one, Plan)]))
+                found = iter(self._answer_each([one for one in planned if isinstance(one, Plan)]))
                 answers += [next(found) if isinstance(one, Plan) else one for one in planned]
         return answers
 
@@ -77,6 +80,23 @@ class Searcher:
             return self._plan(query)
         except LookalikeError as error:
             return error
+
+    def _answer_each(self, plans: Sequence[Plan]) -> list[Hits | LookalikeError]:
+        """The answers to several plans together; if that fails, to each by itself."""
+        try:
+            return [*self._answer(plans)]
+        except LookalikeError as error:
+            if len(plans) == 1:
+                return [error]
+        answers: list[Hits | LookalikeError] = []
+        for plan in plans:
+            try:
+                answers += self._answer([plan])
+            except LookalikeError as error:
+                answers.append(error)
+                if not any(isinstance(one, Hits) for one in answers) and len(answers) > FAILURES:
+                    raise  # the engine fails, not the queries
+        return answers
 
     def _answer(self, plans: Sequence[Plan]) -> list[Hits]:
         """The answers to several plans, which share requests to the engine.

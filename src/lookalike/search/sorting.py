@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -101,10 +102,8 @@ def listed(engine: Engine, fields: Mapping[str, Field], request: Request) -> Hit
     filter = parse_where(request["where"], fields, request["params"], engine=engine)
     points = sorted_points(engine, order, filter, after=request["after"])
     first = request["offset"]
-    hits = tuple(
-        Hit(point.id, 0.0, {}, point.payload)
-        for point in islice(points, first, first + request["limit"])
-    )
+    page = islice(points, first, min(first + request["limit"], sys.maxsize))
+    hits = tuple(Hit(point.id, 0.0, {}, point.payload) for point in page)
     spent = (time.perf_counter() - started) * 1e3
     reason = "All matching images are in this order."
     explanation = Explanation({}, 0, 0, 1, None, {"engine": spent}, reason)

@@ -42,7 +42,7 @@ def choose_weights(
         chosen = dict.fromkeys(default, 1.0)
     elif isinstance(weights, str):
         if weights not in PRESETS:
-            raise QueryError(f"There is no preset {weights!r}; there are {', '.join(PRESETS)}.")
+            raise QueryError(f"There is no preset {weights!r:.80}; there are {', '.join(PRESETS)}.")
         chosen = {name: w for name, w in PRESETS[weights].items() if name in targets}
         if not chosen:
             raise QueryError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import File, Form, Query, Request, UploadFile
+from fastapi.exceptions import RequestValidationError
 
 from lookalike.api import requests
 from lookalike.api.auth import api_router, role_of
@@ -68,7 +69,7 @@ def recommend(service: Serving, query: Recommend) -> Document:
 @read_router.post("/search/batch", response_model=BatchResponse)
 def batch(service: Serving, queries: Batch) -> Document:
     """Runs many searches and recommendations; a query that fails does not affect the others."""
-    prepared = [_prepared(service, query) for query in queries.queries]
+    prepared = [_prepared(service, query, i) for i, query in enumerate(queries.queries)]
     results = iter(
         service.index.search_many([query for query in prepared if isinstance(query, dict)])
     )
@@ -143,10 +144,11 @@ def _hits(service: Service, hits: Hits) -> Document:
     return Document(documents.of_hits(hits))
 
 
-def _prepared(service: Service, query: Search | Recommend) -> dict[str, Any] | Exception:
+def _prepared(service: Service, query: Any, number: int) -> dict[str, Any] | Exception:
     try:
-        return requests.keywords(service, query)
-    except (LookalikeError, ServiceError) as error:
+        place = ("body", "queries", number)
+        return requests.keywords(service, requests.validate(Recommend | Search, query, *place))
+    except (LookalikeError, ServiceError, RequestValidationError) as error:
         return error
 
 

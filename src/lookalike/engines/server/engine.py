@@ -25,6 +25,7 @@ from lookalike.engines.facets import exact_facet
 from lookalike.engines.options import ServerOptions
 from lookalike.engines.points import PayloadUpdate, check_vectors
 from lookalike.engines.rows import ordered_value, scored, stored
+from lookalike.engines.server import grpc_reads
 from lookalike.engines.server.caller import Caller
 from lookalike.engines.server.connection import Nodes
 from lookalike.engines.server.filters import to_server
@@ -287,7 +288,7 @@ class ServerEngine:
             for rows, query in zip(answers, queries, strict=True)
         ]
 
-    def _query(self, requests: list[models.QueryRequest]) -> list[list[models.ScoredPoint]]:
+    def _query(self, requests: list[models.QueryRequest]) -> list[Rows]:
         if not requests:
             return []
         limits = self._collection.limits
@@ -304,10 +305,7 @@ class ServerEngine:
         ]
 
     def _send_queries(self, requests: list[models.QueryRequest]) -> list[Rows]:
-        responses = self._call(
-            lambda client: client.query_batch_points(requests=requests, **self._reading)
-        )
-        return [response.points for response in responses]
+        return self._call(lambda client: _query(client, requests, self._reading))
 
     def _condition(self, filter: Filter | None) -> models.Filter | None:
         """A filter within the collection's limits."""
@@ -481,7 +479,18 @@ class _Known:
     limits: Limits
 
 
-def _retrieve(request: Mapping[str, Any], client: QdrantClient) -> list[models.Record]:
+def _query(
+    client: QdrantClient, requests: Sequence[models.QueryRequest], reading: Mapping[str, Any]
+) -> list[Rows]:
+    if grpc_reads.speaks_grpc(client):
+        return list(grpc_reads.query_batch(client, requests, reading))
+    responses = client.query_batch_points(requests=requests, **reading)
+    return [response.points for response in responses]
+
+
+def _retrieve(request: Mapping[str, Any], client: QdrantClient) -> Sequence[Any]:
+    if grpc_reads.speaks_grpc(client):
+        return grpc_reads.retrieve(client, request)
     return client.retrieve(**request)
 
 

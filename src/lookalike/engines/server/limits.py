@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from qdrant_client import models
 
 from lookalike.errors import FilterError, QueryError
 
-Rows = list[models.ScoredPoint]
+Rows: TypeAlias = Sequence[Any]
+"""Points of an answer with their scores, as models of the client or as messages were read."""
 
 _UNINDEXED = models.SearchParams(quantization=models.QuantizationSearchParams(ignore=True))
 """Parameters of a stage that compares few given points: exact in effect, though not by name."""

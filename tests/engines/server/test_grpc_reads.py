@@ -1,0 +1,72 @@
+"""Reads over gRPC, which pass by the client's models, against the client's own methods."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from qdrant_client import models
+
+from lookalike.engines.server import grpc_reads
+from lookalike.engines.server.engine import ServerEngine
+from lookalike.engines.server.requests import candidate_request, query_request
+from lookalike.system.point_ids import point_id
+from lookalike.types import AnyOfValues, CandidateQuery, Query
+from tests.contract.test_engines import COLOR, SPECS, STYLE, point
+from tests.engines.server.conftest import QUICK
+from tests.support.qdrant_wire import GrpcServer, RestServer, Store
+
+
+@pytest.fixture
+def over_grpc(store: Store, rest: RestServer) -> Iterator[ServerEngine]:
+    with closing(GrpcServer(store)) as grpc:
+        options = replace(QUICK, grpc=True, grpc_port=grpc.port)
+        with closing(ServerEngine.connect(rest.url, options)) as engine:
+            engine.create(SPECS)
+            engine.upsert([point(i) for i in range(20)])
+            yield engine
+
+
+def parts(row: Any) -> tuple[Any, ...]:
+    return row.id, row.payload or {}, row.vector or {}, getattr(row, "score", 0.0)
+
+
+@pytest.mark.parametrize("consistency", [None, 1, models.ReadConsistencyType.ALL])
+def test_queries_are_answered_as_by_the_client(over_grpc: ServerEngine, consistency: Any) -> None:
+    client = over_grpc.client
+    reading = {"collection_name": "catalog", "consistency": consistency}
+    among = tuple(point_id(point(i).id) for i in range(12))
+    requests = [
+        candidate_request(CandidateQuery(STYLE, AnyOfValues("category", ("dress",)), 9), {}),
+        query_request(Query((STYLE,), limit=3, offset=2, vectors=("style", "phash"))),
+        query_request(Query((STYLE, COLOR), limit=7, among=among)),
+        query_request(Query((COLOR,), limit=4, exact=True)),
+    ]
+    theirs = client.query_batch_points(requests=requests, **reading)
+    ours = grpc_reads.query_batch(client, requests, reading)
+    assert [list(map(parts, rows)) for rows in ours] == [
+        list(map(parts, answer.points)) for answer in theirs
+    ]
+    assert all(ours)
+
+
+@pytest.mark.parametrize("payload", [True, models.PayloadSelectorInclude(include=["image.id"])])
+@pytest.mark.parametrize("vectors", [False, ["style"], ["phash", "color"]])
+def test_points_are_read_as_by_the_client(
+    over_grpc: ServerEngine, payload: Any, vectors: Any
+) -> None:
+    ids = [str(point_id(point(i).id)) for i in (3, 5, 99)]
+    request = {
+        "collection_name": "catalog",
+        "ids": ids,
+        "with_payload": payload,
+        "with_vectors": vectors,
+        "consistency": None,
+    }
+    ours = grpc_reads.retrieve(over_grpc.client, request)
+    theirs = over_grpc.client.retrieve(**request)
+    assert [parts(row) for row in ours] == [parts(record) for record in theirs]
+    assert len(ours) == 2

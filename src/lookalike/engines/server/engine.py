@@ -25,7 +25,7 @@ from lookalike.engines.facets import exact_facet
 from lookalike.engines.options import ServerOptions
 from lookalike.engines.points import PayloadUpdate, check_vectors
 from lookalike.engines.rows import ordered_value, scored, stored
-from lookalike.engines.server import grpc_reads
+from lookalike.engines.server import reads
 from lookalike.engines.server.caller import Caller
 from lookalike.engines.server.connection import Nodes
 from lookalike.engines.server.filters import to_server
@@ -273,7 +273,7 @@ class ServerEngine:
         size = self._collection.limits.within_page(len(ids)) if ids else 1
         for start in range(0, len(ids), size):
             here = {**request, "ids": [str(point_id(id)) for id in ids[start : start + size]]}
-            found += map(stored, self._call(partial(_retrieve, here)))
+            found += map(stored, self._call(partial(reads.retrieve, here)))
         return found
 
     def nearest(self, queries: Sequence[CandidateQuery]) -> list[Candidates]:
@@ -305,7 +305,7 @@ class ServerEngine:
         ]
 
     def _send_queries(self, requests: list[models.QueryRequest]) -> list[Rows]:
-        return self._call(lambda client: _query(client, requests, self._reading))
+        return self._call(lambda client: reads.query_batch(client, requests, self._reading))
 
     def _condition(self, filter: Filter | None) -> models.Filter | None:
         """A filter within the collection's limits."""
@@ -330,7 +330,7 @@ class ServerEngine:
         }
         while True:
             here = {**request, "offset": offset}
-            records, offset = self._call(partial(_scroll, here))
+            records, offset = self._call(partial(reads.scroll, here))
             if records:
                 yield [stored(record) for record in records]
             if offset is None:
@@ -373,7 +373,7 @@ class ServerEngine:
                 "with_payload": models.PayloadSelectorInclude(include=[path]),
                 **self._reading,
             }
-            records, _ = self._call(partial(_scroll, request))
+            records, _ = self._call(partial(reads.scroll, request))
             if not records:
                 return None
             ends.append(ordered_value(records[0], path))
@@ -397,7 +397,7 @@ class ServerEngine:
             "with_vectors": list(vectors) or False,
             **self._reading,
         }
-        records, _ = self._call(partial(_scroll, request))
+        records, _ = self._call(partial(reads.scroll, request))
         return [(ordered_value(record, path), stored(record)) for record in records]
 
     # --- upkeep -----------------------------------------------------------------------------
@@ -477,25 +477,6 @@ class _Known:
 
     layout: Mapping[str, models.VectorParams]
     limits: Limits
-
-
-def _query(
-    client: QdrantClient, requests: Sequence[models.QueryRequest], reading: Mapping[str, Any]
-) -> list[Rows]:
-    if grpc_reads.speaks_grpc(client):
-        return list(grpc_reads.query_batch(client, requests, reading))
-    responses = client.query_batch_points(requests=requests, **reading)
-    return [response.points for response in responses]
-
-
-def _retrieve(request: Mapping[str, Any], client: QdrantClient) -> Sequence[Any]:
-    if grpc_reads.speaks_grpc(client):
-        return grpc_reads.retrieve(client, request)
-    return client.retrieve(**request)
-
-
-def _scroll(request: Mapping[str, Any], client: QdrantClient) -> tuple[list[models.Record], Any]:
-    return client.scroll(**request)
 
 
 def _vectors(info: models.CollectionInfo) -> Mapping[str, models.VectorParams]:

@@ -33,6 +33,7 @@ class TimeoutProtocol(H11Protocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(_CountingTransport(transport))  # type: ignore[arg-type]
+        self.access_log = False  # it would have queries in it; see `middleware.request_log`
         self._role = Role.NOBODY
         self._idle_since = self.loop.time()
         self._timer = self.loop.call_later(IDLE_SECONDS, self._close_if_idle)

@@ -11,7 +11,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from lookalike.errors import IndexDamaged, InputError, ModelError, SchemaTooNew
+import numpy as np
+from numpy.typing import NDArray
+
+from lookalike.errors import IndexDamaged, InputError, ModelError, QueryError, SchemaTooNew
 from lookalike.fields import fields_of
 from lookalike.protocols import Engine
 from lookalike.types import Background, Distance, FieldType, VectorSpec
@@ -95,6 +98,29 @@ class Manifest:
                 "dimensions): vectors of different models cannot be compared; open the index with "
                 "its own model, or index into a new folder."
             )
+
+    def checked_vector(self, aspect: str, numbers: Any) -> tuple[str, NDArray[np.float32]]:
+        """The name of an aspect's vector, and a vector of a caller's for it.
+
+        Raises:
+            QueryError: there is no such aspect, or no image could have the vector.
+        """
+        if aspect not in self.aspects:
+            raise QueryError(f"There is no aspect {aspect!r}: use {', '.join(self.aspects)}.")
+        spec = self.vectors[self.aspects[aspect]]
+        try:
+            with np.errstate(over="ignore"):
+                vector = np.asarray(numbers, np.float64).astype(np.float32)
+        except (TypeError, ValueError):
+            raise QueryError(f"The vector of {aspect} is not a list of numbers.") from None
+        if vector.shape != (spec.size,):
+            raise QueryError(
+                f"A vector of {aspect} has {spec.size} numbers in this index (got {vector.size}): "
+                f"make it with {spec.model}."
+            )
+        if not np.isfinite(vector).all() or not vector.any():
+            raise QueryError(f"The vector of {aspect} is zero, or holds NaN or infinity: check it.")
+        return spec.name, vector
 
     def to_json(self) -> dict[str, Any]:
         return {

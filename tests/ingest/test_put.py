@@ -6,7 +6,9 @@ import hashlib
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from lookalike.errors import InputError
@@ -116,3 +118,32 @@ def test_a_run_is_stopped_in_good_order_and_goes_on(tmp_path: Path) -> None:
         assert 8 <= report.added == len(index) < 200
         again = index.add(folder)
         assert (again.added, again.unchanged) == (200 - report.added, report.added)
+
+
+def test_vectors_made_elsewhere_are_stored(index: Index, tmp_path: Path) -> None:
+    vector: Any = np.random.default_rng(1).normal(size=512).astype(np.float32)
+    one = upload(20, tmp_path, id="a", vector=vector)
+    assert index.put([one, upload(20, tmp_path, id="b"), upload(21, tmp_path, id="c")]).added == 3
+    hits = index.search(vector=vector, limit=3)
+    assert hits[0].id == "a"
+    assert hits[0].scores["semantic"] == pytest.approx(1, abs=1e-3)
+    assert index.search(id="b", limit=9)[0].id != "a"  # whose vector is the model's
+    assert index.search(id="a", weights={"color": 1})[0].id == "b"
+    color = index.get("c", vectors=True).vectors["color"]
+    again = upload(20, tmp_path, id="a", vector={"semantic": -vector, "color": color})
+    assert index.put([again]).updated == 1
+    assert index.search(vector=-vector)[0].id == "a"
+    assert index.search(id="c", weights={"color": 1})[0].id == "a"
+
+
+@pytest.mark.parametrize(
+    ("vector", "message"),
+    [([1.0], "has 512 numbers"), (np.zeros(512), "zero"), ({"shape": [1]}, "no aspect 'shape'"),
+     (np.full(512, np.nan), "NaN"), ("text", "not a list of numbers")],
+)  # fmt: skip
+def test_vectors_that_do_not_fit_are_refused_whole(
+    index: Index, tmp_path: Path, vector: object, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        index.put([upload(20, tmp_path), upload(21, tmp_path, vector=vector)])
+    assert len(index) == 5

@@ -13,7 +13,7 @@ from lookalike.imaging.decode import check_size
 from lookalike.ingest.items import Change, IngestItem, Outcome, rejected
 from lookalike.ingest.known_content import KnownContent, location
 from lookalike.ingest.report import FileNote
-from lookalike.protocols import Describers, ImageDecoder
+from lookalike.protocols import Describers, Descriptor, ImageDecoder
 from lookalike.record import record_of
 from lookalike.system.times import now
 from lookalike.types import DecodeLimits, Described, Image, Point, Vector
@@ -79,7 +79,7 @@ class ItemProcessor:
             check_size(len(data), self._limits)
         except ImageRejected as error:
             return error
-        return None if _is_stored(item, data) else data
+        return None if _is_stored(item, data) and not item.own_vectors else data
 
     def _divide(
         self, batch: Sequence[tuple[IngestItem, _File]]
@@ -88,10 +88,13 @@ class ItemProcessor:
         hashed = [
             (item, hashlib.sha256(file).hexdigest())
             for item, file in batch
-            if isinstance(file, bytes)
+            if isinstance(file, bytes) and not item.own_vectors
         ]
         changes = iter(self._known.changes(hashed))
-        found = [next(changes) if isinstance(file, bytes) else [] for _, file in batch]
+        found = [
+            next(changes) if isinstance(file, bytes) and not item.own_vectors else []
+            for item, file in batch
+        ]
         unknown = [pair for pair, known in zip(batch, found, strict=True) if not known]
         return [change for known in found for change in known], unknown
 
@@ -115,9 +118,8 @@ class ItemProcessor:
         """Runs the models on all images together, and makes the points."""
         if not images:
             return
-        pictures = [described.image for _, described in images]
         models = self._describers.models
-        by_model = {model.spec.name: model.describe(pictures).vectors for model in models}
+        by_model = {model.spec.name: _model_vectors(model, images) for model in models}
         indexed_at = now()
         for i, (item, described) in enumerate(images):
             vectors = {name: rows[i] for name, rows in by_model.items()}
@@ -145,7 +147,20 @@ class ItemProcessor:
             description = described.descriptions[name]
             vectors[name] = description.vectors[0].astype(spec.datatype)
             own.update(description.payload[0])
+        vectors.update(item.own_vectors)
         return Point(item.id, vectors, {**item.new_fields(), record.KEY: own})
+
+
+def _model_vectors(
+    model: Descriptor, images: Sequence[tuple[IngestItem, Described]]
+) -> Sequence[Vector]:
+    """A model's vector of each image, or the caller's."""
+    name = model.spec.name
+    others = [described.image for item, described in images if name not in item.own_vectors]
+    made = iter(model.describe(others).vectors if others else ())
+    return [
+        item.own_vectors[name] if name in item.own_vectors else next(made) for item, _ in images
+    ]
 
 
 def _note(item: IngestItem, image: Image) -> FileNote | None:

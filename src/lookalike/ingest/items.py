@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from lookalike.ingest.report import FileNote, IncomingCopy, IngestReport, Reject
 from lookalike.metadata.table import Row
 from lookalike.protocols import Source
 from lookalike.record import record_of
-from lookalike.types import ImageRef, Payload, Point
+from lookalike.types import ImageRef, Payload, Point, Vector
 
 
 class FieldCounts(NamedTuple):
@@ -41,6 +41,11 @@ class IngestItem:
     row: Row | None
     stored: Point | None
     obsolete_id: str | None
+
+    @property
+    def own_vectors(self) -> Mapping[str, Vector]:
+        """Vectors of the caller's, by name."""
+        return {} if self.row is None else self.row.vectors
 
     @property
     def is_new(self) -> bool:

@@ -68,7 +68,7 @@ def _settle(item: IngestItem, skipped: Mapping[str, IncomingCopy]) -> Change | N
         copy = skipped.get(ref.uri)
         return Change(Outcome.SKIPPED, copy=copy) if copy else None
     own = record_of(stored.payload)
-    if own["etag"] != ref.etag or own["uri"] != ref.uri:
+    if own["etag"] != ref.etag or own["uri"] != ref.uri or item.own_vectors:
         return None
     fields = item.changed_fields(stored)
     outcome = Outcome.UPDATED if fields else Outcome.UNCHANGED

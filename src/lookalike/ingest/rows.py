@@ -100,7 +100,8 @@ def read_images(images: Any, columns: Columns, open_file: OpenFile) -> Iterator[
 def list_upload(upload: Upload) -> ListedImage:
     """An upload with a row of its id and its fields."""
     source = UploadSource(upload)
-    row = Row(upload.id or upload.sha256, upload.fields or {}, complete=False)
+    id, fields = upload.id or upload.sha256, upload.fields or {}
+    row = Row(id, fields, complete=False, vectors=upload.vector or {})
     return ListedImage(source, source.ref, [row])
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import starmap
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict
 
@@ -299,11 +300,19 @@ def put(
 def _typed(index: Destination, images: Sequence[ListedImage]) -> list[ListedImage]:
     """The images with the values of their fields as the payload holds them; types that are new to
     the index are stored."""
-    known = index.manifests.read().fields
+    manifest = index.manifests.read()
+    known = manifest.fields
     types = infer_types((row.fields for image in images for row in image.rows), known)
     typed = [
         image._replace(
-            rows=[replace(row, fields=parse_fields(row.fields, types)) for row in image.rows]
+            rows=[
+                replace(
+                    row,
+                    fields=parse_fields(row.fields, types),
+                    vectors=dict(starmap(manifest.checked_vector, row.vectors.items())),
+                )
+                for row in image.rows
+            ]
         )
         for image in images
     ]

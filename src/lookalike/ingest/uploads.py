@@ -24,12 +24,15 @@ class Upload:
             Without it, they have its thumbnail alone.
         id: id of the image; by default its SHA-256.
         fields: the user's fields to set; None clears one, and the image's others stay.
+        vector: vectors by aspect that were made elsewhere by the index's own model, in place of
+            those that it would make; one alone is of the aspect semantic.
     """
 
     data: bytes
     uri: str = ""
     id: str | None = None
     fields: Mapping[str, Any] | None = None
+    vector: Mapping[str, Any] | None = None
 
     def __init__(
         self,
@@ -37,6 +40,7 @@ class Upload:
         uri: str = "",
         id: Id | None = None,
         fields: Mapping[str, Any] | None = None,
+        vector: Any = None,
     ) -> None:
         image = plain_image(data)
         if not isinstance(image, bytes):
@@ -47,6 +51,8 @@ class Upload:
         object.__setattr__(self, "uri", uri or f"memory://{hashlib.sha256(image).hexdigest()}")
         object.__setattr__(self, "id", None if id is None else id_of(id))
         object.__setattr__(self, "fields", fields)
+        vectors = vector if vector is None or isinstance(vector, Mapping) else {"semantic": vector}
+        object.__setattr__(self, "vector", vectors)
 
     @property
     def sha256(self) -> str:

@@ -12,7 +12,7 @@ import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -68,12 +68,14 @@ class Row:
         fields: values by field name, as the payload holds them; None clears a field.
         unread: fields whose values could not be read; an image keeps those that it has.
         complete: whether the image has no other fields than these; otherwise it keeps the others.
+        vectors: vectors of the caller's, in place of those that the descriptors would make.
     """
 
     id: str | None
     fields: Mapping[str, Any]
     unread: Collection[str] = ()
     complete: bool = True
+    vectors: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_metadata(

@@ -126,7 +126,7 @@ class PartReader:
         return [
             Part(aspect, name, "vector", partial(np.array, checked, np.float32), False, True)
             for aspect, numbers in by_aspect.items()
-            for name, checked in [_checked_vector(self.manifest, aspect, numbers)]
+            for name, checked in [self.manifest.checked_vector(aspect, numbers)]
         ]
 
     def read_text(self, text: str, *, wanted: bool = True) -> list[Part]:
@@ -339,32 +339,6 @@ def _checked_box(box: Box) -> Box:
             "shares of it, as in 0.25,0,0.5,1."
         )
     return box
-
-
-# --- vectors --------------------------------------------------------------------------------
-
-
-def _checked_vector(
-    manifest: Manifest, aspect: str, numbers: Sequence[float]
-) -> tuple[str, NDArray[np.float32]]:
-    """The name of an aspect's vector, and a vector of a caller's for it.
-
-    Raises:
-        QueryError: there is no such aspect, or no image could have the vector.
-    """
-    if aspect not in manifest.aspects:
-        raise QueryError(f"There is no aspect {aspect!r}: use {', '.join(manifest.aspects)}.")
-    spec = manifest.vectors[manifest.aspects[aspect]]
-    with np.errstate(over="ignore"):
-        vector = np.asarray(numbers, np.float64).astype(np.float32)
-    if vector.shape != (spec.size,):
-        raise QueryError(
-            f"A vector of {aspect} has {spec.size} numbers in this index (got {vector.size}): make "
-            f"it with {spec.model}."
-        )
-    if not np.isfinite(vector).all() or not vector.any():
-        raise QueryError(f"The vector of {aspect} is zero, or holds NaN or infinity: check it.")
-    return spec.name, vector
 
 
 def _numbers(box: Box) -> str:

@@ -12,7 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from lookalike.errors import EngineError
-from lookalike.system.files import sync_file, sync_folder
+from lookalike.system.files import sync_content, sync_file, sync_folder
+
+_PAGE = 4096
+_HEADER = 8
 
 
 class Journal:
@@ -63,9 +66,21 @@ class Journal:
             names = {path.name for path in log.iterdir()}
             with suppress(FileNotFoundError):  # the engine's own thread has just renamed a part
                 for name in names:
-                    if name.startswith("open") or name not in self._names:
+                    if name not in self._names:
                         sync_file(log / name)
+                    elif name.startswith("open") and not _is_spare(log / name):
+                        sync_content(log / name)
                 synced = True
         if names != self._names:
             sync_folder(log)
             self._names = names
+
+
+def _is_spare(part: Path) -> bool:
+    """Whether a part of the log has no operation in it yet: the engine keeps one in reserve.
+
+    Operations are written from the beginning on, so the first page of a part in use is not all
+    zeros behind its header.
+    """
+    with part.open("rb", buffering=0) as file:
+        return not any(file.read(_PAGE)[_HEADER:])

@@ -24,12 +24,16 @@ from lookalike.api.shutdown import GRACE_SECONDS
 from lookalike.errors import InputError
 from lookalike.index import Index
 from lookalike.system.memory import limit_malloc_arenas
+from lookalike.system.processes import allow_open_files
 
 STOP_SECONDS = 7.0
 """Seconds after SIGTERM at which the process ends, whatever it still waits for. Changes that were
 acknowledged survive that."""
 SPARE_CONNECTIONS = 100
 """Open connections beyond those for which room is made; uvicorn itself answers 503 to more."""
+OPEN_FILES = 4_096
+"""Files that the process may have open: connections, and the index's own. Systems often allow only
+1,024, and a process at its limit accepts no connection at all."""
 
 _log = logging.getLogger("lookalike.api")
 
@@ -52,6 +56,7 @@ def run(
 ) -> None:
     """Serves until SIGTERM or SIGINT; takes and raises what `create_server` does."""
     limit_malloc_arenas()
+    allow_open_files(OPEN_FILES)
     server = create_server(index, options, host=host, port=port, ready=ready)
     server.ends_process = True
     # A full collection of the 100,000 objects made so far pauses every thread for 56 ms of CPU

@@ -1,8 +1,9 @@
-"""The process that an object belongs to."""
+"""This process: whether an object belongs to it, and its limits."""
 
 from __future__ import annotations
 
 import os
+import sys
 
 from lookalike.errors import EngineError
 
@@ -31,3 +32,15 @@ class OwnProcess:
                 f"{self._what} was opened by process {self._pid}, and a forked process cannot use "
                 "it; open it again there, or start processes by `spawn`."
             )
+
+
+def allow_open_files(count: int) -> None:
+    """Lets this process and its children open so many files, as far as the system allows."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))

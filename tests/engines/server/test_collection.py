@@ -122,10 +122,12 @@ def replace_payload(old: Point) -> Point:
 
 def test_indexing_is_off_until_all_is_there(engine: ServerEngine, store: Store) -> None:
     assert store.thresholds["catalog"] == 0
+    assert "has no search graph yet: run `lookalike optimize`" in engine.info()["notes"][-1]
     store.status[:] = ["green", "yellow", "grey", "green", "green"]
     engine.optimize()
     assert store.thresholds["catalog"] == engine.options.indexing_threshold
     assert store.status == []
+    assert engine.info()["notes"] == []
     store.thresholds["catalog"] = 77  # somebody's own
     engine.optimize()
     assert store.thresholds["catalog"] == 77

@@ -448,8 +448,11 @@ class ServerEngine:
         if self._replicated(info):
             differing = disagreement(self._nodes, self.collection, self.url)
         protocols = {note for node in self._nodes.nodes if node.up and (note := node.note)}
+        missing = None
+        if info.points_count and info.config.optimizer_config.indexing_threshold == 0:
+            missing = f"{self.url} has no search graph yet: run `lookalike optimize`."
         return {
-            "notes": [*sorted(protocols)[:1], *filter(None, [differing])],
+            "notes": [*sorted(protocols)[:1], *filter(None, [differing, missing])],
             "points": info.points_count or 0,
             "indexed_vectors": info.indexed_vectors_count or 0,
             "bytes_on_disk": None,  # servers tell reserved file sizes, many times what is used

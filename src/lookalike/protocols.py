@@ -268,7 +268,7 @@ def existing_points(engine: Engine, ids: Sequence[str]) -> list[Point]:
 
 def missing_image(id: str) -> str:
     """The error message for an id that no image has."""
-    return f"There is no image with the id {id!r} in this index."
+    return f"There is no image with the id {id!r:.200} in this index."
 
 
 def require_points(

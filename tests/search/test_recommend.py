@@ -218,3 +218,21 @@ def test_best_goes_on_behind_a_crowd_of_what_is_disliked(many: Shop) -> None:
     many.index.delete(["like"])
     assert all(int(hit.id) >= 2000 for hit in hits)
     assert len(hits) == 10 or not hits.complete
+
+
+def test_a_refined_search_keeps_its_color_crop_and_filter(shop: Shop) -> None:
+    hits = shop.index.recommend(
+        ["sku-1"],
+        ["sku-2"],
+        id="sku-3",
+        crop=(0.1, 0.1, 0.8, 0.8),
+        color="blue",
+        where="n < 30",
+        limit=40,
+    )
+    assert hits.explanation.colors == "blue"
+    assert "at 0.1,0.1,0.8,0.8" in hits.explanation.aspects["semantic"].target
+    extents = [hit.scores["color"] for hit in hits]
+    assert extents == sorted(extents, reverse=True)
+    assert all(hit.payload["n"] < 30 for hit in hits)
+    assert {"sku-1", "sku-2", "sku-3"}.isdisjoint(ids(hits))

@@ -245,3 +245,11 @@ def test_on_real_colors_a_copy_passes_and_few_others_do(data: Path) -> None:
         assert copy @ vectors[i] > floor
         passed.append((others > floor).mean())
     assert np.median(passed) < 0.02
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 1.0])
+def test_copies_pass_the_floor_however_many_there_are(share: float) -> None:
+    copies = np.full(round(200 * share), 6.0) - 1e-4
+    background = np.concatenate([copies, np.random.default_rng(0).normal(0, 1, 200 - len(copies))])
+    floor = relevance_floor(background, 10_000, perfect=6.0)
+    assert floor < copies.min(initial=6.0)

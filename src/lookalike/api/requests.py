@@ -38,15 +38,16 @@ def keywords(service: Service, query: Search | Recommend, *images: bytes) -> dic
     """
     options = query.model_dump(exclude={"filter", "upload", "url"})
     options["where"] = where(options["where"], query.filter)
-    if isinstance(query, Recommend):
-        sides = {side: examples(service, options[side]) for side in ("like", "unlike")}
-        return options | sides | {"files": False}
     pictures = [
         *images,
         *map(service.query_images.get, _list(query.upload)),
         *(_fetched(service, url) for url in _list(query.url)),
     ]
-    return options | {"image": pictures}
+    options["image"] = pictures
+    if isinstance(query, Recommend):
+        sides = {side: examples(service, options[side]) for side in ("like", "unlike")}
+        return options | sides | {"files": False}
+    return options
 
 
 def where(text: str | None, filter: Mapping[str, Any] | None) -> Where | None:

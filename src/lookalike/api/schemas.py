@@ -41,6 +41,17 @@ class Ranking(Body):
     )
 
 
+class Pictured(Ranking):
+    """A body that can name pictures."""
+
+    upload: Token | Annotated[list[Token], Field(max_length=FEW)] | None = Field(
+        None, description="Tokens of query images: POST /v1/uploads."
+    )
+    url: Text | Annotated[list[Text], Field(max_length=FEW)] | None = Field(
+        None, description="Addresses of query images, where the service fetches them."
+    )
+
+
 _TYPES: Mapping[str, Any] = {
     "id": Id | Annotated[list[Id], Field(max_length=MANY)] | None,
     "vector": dict[Text, Numbers] | Numbers | None,
@@ -101,26 +112,19 @@ def _json_type(hint: Any, option: Option) -> Any:
 
 
 if TYPE_CHECKING:
-    _SearchOptions: TypeAlias = Ranking
-    _RecommendOptions: TypeAlias = Ranking
+    _SearchOptions: TypeAlias = Pictured
+    _RecommendOptions: TypeAlias = Pictured
 else:
-    _SearchOptions = declared(SearchOptions, base=Ranking, without=["image"])
-    _RecommendOptions = declared(ExampleOptions, RecommendOptions, base=Ranking)
+    _SearchOptions = declared(SearchOptions, base=Pictured, without=["image"])
+    _RecommendOptions = declared(ExampleOptions, RecommendOptions, base=Pictured, without=["image"])
 
 
 class Search(_SearchOptions):
     """A search by images, text, colors, or any blend of them."""
 
-    upload: Token | Annotated[list[Token], Field(max_length=FEW)] | None = Field(
-        None, description="Tokens of query images: POST /v1/uploads."
-    )
-    url: Text | Annotated[list[Text], Field(max_length=FEW)] | None = Field(
-        None, description="Addresses of query images, where the service fetches them."
-    )
-
 
 class Recommend(_RecommendOptions):
-    """A search by examples: ids, "text:WORDS" or "upload:TOKEN"."""
+    """A search by examples: ids, "text:WORDS" or "upload:TOKEN", and by all a search takes."""
 
 
 class Conditions(Body):

@@ -89,9 +89,19 @@ def search(image: tuple[str, ...], **options: Any) -> None:
 @declared_options(ExampleOptions, RecommendOptions)
 @output_options
 def recommend(like: tuple[str, ...], unlike: tuple[str, ...], **options: Any) -> None:
-    """Finds images like some examples and unlike others; --like and --unlike can be repeated."""
-    parts = [*(f"like {one}" for one in like), *(f"not like {one}" for one in unlike)]
-    _find("recommend", Subject(", ".join(parts), like, like), like=like, unlike=unlike, **options)
+    """Finds images like some examples and unlike others; --like and --unlike can be repeated.
+
+    What a search was about can be given beside them, as to `search`.
+    """
+    colors, ids, pictures = options["color"], options["id"], options["image"]
+    parts = [
+        *(f"like {one}" for one in (*pictures, *ids, *like)),
+        *(f"“{text}”" for text in options["text"]),
+        *(f"not like {one}" for one in unlike),
+        *([f"in {' and '.join(colors)}"] if colors else []),
+    ]
+    subject = Subject(", ".join(parts), [*pictures, *like], [*ids, *like], colors)
+    _find("recommend", subject, like=like, unlike=unlike, **options)
 
 
 @click.command()

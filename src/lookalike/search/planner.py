@@ -318,8 +318,8 @@ class Planner:
                 return reader.read_text(example.removeprefix(TEXT).strip()), None
             if not (files and (is_url(example) or os.path.isfile(example))):  # noqa: PTH113 -- Path raises where a name is too long
                 raise NotFound(
-                    f"{example!r} is neither an image of this index nor a file; text is written "
-                    f'"{TEXT}{example}".'
+                    f"{example!r:.200} is neither an image of this index nor a file; text is "
+                    f'written "{TEXT}{example:.60}".'
                 )
         parts, image = reader.read_image(example)
         return parts, image.sha256

@@ -237,11 +237,12 @@ class SearchOptions(TargetOptions, RankingOptions, total=False):
     """The options of `Index.search`."""
 
 
-class RecommendOptions(StrategyOptions, RankingOptions, total=False):
-    """The options of `Index.recommend` except its examples."""
+class RecommendOptions(TargetOptions, StrategyOptions, RankingOptions, total=False):
+    """The options of `Index.recommend` except its examples: a search is refined by examples, and
+    keeps what it is about."""
 
 
-class Request(TargetOptions, ExampleOptions, StrategyOptions, RankingOptions, total=False):
+class Request(ExampleOptions, RecommendOptions, total=False):
     """A search or recommendation, with every option."""
 
     files: Annotated[bool, Option("Whether an example may name a file.", default=True)]

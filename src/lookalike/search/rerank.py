@@ -30,6 +30,9 @@ _SPREAD_AT = 0.8
 """Quantile that measures the spread of the background: above the middle, where scores are skewed,
 and below the query's own kind, unless a fifth of the index is of that kind."""
 _NEARLY_PERFECT = 0.9
+_COPY = 0.005
+"""Most that the score of a copy may lie below that of the query itself, as a share of the range of
+the background."""
 
 
 def diversify(
@@ -148,7 +151,8 @@ def relevance_floor(
             200 are as good as more.
         images: number of images in the index.
         perfect: the query's score against itself, if it is a single picture; the floor stays a
-            tenth of the way below it, so that a copy passes whatever the background.
+            tenth of the way below it, and below it in any case, so that a copy passes even where
+            most of the index are copies.
 
     Returns:
         The floor; -inf without a background.
@@ -158,4 +162,6 @@ def relevance_floor(
     middle, upper = np.quantile(background, [0.5, _SPREAD_AT])
     spread = (upper - middle) / NormalDist().inv_cdf(_SPREAD_AT)
     deviations = -NormalDist().inv_cdf(_EXPECTED / max(images, 1))
-    return float(min(middle + deviations * spread, middle + _NEARLY_PERFECT * (perfect - middle)))
+    floor = min(middle + deviations * spread, middle + _NEARLY_PERFECT * (perfect - middle))
+    margin = _COPY * (float(np.ptp(background)) or 1.0)
+    return float(min(floor, perfect - margin))

@@ -1410,10 +1410,22 @@ export interface components {
             filter?: {
                 [key: string]: unknown;
             } | null;
+            upload?: string | string[] | null;
+            url?: string | string[] | null;
             /** @default [] */
             like?: string[];
             /** @default [] */
             unlike?: string[];
+            id?: string | string[] | null;
+            vector?: {
+                [key: string]: number[];
+            } | number[] | null;
+            text?: string | string[] | null;
+            negative_text?: string | string[] | null;
+            color?: string | string[] | {
+                [key: string]: number;
+            } | null;
+            crop?: number[] | null;
             /**
              * @default average
              * @enum {string}
@@ -1497,6 +1509,8 @@ export interface components {
             filter?: {
                 [key: string]: unknown;
             } | null;
+            upload?: string | string[] | null;
+            url?: string | string[] | null;
             id?: string | string[] | null;
             vector?: {
                 [key: string]: number[];
@@ -1533,8 +1547,6 @@ export interface components {
             relevant?: boolean;
             /** @default false */
             exact?: boolean;
-            upload?: string | string[] | null;
-            url?: string | string[] | null;
         };
         StatsResponse: {
             images: number;

@@ -17,9 +17,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 from lookalike.descriptors import clip
 from lookalike.descriptors.loader import ModelChoice, load_semantic
-from lookalike.errors import ModelError
+from lookalike.errors import ModelError, QueryError
 from lookalike.imaging.decode import decode
+from lookalike.index import Index
 from lookalike.protocols import DescribesText
+from tests.support.pictures import folder_of
 
 
 def choice(model_dir: Path | None, model: str | None = None) -> ModelChoice:
@@ -83,6 +85,19 @@ def test_other_weights_are_another_revision(data: Path, standin: clip.Clip, tmp_
 def test_a_folder_with_the_image_model_alone_knows_no_words(data: Path) -> None:
     loaded = load_semantic(choice(data / "standin-clip" / "vision"))
     assert not isinstance(loaded, DescribesText)
+    assert isinstance(loaded, clip.Clip)
+    assert loaded.text_problem.endswith(f"no folder {data / 'standin-clip' / 'text'}")
+
+
+def test_a_search_by_text_says_that_the_text_model_is_missing(data: Path, tmp_path: Path) -> None:
+    shutil.copytree(data / "standin-clip" / "vision", tmp_path / "model" / "vision")
+    pictures = folder_of(tmp_path / "photos", 2)
+    with Index.open(tmp_path / "index", model_dir=tmp_path / "model") as index:
+        index.add(pictures)
+        with pytest.raises(
+            QueryError, match=f"is missing: there is no folder {tmp_path}/model/text"
+        ):
+            index.search(text="red shoes")
 
 
 def test_it_can_be_called_from_several_threads(data: Path, standin: clip.Clip) -> None:

@@ -32,9 +32,13 @@ class Clip:
 
     Each call runs on its caller's thread alone. As many callers as cores keep all cores busy,
     which is faster than one call on all cores.
+
+    Attributes:
+        text_problem: a clause that says why a model that can describe text does not; else empty.
     """
 
-    def __init__(self, model: str, source: dict[str, Any]) -> None:
+    def __init__(self, model: str, source: dict[str, Any], text_problem: str = "") -> None:
+        self.text_problem = text_problem
         self._model = ImageEmbedding(model, threads=1, **source)
         self.side = _side(self._model)
         self.spec = VectorSpec(
@@ -95,8 +99,14 @@ def load_clip(model: str, model_dir: Path | None, cache_dir: Path, *, download: 
     source, text_source = _sources(model_dir, cache_dir, download=download)
     text = _text_model(model)
     try:
-        if text is None or text_source is None:
+        if text is None:
             return Clip(model, source)
+        if text_source is None:
+            return Clip(
+                model,
+                source,
+                f"its text model is missing: there is no folder {_text_folder(model_dir)}",
+            )
         return ClipWithText(model, source, text, text_source)
     except ModelError:
         raise
@@ -144,6 +154,12 @@ def _sources(
         )
     source = {"specific_model_path": str(image_folder)}
     return source, {"specific_model_path": str(text)} if text.is_dir() else None
+
+
+def _text_folder(model_dir: Path | None) -> str:
+    """The place where the text model beside an image model is looked for."""
+    folder = model_dir or Path()
+    return str(folder.parent if folder.name == "vision" else folder) + "/text"
 
 
 def _text_model(model: str) -> str | None:

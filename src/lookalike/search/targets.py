@@ -134,6 +134,12 @@ class PartReader:
             raise QueryError("A text to search by is empty: give words.")
         spec = self.manifest.semantic
         descriptor = self.models.descriptor(spec.name)
+        problem = getattr(descriptor, "text_problem", "")
+        if problem:
+            raise QueryError(
+                f"This index cannot be searched by text, as {problem}. Put it back, or name the "
+                "folder with `vision` and `text` with --model-dir."
+            )
         if not isinstance(descriptor, DescribesText):
             raise QueryError(
                 f"This index was made with {spec.model}, which does not support text: search by "

@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import TypeVar
 
 from lookalike.cache.store import Cache
@@ -24,6 +25,7 @@ from lookalike.ingest.report import Canceled, IngestCounts, IngestReport, Tally
 from lookalike.ingest.writer import Writer
 from lookalike.protocols import Describers, Engine, ImageDecoder
 from lookalike.record import record_of
+from lookalike.system import patience
 from lookalike.system.iteration import batched
 from lookalike.types import DecodeLimits
 
@@ -93,7 +95,7 @@ class Pipeline:
         except (KeyboardInterrupt, Canceled):
             interrupted = True
         finally:
-            self._finish(pool)
+            self._finish(pool, interrupted=interrupted)
         return self._tally.report(interrupted=interrupted)
 
     def _submit_all(self, images: Iterable[ListedImage], pool: ThreadPoolExecutor) -> None:
@@ -127,9 +129,11 @@ class Pipeline:
         self._pending.popleft().result()
         self._progress(self._tally.counts)
 
-    def _finish(self, pool: ThreadPoolExecutor) -> None:
-        """Cancels the batches that wait, and waits for those that threads have begun."""
-        pool.shutdown(cancel_futures=True)
+    def _finish(self, pool: ThreadPoolExecutor, *, interrupted: bool) -> None:
+        """Cancels the batches that wait, and waits for those that threads have begun, but not for
+        a server that is away if the run was interrupted."""
+        with patience.stopped() if interrupted else nullcontext():
+            pool.shutdown(cancel_futures=True)
         self._thumbnails.flush()
 
 

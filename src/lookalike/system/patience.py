@@ -14,6 +14,7 @@ from contextvars import ContextVar
 _limit: ContextVar[float | None] = ContextVar("lookalike_patience", default=None)
 _lock = threading.Lock()
 _waits: list[str] = []
+_stopping: list[None] = []
 
 
 @contextmanager
@@ -47,3 +48,20 @@ def current_wait() -> str | None:
     """The reason for which a thread has been waiting longest; None if no thread waits."""
     with _lock:
         return _waits[0] if _waits else None
+
+
+@contextmanager
+def stopped() -> Iterator[None]:
+    """Ends all waits of this process, as while a run is being stopped."""
+    with _lock:
+        _stopping.append(None)
+    try:
+        yield
+    finally:
+        with _lock:
+            _stopping.pop()
+
+
+def is_stopped() -> bool:
+    """Tells if nothing is to be waited for any more."""
+    return bool(_stopping)

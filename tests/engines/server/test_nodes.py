@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -17,7 +21,8 @@ from lookalike.errors import EngineError
 from lookalike.system import patience
 from lookalike.types import CandidateQuery
 from tests.contract.test_engines import SPECS, STYLE, point
-from tests.support.qdrant_wire import Cluster
+from tests.support.pictures import folder_of
+from tests.support.qdrant_wire import Cluster, Fault
 
 OPTIONS = ServerOptions(backoff=0.05, patience=20, timeout=5)
 
@@ -174,3 +179,40 @@ def test_a_person_waits_three_seconds_and_then_no_more(
     time.sleep(2)
     with patience.at_most(3):
         assert engine.count() == 20
+
+
+def test_what_is_stopped_waits_no_more(cluster: Cluster, engine: ServerEngine) -> None:
+    for node in cluster.nodes:
+        node.kill()
+    ended: list[float] = []
+
+    def write() -> None:
+        with pytest.raises(EngineError, match="cannot be reached"):
+            engine.upsert([point(30)])
+        ended.append(time.monotonic())
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    time.sleep(1)
+    started = time.monotonic()
+    with patience.stopped():
+        thread.join()
+    assert ended[0] - started < 3
+
+
+def test_ctrl_c_ends_a_run_while_the_server_is_away(cluster: Cluster, tmp_path: Path) -> None:
+    photos = folder_of(tmp_path, 6)
+    store = cluster.store
+    store.faults.extend([Fault(503, on="upsert")] * 9_999)
+    command = [sys.executable, "-m", "lookalike", "index", str(photos), "--index", cluster.url]
+    run = subprocess.Popen([*command, "--model", "built-in"], stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while "upsert" not in store.requests and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(2)
+    started = time.monotonic()
+    run.send_signal(signal.SIGINT)
+    _, errors = run.communicate(timeout=60)
+    assert time.monotonic() - started < 10
+    assert run.returncode == 130, errors
+    assert b"Traceback" not in errors

@@ -55,7 +55,8 @@ class Caller:
                 except FAILURES as error:
                     failure = self._failure(error, quick=quick)
                     pause = self._pause(failure, attempt)
-                    if not failure.temporary or time.monotonic() + pause > deadline:
+                    late = time.monotonic() + pause > deadline or patience.is_stopped()
+                    if late or not failure.temporary:
                         raise failure.error from error
                 if not attempt:
                     waiting.enter_context(patience.waiting(f"waiting for {self._url}"))

@@ -25,6 +25,7 @@ from lookalike.engines.options import ServerOptions
 from lookalike.engines.server.address import NodeAddress, parse_address
 from lookalike.engines.server.errors import FAILURES, failure_of, first_line
 from lookalike.errors import EngineError, InputError
+from lookalike.system import patience
 
 LEAST_VERSION = (1, 19)
 """The oldest server that qdrant-client 1.20 supports, and the first with the `memory` settings."""
@@ -35,6 +36,8 @@ _GRPC_PROBE = 2.0
 """Seconds that a node has to answer over gRPC."""
 _PAUSE = 0.25
 """Seconds between two attempts to reach a node that was away."""
+_LOOK = 1.0
+"""Seconds after which a wait looks whether it is to end."""
 _CHANNEL = {
     "grpc.initial_reconnect_backoff_ms": 100,
     "grpc.min_reconnect_backoff_ms": 1000,
@@ -234,9 +237,10 @@ class Nodes:
                     return up[next(self._turn) % len(up)]
                 left = deadline - time.monotonic()
                 known = all(node.known_away for node in self.nodes)
-                if self._closed or left <= 0 or (hurried and known):
+                ended = self._closed or left <= 0 or patience.is_stopped()
+                if ended or (hurried and known):
                     raise self.nodes[0].error
-                self._changed.wait(left)
+                self._changed.wait(min(left, _LOOK))
 
     def lost(self, node: Node, error: EngineError) -> None:
         """Passes a node over until it answers again."""

@@ -64,6 +64,16 @@ def test_words_are_those_of_the_text_tower(data: Path, standin: clip.Clip) -> No
     np.testing.assert_allclose(vector, expected / np.linalg.norm(expected), atol=1e-6)
 
 
+def test_a_text_beyond_the_limit_is_said_to_be_cut(data: Path, tmp_path: Path) -> None:
+    pictures = folder_of(tmp_path / "photos", 2)
+    with Index.open(tmp_path / "index", model_dir=data / "standin-clip") as index:
+        index.add(pictures)
+        for words, cut in ((60, False), (90, True)):
+            hits = index.search(text="shoes " * words)
+            said = "reads only its beginning" in hits.explanation.aspects["semantic"].target
+            assert said == cut
+
+
 def test_the_spec_names_model_and_weights(standin: clip.Clip) -> None:
     spec = standin.spec
     assert (spec.name, spec.aspect, spec.size) == ("clip-vit-b-32", "semantic", 512)

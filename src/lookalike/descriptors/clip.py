@@ -72,14 +72,22 @@ class ClipWithText(Clip):
         self._lock = Lock()
 
     def describe_text(self, texts: Sequence[str]) -> list[Vector]:
+        rows = np.asarray(list(self._loaded_text_model().embed(list(texts))), np.float32)
+        return list(rows / np.linalg.norm(rows, axis=1, keepdims=True))
+
+    def is_cut(self, text: str) -> bool:
+        """True if a text is longer than the model reads: 77 tokens in CLIP, about 60 words."""
+        inner: Any = self._loaded_text_model().model
+        return bool(inner.tokenizer.encode(text).overflowing)
+
+    def _loaded_text_model(self) -> TextEmbedding:
         with self._lock:
             if self._text_model is None:
                 try:
                     self._text_model = TextEmbedding(self._text, threads=1, **self._text_source)
                 except Exception as error:
                     raise ModelError(_cannot_load(self._text, self._text_source, error)) from error
-        rows = np.asarray(list(self._text_model.embed(list(texts))), np.float32)
-        return list(rows / np.linalg.norm(rows, axis=1, keepdims=True))
+            return self._text_model
 
 
 def load_clip(model: str, model_dir: Path | None, cache_dir: Path, *, download: bool) -> Clip:
@@ -179,8 +187,8 @@ def _slug(model: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name).strip("-")
 
 
-# FastEmbed has no public way to ask for the two things below. tests/descriptors/test_clip.py
-# fails when they move.
+# FastEmbed has no public way to ask for the two things below, nor for that of `is_cut`.
+# tests/descriptors/test_clip.py fails when they move.
 
 
 def _side(model: ImageEmbedding) -> int:

@@ -31,6 +31,9 @@ Floats: TypeAlias = NDArray[np.floating]
 Similarity = TypeVar("Similarity", float, Floats)
 """The similarity of one image, or of many at a time."""
 
+_SHORT = 70
+"""Characters of a text that every model reads to its end."""
+
 UNWANTED = 0.25
 """Weight of unwanted parts beside wanted ones (Rocchio's gamma over beta). Measured on labeled
 photos: misleading dislikes lie close to the likes, and a larger factor, such as the 0.5 of
@@ -149,7 +152,10 @@ class PartReader:
         def describe() -> Vector:
             return descriptor.describe_text([text])[0]
 
-        return [Part("semantic", spec.name, f"“{text}”", describe, False, True, wanted)]
+        label = f"“{text}”"
+        if len(text) > _SHORT and getattr(descriptor, "is_cut", bool)(text):
+            label += " (the model reads only its beginning)"
+        return [Part("semantic", spec.name, label, describe, False, True, wanted)]
 
     def read_colors(self, palette: ColorInput) -> list[Part]:
         name = self.manifest.aspects["color"]

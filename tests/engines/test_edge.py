@@ -151,8 +151,15 @@ def test_a_shard_that_cannot_be_loaded_is_damage(folder: Path) -> None:
         EdgeEngine(folder).count()
 
 
-def test_a_creation_that_was_cut_off_is_started_over(folder: Path) -> None:
+def cut_off_creation(folder: Path) -> None:
+    """Leaves what a creation leaves that is cut off: a shard without points, and no manifest."""
+    with closing(EdgeEngine(folder)) as engine:
+        engine.delete([point(i).id for i in range(20)])
     (folder / "manifest.json").unlink()
+
+
+def test_a_creation_that_was_cut_off_is_started_over(folder: Path) -> None:
+    cut_off_creation(folder)
     engine = EdgeEngine(folder)
     assert engine.read_manifest() is None
     engine.create(SPECS)
@@ -165,7 +172,7 @@ def test_a_removal_that_is_cut_off_leaves_no_half_shard(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A kill during the removal of a leftover shard once left an index that could not be made."""
-    (folder / "manifest.json").unlink()
+    cut_off_creation(folder)
 
     def cut_off(path: Path, **options: object) -> None:
         if path.exists() and path.name != "shard.new":

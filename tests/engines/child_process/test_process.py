@@ -22,6 +22,7 @@ from lookalike.types import (
 )
 from tests.engines.child_process.helpers import (
     COUNT,
+    EXPECTED,
     SPECS,
     point,
     run,
@@ -135,6 +136,7 @@ def test_a_pointer_to_nothing_is_damage(folder: Path, text: str) -> None:
 
 def test_a_creation_after_a_build_starts_over(engine: SubprocessEngine, folder: Path) -> None:
     engine.optimize()
+    engine.delete(list(EXPECTED))
     engine.close()
     (folder / "manifest.json").unlink()  # like a new index whose creation was cut off
     with closing(EdgeEngine(folder)) as plain:

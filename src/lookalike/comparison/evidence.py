@@ -79,6 +79,11 @@ CORRELATION_FLAT = 0.9
 COLORS = 0.96
 STRETCH = 1.04
 
+# Near the limit of flat pictures: few exact matches need the same colors beside them, so that a
+# drawing with a caption on white is no copy of that drawing on a ground in another color.
+NEARLY_FLAT = 0.48
+INEXACT = 0.15
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -133,7 +138,12 @@ class Evidence:
             and self.differing <= DIFFERING
             and self.differing + self._inexact <= DOUBT
             and (self.flat <= FLAT or self._is_copy_of_flat)
+            and (not self._is_nearly_flat or self._inexact <= INEXACT or self.colors >= COLORS)
         )
+
+    @property
+    def _is_nearly_flat(self) -> bool:
+        return self.matches > 0 and self.flat > NEARLY_FLAT
 
     @property
     def _inexact(self) -> float:
@@ -208,7 +218,7 @@ def _measured(first: Sketch, second: Sketch, alignment: Alignment) -> Evidence:
         weakest=weakest,
         shown=shown,
         flat=flat,
-        colors=agreement.colors(*aligned) if flat > FLAT else 1.0,
+        colors=agreement.colors(*aligned) if flat > NEARLY_FLAT else 1.0,
         differing=0.0,
         stretch=agreement.stretch(first, second, matrix),
         scale=abs(area) ** 0.5,

@@ -14,18 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.comparison.hamming import all_orientations, is_informative, near_pairs
-from lookalike.duplicates.check import DuplicateSearch
+from lookalike.duplicates.check import LOOKUP_RADIUS, SEMANTIC_NEIGHBORS, DuplicateSearch
 from lookalike.duplicates.keepers import KeeperPolicy
 from lookalike.protocols import existing_points
 from lookalike.record import record_of
 from lookalike.types import CandidateQuery, Candidates, Filter, WeightedVector, point_id
 
 JOIN_RADIUS = 8
-"""Bits of 64 by which two hashes of a proposed pair may differ. Of unrelated photos about 5 pairs
-in a million are that near each other, and 34 within 10 bits, where the semantic vector proposes the
-same copies."""
+"""Bits of 64 by which two hashes of a proposed pair may differ in a large index. Of unrelated
+photos about 5 pairs in a million are that near each other, and 34 within `LOOKUP_RADIUS`, where
+the semantic vector proposes the same copies."""
+FEW_HASHES = 50_000
+"""Hashes up to which pairs within `LOOKUP_RADIUS` are proposed, as for one image: 42,000 pairs."""
 NEIGHBORS = 10
-"""Nearest semantic vectors that are proposed for each image."""
+"""Nearest semantic vectors that are proposed for each image, the first `SEMANTIC_NEIGHBORS` of them
+at any distance, as for one image."""
 MAX_HASH_PAIRS = 64
 """Pairs that hashes propose for one image. It has more only where very many images are near one
 another, and then a copy is found by way of another copy."""
@@ -140,12 +143,13 @@ def _near_hashes(
     # Of files with equal hashes, each is paired with the first, by way of which it is found.
     repeated = np.flatnonzero(first[inverse] != np.arange(len(informative)))
     yield informative[repeated], informative[first[inverse[repeated]]]
+    radius = LOOKUP_RADIUS if len(unique) <= FEW_HASHES else JOIN_RADIUS
     counts = np.zeros(len(unique), np.int32)
     orientations = all_orientations(unique)
     for column in range(orientations.shape[1]):
         progress("comparing hashes", column, orientations.shape[1])
         against = None if column == 0 else orientations[:, column]
-        for one, other, _ in near_pairs(unique, JOIN_RADIUS, against=against):
+        for one, other, _ in near_pairs(unique, radius, against=against):
             chosen = (counts[one] < MAX_HASH_PAIRS) | (counts[other] < MAX_HASH_PAIRS)
             one, other = one[chosen], other[chosen]
             np.add.at(counts, one, 1)
@@ -171,21 +175,20 @@ def _semantic_neighbors(
         for point, candidates in zip(queried, answers, strict=True):
             place = place_of[point_id(point.id)]
             least = search.thresholds.proposed
-            others = _places(candidates, least, place_of, place_of_twin)
+            near = [
+                (id, similarity)
+                for rank, (id, similarity) in enumerate(candidates)
+                if rank <= SEMANTIC_NEIGHBORS or similarity >= least  # the image itself is first
+            ]
+            others = _places(near, place_of, place_of_twin)
             yield np.full(len(others), place), others
         done += len(queried)
         progress("finding neighbors", done, len(files))
 
 
-def _places(candidates: Candidates, least: float, *maps: Mapping[Any, int]) -> Places:
-    """Places of the candidates of at least this similarity."""
-    places = [
-        places[id]
-        for id, similarity in candidates
-        if similarity >= least
-        for places in maps
-        if id in places
-    ]
+def _places(candidates: Candidates, *maps: Mapping[Any, int]) -> Places:
+    """Places of the candidates."""
+    places = [places[id] for id, _ in candidates for places in maps if id in places]
     return np.array(places, np.int64)
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lookalike.index import Index
     from lookalike.ingest.report import IngestReport
     from lookalike.ingest.uploads import Upload
+    from lookalike.protocols import AspectDescriptor
     from lookalike.search.histogram import Bin, Histogram
     from lookalike.search.weights import PRESETS
     from lookalike.types import (
@@ -37,6 +38,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "PRESETS",
+    "AspectDescriptor",
     "AspectPlan",
     "Bin",
     "Decision",
@@ -61,6 +63,7 @@ _HOMES = {
     "Index": "index",
     "IngestReport": "ingest.report",
     "PRESETS": "search.weights",
+    "AspectDescriptor": "protocols",
     "AspectPlan": "types",
     "Bin": "search.histogram",
     "Decision": "types",

@@ -21,6 +21,9 @@ from lookalike.types import Background, Distance, FieldType, VectorSpec
 
 SCHEMA = 1
 
+STANDARD_ASPECTS = ("semantic", "color", "texture")
+"""Aspects of every index; all others are the user's own."""
+
 _MAX_SIZE = 65_536
 """Dimensions that engines take."""
 
@@ -69,12 +72,28 @@ class Manifest:
 
     @classmethod
     def of(cls, specs: Sequence[VectorSpec], model_dir: str | None = None) -> Manifest:
-        """The manifest of a new index with these vectors."""
+        """The manifest of a new index with these vectors.
+
+        Raises:
+            ModelError: a spec cannot be used, or two have one name.
+        """
+        for spec in specs:
+            check_spec(spec)
+        if len({spec.name for spec in specs}) < len(specs):
+            raise ModelError(
+                f"Two descriptors have one name ({', '.join(spec.name for spec in specs)}): rename "
+                "your own aspect."
+            )
         return cls(
             aspects={spec.aspect: spec.name for spec in specs if spec.aspect is not None},
             vectors={spec.name: spec for spec in specs},
             model_dir=model_dir,
         )
+
+    def own_aspect(self, name: str) -> str | None:
+        """The aspect of the user's own that a named vector serves; None for other vectors."""
+        aspect = self.vectors[name].aspect
+        return None if aspect in (None, *STANDARD_ASPECTS) else aspect
 
     @property
     def semantic(self) -> VectorSpec:
@@ -90,6 +109,11 @@ class Manifest:
         Raises:
             ModelError: it is not.
         """
+        if spec.name not in self.vectors:
+            raise ModelError(
+                f"This index has no aspect {spec.name!r}, only {', '.join(self.aspects)}: an index "
+                "keeps the aspects that it was made with, so index into a new folder."
+            )
         own = self.vectors[spec.name]
         if own != spec:
             raise ModelError(
@@ -179,15 +203,38 @@ def require_schema(data: Mapping[str, Any], where: str) -> None:
         )
 
 
+def check_spec(spec: VectorSpec) -> None:
+    """Checks the spec of a descriptor, which may be a plug-in's.
+
+    Raises:
+        ModelError: an index cannot be made with it.
+    """
+    wrong = _flaw(spec)
+    if not wrong and not (spec.model and spec.revision):
+        wrong = "no version: give it one, and change it whenever vectors change"
+    if wrong:
+        raise ModelError(f"The descriptor of the vector {spec.name!r:.80} has {wrong}.")
+
+
+def _flaw(spec: VectorSpec) -> str:
+    """The reason why no engine can hold a vector; empty if one can."""
+    if not _VECTOR_NAME.fullmatch(spec.name):
+        return "no usable name: use letters, digits, and . _ + -"
+    if type(spec.size) is not int or not 0 < spec.size <= _MAX_SIZE:
+        return f"{spec.size!r:.80} dimensions: use a whole number from 1 to {_MAX_SIZE:,}"
+    if not isinstance(spec.distance, Distance):
+        return f"the distance {spec.distance!r:.80}: use a member of `types.Distance`"
+    if spec.datatype not in ("float32", "uint8"):
+        return f"the type {spec.datatype!r:.80}: use float32 or uint8"
+    return ""
+
+
 def _spec(name: str, data: Mapping[str, Any]) -> VectorSpec:
     """A vector of an index, which may come from anywhere."""
     spec = VectorSpec(**{**data, "distance": Distance(data["distance"])})
-    if spec.name != name or not _VECTOR_NAME.fullmatch(name):
-        raise ValueError(f"the vector {name!r} has no usable name")
-    if type(spec.size) is not int or not 0 < spec.size <= _MAX_SIZE:
-        raise ValueError(f"the vector {name!r} has {spec.size!r} dimensions")
-    if spec.datatype not in ("float32", "uint8"):
-        raise ValueError(f"the vector {name!r} has the type {spec.datatype!r}")
+    wrong = f"the name {spec.name!r}" if spec.name != name else _flaw(spec)
+    if wrong:
+        raise ValueError(f"the vector {name!r} has {wrong}")
     return spec
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypedDict, cast
 from lookalike import descriptors
 from lookalike.cache.store import Cache, cache_file
 from lookalike.descriptors import loader
+from lookalike.descriptors.aspects import AspectsInput, load_aspects
 from lookalike.descriptors.loader import HUB, ModelChoice, Models
 from lookalike.engines import open_engine
 from lookalike.engines.options import ServerOptions
@@ -19,7 +20,7 @@ from lookalike.errors import InputError, NotFound
 from lookalike.fields import indexed_fields
 from lookalike.manifest import MAX_FIELDS, Manifest, ManifestStore
 from lookalike.options import Option, with_defaults
-from lookalike.protocols import Engine
+from lookalike.protocols import Descriptor, Engine
 from lookalike.sources import Fetch
 from lookalike.types import DecodeLimits
 from lookalike.workers.pool import DecoderPool
@@ -76,6 +77,13 @@ class OpenOptions(TypedDict, total=False):
         str | os.PathLike[str] | None,
         Option("Folder with the model's files, or with the folders `vision` and `text`."),
     ]
+    aspects: Annotated[
+        AspectsInput,
+        Option(
+            "Aspects of your own, chosen when an index is made: a descriptor by the name of each, "
+            'as in `{"sleeves": Sleeves()}`, or names that a package registers.'
+        ),
+    ]
     cache_dir: Annotated[
         str | os.PathLike[str] | None,
         Option("Folder for downloaded weights; by default in the user's cache folder."),
@@ -128,7 +136,7 @@ class OpenOptions(TypedDict, total=False):
 def open_parts(url: str, options: OpenOptions) -> Parts:
     """Opens the parts of an index; see `Index.open` for errors."""
     chosen = with_defaults(OpenOptions, options)
-    choice = _model_choice(chosen)
+    choice, own = _model_choice(chosen), tuple(load_aspects(chosen["aspects"]).values())
     with ExitStack() as undo:
         engine = open_engine(
             url, chosen["server"], subprocess=chosen["subprocess"], wait=chosen["wait"]
@@ -147,10 +155,10 @@ def open_parts(url: str, options: OpenOptions) -> Parts:
         undo.callback(cache.close)
         notice = None
         if stored is None:
-            manifest, models, notice = create_index(engine, choice, decoder)
+            manifest, models, notice = create_index(engine, choice, decoder, own)
         else:
             manifest = Manifest.from_json(stored, url)
-            models = Models(manifest, choice)
+            models = Models(manifest, choice, own)
         undo.pop_all()
     return Parts(
         engine=engine,
@@ -178,7 +186,9 @@ def _fetcher(limits: DecodeLimits) -> Fetch:
 def reopening(options: OpenOptions) -> OpenOptions:
     """The options that open the same index in another process: folders absolute, nothing made."""
     choice = _model_choice(with_defaults(OpenOptions, options))
-    kept = {name: options[name] for name in ("hub", "limits", "server") if name in options}
+    kept = {
+        name: options[name] for name in ("aspects", "hub", "limits", "server") if name in options
+    }
     return cast(
         OpenOptions,
         {
@@ -199,14 +209,14 @@ def _model_choice(chosen: Mapping[str, Any]) -> ModelChoice:
 
 
 def create_index(
-    engine: Engine, choice: ModelChoice, decoder: DecoderPool
+    engine: Engine, choice: ModelChoice, decoder: DecoderPool, own: Sequence[Descriptor] = ()
 ) -> tuple[Manifest, Models, str | None]:
     """Makes an empty index; returns its manifest, its models, and a notice for the user."""
     requested = {loader.full_name(choice.model)} if choice.model else set()
     # The decoders start while the model loads.
     decoder.start((*descriptors.STANDARD, *requested & {loader.BUILT_IN}))
     semantic, notice = loader.choose_semantic(choice)
-    loaded = (semantic, *map(descriptors.load, descriptors.STANDARD))
+    loaded = (semantic, *map(descriptors.load, descriptors.STANDARD), *own)
     folder = None if choice.model_dir is None else str(choice.model_dir)
     manifest = Manifest.of([descriptor.spec for descriptor in loaded], folder)
     about_layout = engine.create(list(manifest.vectors.values()))

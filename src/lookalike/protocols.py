@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from numpy.typing import ArrayLike
+
 from lookalike.errors import ImageRejected, NotFound
 from lookalike.types import (
     CandidateQuery,
@@ -119,6 +121,27 @@ class DescribesColor(Protocol):
 
     def describe_color(self, colors: Sequence[tuple[tuple[int, int, int], float]]) -> Vector:
         """Returns the vector of an image made of these ((red, green, blue), share) alone."""
+        ...
+
+
+class AspectDescriptor(Protocol):
+    """Turns images into the vectors of an own aspect; all that a user writes for one.
+
+    Optional attributes: `name`, the model in messages, by default that of the class; `side`, pixels
+    wanted on an image's shorter side, by default 224; `distance`, only "cosine"; and a method
+    `describe_text(texts)`, like `describe`, for searches by text.
+
+    Attributes:
+        size: number of dimensions.
+        version: changes whenever the same image may yield another vector.
+    """
+
+    size: int
+    version: str
+
+    def describe(self, images: Sequence[Image], /) -> ArrayLike:
+        """Returns one row of `size` numbers for each image, of `image.pixels` for example: finite,
+        not all zero, and the same whatever else is in the batch."""
         ...
 
 
@@ -303,6 +326,11 @@ class Descriptors(Protocol):
         Raises:
             ModelError: its weights are missing, or not those of the index.
         """
+        ...
+
+    def is_available(self, name: str) -> bool:
+        """Tells if the descriptor of a named vector is at hand; that of an own aspect may not be,
+        and then only vectors that are stored serve it."""
         ...
 
 

@@ -11,6 +11,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from lookalike.errors import ModelError
+from lookalike.manifest import check_spec
 from lookalike.protocols import Descriptor
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def load(name: str) -> Descriptor:
     for entry in _entry_points():
         if entry.name == name:
             registered: Descriptor = entry.load()()
+            check_spec(registered.spec)
             return registered
     raise ModelError(f"There is no descriptor {name!r}: use one of {', '.join(names())}.")
 

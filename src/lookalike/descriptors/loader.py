@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from lookalike import descriptors
+from lookalike.descriptors import aspects
 from lookalike.errors import ModelError
 from lookalike.manifest import Manifest
 from lookalike.protocols import Describers, Descriptor
@@ -138,18 +140,22 @@ class Models:
     Args:
         manifest: names the descriptors that the index was made with.
         choice: the model that was asked for, and where its weights are.
-        loaded: descriptors that are loaded already, as those of a new index are.
+        loaded: descriptors that are loaded already, as those of a new index are, and those of own
+            aspects that were given.
 
     Raises:
-        ModelError: the choice names another model than that of the index.
+        ModelError: the choice names another model than that of the index, or a loaded descriptor is
+            not the index's.
     """
 
     def __init__(
-        self, manifest: Manifest, choice: ModelChoice, loaded: tuple[Descriptor, ...] = ()
+        self, manifest: Manifest, choice: ModelChoice, loaded: Iterable[Descriptor] = ()
     ) -> None:
         self._manifest = manifest
         self._choice = choice
         self._loaded = {descriptor.spec.name: descriptor for descriptor in loaded}
+        for descriptor in self._loaded.values():
+            manifest.require(descriptor.spec)
         recorded = manifest.semantic.model
         if choice.model is not None and full_name(choice.model) != recorded.lower():
             raise ModelError(
@@ -164,17 +170,39 @@ class Models:
             ModelError: its weights are missing, or differ from those of the index.
         """
         if name not in self._loaded:
-            is_semantic = name == self._manifest.semantic.name
-            loaded = load_semantic(self._recorded()) if is_semantic else descriptors.load(name)
+            loaded = self._load(name)
             self._manifest.require(loaded.spec)
             self._loaded[name] = loaded
         return self._loaded[name]
+
+    def is_available(self, name: str) -> bool:
+        """Tells if a descriptor is at hand; that of an own aspect must be given or registered."""
+        own = self._manifest.own_aspect(name)
+        return own is None or name in self._loaded or aspects.is_registered(own)
+
+    def _load(self, name: str) -> Descriptor:
+        if name == self._manifest.semantic.name:
+            return load_semantic(self._recorded())
+        if self._manifest.own_aspect(name) is None:
+            return descriptors.load(name)
+        if self.is_available(name):
+            return aspects.load_registered(name)
+        spec = self._manifest.vectors[name]
+        raise ModelError(
+            f"The aspect {name!r} of this index needs its descriptor ({spec.model}, version "
+            f"{spec.revision}) to describe new images: open the index with "
+            f'aspects={{"{name}": …}}, or search by stored images and other aspects.'
+        )
 
     @cached_property
     def without_weights(self) -> list[str]:
         """Names of the descriptors that decoders can run by themselves."""
         known = descriptors.names()
-        return [name for name in self._manifest.vectors if name in known]
+        return [
+            name
+            for name in self._manifest.vectors
+            if name in known and self._manifest.own_aspect(name) is None
+        ]
 
     def describers(self) -> Describers:
         """Returns all descriptors, divided by where an ingest runs them."""

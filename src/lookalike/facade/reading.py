@@ -20,7 +20,7 @@ from lookalike.manifest import Manifest
 from lookalike.opening import Parts
 from lookalike.options import documented
 from lookalike.output import notebook, tables
-from lookalike.protocols import DescribesText, require_points
+from lookalike.protocols import require_points
 from lookalike.record import ImageRecord, record_of
 from lookalike.search import embedding
 from lookalike.search.request import Params, ScrollOptions, TableOptions, Where
@@ -162,7 +162,7 @@ class ReadableIndex:
         Args:
             images: pictures in any form that `search` takes.
             texts: texts in place of images, if the index's model supports them.
-            aspect: the aspect of the vectors of images.
+            aspect: the aspect of the vectors.
 
         Raises:
             QueryError: images and texts at once, no such aspect, or no support for text.
@@ -173,7 +173,7 @@ class ReadableIndex:
         if words and pictures:
             raise QueryError("Embed images or texts: their vectors are of one call each.")
         if words:
-            return embedding.embed_texts(words, self._manifest, self._models)
+            return embedding.embed_texts(words, self._manifest, self._models, aspect)
         own = self._manifest, self._models, self._loader
         return embedding.embed_images(pictures, *own, aspect)
 
@@ -237,8 +237,11 @@ class ReadableIndex:
 
     @property
     def supports_text(self) -> bool:
-        """True if the index's model can be searched by text. Loads the model."""
-        return isinstance(self._models.descriptor(self._manifest.semantic.name), DescribesText)
+        """True if the index can be searched by text. Loads the model."""
+        try:
+            return bool(embedding.text_describers(self._manifest, self._models))
+        except QueryError:
+            return False
 
     @property
     def thumbnails_problem(self) -> str | None:

@@ -48,22 +48,46 @@ def embed_images(
     return np.concatenate(rows)
 
 
-def embed_texts(
-    texts: Sequence[str], manifest: Manifest, models: Descriptors
-) -> NDArray[np.float32]:
-    """(n, size): the vectors of texts, comparable with those of images in `semantic`.
+def text_describers(manifest: Manifest, models: Descriptors) -> dict[str, DescribesText]:
+    """The descriptors of the index that support text, by aspect: at least one.
 
     Raises:
-        QueryError: the index's model does not support text.
+        QueryError: there is none.
     """
-    spec = manifest.semantic
-    descriptor = models.descriptor(spec.name)
-    if not isinstance(descriptor, DescribesText):
+    found: dict[str, DescribesText] = {}
+    for aspect, name in manifest.aspects.items():
+        if models.is_available(name):
+            descriptor = models.descriptor(name)
+            if isinstance(descriptor, DescribesText):
+                found[aspect] = descriptor
+    semantic = models.descriptor(manifest.semantic.name)
+    problem = getattr(semantic, "text_problem", "")
+    if problem and not found:
         raise QueryError(
-            f"This index was made with {spec.model}, which does not support text: index into a new "
-            "folder with `--model clip`."
+            f"This index cannot be searched by text, as {problem}. Put it back, or name the folder "
+            "with `vision` and `text` with --model-dir."
         )
-    vectors = descriptor.describe_text(list(texts))
+    if not found:
+        raise QueryError(
+            f"This index was made with {manifest.semantic.model}, which does not support text: "
+            "search by image or color, or index into a new folder with `--model clip`."
+        )
+    return found
+
+
+def embed_texts(
+    texts: Sequence[str], manifest: Manifest, models: Descriptors, aspect: str
+) -> NDArray[np.float32]:
+    """(n, size): the vectors of texts, comparable with those of images in an aspect.
+
+    Raises:
+        QueryError: there is no such aspect, or it does not support text.
+    """
+    spec = manifest.vectors[vector_of(manifest, aspect)]
+    describers = text_describers(manifest, models)
+    if aspect not in describers:
+        raise QueryError(f"{aspect} does not support text: use {', '.join(describers)}.")
+    vectors = describers[aspect].describe_text(list(texts))
     return np.asarray(vectors, np.float32).reshape(-1, spec.size)
 
 

@@ -23,6 +23,7 @@ from lookalike.manifest import Manifest
 from lookalike.protocols import DescribesColor, DescribesText, Descriptors, ImageLoader
 from lookalike.search import colors
 from lookalike.search.calibration import Calibrator
+from lookalike.search.embedding import text_describers
 from lookalike.search.request import Box, ColorInput, VectorInput
 from lookalike.types import Background, Image, ImageInput, Vector, WeightedVector
 
@@ -109,7 +110,11 @@ class PartReader:
 
     def read_image(self, image: ImageInput, box: Box | None = None) -> tuple[list[Part], Image]:
         """The parts of a picture, or of the part of it in `box`; and the whole picture, decoded."""
-        side = max(self.models.descriptor(name).side for name in self.manifest.aspects.values())
+        side = max(
+            self.models.descriptor(name).side
+            for name in self.manifest.aspects.values()
+            if self.models.is_available(name)
+        )
         if box is not None:
             side = round(side / max(min(_checked_box(box)[2:]), 1e-6))
         decoded = self.loader.load(image, side)
@@ -135,27 +140,19 @@ class PartReader:
     def read_text(self, text: str, *, wanted: bool = True) -> list[Part]:
         if not text.strip():
             raise QueryError("A text to search by is empty: give words.")
-        spec = self.manifest.semantic
-        descriptor = self.models.descriptor(spec.name)
-        problem = getattr(descriptor, "text_problem", "")
-        if problem:
-            raise QueryError(
-                f"This index cannot be searched by text, as {problem}. Put it back, or name the "
-                "folder with `vision` and `text` with --model-dir."
+        describers = text_describers(self.manifest, self.models)
+        return [
+            Part(
+                aspect,
+                self.manifest.aspects[aspect],
+                _label_of_text(text, descriptor),
+                partial(_describe_text, descriptor, text),
+                False,
+                aspect == "semantic" or "semantic" not in describers,
+                wanted,
             )
-        if not isinstance(descriptor, DescribesText):
-            raise QueryError(
-                f"This index was made with {spec.model}, which does not support text: search by "
-                "image or color, or index into a new folder with `--model clip`."
-            )
-
-        def describe() -> Vector:
-            return descriptor.describe_text([text])[0]
-
-        label = f"“{text}”"
-        if len(text) > _SHORT and getattr(descriptor, "is_cut", bool)(text):
-            label += " (the model reads only its beginning)"
-        return [Part("semantic", spec.name, label, describe, False, True, wanted)]
+            for aspect, descriptor in describers.items()
+        ]
 
     def read_colors(self, palette: ColorInput) -> list[Part]:
         name = self.manifest.aspects["color"]
@@ -181,6 +178,15 @@ class PartReader:
     def _describe(self, name: str, image: Image) -> Vector:
         vector: Vector = self.models.descriptor(name).describe([image]).vectors[0]
         return vector
+
+
+def _label_of_text(text: str, descriptor: DescribesText) -> str:
+    is_cut = len(text) > _SHORT and getattr(descriptor, "is_cut", bool)(text)
+    return f"“{text}”" + (" (the model reads only its beginning)" if is_cut else "")
+
+
+def _describe_text(descriptor: DescribesText, text: str) -> Vector:
+    return descriptor.describe_text([text])[0]
 
 
 def replace_colors(parts: Sequence[Part], palette: Sequence[Part]) -> list[Part]:

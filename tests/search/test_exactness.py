@@ -47,7 +47,8 @@ class RandomIndex:
         index.optimize()
 
     def point(self, i: int) -> Point:
-        image = {"id": str(i), "sha256": f"{i:064x}", "phash": f"{i:016x}"}
+        red = {"name": "red", "hex": "#ff0000", "share": 1.0}
+        image = {"id": str(i), "sha256": f"{i:064x}", "phash": f"{i:016x}", "colors": [red]}
         vectors = {self.names[aspect]: rows[i] for aspect, rows in self.vectors.items()}
         return Point(str(i), vectors, {"n": i, "same": i, "image": image})
 
@@ -163,6 +164,13 @@ def test_leaving_images_out_is_not_a_filter(random_index: RandomIndex) -> None:
 def test_a_small_index_is_always_searched_exactly(tmp_path: Path) -> None:
     with Index.open(tmp_path / "index", model="built-in") as index:
         check(index.search(color="red"), True, EXACT)
+
+
+def test_shares_of_colors_are_compared_among_the_nearest(random_index: RandomIndex) -> None:
+    reason = "The 100 images nearest to typical shades"
+    check(random_index.index.search(color="red", exact=True), None, reason)
+    few = "n < 90"  # all of them are ranked
+    check(random_index.index.search(color="red", where=few, exact=True), True, EXACT)
 
 
 @pytest.fixture

@@ -130,6 +130,14 @@ def _gated(plan: Plan, gate: ColorGate, one: Ranked) -> Ranked:
     return replace(one, calibrated=likeness - PENALTY * (1 - extent), extent=extent)
 
 
+def may_lack_color(plan: Plan, results: Sequence[Result]) -> bool:
+    """True if a search by color words alone ranked a part of the images, as the nearest to their
+    shades need not be those with the largest shares."""
+    if plan.gate is None or not _is_about_color(plan):
+        return False
+    return not all(_is_exhausted(plan, result) for result in results)
+
+
 def _is_about_color(plan: Plan) -> bool:
     return all(target.near.name == plan.color_vector for target in plan.blends[0])
 

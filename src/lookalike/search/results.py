@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from lookalike.search.planner import Plan
-from lookalike.search.ranking import Ranked
+from lookalike.search.ranking import Ranked, may_lack_color
 from lookalike.search.targets import contributions
 from lookalike.search.threshold import Result
 from lookalike.types import AspectPlan, Explanation, Hit, Hits
@@ -63,6 +63,11 @@ def _completeness(
         return None, (
             "The engine's search is approximate and may have missed an image; an exact search "
             "proves the answer."
+        )
+    if may_lack_color(plan, results):
+        return None, (
+            f"The {plan.pool:,} images nearest to typical shades were ranked by their shares of "
+            "the colors, and an image beyond them may have a larger share."
         )
     return True, "The engine searched exactly."
 

@@ -23,7 +23,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from uuid import UUID
 
 from lookalike.errors import QueryError
-from lookalike.system.inputs import ArrayLike, ReadableFile, TensorLike
+from lookalike.system.inputs import ArrayLike, NumberArray, ReadableFile, TensorLike
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -147,14 +147,14 @@ def _describe(hint: Any, *, plural: bool = False) -> str:
     """Words for the values of a type."""
     origin, arguments = get_origin(hint) or hint, get_args(hint)
     if is_union(hint):
-        if plural:
-            return "these"
-        parts = dict.fromkeys(_describe(part) for part in arguments if part is not NoneType)
-        return _either(list(parts))
+        kinds = [part for part in arguments if part is not NoneType]
+        parts = list(dict.fromkeys(_describe(part, plural=plural) for part in kinds))
+        return "these" if plural and len(parts) > 1 else _either(parts)
     if origin is Literal:
         return _either(arguments)
     if origin is Sequence:
-        return f"a list of {_describe(arguments[0], plural=True)}"
+        lists = "lists" if plural else "a list"
+        return f"{lists} of {_describe(arguments[0], plural=True)}"
     if origin is Mapping:
         return f"{_describe(arguments[1], plural=True)} by name"
     return _WORDS[origin][plural]
@@ -176,6 +176,7 @@ _WORDS: Mapping[Any, tuple[str, str]] = {
     ReadableFile: ("an open file", "open files"),
     ArrayLike: ("a picture", "pictures"),
     TensorLike: ("a picture", "pictures"),
+    NumberArray: ("a list of numbers", "lists of numbers"),
     os.PathLike: ("a path", "paths"),
     Any: ("a value", "values"),
 }

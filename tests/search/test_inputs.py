@@ -16,6 +16,7 @@ from PIL import Image
 from lookalike.errors import InputError, LookalikeError, NotFound, QueryError
 from lookalike.index import Index
 from lookalike.ingest.uploads import Upload
+from lookalike.search.request import VectorInput
 from lookalike.types import Decision
 from tests.support.pictures import folder_of
 
@@ -153,7 +154,12 @@ def test_urls_are_refused_unless_allowed(numbered: Index, tmp_path: Path, site: 
 def test_a_query_is_a_vector(numbered: Index, tmp_path: Path) -> None:
     path = tmp_path / "photos" / "002.jpg"
     vector = numbered.embed(path)[0]
-    for form in (vector, vector.tolist(), {"semantic": vector}, 3 * vector):
+    assert numbered.search(vector=vector)[0].id == "12"  # each also as mypy sees it
+    assert numbered.search(vector={"semantic": vector})[0].id == "12"
+    numbers: list[float] = vector.tolist()
+    by_aspect = {"semantic": numbers}
+    forms: list[VectorInput] = [vector, numbers, by_aspect, {"semantic": vector}, 3 * vector]
+    for form in forms:
         hits = numbered.search(vector=form)
         assert hits[0].id == "12"
         assert hits[0].scores["semantic"] == pytest.approx(1, abs=1e-3)
@@ -174,7 +180,8 @@ def test_a_query_is_a_vector(numbered: Index, tmp_path: Path) -> None:
         ([float("nan")] * 512, "NaN"),
         ([1e300] * 512, "infinity"),
         ({"shape": [1.0]}, "no aspect 'shape'"),
-        ("0.1,0.2", "vector must be"),
+        ("0.1,0.2", "vector must be lists of numbers by name or a list of numbers"),
+        ({"semantic": "0.1"}, "vector must be"),
         ([[1.0] * 512], "vector must be"),
         (np.ones((2, 512)), "vector must be"),
         ([None] * 512, "vector must be"),

@@ -13,7 +13,15 @@ from uuid import UUID
 
 from lookalike.errors import QueryError
 from lookalike.options import Option, check
-from lookalike.system.inputs import Id, ImageInput, id_of, ids_of, is_one_image, plain_image
+from lookalike.system.inputs import (
+    Id,
+    ImageInput,
+    NumberArray,
+    id_of,
+    ids_of,
+    is_one_image,
+    plain_image,
+)
 
 ColorInput: TypeAlias = str | Sequence[str] | Mapping[str, float]
 """One color; several, each with a share ("navy=0.6") or without; or shares by name."""
@@ -21,7 +29,9 @@ ColorInput: TypeAlias = str | Sequence[str] | Mapping[str, float]
 Box: TypeAlias = Sequence[float]
 """A part of a picture: x, y, width, height as shares of the whole, from the upper left corner."""
 
-VectorInput: TypeAlias = Mapping[str, Sequence[float]] | Sequence[float]
+Numbers: TypeAlias = Sequence[float] | NumberArray
+
+VectorInput: TypeAlias = Mapping[str, Sequence[float]] | Mapping[str, Numbers] | Numbers
 """A vector of the aspect semantic, or vectors by aspect: lists, or arrays of one dimension."""
 
 Where: TypeAlias = str | Mapping[str, Any]

@@ -83,6 +83,13 @@ class TensorLike(Protocol):
     def __array__(self) -> Any: ...
 
 
+@runtime_checkable
+class NumberArray(Protocol):
+    """Numbers in an array of one dimension, of NumPy or any other library."""
+
+    def tolist(self) -> Any: ...
+
+
 PlainImage: TypeAlias = str | os.PathLike[str] | bytes
 """A path or a URL, or the bytes of a file."""
 

@@ -196,6 +196,43 @@ def test_facets_and_histograms(client: httpx.Client) -> None:
     assert sum(bin["count"] for bin in histogram["bins"]) == 24
 
 
+ROUTES = ["/v1/facets?field=kind", "/v1/histogram?field=price", "/v1/images?limit=100"]
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_values_that_the_filter_of_a_query_string_names(client: httpx.Client, route: str) -> None:
+    def ask(where: str, **values: str) -> Any:
+        answer = client.get(route, params={**httpx.URL(route).params, "where": where, **values})
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    given = json.dumps({"max": 50, "kinds": ["red", "O'Neill"]})
+    named = ask("price < :max and kind in :kinds", params=given)
+    assert named == ask('price < 50 and kind = "red"')
+    assert named != ask("price < 50")
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize(
+    ("params", "status", "says"),
+    [
+        ("{", 422, "invalid JSON"),
+        ("[" * 15_000, 422, "invalid JSON"),
+        ("[50]", 422, "dictionary"),
+        ('{"least": 5}', 400, "has no value; there are least"),
+        ('{"max": [5]}', 400, "is a list"),
+        ('{"max": 5, "other": 1}', 400, "no parameter :other"),
+    ],
+)
+def test_wrong_values_of_a_query_string_are_explained(
+    client: httpx.Client, route: str, params: str, status: int, says: str
+) -> None:
+    query = {**httpx.URL(route).params, "where": "price < :max", "params": params}
+    answer = client.get(route, params=query)
+    assert answer.status_code == status
+    assert says in answer.text
+
+
 def test_stats_hold_what_the_page_needs(client: httpx.Client, index: Index) -> None:
     stats = client.get("/v1/stats").json()
     assert stats["images"] == len(index)

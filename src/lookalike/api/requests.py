@@ -15,7 +15,7 @@ from lookalike.api.errors import Forbidden
 from lookalike.api.schemas import Recommend, Search
 from lookalike.api.service import Service
 from lookalike.errors import InputError, NotFound, QueryError
-from lookalike.search.request import TEXT, Where
+from lookalike.search.request import TEXT, Params, Where
 
 UPLOAD = "upload:"
 """What an example begins with when it is a query image that is kept here."""
@@ -55,6 +55,15 @@ def where(text: str | None, filter: Mapping[str, Any] | None) -> Where | None:
     if text is not None and filter is not None:
         raise QueryError("where and filter are the same filter in two languages: give one of them.")
     return text if filter is None else filter
+
+
+def params(text: str | None) -> Params | None:
+    """The values that a filter names, from the JSON object in a query string.
+
+    Raises:
+        RequestValidationError: the text is not a JSON object.
+    """
+    return None if text is None else parse_json(dict[str, Any], text, "params")
 
 
 def examples(service: Service, given: Sequence[str]) -> list[str | bytes]:
@@ -138,7 +147,7 @@ def parse_json(schema: type[T], text: str, part: str) -> T:
     """
     try:
         parsed: T = validate(schema, json.loads(text), part)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         message = f"invalid JSON: {error}"
         entry = {"type": "json_invalid", "loc": (part,), "msg": message, "input": None}
         raise RequestValidationError([entry]) from None

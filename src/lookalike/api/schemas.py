@@ -15,6 +15,14 @@ from lookalike.types import FieldType
 Text: TypeAlias = Annotated[str, Field(max_length=2_000)]
 Id: TypeAlias = Annotated[str, Field(min_length=1, max_length=4_000)]
 Where: TypeAlias = Annotated[str, Field(max_length=100_000)]
+ParamsText: TypeAlias = Annotated[
+    str,
+    Field(
+        max_length=100_000,
+        description="Values that the filter names, as a JSON object.",
+        examples=['{"max": 100}'],
+    ),
+]
 Numbers: TypeAlias = Annotated[list[float], Field(min_length=1, max_length=8_192)]
 Token: TypeAlias = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Side: TypeAlias = Annotated[int, Field(ge=16, le=1024)]

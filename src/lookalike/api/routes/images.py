@@ -22,6 +22,7 @@ from lookalike.api.schemas import (
     ImagesResponse,
     IngestResponse,
     Item,
+    ParamsText,
     PutResponse,
     Side,
     Text,
@@ -54,6 +55,7 @@ ROUTERS = [read_router, write_router]
 def images(
     service: Serving,
     where: Where | None = None,
+    params: ParamsText | None = None,
     limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = 60,
     offset: Annotated[int, Query(ge=0, le=MAX_LISTED)] = 0,
     sort: Annotated[Text | None, Query(description="Field to sort by, or -field.")] = None,
@@ -68,10 +70,13 @@ def images(
         raise InputError(
             f"offset reaches {MAX_LISTED:,} images; go through more of them with cursor."
         )
-    found = islice(service.index.scroll(where, sort=sort, after=cursor), offset, offset + limit + 1)
+    named = requests.params(params)
+    scrolled = service.index.scroll(where, params=named, sort=sort, after=cursor)
+    found = islice(scrolled, offset, offset + limit + 1)
     listed = [documents.of_point(point) for point in found]
     more = listed[limit - 1]["id"] if len(listed) > limit else None
-    return Document({"images": listed[:limit], "cursor": more, "total": service.index.count(where)})
+    total = service.index.count(where, named)
+    return Document({"images": listed[:limit], "cursor": more, "total": total})
 
 
 @read_router.get("/image", response_model=ImageResponse)

@@ -20,6 +20,7 @@ from lookalike.api.schemas import (
     FacetsResponse,
     HistogramResponse,
     HitsResponse,
+    ParamsText,
     Recommend,
     Search,
     Side,
@@ -117,10 +118,12 @@ def facets(
     service: Serving,
     field: Annotated[str, Query(max_length=1_000)],
     where: Where | None = None,
+    params: ParamsText | None = None,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 100,
 ) -> Document:
     """Returns the most frequent values of a field with their counts."""
-    values = service.index.facets(field, where=where, limit=limit)
+    named = requests.params(params)
+    values = service.index.facets(field, where=where, params=named, limit=limit)
     return Document(documents.of_facets(field, values))
 
 
@@ -129,10 +132,13 @@ def histogram(
     service: Serving,
     field: Annotated[str, Query(max_length=1_000)],
     where: Where | None = None,
+    params: ParamsText | None = None,
     bins: Annotated[int, Query(ge=1, le=1_000)] = 10,
 ) -> Document:
     """Counts images by ranges of a numeric or date field."""
-    return Document(documents.of_histogram(service.index.histogram(field, where=where, bins=bins)))
+    named = requests.params(params)
+    counted = service.index.histogram(field, where=where, params=named, bins=bins)
+    return Document(documents.of_histogram(counted))
 
 
 def _spellings(index: Index) -> Spellings:

@@ -281,6 +281,7 @@ export interface paths {
                 query: {
                     field: string;
                     where?: string | null;
+                    params?: string | null;
                     limit?: number;
                 };
                 header?: never;
@@ -319,6 +320,7 @@ export interface paths {
                 query: {
                     field: string;
                     where?: string | null;
+                    params?: string | null;
                     bins?: number;
                 };
                 header?: never;
@@ -356,6 +358,7 @@ export interface paths {
             parameters: {
                 query?: {
                     where?: string | null;
+                    params?: string | null;
                     limit?: number;
                     offset?: number;
                     sort?: string | null;

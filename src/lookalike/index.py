@@ -117,14 +117,16 @@ class Index(ReadableIndex):
 
         Args:
             images: uploads, pictures, the rows of a table (a data frame of pandas or Polars, an
-                Arrow table, mappings), or a data set of Hugging Face or torchvision. A field that
-                is new to the index takes its type from the first value. An image that equals
-                another before it is reported as its copy.
+                Arrow table, mappings), a data set of Hugging Face or torchvision, or the path of a
+                Parquet or JSON Lines file with rows. Columns such as `vector.semantic` hold vectors
+                made elsewhere. A field that is new to the index takes its type from the first
+                value. An image that equals another before it is reported as its copy.
             {options}
 
         Raises:
             InputError: two different images have the same id, or a value does not fit its field.
                 Nothing of a list of uploads was written, nor of the batch of a table.
+            MetadataError: a file cannot be read.
             DiskFull: too little space; images that were added before stay.
         """
         return run.put(self._destination, images, options, open_file, self.ingest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from lookalike.errors import InputError
 from lookalike.index import Index
 from lookalike.ingest.report import IngestCounts
 from lookalike.ingest.uploads import Upload
+from tests.support.command_line import documents, error
 from tests.support.pictures import draw, folder_of
 
 COUNT = 5
@@ -153,7 +155,7 @@ def test_columns_are_chosen(index: Index, tmp_path: Path) -> None:
         ([{"image": b"x", "a": {"b": 1}}], {}, "a cannot be"),
         ([{"image": 7}], {}, "An image is a path"),
         (Upload(b"x"), {}, "give a list"),
-        ("photos/", {}, "give a list"),
+        ("photos/", {}, "with `add`"),
         (7, {}, "got an int"),
     ],
 )
@@ -163,3 +165,113 @@ def test_what_cannot_be_put_is_refused(
     with pytest.raises(InputError, match=message):
         index.put(images, **options)
     assert len(index) == 0
+
+
+def _with_vectors(index: Index, folder: Path, name: str) -> list[dict[str, Any]]:
+    """Rows of `rows` with a vector each, the last without."""
+    size = index.embed(draw(0)).shape[1]
+    vectors = np.random.default_rng(3).normal(size=(COUNT, size)).astype(np.float32)
+    entries: list[dict[str, Any]] = [
+        {**row, "path": Path(row["path"]).name, name: vector.tolist()}
+        for row, vector in zip(rows(folder), vectors, strict=True)
+    ]
+    entries[-1][name] = None
+    return entries
+
+
+@pytest.mark.parametrize("name", ["vector.semantic", "vector", "embedding"])
+@pytest.mark.parametrize("kind", ["parquet", "jsonl"])
+def test_files_with_vectors(index: Index, tmp_path: Path, kind: str, name: str) -> None:
+    entries = _with_vectors(index, tmp_path / "photos", name)
+    file = tmp_path / "photos" / f"vectors.{kind}"
+    if kind == "parquet":
+        parquet = pytest.importorskip("pyarrow.parquet")
+        parquet.write_table(table("arrow", entries), file)
+    else:
+        file.write_text("\n".join(json.dumps(row, default=str) for row in entries))
+    assert index.put(file).added == COUNT
+    for row in entries[:-1]:
+        point = index.get(row["id"], vectors=True)
+        expected = np.array(row[name]) / np.linalg.norm(row[name])
+        np.testing.assert_allclose(
+            point.vectors[index._manifest.semantic.name], expected, atol=1e-5
+        )
+        assert point.payload["brand"] == "Acme"
+        assert name not in point.payload
+    path = tmp_path / "photos" / f"{COUNT - 1:03}.jpg"  # which has the model's
+    hits = index.search(image=path, limit=1)
+    assert hits[0].id == str(entries[-1]["id"])
+    assert hits[0].score == pytest.approx(1, abs=1e-3)
+    assert index.search(vector=entries[1][name])[0].id == "101"
+
+
+def test_an_export_with_vectors_comes_back(index: Index, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    index.put(rows(tmp_path / "photos"))
+    file = tmp_path / "export.parquet"
+    index.export(file, vectors=True)
+    with Index.open(tmp_path / "again", model="built-in") as again:
+        assert again.put(file).added == COUNT
+        assert again.put(index.to_arrow(vectors=True)).rejected == 0
+        for point in index.scroll(vectors=True):
+            other = again.get(point.id, vectors=True)
+            users = {name: value for name, value in point.payload.items() if name != "image"}
+            assert {name: other.payload[name] for name in users} == users
+            assert set(other.payload) == set(point.payload)
+            for name, vector in point.vectors.items():
+                np.testing.assert_allclose(other.vectors[name], vector, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("vector", "message"),
+    [
+        ([1.0], "102: A vector of semantic has 512 numbers"),
+        ([0.0] * 512, "102: .* is zero"),
+        ([float("nan")] * 512, "102: .*NaN"),
+        (["x"] * 512, "102: .*not a list of numbers"),
+        ({"a": 1}, "102: .*not a list of numbers"),
+    ],
+)
+def test_a_row_whose_vector_does_not_fit_is_named(
+    index: Index, tmp_path: Path, vector: Any, message: str
+) -> None:
+    entries = _with_vectors(index, tmp_path / "photos", "vector")
+    entries[2]["vector"] = vector
+    file = tmp_path / "photos" / "vectors.jsonl"
+    file.write_text("\n".join(json.dumps(row, default=str) for row in entries))
+    with pytest.raises(InputError, match=message):
+        index.put(file)
+    assert len(index) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", "file\na.jpg\n", "is not a Parquet or JSON Lines file"),
+        ("a.jsonl", "{\n", "not a JSON object"),
+        ("a.parquet", "text", "not a valid Parquet file"),
+        ("b.jsonl", None, "cannot be read"),
+        ("c.jsonl", '{"price": 1}', "No column holds images: name one of price"),
+    ],
+)
+def test_files_of_rows_that_cannot_be_used(
+    index: Index, tmp_path: Path, name: str, content: str | None, message: str
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    with pytest.raises(InputError, match=message):
+        index.put(tmp_path / name)
+
+
+def test_the_command_indexes_vectors_made_elsewhere(index: Index, tmp_path: Path) -> None:
+    entries = _with_vectors(index, tmp_path / "photos", "vector")
+    file = tmp_path / "photos" / "vectors.jsonl"
+    file.write_text("\n".join(json.dumps(row, default=str) for row in entries))
+    at = ("--index", tmp_path / "made", "--vectors-from", file)
+    report = documents("index", *at, "--model", "built-in")
+    assert report["added"] == COUNT
+    with Index.open(tmp_path / "made", create=False) as made:
+        assert made.search(vector=entries[3]["vector"])[0].id == "103"
+    assert "leave out PATH" in error("index", tmp_path / "photos", *at)
+    assert "leave out --metadata" in error("index", *at, "--metadata", file)
+    assert "--vectors-from FILE" in error("index", "--index", tmp_path / "made")

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
+from click.core import ParameterSource
 
 from lookalike.cli.console import INTERRUPTED, console, fail, note, print_json
 from lookalike.cli.opening import no_empty_index, open_index, writable
@@ -23,15 +24,21 @@ from lookalike.errors import InputError
 from lookalike.system.text import count
 
 if TYPE_CHECKING:
+    from lookalike.ingest.report import IngestReport
     from lookalike.ray import RayExecutor
     from lookalike.types import DecodeLimits
 
 
 @click.command("index")
-@click.argument("paths", nargs=-1, required=True, metavar="PATH…")
+@click.argument("paths", nargs=-1, metavar="[PATH]…")
 @index_option
 @click.option(
     "--metadata", metavar="FILE", help="CSV, JSON Lines or Parquet file; rows name images."
+)
+@click.option(
+    "--vectors-from",
+    metavar="FILE",
+    help="Parquet or JSON Lines file whose rows name the images, with vectors made elsewhere.",
 )
 @click.option("--id-field", metavar="F", help="Metadata column with the ids. Default: id.")
 @click.option(
@@ -110,6 +117,7 @@ def index_command(
     paths: tuple[str, ...],
     url: str | None,
     metadata: str | None,
+    vectors_from: str | None,
     id_field: str | None,
     fields: tuple[str, ...],
     encoding: str | None,
@@ -135,6 +143,7 @@ def index_command(
     from lookalike.ingest.partition import parse_partition
     from lookalike.output import documents
 
+    _check_inputs(paths, vectors_from)
     types = dict(name_and_value(field, "--field") for field in fields)
     part = None if partition is None else parse_partition(partition)
     options: dict[str, Any] = {"model": model, "model_dir": model_dir, "threads": threads}
@@ -150,21 +159,26 @@ def index_command(
         if index.notice:
             note(index.notice)
         with bars.ingest_bar(console(stderr=True)) as progress:
-            report = index.add(
-                *paths,
-                metadata=metadata,
-                id_field=id_field,
-                fields=types,
-                encoding=encoding,
-                decimal=decimal,
-                prune=prune,
-                yes=yes,
-                exclude=exclude,
-                partition=part,
-                copies=copies,
-                progress=progress,
-                executor=executor,
-            )
+            if vectors_from is not None:
+                report = index.put(vectors_from, id_field=id_field, progress=progress)
+                index.optimize()
+                index.calibrate()
+            else:
+                report = index.add(
+                    *paths,
+                    metadata=metadata,
+                    id_field=id_field,
+                    fields=types,
+                    encoding=encoding,
+                    decimal=decimal,
+                    prune=prune,
+                    yes=yes,
+                    exclude=exclude,
+                    partition=part,
+                    copies=copies,
+                    progress=progress,
+                    executor=executor,
+                )
         for sentence in filter(None, (index.thumbnails_problem, *report.engine_notes)):
             note(sentence)
         for reject in report.rejects if rejects_file else ():
@@ -174,6 +188,11 @@ def index_command(
     else:
         for line in reports.ingest_lines(report):
             click.echo(line)
+    _exit(report)
+
+
+def _exit(report: IngestReport) -> None:
+    """Ends the command with a message if something is left to do."""
     if report.interrupted:
         note("Stopped. Run the same command again to continue.")
         sys.exit(INTERRUPTED)
@@ -196,6 +215,37 @@ def optimize(url: str | None) -> None:
     with open_index(url) as index:
         index.optimize()
     click.echo("optimized")
+
+
+_NOT_WITH_VECTORS = (
+    "metadata", "fields", "encoding", "decimal", "prune", "yes", "exclude", "partition", "copies",
+    "ray_address",
+)  # fmt: skip
+"""Options that say something about paths or their metadata."""
+
+
+def _check_inputs(paths: tuple[str, ...], vectors_from: str | None) -> None:
+    """Checks that the images are named in one way.
+
+    Raises:
+        InputError: neither by paths nor by a file with vectors, or by both.
+    """
+    if vectors_from is None:
+        if not paths:
+            raise InputError("Name a folder, a file or a glob to index, or --vectors-from FILE.")
+        return
+    context = click.get_current_context()
+    given = ["PATH"] if paths else []
+    given += [
+        max(option.opts, key=len)
+        for option in context.command.params
+        if option.name in _NOT_WITH_VECTORS
+        and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise InputError(
+            f"--vectors-from names the images and their fields itself: leave out {given[0]}."
+        )
 
 
 def _thumbnails(text: str) -> int:

@@ -1,8 +1,11 @@
 """Rows of tables and data sets, as images to put into an index.
 
 A table is a data frame of pandas or Polars, an Arrow table, or any iterable of mappings; a data set
-is one of Hugging Face or torchvision, or any iterable of pairs of an image and a label. Rows are
-read one after the other, so that a generator is never held in memory.
+is one of Hugging Face or torchvision, or any iterable of pairs of an image and a label; or a file
+with rows. Rows are read one after the other, so that a generator is never held in memory.
+
+Columns named `vector.` and an aspect, as an export has them, hold vectors; so does a column
+`vector` or `embedding`, of the aspect semantic, unless it holds texts.
 """
 
 from __future__ import annotations
@@ -13,11 +16,15 @@ from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, TypeAlias
 
-from lookalike.errors import InputError
+from lookalike import record
+from lookalike.errors import InputError, MetadataError
+from lookalike.fields import OWN_FIELDS
 from lookalike.ingest.listing import ListedImage
 from lookalike.ingest.uploads import Upload, UploadSource
+from lookalike.metadata.readers import MetadataWarning, encoding_error, reader_for
 from lookalike.metadata.table import Row
 from lookalike.protocols import Source
 from lookalike.system.inputs import id_of, plain_image
@@ -29,6 +36,10 @@ OpenFile: TypeAlias = Callable[[str], tuple[Source, ImageRef]]
 
 IMAGE_COLUMNS = ("image", "img", "picture", "file", "path", "uri", "filename", "file_name")
 """Columns that hold images or their paths, the likeliest first."""
+
+VECTOR_PREFIX = "vector."
+VECTOR_COLUMNS = ("vector", "embedding")
+"""Columns that may hold vectors of the aspect semantic."""
 
 _CHUNK = 1_000
 """Rows of a data frame that are converted together."""
@@ -50,7 +61,8 @@ class Columns:
 
     def image_of(self, row: Mapping[str, Any]) -> str:
         """The column of the image."""
-        for name in IMAGE_COLUMNS if self.image is None else (self.image,):
+        likely = ("uri",) if _is_exported(row) else IMAGE_COLUMNS
+        for name in likely if self.image is None else (self.image,):
             if name in row:
                 return name
         raise InputError(
@@ -69,12 +81,34 @@ class Columns:
 
     def fields_of(self, row: Mapping[str, Any], image: str) -> dict[str, Any]:
         """The values to store."""
-        others = [name for name in row if name not in (image, self.id or "id")]
+        own = OWN_FIELDS if _is_exported(row) else ()
+        taken = (image, self.id or "id", *own)
+        others = [name for name in row if name not in taken and not is_vector(name, row[name])]
         names = others if self.fields is None else self.fields
         missing = [name for name in names if name not in row]
         if missing:
             raise InputError(f"There is no column {missing[0]!r}: use {', '.join(map(str, row))}.")
         return {str(name): _plain(row[name]) for name in names}
+
+    def vectors_of(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """The vectors of a row by aspect."""
+        return {
+            str(name).removeprefix(VECTOR_PREFIX) if name not in VECTOR_COLUMNS else "semantic": one
+            for name, one in row.items()
+            if is_vector(name, one) and one is not None
+        }
+
+
+def is_vector(name: Any, value: Any) -> bool:
+    """Tells if a cell belongs to a column of vectors."""
+    if name in VECTOR_COLUMNS:
+        return not isinstance(value, str | Real)
+    return isinstance(name, str) and name.startswith(VECTOR_PREFIX)
+
+
+def _is_exported(row: Mapping[str, Any]) -> bool:
+    """Tells if a row is of a table that an index has exported, with the fields of its record."""
+    return record.SHA256 in row and record.INDEXED_AT in row
 
 
 # --- reading --------------------------------------------------------------------------------
@@ -86,7 +120,10 @@ def read_images(images: Any, columns: Columns, open_file: OpenFile) -> Iterator[
     Raises:
         InputError: something holds no image, or a column does not exist.
     """
-    labels = _labels_of(images)
+    labels, base = _labels_of(images), None
+    if isinstance(images, str | os.PathLike):
+        base = Path(images).parent
+        images = read_rows(Path(images))
     for entry in _entries(images):
         if isinstance(entry, Upload):
             yield list_upload(entry)
@@ -94,7 +131,29 @@ def read_images(images: Any, columns: Columns, open_file: OpenFile) -> Iterator[
         if isinstance(entry, tuple) and len(entry) == 2:
             entry = {"image": entry[0], "label": entry[1]}
         row = entry if isinstance(entry, Mapping) else {"image": entry}
-        yield _listed(_with_names(row, labels), columns, open_file)
+        yield _listed(_with_names(row, labels), columns, open_file, base)
+
+
+def read_rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    """Reads the rows of a Parquet or JSON Lines file.
+
+    Raises:
+        MetadataError: it has another format, or cannot be read as it is.
+    """
+    if path.suffix.lower() not in (".parquet", ".pq", ".jsonl", ".ndjson"):
+        raise MetadataError(
+            f"{path} is not a Parquet or JSON Lines file: use .parquet or .jsonl; add images and "
+            "the rows of a CSV file with `add`."
+        )
+    try:
+        for entry in reader_for(path).rows(path, None):
+            if isinstance(entry, MetadataWarning):
+                raise MetadataError(f"{path}: {entry}.")
+            yield entry[1]
+    except OSError as error:
+        raise MetadataError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except UnicodeDecodeError as error:
+        raise encoding_error(path, None) from error
 
 
 def list_upload(upload: Upload) -> ListedImage:
@@ -105,14 +164,19 @@ def list_upload(upload: Upload) -> ListedImage:
     return ListedImage(source, source.ref, [row])
 
 
-def _listed(row: Mapping[str, Any], columns: Columns, open_file: OpenFile) -> ListedImage:
+def _listed(
+    row: Mapping[str, Any], columns: Columns, open_file: OpenFile, base: Path | None
+) -> ListedImage:
     name = columns.image_of(row)
-    id, fields = columns.id_of(row), columns.fields_of(row, name)
+    id, fields, vectors = columns.id_of(row), columns.fields_of(row, name), columns.vectors_of(row)
     image = _content(row[name])
     if isinstance(image, bytes):
-        return list_upload(Upload(image, id=id, fields=fields))
-    source, ref = open_file(os.fspath(image))
-    return ListedImage(source, ref, [Row(id, fields, complete=False)])
+        return list_upload(Upload(image, id=id, fields=fields, vector=vectors))
+    path = os.fspath(image)
+    if base is not None and (base / path).exists():
+        path = str(base / path)
+    source, ref = open_file(path)
+    return ListedImage(source, ref, [Row(id, fields, complete=False, vectors=vectors)])
 
 
 def _content(value: Any) -> str | os.PathLike[str] | bytes:
@@ -124,7 +188,7 @@ def _content(value: Any) -> str | os.PathLike[str] | bytes:
 
 def _entries(images: Any) -> Iterator[Any]:
     """The rows or the entries of a table or a data set."""
-    if isinstance(images, Upload | Mapping | str | bytes | os.PathLike):
+    if isinstance(images, Upload | Mapping | bytes):
         raise InputError("`put` takes several images: give a list, a table or a data set.")
     if hasattr(images, "iter_rows"):  # Polars
         yield from images.iter_rows(named=True)

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, TypedDict
 
 from lookalike.cache.store import Cache
 from lookalike.comparison.sketch import THUMBNAIL_SIDE
-from lookalike.errors import InputError
+from lookalike.errors import InputError, QueryError
 from lookalike.ingest.executor import Executor, Ingest, Opener
 from lookalike.ingest.listing import ListedImage, Listing, list_images, list_with_metadata
 from lookalike.ingest.lookup import CopyDetector
@@ -37,13 +37,13 @@ from lookalike.ingest.schema import (
     retypings,
 )
 from lookalike.ingest.uploads import CopyFilter, Upload, with_copies
-from lookalike.manifest import ManifestStore
+from lookalike.manifest import Manifest, ManifestStore
 from lookalike.metadata.notation import Decimal
-from lookalike.metadata.table import read_metadata
+from lookalike.metadata.table import Row, read_metadata
 from lookalike.options import Option, with_defaults
 from lookalike.protocols import Describers, Engine, ImageDecoder, Source
 from lookalike.system.iteration import batched
-from lookalike.types import FieldType
+from lookalike.types import FieldType, Vector
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +309,7 @@ def _typed(index: Destination, images: Sequence[ListedImage]) -> list[ListedImag
                 replace(
                     row,
                     fields=parse_fields(row.fields, types),
-                    vectors=dict(starmap(manifest.checked_vector, row.vectors.items())),
+                    vectors=_checked_vectors(manifest, image, row),
                 )
                 for row in image.rows
             ]
@@ -318,6 +318,20 @@ def _typed(index: Destination, images: Sequence[ListedImage]) -> list[ListedImag
     ]
     learn_new_types(index.engine, index.manifests, types)
     return typed
+
+
+def _checked_vectors(manifest: Manifest, image: ListedImage, row: Row) -> dict[str, Vector]:
+    """The caller's vectors by name, without those that no aspect has, as an export does.
+
+    Raises:
+        InputError: no image could have one of them.
+    """
+    unweighed = {name for name, spec in manifest.vectors.items() if spec.aspect is None}
+    own = {aspect: vector for aspect, vector in row.vectors.items() if aspect not in unweighed}
+    try:
+        return dict(starmap(manifest.checked_vector, own.items()))
+    except QueryError as error:
+        raise InputError(f"{row.id or image.ref.uri}: {error}") from None
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from contextlib import closing
@@ -24,7 +25,7 @@ SPECS = [
 
 
 def test_it_reads_what_it_wrote() -> None:
-    manifest = Manifest.of(SPECS, "/models").with_fields({"price": FieldType.FLOAT})
+    manifest = Manifest.of(SPECS, "/models", "fed").with_fields({"price": FieldType.FLOAT})
     assert Manifest.from_json(manifest.to_json(), "here") == manifest
     assert manifest.aspects == {"semantic": "clip-vit-b-32", "color": "color"}
     assert manifest.semantic == SPECS[0]
@@ -75,8 +76,15 @@ def test_what_is_missing_is_damage(key: str) -> None:
         Manifest.from_json(without, "here")
 
 
-@pytest.mark.parametrize("key", ["schema", "vectors", "aspects", "fields"])
-@pytest.mark.parametrize("value", [None, "x", [1], {"semantic": "nothing"}])
+KEYS_AND_VALUES = [
+    *itertools.product(
+        ["schema", "vectors", "aspects", "fields"], [None, "x", [1], {"semantic": "nothing"}]
+    ),
+    ("text_revision", 5),
+]
+
+
+@pytest.mark.parametrize(("key", "value"), KEYS_AND_VALUES)
 def test_what_makes_no_sense_is_damage(key: str, value: object) -> None:
     with pytest.raises(IndexDamaged, match="manifest of the index here is damaged"):
         Manifest.from_json({**Manifest.of(SPECS).to_json(), key: value}, "here")

@@ -61,6 +61,8 @@ class Manifest:
         calibration: None until the index has enough images.
         restored: whether the index came out of a backup file, so that its records may name any file
             of this machine.
+        text_revision: fingerprint of the text model that shares the space of the semantic model;
+            None if it has none, or its weights were not at hand when the index was made.
     """
 
     aspects: Mapping[str, str]
@@ -69,9 +71,15 @@ class Manifest:
     model_dir: str | None = None
     calibration: Calibration | None = None
     restored: bool = False
+    text_revision: str | None = None
 
     @classmethod
-    def of(cls, specs: Sequence[VectorSpec], model_dir: str | None = None) -> Manifest:
+    def of(
+        cls,
+        specs: Sequence[VectorSpec],
+        model_dir: str | None = None,
+        text_revision: str | None = None,
+    ) -> Manifest:
         """The manifest of a new index with these vectors.
 
         Raises:
@@ -88,6 +96,7 @@ class Manifest:
             aspects={spec.aspect: spec.name for spec in specs if spec.aspect is not None},
             vectors={spec.name: spec for spec in specs},
             model_dir=model_dir,
+            text_revision=text_revision,
         )
 
     def own_aspect(self, name: str) -> str | None:
@@ -155,6 +164,7 @@ class Manifest:
             "model_dir": self.model_dir,
             "calibration": None if self.calibration is None else asdict(self.calibration),
             "restored": self.restored,
+            "text_revision": self.text_revision,
         }
 
     @classmethod
@@ -185,6 +195,7 @@ class Manifest:
                 data["model_dir"],
                 _calibration(data.get("calibration"), set(aspects.values())),
                 bool(data.get("restored")),
+                _text_revision(data.get("text_revision")),
             )
         except (KeyError, TypeError, ValueError, AttributeError, InputError) as error:
             raise IndexDamaged(
@@ -243,6 +254,12 @@ def _fields(data: Mapping[str, Any]) -> dict[str, FieldType]:
     types = {name: FieldType(field["type"]) for name, field in data.items()}
     fields_of(types)  # raises for a name that is reserved
     return types
+
+
+def _text_revision(data: object) -> str | None:
+    if not isinstance(data, str | None):
+        raise TypeError(f"the revision of the text model is {data!r:.80}")
+    return data
 
 
 def _calibration(data: Mapping[str, Any] | None, names: set[str]) -> Calibration | None:

@@ -216,9 +216,10 @@ def create_index(
     # The decoders start while the model loads.
     decoder.start((*descriptors.STANDARD, *requested & {loader.BUILT_IN}))
     semantic, notice = loader.choose_semantic(choice)
-    loaded = (semantic, *map(descriptors.load, descriptors.STANDARD), *own)
+    loaded: Sequence[Descriptor] = (semantic, *map(descriptors.load, descriptors.STANDARD), *own)
     folder = None if choice.model_dir is None else str(choice.model_dir)
-    manifest = Manifest.of([descriptor.spec for descriptor in loaded], folder)
+    specs = [descriptor.spec for descriptor in loaded]
+    manifest = Manifest.of(specs, folder, loader.text_revision(semantic))
     about_layout = engine.create(list(manifest.vectors.values()))
     notice = " ".join(filter(None, (notice, about_layout))) or None
     for field in indexed_fields({}):
@@ -230,6 +231,7 @@ def create_index(
         manifest = Manifest.from_json(stored, "that is open")
         for descriptor in loaded:
             manifest.require(descriptor.spec)
+        loaded = own  # the others are loaded again where needed, and their text model is checked
     return manifest, Models(manifest, choice, loaded), notice
 
 

@@ -82,14 +82,50 @@ def test_the_spec_names_model_and_weights(standin: clip.Clip) -> None:
     assert standin.side == 224
 
 
-def test_other_weights_are_another_revision(data: Path, standin: clip.Clip, tmp_path: Path) -> None:
-    vision = shutil.copytree(data / "standin-clip" / "vision", tmp_path / "vision")
-    weights = vision / "model.onnx"
-    weights.chmod(0o644)
+def with_other_weights(data: Path, part: str, folder: Path) -> Path:
+    """A copy of the stand-in in which one model, `vision` or `text`, has other weights."""
+    shutil.copytree(data / "standin-clip", folder)
+    weights = folder / part / "model.onnx"
+    for path in (weights.parent, weights):
+        path.chmod(0o755)
     content = bytearray(weights.read_bytes())
     content[len(content) * 7 // 16 + 100] ^= 1
     weights.write_bytes(content)
+    return folder
+
+
+def test_other_weights_are_another_revision(data: Path, standin: clip.Clip, tmp_path: Path) -> None:
+    weights = with_other_weights(data, "vision", tmp_path / "model") / "vision" / "model.onnx"
     assert clip.fingerprint(weights) != standin.spec.revision
+
+
+def test_another_text_model_answers_no_texts(data: Path, tmp_path: Path) -> None:
+    pictures = folder_of(tmp_path / "photos", 2)
+    at, own = tmp_path / "index", data / "standin-clip"
+    with Index.open(at, model_dir=own) as index:
+        index.add(pictures)
+        found = index.search(text="red shoes")
+        id = found[0].id
+    with Index.open(at, model_dir=with_other_weights(data, "text", tmp_path / "model")) as index:
+        assert len(index.search(id=id)) == 1
+        for _ in range(2):
+            with pytest.raises(ModelError, match=r"another text model \(revision \w{16}\) than"):
+                index.search(text="red shoes")
+        with pytest.raises(ModelError, match="name the folder of its own model"):
+            index.embed(texts="red shoes")
+    with Index.open(at, model_dir=own) as index:
+        assert index.search(text="red shoes")[0].id == found[0].id
+
+
+def test_a_text_model_that_comes_later_is_taken(data: Path, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(data / "standin-clip" / "vision", model / "vision")
+    pictures = folder_of(tmp_path / "photos", 2)
+    with Index.open(tmp_path / "index", model_dir=model) as index:
+        index.add(pictures)
+    shutil.copytree(data / "standin-clip" / "text", model / "text")
+    with Index.open(tmp_path / "index") as index:
+        assert len(index.search(text="red shoes")) == 2
 
 
 def test_a_folder_with_the_image_model_alone_knows_no_words(data: Path) -> None:

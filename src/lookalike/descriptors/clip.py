@@ -60,16 +60,37 @@ class Clip:
 
 
 class ClipWithText(Clip):
-    """An image model with a text tower, which is loaded with the first text."""
+    """An image model with a text tower, which is loaded with the first text.
+
+    Args:
+        model, source: the image model, and where FastEmbed finds it.
+        text, text_source: the text model, and where FastEmbed finds it.
+        text_revision: the fingerprint that the text model must have; None allows any.
+    """
 
     def __init__(
-        self, model: str, source: dict[str, Any], text: str, text_source: dict[str, Any]
+        self,
+        model: str,
+        source: dict[str, Any],
+        text: str,
+        text_source: dict[str, Any],
+        text_revision: str | None = None,
     ) -> None:
         super().__init__(model, source)
         self._text_model: TextEmbedding | None = None
         self._text = text
         self._text_source = text_source
+        self._text_revision = text_revision
         self._lock = Lock()
+
+    def text_revision(self) -> str | None:
+        """The fingerprint of the text model; None if its weights are not on this machine."""
+        source = self._text_source | {"local_files_only": True}
+        try:
+            model = TextEmbedding(self._text, lazy_load=True, **source)
+            return fingerprint(_weights_file(model))
+        except Exception:  # FastEmbed and the hub share no base class
+            return None
 
     def describe_text(self, texts: Sequence[str]) -> list[Vector]:
         rows = np.asarray(list(self._loaded_text_model().embed(list(texts))), np.float32)
@@ -83,14 +104,32 @@ class ClipWithText(Clip):
     def _loaded_text_model(self) -> TextEmbedding:
         with self._lock:
             if self._text_model is None:
-                try:
-                    self._text_model = TextEmbedding(self._text, threads=1, **self._text_source)
-                except Exception as error:
-                    raise ModelError(_cannot_load(self._text, self._text_source, error)) from error
+                self._text_model = self._load_text_model()
             return self._text_model
 
+    def _load_text_model(self) -> TextEmbedding:
+        try:
+            model = TextEmbedding(self._text, threads=1, **self._text_source)
+            revision = fingerprint(_weights_file(model))
+        except Exception as error:
+            raise ModelError(_cannot_load(self._text, self._text_source, error)) from error
+        if self._text_revision not in (None, revision):
+            raise ModelError(
+                f"The index was made with another text model (revision {self._text_revision}) than "
+                f"{self._text} here (revision {revision}): name the folder of its own model with "
+                "--model-dir, or search by images."
+            )
+        return model
 
-def load_clip(model: str, model_dir: Path | None, cache_dir: Path, *, download: bool) -> Clip:
+
+def load_clip(
+    model: str,
+    model_dir: Path | None,
+    cache_dir: Path,
+    *,
+    download: bool,
+    text_revision: str | None = None,
+) -> Clip:
     """Loads an image model of FastEmbed.
 
     Args:
@@ -99,6 +138,7 @@ def load_clip(model: str, model_dir: Path | None, cache_dir: Path, *, download: 
             None takes the weights from the cache, or from the model hub.
         cache_dir: folder of downloaded weights.
         download: allows a download from the hub.
+        text_revision: the fingerprint that the text model must have; None allows any.
 
     Raises:
         ModelError: the name is unknown, or the weights are missing.
@@ -115,7 +155,7 @@ def load_clip(model: str, model_dir: Path | None, cache_dir: Path, *, download: 
                 source,
                 f"its text model is missing: there is no folder {_text_folder(model_dir)}",
             )
-        return ClipWithText(model, source, text, text_source)
+        return ClipWithText(model, source, text, text_source, text_revision)
     except ModelError:
         raise
     except Exception as error:  # FastEmbed, the hub and ONNX Runtime share no base class
@@ -199,7 +239,7 @@ def _side(model: ImageEmbedding) -> int:
     return max([int(edge) for edge in edges], default=_DEFAULT_SIDE)
 
 
-def _weights_file(model: ImageEmbedding) -> Path:
+def _weights_file(model: ImageEmbedding | TextEmbedding) -> Path:
     inner: Any = model.model
     return Path(inner._model_dir, inner.model_description.model_file)
 

@@ -34,12 +34,14 @@ class ModelChoice:
         model_dir: folder of the weights; None for the cache and the hub.
         cache_dir: folder of downloaded weights.
         hub: address of the model hub; None forbids downloads.
+        text_revision: the fingerprint that the text model must have; None allows any.
     """
 
     model: str | None
     model_dir: Path | None
     cache_dir: Path
     hub: str | None
+    text_revision: str | None = None
 
 
 def default_cache_dir() -> Path:
@@ -73,8 +75,18 @@ def load_semantic(choice: ModelChoice) -> Descriptor:
 
     model = clip.DEFAULT if name in (None, "clip") else name
     return clip.load_clip(
-        model, choice.model_dir, choice.cache_dir, download=choice.hub is not None
+        model,
+        choice.model_dir,
+        choice.cache_dir,
+        download=choice.hub is not None,
+        text_revision=choice.text_revision,
     )
+
+
+def text_revision(semantic: Descriptor) -> str | None:
+    """The fingerprint of the text model beside an image model; None if there is none here."""
+    revision: str | None = getattr(semantic, "text_revision", lambda: None)()
+    return revision
 
 
 def choose_semantic(choice: ModelChoice) -> tuple[Descriptor, str | None]:
@@ -218,6 +230,6 @@ class Models:
         """The choice that loads the model which the index was made with."""
         recorded = self._manifest.model_dir
         folder = self._choice.model_dir or (Path(recorded) if recorded else None)
-        return ModelChoice(
-            self._manifest.semantic.model, folder, self._choice.cache_dir, self._choice.hub
-        )
+        own = self._manifest.semantic.model, folder
+        where = self._choice.cache_dir, self._choice.hub
+        return ModelChoice(*own, *where, self._manifest.text_revision)

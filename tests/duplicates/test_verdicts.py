@@ -88,8 +88,10 @@ NO_COPIES = (
     ("caltech101/garfield/image_{}.jpg", "0022", "0023"),
     ("caltech101/garfield/image_{}.jpg", "0022", "0025"),
     ("caltech101/metronome/image_{}.jpg", "0003", "0004"),
+    ("caltech101/stop_sign/image_{}.jpg", "0037", "0040"),
 )
-"""Two exposures of one scene, a drawing with a caption on another ground, a part that moved."""
+"""Two exposures of one scene, a drawing with a caption on another ground, a part that moved, a sign
+and its drawing."""
 
 
 @pytest.mark.parametrize(("name", "first", "second"), NO_COPIES)

@@ -22,9 +22,9 @@ from which the limits were chosen; at 0.45, 24 other photos lost none of 886 cop
           0.3   0.35 | 0.9941  0.9944      0
           0.2   0.45 | 0.9933  1.0000      0
 
-This does not detect small differences (two hands of a metronome, the heads on two bank notes, a
-sign and its drawing), nor objects that a computer put on one background, where all matches are
-exact. It also rejects one pair of a drawing in two colors, whose hands differ, too.
+This does not detect small differences (two hands of a metronome, the heads on two bank notes), nor
+objects that a computer put on one background, where all matches are exact. It also rejects one pair
+of a drawing in two colors, whose hands differ, too.
 
 Pictures that are flat in most places, such as logos, icons, charts and products drawn on one
 template, correlate with others of the same outline. They must meet stricter limits: a higher
@@ -84,6 +84,11 @@ STRETCH = 1.04
 NEARLY_FLAT = 0.48
 INEXACT = 0.15
 
+# Near the limit of what is shown: a small part with other tones is another object of one outline,
+# such as a sign and its drawing.
+SMALL = 0.2
+DIFFERING_SMALL = 0.1
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -135,7 +140,7 @@ class Evidence:
             and self.weakest >= WEAKEST
             and max(self.shown) >= SHOWN[0]
             and min(self.shown) >= SHOWN[1]
-            and self.differing <= DIFFERING
+            and self.differing <= (DIFFERING if min(self.shown) >= SMALL else DIFFERING_SMALL)
             and self.differing + self._inexact <= DOUBT
             and (self.flat <= FLAT or self._is_copy_of_flat)
             and (not self._is_nearly_flat or self._inexact <= INEXACT or self.colors >= COLORS)

@@ -39,6 +39,7 @@ from lookalike.search.request import (
     SearchOptions,
     Where,
 )
+from lookalike.search.weights import check_preset_name, with_preset
 from lookalike.sources import SourceInput, open_file, open_sources
 from lookalike.system.inputs import Id, ids_of
 from lookalike.types import Decision, Hits, ImageInput
@@ -334,7 +335,26 @@ class Index(ReadableIndex):
         """
         where, judged = self._filter(options.get("where")), require_field(field, self.fields)
         own = self._engine, self._manifest, self.search_many
-        return evaluate(*own, judged, where, options)
+        name, replace = options.get("save_preset"), options.get("replace", False)
+        if name is not None:
+            check_preset_name(self._manifests.read(), name, replaces=replace)
+        evaluation = evaluate(*own, judged, where, options)
+        if name is not None:
+            self.save_preset(name, evaluation.fitted, replace=replace)
+        return evaluation
+
+    def save_preset(
+        self, name: str, weights: Mapping[str, float] | None, *, replace: bool = False
+    ) -> None:
+        """Stores weights by name, for searches by everyone: `weights="mine"`; None removes them.
+
+        Raises:
+            InputError: the name is not valid, or is taken and `replace` is False.
+            QueryError: an unknown aspect, or a weight that is negative or not finite.
+        """
+        taken = replace or weights is None
+        check_preset_name(self._manifests.read(), name, replaces=taken)
+        self._manifests.update(partial(with_preset, name=name, weights=weights))
 
     # --- duplicates -------------------------------------------------------------------------
 

@@ -29,6 +29,8 @@ _MAX_SIZE = 65_536
 
 _VECTOR_NAME = re.compile(r"[\w.+-]{1,200}")
 
+PRESET_NAME = re.compile(r"[^\W\d][\w-]{0,59}")
+
 MAX_FIELDS = 200
 """Fields of an index: each has a payload index, and every point is read to build it."""
 
@@ -63,6 +65,7 @@ class Manifest:
             of this machine.
         text_revision: fingerprint of the text model that shares the space of the semantic model;
             None if it has none, or its weights were not at hand when the index was made.
+        presets: named weights of the user's own, each by aspect.
     """
 
     aspects: Mapping[str, str]
@@ -72,6 +75,7 @@ class Manifest:
     calibration: Calibration | None = None
     restored: bool = False
     text_revision: str | None = None
+    presets: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -165,6 +169,7 @@ class Manifest:
             "calibration": None if self.calibration is None else asdict(self.calibration),
             "restored": self.restored,
             "text_revision": self.text_revision,
+            "presets": {name: dict(weights) for name, weights in self.presets.items()},
         }
 
     @classmethod
@@ -196,6 +201,7 @@ class Manifest:
                 _calibration(data.get("calibration"), set(aspects.values())),
                 bool(data.get("restored")),
                 _text_revision(data.get("text_revision")),
+                _presets(data.get("presets", {}), aspects),
             )
         except (KeyError, TypeError, ValueError, AttributeError, InputError) as error:
             raise IndexDamaged(
@@ -260,6 +266,23 @@ def _text_revision(data: object) -> str | None:
     if not isinstance(data, str | None):
         raise TypeError(f"the revision of the text model is {data!r:.80}")
     return data
+
+
+def _presets(
+    data: Mapping[str, Mapping[str, Any]], aspects: Mapping[str, str]
+) -> dict[str, dict[str, float]]:
+    """The user's presets of an index, which may come from anywhere."""
+    presets = {
+        name: {aspect: float(weight) for aspect, weight in weights.items() if aspect in aspects}
+        for name, weights in data.items()
+    }
+    for name, weights in presets.items():
+        numbers = list(weights.values())
+        if not PRESET_NAME.fullmatch(name) or not any(numbers):
+            raise ValueError(f"the preset {name!r} is empty or has no usable name")
+        if not all(0 <= number < np.inf for number in numbers):
+            raise ValueError(f"the preset {name!r} has a weight that is negative or not finite")
+    return presets
 
 
 def _calibration(data: Mapping[str, Any] | None, names: set[str]) -> Calibration | None:

@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lookalike.errors import QueryError
+from lookalike import PRESETS
+from lookalike.errors import InputError, QueryError
 from lookalike.index import Index
 from lookalike.search.evaluation import Quality
-from tests.support.command_line import documents, lookalike
+from tests.support.command_line import documents, error, lookalike
+from tests.support.indexes import copied
 from tests.support.pictures import COLORS, folder_of
 
 COUNT = 32
@@ -68,3 +70,45 @@ def test_intervals_shrink_with_more_queries() -> None:
     few, many = Quality.of(values), Quality.of(np.tile(values, 20))
     assert few.mean == many.mean == 0.5
     assert few.high - few.low > many.high - many.low > 0
+
+
+def test_fitted_weights_become_a_preset(colored: Path, tmp_path: Path) -> None:
+    folder = copied(colored, tmp_path / "index")
+    at = ("--index", folder, "-k", 3, "--fit-weights", "--save-preset", "mine")
+    document = documents("evaluate", "color", *at)
+    (fitted,) = [result["weights"] for result in document["results"] if result["fitted"]]
+    with Index.open(folder) as index:
+        assert index.presets["mine"] == pytest.approx(fitted)
+        assert set(PRESETS) < set(index.presets)
+        id = next(iter(index)).id
+        assert index.search(id=id, weights="mine").weights == pytest.approx(fitted)
+    assert "already" in error("evaluate", "color", *at)
+    assert documents("evaluate", "color", *at, "--replace")["queries"] == COUNT
+    assert "add --fit-weights" in error(
+        "evaluate", "color", "--index", folder, "--save-preset", "other"
+    )
+    documents("copy", folder, tmp_path / "copy")
+    with Index.open(tmp_path / "copy") as index:
+        assert index.presets["mine"] == pytest.approx(fitted)
+        index.save_preset("mine", None)
+        assert set(index.presets) == set(PRESETS)
+    with Index.open(tmp_path / "copy") as index, pytest.raises(QueryError, match="no preset"):
+        index.search(id=id, weights="mine")
+
+
+@pytest.mark.parametrize(
+    ("name", "weights", "message"),
+    [
+        ("style", {"color": 1.0}, "standard preset"),
+        ("a=1", {"color": 1.0}, "not a valid name"),
+        ("mine", {"shape": 1.0}, "no aspect 'shape'"),
+        ("mine", {"color": -1.0}, "weight of color"),
+        ("mine", {"color": 0.0}, "All weights are zero"),
+    ],
+)
+def test_presets_that_cannot_be_stored(
+    index: Index, name: str, weights: dict[str, float], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        index.save_preset(name, weights)
+    assert index.presets == PRESETS

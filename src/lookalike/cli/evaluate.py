@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     help="Weights to compare; repeatable. Default: each aspect alone, and every preset.",
 )
 @click.option("--fit-weights", is_flag=True, help="Also find the best weights, cross-validated.")
+@click.option(
+    "--save-preset", metavar="NAME", help="Store the fitted weights, for --weights NAME elsewhere."
+)
+@click.option("--replace", is_flag=True, help="Replace the preset if there is one of this name.")
 @click.option("-k", "--limit", default=10, show_default=True, metavar="N", help="Results to judge.")
 @click.option("--queries", default=200, show_default=True, metavar="N", help="Images to search by.")
 @where_option
@@ -44,6 +48,8 @@ def evaluate(
     url: str | None,
     weights: tuple[Any, ...],
     fit_weights: bool,
+    save_preset: str | None,
+    replace: bool,
     limit: int,
     queries: int,
     where: str | None,
@@ -55,6 +61,7 @@ def evaluate(
     from lookalike.cli.terminal import results
 
     options: dict[str, Any] = {"limit": limit, "queries": queries, "where": where}
+    options |= {"save_preset": save_preset, "replace": replace}
     with writable(html) as sheet, open_index(url, model_dir=model_dir) as index:
         evaluation = index.evaluate(field, weights=list(weights), fit=fit_weights, **options)
         if html:
@@ -64,6 +71,8 @@ def evaluate(
         return
     title = f"{evaluation.queries:,} searches by image, by {field}, the first {limit:,}"
     print_table(results.evaluation_table(evaluation), title)
+    if save_preset:
+        note(f"stored the fitted weights as the preset {save_preset}")
     if html:
         note(f"contact sheet of the worst queries: {html}")
 

@@ -27,6 +27,7 @@ from lookalike.search.request import Params, ScrollOptions, TableOptions, Where
 from lookalike.search.searcher import Searcher
 from lookalike.search.sorting import Order, sorted_points
 from lookalike.search.statistics import statistics
+from lookalike.search.weights import presets_of
 from lookalike.system.inputs import Id, id_of, ids_of, plain_images
 from lookalike.types import Filter, Image, ImageInput, Point
 from lookalike.workers.loader import Loader
@@ -224,6 +225,11 @@ class ReadableIndex:
     def aspects(self) -> Sequence[str]:
         """Aspects that a search can weigh."""
         return list(self._manifest.aspects)
+
+    @property
+    def presets(self) -> Mapping[str, Mapping[str, float]]:
+        """Weights by name that a search can take: the standard ones, and those of the index."""
+        return presets_of(self._manifest)
 
     @property
     def is_restored(self) -> bool:

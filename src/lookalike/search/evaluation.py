@@ -16,7 +16,7 @@ from lookalike.manifest import Manifest
 from lookalike.options import Option, check
 from lookalike.protocols import Engine
 from lookalike.search.request import Where
-from lookalike.search.weights import PRESETS
+from lookalike.search.weights import presets_of
 from lookalike.types import AnyOfValues, FieldType, Filter, Hits, Payload, Point, join
 
 Weights: TypeAlias = Mapping[str, float] | str
@@ -52,6 +52,8 @@ class EvaluationOptions(TypedDict, total=False):
             False,
         ),
     ]
+    save_preset: Annotated[str | None, Option("Name under which to store the fitted weights.")]
+    replace: Annotated[bool, Option("Whether a preset of this name may be replaced.", False)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,18 @@ class Evaluation:
     queries: int
     results: tuple[EvaluatedWeights, ...]
 
+    @property
+    def fitted(self) -> Mapping[str, float]:
+        """The weights that were found by `fit`.
+
+        Raises:
+            QueryError: none were.
+        """
+        for result in self.results:
+            if result.fitted and not isinstance(result.weights, str):
+                return result.weights
+        raise QueryError("No weights were fitted: add fit=True (--fit-weights).")
+
 
 def evaluate(
     engine: Engine,
@@ -120,12 +134,17 @@ def evaluate(
 ) -> Evaluation:
     """Measures weights; see `Index.evaluate`."""
     chosen = check(EvaluationOptions, options)
+    if chosen["save_preset"] and not chosen["fit"]:
+        raise QueryError("A preset stores fitted weights: add --fit-weights (in Python, fit=True).")
     if field.type not in _TYPES:
         raise QueryError(f"{field.name} holds no labels: name a field of texts or whole numbers.")
     judged = _Judge(engine, field, where, chosen["limit"])
     queries = judged.draw(chosen["queries"])
     run = _Run(search_many, judged, queries, chosen["limit"], chosen["where"])
-    several = list(chosen["weights"]) or [*({one: 1.0} for one in manifest.aspects), *PRESETS]
+    several = list(chosen["weights"]) or [
+        *({one: 1.0} for one in manifest.aspects),
+        *presets_of(manifest),
+    ]
     results = [run.measure(weights) for weights in several]
     if chosen["fit"]:
         results.append(run.fit(list(manifest.aspects)))

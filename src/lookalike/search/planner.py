@@ -35,7 +35,7 @@ from lookalike.search.targets import (
     unwanted,
 )
 from lookalike.search.threshold import MOST_CANDIDATES
-from lookalike.search.weights import choose_weights
+from lookalike.search.weights import choose_weights, presets_of
 from lookalike.system.inputs import PlainImage, ids_of, is_url, plain_images
 from lookalike.types import AnyOfValues, Filter, HasId, Not, Point, Query, join
 
@@ -204,6 +204,7 @@ class Planner:
             targets=list(dict.fromkeys(part.aspect for part in parts)),
             default=list(dict.fromkeys(part.aspect for part in parts if part.counts)),
             aspects=list(self.manifest.aspects),
+            presets=presets_of(self.manifest),
         )
         where = parse_where(
             request["where"],

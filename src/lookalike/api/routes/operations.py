@@ -15,7 +15,6 @@ from lookalike.api.routing import StrictRoute
 from lookalike.api.schemas import HealthResponse, StatsResponse
 from lookalike.api.service import Service, Serving
 from lookalike.errors import ModelError
-from lookalike.search.weights import PRESETS
 from lookalike.system.memory import resident_bytes
 
 read_router = api_router("operations")
@@ -39,7 +38,7 @@ def stats(request: Request, service: Serving) -> Document:
         service.index.stats()
         | {
             "aspects": list(service.index.aspects),
-            "presets": {name: dict(weights) for name, weights in PRESETS.items()},
+            "presets": {name: dict(weights) for name, weights in service.index.presets.items()},
             "supports_text": _supports_text(service),
             "memory": resident_bytes(),
             "building": service.jobs.is_building,

@@ -63,8 +63,8 @@ def test_snippets_run(code: str, world: dict[str, Any]) -> None:
         module = ast.Module([statement], [])
         try:
             exec(compile(module, "docs/python.md", "exec"), world)  # noqa: S102 -- our own page
-        except QueryError as error:  # the model of this index reads no text
-            if "text" not in text or "support text" not in str(error):
+        except QueryError as error:  # the model of this index knows only certain words
+            if "text" not in text or "know the word" not in str(error):
                 raise
         except ModelError:  # weights that are not on this machine
             if "model" not in text:

@@ -239,7 +239,7 @@ def test_stats_hold_what_the_page_needs(client: httpx.Client, index: Index) -> N
     assert stats["aspects"] == ["semantic", "color", "texture"]
     assert stats["presets"]["style"] == {"semantic": 0.8, "color": 0.2}
     assert (stats["supports_text"], stats["write"], stats["building"], stats["roots"]) == (
-        False, True, False, False,
+        True, True, False, False,
     )  # fmt: skip
     assert stats["memory"] > 30 * 2**20
     assert stats["thumbnails"] > 0

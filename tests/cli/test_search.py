@@ -140,7 +140,7 @@ def test_a_sheet_of_images_whose_files_are_gone(tmp_path: Path) -> None:
         (["--id", "sku-1", "--weights", "color=much"], "'color=much' is not NAME=NUMBER"),
         (["--id", "sku-1", "--weights", "x"], "no preset 'x'"),
         (["--id", "sku-1", "--preset", "style"], "No such option"),
-        (["--text", "a dress"], "does not support text"),
+        (["--text", "a garblefrotz"], "does not know the word 'garblefrotz'"),
         (["--id", "sku-1", "--where", "prise < 3"], 'did you mean "price"'),
         (["--id", "sku-1", "--where", "price < cheap"], "price is a number (float)"),
         (["--id", "sku-1", "--bogus"], "No such option"),

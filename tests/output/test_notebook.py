@@ -70,8 +70,8 @@ def test_vectors_by_themselves_are_those_of_the_index(filled: Index, photos: Pat
     assert filled.embed([]).shape == (0, 512)
     with pytest.raises(QueryError, match="no aspect 'shape'"):
         filled.embed(files, aspect="shape")
-    with pytest.raises(QueryError, match="does not support text"):
-        filled.embed(texts="a red dress")
+    with pytest.raises(QueryError, match="does not know the word 'garblefrotz'"):
+        filled.embed(texts="a red garblefrotz")
 
 
 def test_clusters(index: Index, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from lookalike.cli import (
     search,
     serve,
     transfer,
+    words,
 )
 from lookalike.cli.console import INTERRUPTED, fail
 from lookalike.errors import InputError, LookalikeError
@@ -47,6 +48,7 @@ for command in (
     inspect.show,
     inspect.facets,
     inspect.stats,
+    words.words,
     inspect.verify,
     inspect.export,
     search.search,

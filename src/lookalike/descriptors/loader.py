@@ -118,7 +118,7 @@ def choose_semantic(choice: ModelChoice) -> tuple[Descriptor, str | None]:
     else:
         reason = "CLIP's weights are not on this machine and the model hub cannot be reached."
     return descriptors.load(BUILT_IN), (
-        f"{reason} Using the built-in model `{BUILT_IN}`, which does not support text; for CLIP, "
+        f"{reason} Using the built-in model `{BUILT_IN}`, which knows certain words; for CLIP, "
         "index into a new folder with `--model clip` when there is a network, or with "
         "`--model-dir DIR`."
     )

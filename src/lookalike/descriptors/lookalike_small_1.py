@@ -16,10 +16,13 @@ import cv2
 import numpy as np
 
 from lookalike.descriptors._pixels import shrink
+from lookalike.descriptors._words import Vocabulary
 from lookalike.errors import ModelError
-from lookalike.types import Description, Distance, Image, Pixels, VectorSpec
+from lookalike.protocols import Mention, Word
+from lookalike.types import Description, Distance, Image, Pixels, Vector, VectorSpec
 
 WEIGHTS = Path(__file__).with_name("lookalike-small-1.onnx")
+_WORDS = Path(__file__).with_name("lookalike-small-1-words.npz")
 _SHA256 = "239220131d956db64ef53a369144ae8ab060ecc3a0a8a641765d27836947de47"
 _SIDE = 128
 _PREPROCESSING_VERSION = 2
@@ -60,6 +63,7 @@ class LookalikeSmall1:
                 "again."
             )
         self._lock = Lock()
+        self._vocabulary = Vocabulary(_WORDS)
 
     def describe(self, images: Sequence[Image]) -> Description:
         """(n, 512) float32, each row of length 1; no payload."""
@@ -73,6 +77,18 @@ class LookalikeSmall1:
             for start in range(0, len(squares), _BATCH)
         ]
         return Description(np.concatenate([np.empty((0, self.spec.size), np.float32), *rows]))
+
+    @property
+    def words(self) -> Sequence[Word]:
+        """The words that pictures can be searched by."""
+        return self._vocabulary.words
+
+    def mentions(self, text: str) -> Sequence[Mention]:
+        return self._vocabulary.mentions(text)
+
+    def describe_text(self, texts: Sequence[str]) -> list[Vector]:
+        """Raises QueryError if a text has a word that the model does not know."""
+        return [self._vocabulary.vector(text) for text in texts]
 
     @cached_property
     def _session(self) -> Any:

@@ -20,13 +20,14 @@ from lookalike.manifest import Manifest
 from lookalike.opening import Parts
 from lookalike.options import documented
 from lookalike.output import notebook, tables
-from lookalike.protocols import require_points
+from lookalike.protocols import Word, require_points
 from lookalike.record import ImageRecord, record_of
 from lookalike.search import embedding
 from lookalike.search.request import Params, ScrollOptions, TableOptions, Where
 from lookalike.search.searcher import Searcher
 from lookalike.search.sorting import Order, sorted_points
 from lookalike.search.statistics import statistics
+from lookalike.search.vocabulary import words_of
 from lookalike.search.weights import presets_of
 from lookalike.system.inputs import Id, id_of, ids_of, plain_images
 from lookalike.types import Filter, Image, ImageInput, Point
@@ -248,6 +249,11 @@ class ReadableIndex:
             return bool(embedding.text_describers(self._manifest, self._models))
         except QueryError:
             return False
+
+    def words(self, prefix: str = "") -> list[Word]:
+        """Returns the words with this beginning that the index can be searched by, with their
+        precision; none if its model takes any text, or none. Loads the model."""
+        return words_of(self._models.descriptor(self._manifest.semantic.name), prefix)
 
     @property
     def thumbnails_problem(self) -> str | None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lookalike.errors import InputError, QueryError
 from lookalike.manifest import Manifest
-from lookalike.protocols import DescribesText, Descriptors, ImageLoader
+from lookalike.protocols import DescribesText, Descriptors, ImageLoader, KnowsWords
 from lookalike.system.inputs import PlainImage
 from lookalike.system.iteration import batched
 from lookalike.types import Point
@@ -49,7 +49,8 @@ def embed_images(
 
 
 def text_describers(manifest: Manifest, models: Descriptors) -> dict[str, DescribesText]:
-    """The descriptors of the index that support text, by aspect: at least one.
+    """The descriptors of the index that support text, by aspect: at least one. Those that know
+    certain words only serve where none takes any text.
 
     Raises:
         QueryError: there is none.
@@ -72,7 +73,8 @@ def text_describers(manifest: Manifest, models: Descriptors) -> dict[str, Descri
             f"This index was made with {manifest.semantic.model}, which does not support text: "
             "search by image or color, or index into a new folder with `--model clip`."
         )
-    return found
+    any_text = {aspect: one for aspect, one in found.items() if not isinstance(one, KnowsWords)}
+    return any_text or found
 
 
 def embed_texts(

@@ -179,6 +179,7 @@ class Planner:
     def plan(self, request: Request) -> Plan:
         """Plans a request; raises what `Index.search` says."""
         started = time.perf_counter()
+        request = self._with_text_colors(request)
         parts, excluded = self._read_targets(request)
         likes, unlikes, examples = self._read_examples(request)
         parts += [part for like in likes for part in like]
@@ -234,6 +235,20 @@ class Planner:
 
     # --- colors -----------------------------------------------------------------------------
 
+    def _with_text_colors(self, request: Request) -> Request:
+        """The request with the colors of its texts among its colors: "red dress" is a dress that
+        is red."""
+        texts = _texts(request["text"])
+        mentions = [one for text in texts for one in self._reader.text_colors(text)]
+        names = [one.name for one in mentions if one.wanted]
+        if not names:
+            return request
+        given = request["color"] or []
+        if isinstance(given, Mapping):
+            given = [f"{name}={share}" for name, share in given.items()]
+        several = [given] if isinstance(given, str) else list(given)
+        return {**request, "color": [*several, *names]}
+
     def _gate(self, request: Request) -> ColorGate | None:
         """The color words of a request. Weights make them, like a palette, part of a sum."""
         if not request["color"] or request["weights"] is not None:
@@ -275,7 +290,7 @@ class Planner:
         if request["vector"] is not None:
             parts += reader.read_vectors(request["vector"])
         for text in _texts(request["text"]):
-            parts += reader.read_text(text)
+            parts += reader.read_text(text, gated=True)
         if request["negative_text"] and not parts:
             raise QueryError(
                 "There is nothing to take away from: say what to look for too, or use recommend "

@@ -20,7 +20,14 @@ from numpy.typing import NDArray
 from lookalike.errors import QueryError
 from lookalike.imaging.color_terms import RGB
 from lookalike.manifest import Manifest
-from lookalike.protocols import DescribesColor, DescribesText, Descriptors, ImageLoader
+from lookalike.protocols import (
+    DescribesColor,
+    DescribesText,
+    Descriptors,
+    ImageLoader,
+    KnowsWords,
+    Mention,
+)
 from lookalike.search import colors
 from lookalike.search.calibration import Calibrator
 from lookalike.search.embedding import text_describers
@@ -137,11 +144,39 @@ class PartReader:
             for name, checked in [self.manifest.checked_vector(aspect, numbers)]
         ]
 
-    def read_text(self, text: str, *, wanted: bool = True) -> list[Part]:
+    def text_colors(self, text: str) -> list[Mention]:
+        """The colors that a text mentions, if the index's model tells them from things.
+
+        Raises:
+            QueryError: it does not know a word.
+        """
+        mentions = self._mentions(text)
+        return [one for one in mentions if one.is_color]
+
+    def read_text(self, text: str, *, wanted: bool = True, gated: bool = False) -> list[Part]:
+        """The parts of a text: what it says is shown, and its colors.
+
+        Args:
+            text: words.
+            wanted: False for what results should not show.
+            gated: whether its wanted colors are left out, as they are a condition; see `ColorGate`.
+
+        Raises:
+            QueryError: the index does not support text, or its model does not know a word.
+        """
         if not text.strip():
             raise QueryError("A text to search by is empty: give words.")
+        mentions = self._mentions(text)
+        parts = [
+            replace(part, wanted=one.wanted is wanted)
+            for one in mentions
+            if one.is_color and not (gated and one.wanted is wanted)
+            for part in self.read_colors([one.name])
+        ]
+        if mentions and all(one.is_color for one in mentions):
+            return parts
         describers = text_describers(self.manifest, self.models)
-        return [
+        shown = [
             Part(
                 aspect,
                 self.manifest.aspects[aspect],
@@ -153,6 +188,14 @@ class PartReader:
             )
             for aspect, descriptor in describers.items()
         ]
+        return [*shown, *parts]
+
+    def _mentions(self, text: str) -> Sequence[Mention]:
+        """What a text mentions; empty where the index takes any text, or has no colors."""
+        describer = text_describers(self.manifest, self.models).get("semantic")
+        if not isinstance(describer, KnowsWords) or "color" not in self.manifest.aspects:
+            return []
+        return describer.mentions(text)
 
     def read_colors(self, palette: ColorInput) -> list[Part]:
         name = self.manifest.aspects["color"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from rich.text import Text
 from lookalike import record
 from lookalike.cli.console import printable
 from lookalike.output.labels import completeness, field_summary, name_field
+from lookalike.protocols import Word
 from lookalike.record import record_of
 from lookalike.search.evaluation import Evaluation
 from lookalike.search.histogram import Histogram
@@ -118,6 +119,19 @@ def point_table(point: Point) -> Table:
     record_fields = {f"image.{name}": value for name, value in record_of(point.payload).items()}
     for name, value in {**record_fields, **users}.items():
         table.add_row(Text(printable(name)), Text(printable(_value(value))))
+    return table
+
+
+def word_table(words: Sequence[Word]) -> Table:
+    """One row per word: name, precision and what that was measured with, other names."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("word", no_wrap=True)
+    table.add_column("precision", justify="right")
+    table.add_column("by")
+    table.add_column("also", style="dim")
+    for word in words:
+        others = ", ".join(word.synonyms)
+        table.add_row(word.name, f"{word.precision:.2f}", word.measured_with, others)
     return table
 
 

@@ -74,13 +74,13 @@ def test_an_own_aspect_is_weighed_like_the_others(folder: Path, photos: Path) ->
 
 def test_words_search_an_own_aspect_that_knows_them(folder: Path) -> None:
     with Index.open(folder, aspects={"light": Brightness()}) as index:
-        assert index.supports_text  # the built-in model does not
+        assert index.supports_text
         (words,) = index.embed(texts="bright", aspect="light")
         best = index.search(vector={"light": words}, limit=12, exact=True)
         assert [hit.id for hit in index.search(text="bright", limit=12, exact=True)] == [
             hit.id for hit in best
         ]
-        with pytest.raises(QueryError, match="semantic does not support text: use light"):
+        with pytest.raises(QueryError, match="does not know the word 'bright'"):
             index.embed(texts="bright")
 
 
@@ -89,7 +89,9 @@ def test_without_the_descriptor_stored_vectors_still_search(folder: Path, photos
         (first, *_) = (point.id for point in index.scroll())
         assert len(index.search(id=first, weights={"light": 1}, limit=3)) == 3
         assert len(index.search(image=photos / "003.jpg", limit=3)) == 3
-        assert not index.supports_text
+        assert index.supports_text  # by the words of the built-in model
+        with pytest.raises(QueryError, match="does not know the word 'bright'"):
+            index.search(text="bright")
         for describe in (
             lambda: index.search(image=photos / "003.jpg", weights={"light": 1}),
             lambda: index.put([Upload(np.asarray(draw(99)))]),

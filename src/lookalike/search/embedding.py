@@ -49,12 +49,19 @@ def embed_images(
 
 
 def text_describers(manifest: Manifest, models: Descriptors) -> dict[str, DescribesText]:
-    """The descriptors of the index that support text, by aspect: at least one. Those that know
-    certain words only serve where none takes any text.
+    """The descriptors that a text is searched by, by aspect: at least one. Those that know only
+    certain words serve where none takes any text.
 
     Raises:
         QueryError: there is none.
     """
+    found = _text_descriptors(manifest, models)
+    any_text = {aspect: one for aspect, one in found.items() if not isinstance(one, KnowsWords)}
+    return any_text or found
+
+
+def _text_descriptors(manifest: Manifest, models: Descriptors) -> dict[str, DescribesText]:
+    """All descriptors of the index that support text, by aspect: at least one."""
     found: dict[str, DescribesText] = {}
     for aspect, name in manifest.aspects.items():
         if models.is_available(name):
@@ -73,8 +80,7 @@ def text_describers(manifest: Manifest, models: Descriptors) -> dict[str, Descri
             f"This index was made with {manifest.semantic.model}, which does not support text: "
             "search by image or color, or index into a new folder with `--model clip`."
         )
-    any_text = {aspect: one for aspect, one in found.items() if not isinstance(one, KnowsWords)}
-    return any_text or found
+    return found
 
 
 def embed_texts(
@@ -86,7 +92,7 @@ def embed_texts(
         QueryError: there is no such aspect, or it does not support text.
     """
     spec = manifest.vectors[vector_of(manifest, aspect)]
-    describers = text_describers(manifest, models)
+    describers = _text_descriptors(manifest, models)
     if aspect not in describers:
         raise QueryError(f"{aspect} does not support text: use {', '.join(describers)}.")
     vectors = describers[aspect].describe_text(list(texts))

@@ -245,6 +245,16 @@ def test_stats_hold_what_the_page_needs(client: httpx.Client, index: Index) -> N
     assert stats["thumbnails"] > 0
 
 
+def test_words_that_the_model_knows(client: httpx.Client) -> None:
+    words = client.get("/v1/words", params={"prefix": "dress", "limit": 3}).json()["words"]
+    assert 0 < len(words) <= 3
+    assert all(
+        any(name.startswith("dress") for name in (word["name"], *word["synonyms"]))
+        for word in words
+    )
+    assert client.get("/v1/words", params={"prefix": "zzz"}).json() == {"words": []}
+
+
 def test_text_where_the_model_supports_it(data: Path, tmp_path: Path) -> None:
     photos = data / "catalog" / "images" / "dress"
     with Index.open(tmp_path / "index", model_dir=data / "standin-clip", threads=1) as index:

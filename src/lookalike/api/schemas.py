@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from types import GenericAlias
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation, create_model
 
@@ -289,6 +289,17 @@ class ValueCount(BaseModel):
 class FacetsResponse(BaseModel):
     field: str
     values: list[ValueCount]
+
+
+class WordResponse(BaseModel):
+    name: str
+    precision: float = Field(description="Share of the ten best pictures that show it.")
+    measured_with: Literal["labels", "teacher"]
+    synonyms: list[str]
+
+
+class WordsResponse(BaseModel):
+    words: list[WordResponse] = Field(description="Empty where the model takes any text, or none.")
 
 
 class BinResponse(BaseModel):

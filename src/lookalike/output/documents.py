@@ -9,6 +9,7 @@ from typing import Any
 from lookalike.duplicates.groups import DuplicateGroup
 from lookalike.duplicates.verdicts import Duplicate
 from lookalike.ingest.report import IngestReport
+from lookalike.protocols import Word
 from lookalike.record import record_of
 from lookalike.search.histogram import Histogram
 from lookalike.system.times import format_datetime
@@ -74,6 +75,10 @@ def _edge(value: Any) -> Any:
 
 def of_facets(field: str, values: Sequence[tuple[Any, int]]) -> dict[str, Any]:
     return {"field": field, "values": [{"value": v, "count": number} for v, number in values]}
+
+
+def of_words(words: Sequence[Word]) -> dict[str, Any]:
+    return {"words": [asdict(word) for word in words]}
 
 
 def of_point(point: Point, *, vectors: bool = False) -> dict[str, Any]:

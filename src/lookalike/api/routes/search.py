@@ -28,6 +28,7 @@ from lookalike.api.schemas import (
     UploadResponse,
     Where,
     WhereResponse,
+    WordsResponse,
 )
 from lookalike.api.service import Service, Serving
 from lookalike.errors import LookalikeError
@@ -125,6 +126,16 @@ def facets(
     named = requests.params(params)
     values = service.index.facets(field, where=where, params=named, limit=limit)
     return Document(documents.of_facets(field, values))
+
+
+@read_router.get("/words", response_model=WordsResponse)
+def words(
+    service: Serving,
+    prefix: Annotated[str, Query(max_length=100)] = "",
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 20,
+) -> Document:
+    """Returns the words with a beginning that the index's model knows, with their precision."""
+    return Document(documents.of_words(service.index.words(prefix)[:limit]))
 
 
 @read_router.get("/histogram", response_model=HistogramResponse)

@@ -308,6 +308,43 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/words": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: {
+            parameters: {
+                query?: {
+                    prefix?: string;
+                    limit?: number;
+                };
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["WordsResponse"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/histogram": {
         parameters: {
             query?: never;
@@ -1603,6 +1640,16 @@ export interface components {
         WhereResponse: {
             where: string;
             conditions: components["schemas"]["ConditionResponse"][];
+        };
+        WordResponse: {
+            name: string;
+            precision: number;
+            /** @enum {string} */
+            measured_with: "labels" | "teacher";
+            synonyms: string[];
+        };
+        WordsResponse: {
+            words: components["schemas"]["WordResponse"][];
         };
     };
     responses: never;

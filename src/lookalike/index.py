@@ -323,17 +323,22 @@ class Index(ReadableIndex):
         return histogram(self._engine, counted, self._filter(**filter), bins=bins)
 
     @documented(EvaluationOptions)
-    def evaluate(self, field: str, **options: Unpack[EvaluationOptions]) -> Evaluation:
-        """Measures how well searches by image find images with the same value of a field.
+    def evaluate(
+        self, field: str | None = None, **options: Unpack[EvaluationOptions]
+    ) -> Evaluation:
+        """Measures how well searches by image find relevant images: those with the same value of a
+        field, or those that a file of judgments names.
 
         Args:
             field: its name; texts, lists of texts, whole numbers, true or false.
             {options}
 
         Raises:
-            QueryError: there is no such field, or too few images share a value.
+            QueryError: there is no such field, or too few images are relevant to another.
+            MetadataError: the file of judgments cannot be used as it is.
         """
-        where, judged = self._filter(options.get("where")), require_field(field, self.fields)
+        where = self._filter(options.get("where"))
+        judged = None if field is None else require_field(field, self.fields)
         own = self._engine, self._manifest, self.search_many
         name, replace = options.get("save_preset"), options.get("replace", False)
         if name is not None:

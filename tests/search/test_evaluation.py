@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import math
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -112,3 +116,90 @@ def test_presets_that_cannot_be_stored(
     with pytest.raises(InputError, match=message):
         index.save_preset(name, weights)
     assert index.presets == PRESETS
+
+
+def _judgments(folder: Path, colored: Path, kind: str) -> Path:
+    """Relevant images by color, as pairs: the next image of the color twice as relevant."""
+    with Index.open(colored) as index:
+        ids = {Path(point.payload["image"]["uri"]).stem: point.id for point in index.scroll()}
+    pairs = [
+        (ids[f"{i:03}"], ids[f"{j:03}"], 2 if j == (i + 8) % COUNT else 1)
+        for i in range(COUNT)
+        for j in range(i % 8, COUNT, 8)
+        if j != i
+    ]
+    rows = [{"query": q, "id": id, "relevance": n} for q, id, n in pairs]
+    if kind == "clicks":  # each pair as often as it is relevant
+        rows = [{"query": q, "id": id} for q, id, n in pairs for _ in range(n)]
+    rows.append({"query": ids["000"], "id": "gone"})
+    file = folder / "judged.jsonl"
+    file.write_text("\n".join(json.dumps(row) for row in rows))
+    return file
+
+
+@pytest.mark.parametrize("kind", ["judged", "clicks"])
+def test_a_file_of_judgments_tells_relevant_images(
+    colored: Path, tmp_path: Path, kind: str
+) -> None:
+    file = _judgments(tmp_path, colored, kind)
+    with Index.open(colored) as index:
+        weights: list[Mapping[str, float] | str] = [{"color": 1}, {"texture": 1}]
+        by_field = index.evaluate("color", limit=3, weights=weights)
+        judged = index.evaluate(judgments=file, limit=3, weights=weights)
+        assert (judged.queries, judged.unknown, judged.field) == (COUNT, 1, str(file))
+        for one, other in zip(by_field.results, judged.results, strict=True):
+            assert one.name == other.name
+            assert one.precision == other.precision
+        (best, worse) = judged.results
+        assert best.difference is None
+        assert worse.difference is not None
+        assert worse.difference.mean == pytest.approx(worse.ndcg.mean - best.ndcg.mean)
+        assert worse.difference.high < 0
+        # By hand, for one choice of weights.
+        relevance: dict[str, Counter[str]] = defaultdict(Counter)
+        for row in map(json.loads, file.read_text().splitlines()):
+            relevance[row["query"]][row["id"]] += row.get("relevance", 1)
+        found = [
+            sum(
+                relevance[query][hit.id] / math.log2(i + 2)
+                for i, hit in enumerate(index.search(id=query, weights={"color": 1}, limit=3))
+            )
+            for query in relevance
+        ]
+        ideal = 2 + 1 / math.log2(3) + 1 / math.log2(4)
+        assert best.name == "color=1"
+        assert best.ndcg.mean == pytest.approx(np.mean(found) / ideal)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("query,id\n", "no rows"),
+        ("query,picture\na,b\n", "no value in the column 'id'"),
+        ("query,id,relevance\na,b,much\n", "line 2: the relevance 'much' is not a number"),
+        ("query,id,relevance\na,b,-1\n", "'-1' is not a number from 0"),
+        ("query,id\na,b\nc,d\n", r"Too few queries .* \(0 of 2\)"),
+    ],
+)
+def test_files_of_judgments_that_cannot_be_used(
+    colored: Path, tmp_path: Path, content: str, message: str
+) -> None:
+    file = tmp_path / "judged.csv"
+    file.write_text(content)
+    with Index.open(colored) as index, pytest.raises(InputError, match=message):
+        index.evaluate(judgments=file)
+
+
+def test_two_indexes_side_by_side(colored: Path, tmp_path: Path) -> None:
+    file = _judgments(tmp_path, colored, "judged")
+    other = copied(colored, tmp_path / "other")
+    with Index.open(other) as index:
+        index.delete(next(iter(index)).id)
+    at = ("--index", colored, "--against", other, "-k", 3, "--weights", "color=1")
+    document = documents("evaluate", "--judgments", file, *at)
+    assert document["queries"] == COUNT - 1
+    assert {result["against"] for result in document["results"]} == {False, True}
+    shown = lookalike("evaluate", "color", *at, "--html", tmp_path / "worst.html").stdout
+    assert "color=1 (other)" in shown
+    assert "name one of them" in error("evaluate", "--index", colored)
+    assert "name one of them" in error("evaluate", "color", "--judgments", file, *at)

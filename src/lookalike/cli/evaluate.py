@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from lookalike.cli.options import (
     model_dir_option,
     where_option,
 )
+from lookalike.system.text import count
 
 if TYPE_CHECKING:
     from lookalike.index import Index
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("field")
+@click.argument("field", required=False)
 @index_option
 @click.option(
     "--weights",
@@ -32,6 +34,12 @@ if TYPE_CHECKING:
     metavar="PRESET|ASPECT=W,…",
     help="Weights to compare; repeatable. Default: each aspect alone, and every preset.",
 )
+@click.option(
+    "--judgments",
+    metavar="FILE",
+    help="Table of relevant images in place of FIELD: columns query, id, and relevance.",
+)
+@click.option("--against", metavar="INDEX", help="Another index of the images, to compare with.")
 @click.option("--fit-weights", is_flag=True, help="Also find the best weights, cross-validated.")
 @click.option(
     "--save-preset", metavar="NAME", help="Store the fitted weights, for --weights NAME elsewhere."
@@ -44,9 +52,11 @@ if TYPE_CHECKING:
 @click.option("--html", metavar="FILE", help="Write the worst queries as a contact sheet.")
 @model_dir_option
 def evaluate(
-    field: str,
+    field: str | None,
     url: str | None,
     weights: tuple[Any, ...],
+    judgments: str | None,
+    against: str | None,
     fit_weights: bool,
     save_preset: str | None,
     replace: bool,
@@ -57,20 +67,28 @@ def evaluate(
     html: str | None,
     model_dir: str | None,
 ) -> None:
-    """Measures how well searches by image find images with the same value of FIELD."""
+    """Measures how well searches by image find images with the same value of FIELD, or those that
+    a file of judged pairs or clicks names."""
     from lookalike.cli.terminal import results
 
     options: dict[str, Any] = {"limit": limit, "queries": queries, "where": where}
     options |= {"save_preset": save_preset, "replace": replace}
-    with writable(html) as sheet, open_index(url, model_dir=model_dir) as index:
-        evaluation = index.evaluate(field, weights=list(weights), fit=fit_weights, **options)
+    options |= {"judgments": judgments, "weights": list(weights), "fit": fit_weights}
+    with (
+        writable(html) as sheet,
+        open_index(url, model_dir=model_dir) as index,
+        nullcontext() if against is None else open_index(against) as other,
+    ):
+        evaluation = index.evaluate(field, against=other, **options)
         if html:
             sheet.write(_sheet(index, evaluation, where))
     if as_json:
         print_json(asdict(evaluation))
         return
-    title = f"{evaluation.queries:,} searches by image, by {field}, the first {limit:,}"
+    title = f"{evaluation.queries:,} searches by image, by {evaluation.field}, the first {limit:,}"
     print_table(results.evaluation_table(evaluation), title)
+    if evaluation.unknown:
+        note(f"the index, or the filter, lacks {count(evaluation.unknown, 'image')} of {judgments}")
     if save_preset:
         note(f"stored the fitted weights as the preset {save_preset}")
     if html:
@@ -81,10 +99,11 @@ def _sheet(index: Index, evaluation: Evaluation, where: str | None) -> str:
     """The worst queries of the best weights, with their results."""
     from lookalike.output.contact_sheet import Panel, contact_sheet
 
-    best = evaluation.results[0]
+    best = next(result for result in evaluation.results if not result.against)
     panels = []
     for id in best.worst:
         hits = index.search(id=id, weights=best.weights, limit=evaluation.limit, where=where)
         value = index.get(id).payload.get(evaluation.field)
-        panels.append(Panel(f"like {id} ({evaluation.field}: {value})", hits))
+        label = "" if value is None else f" ({evaluation.field}: {value})"
+        panels.append(Panel(f"like {id}{label}", hits))
     return contact_sheet(panels, index.thumbnail)

@@ -1,11 +1,12 @@
-"""Evaluation of weights: how many of the first results share a value of a field with the query."""
+"""Evaluation of weights: quality of the first results, by a field or by judged pairs."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, TypeAlias, TypedDict
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Protocol, TypeAlias, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +16,14 @@ from lookalike.fields import Field
 from lookalike.manifest import Manifest
 from lookalike.options import Option, check
 from lookalike.protocols import Engine
+from lookalike.search.judgments import JudgedQuery, judge_by_field, judge_by_file
 from lookalike.search.request import Where
 from lookalike.search.weights import presets_of
-from lookalike.types import AnyOfValues, FieldType, Filter, Hits, Payload, Point, join
+from lookalike.system.inputs import Id
+from lookalike.types import Filter, Hits, Point
 
+Table: TypeAlias = NDArray[np.float64]
+"""Precision and nDCG by query."""
 Weights: TypeAlias = Mapping[str, float] | str
 SearchMany: TypeAlias = Callable[[Sequence[Mapping[str, Any]]], list[Hits | LookalikeError]]
 
@@ -28,7 +33,18 @@ FOLDS = 5
 _STEPS = 5
 """Weights that are fitted are multiples of a fifth."""
 _RESAMPLES = 1_000
-_TYPES = (FieldType.KEYWORD, FieldType.KEYWORDS, FieldType.INTEGER, FieldType.BOOLEAN)
+
+
+class Searchable(Protocol):
+    """Another index, to compare with."""
+
+    def search_many(self, queries: Sequence[Mapping[str, Any]], /) -> list[Hits | LookalikeError]:
+        """Runs searches; see `Index.search_many`."""
+        ...
+
+    def get_many(self, ids: Iterable[Id], /) -> list[Point]:
+        """Returns images; see `Index.get_many`."""
+        ...
 
 
 class EvaluationOptions(TypedDict, total=False):
@@ -52,6 +68,15 @@ class EvaluationOptions(TypedDict, total=False):
             False,
         ),
     ]
+    judgments: Annotated[
+        str | os.PathLike[str] | None,
+        Option(
+            "CSV, JSON Lines or Parquet file that tells relevant images, in place of a field: "
+            "columns `query` and `id`, and `relevance`, 1 by default; repeated pairs add up, as "
+            "clicks do."
+        ),
+    ]
+    against: Annotated[Any, Option("Another open index of the same images, to compare with.")]
     save_preset: Annotated[str | None, Option("Name under which to store the fitted weights.")]
     replace: Annotated[bool, Option("Whether a preset of this name may be replaced.", False)]
 
@@ -85,6 +110,8 @@ class EvaluatedWeights:
         worst: ids of the queries with the lowest nDCG, the lowest first.
         fitted: whether they were found by `fit`; their figures are then of queries that had no
             part in the choice.
+        against: whether the other index was searched.
+        difference: the nDCG less that of the best choice, over the same queries; None for the best.
     """
 
     name: str
@@ -93,6 +120,8 @@ class EvaluatedWeights:
     ndcg: Quality
     worst: tuple[str, ...]
     fitted: bool = False
+    against: bool = False
+    difference: Quality | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +129,18 @@ class Evaluation:
     """The quality of several choices of weights, over the same queries.
 
     Attributes:
-        field: the field whose values tell relevant images.
+        field: the field, or the file, that tells relevant images.
         limit: number of results that count.
         queries: number of images that were searched by.
         results: one by choice, the best first.
+        unknown: ids of a file that no image has, or none that passes the filter.
     """
 
     field: str
     limit: int
     queries: int
     results: tuple[EvaluatedWeights, ...]
+    unknown: int = 0
 
     @property
     def fitted(self) -> Mapping[str, float]:
@@ -128,7 +159,7 @@ def evaluate(
     engine: Engine,
     manifest: Manifest,
     search_many: SearchMany,
-    field: Field,
+    field: Field | None,
     where: Filter | None,
     options: Mapping[str, Any],
 ) -> Evaluation:
@@ -136,69 +167,48 @@ def evaluate(
     chosen = check(EvaluationOptions, options)
     if chosen["save_preset"] and not chosen["fit"]:
         raise QueryError("A preset stores fitted weights: add --fit-weights (in Python, fit=True).")
-    if field.type not in _TYPES:
-        raise QueryError(f"{field.name} holds no labels: name a field of texts or whole numbers.")
-    judged = _Judge(engine, field, where, chosen["limit"])
-    queries = judged.draw(chosen["queries"])
-    run = _Run(search_many, judged, queries, chosen["limit"], chosen["where"])
-    several = list(chosen["weights"]) or [
-        *({one: 1.0} for one in manifest.aspects),
-        *presets_of(manifest),
-    ]
-    results = [run.measure(weights) for weights in several]
+    file, limit, number = chosen["judgments"], chosen["limit"], chosen["queries"]
+    if field is not None and file is None:
+        judged, name = judge_by_field(engine, field, where, limit, number), field.name
+    elif field is None and file is not None:
+        judged, name = judge_by_file(engine, file, where, limit, number), os.fspath(file)
+    else:
+        raise QueryError("Results are judged by a field or by a file: name one of them.")
+    queries, against = judged.queries, chosen["against"]
+    if against is not None:
+        queries = _common(queries, against)
+    run = _Run(search_many, queries, limit, chosen["where"])
+    alone = [{aspect: 1.0} for aspect in manifest.aspects]
+    several = list(chosen["weights"]) or [*alone, *presets_of(manifest)]
+    measured = [run.measure(weights) for weights in several]
     if chosen["fit"]:
-        results.append(run.fit(list(manifest.aspects)))
-    results.sort(key=lambda one: -one.ndcg.mean)
-    return Evaluation(field.name, chosen["limit"], len(queries), tuple(results))
+        measured.append(run.fit(list(manifest.aspects)))
+    if against is not None:
+        other = replace(run, search_many=against.search_many, against=True)
+        measured += [other.measure(_spelled_out(one, manifest)) for one in several]
+    return Evaluation(name, limit, len(queries), _ranked(measured), judged.unknown)
 
 
-@dataclass(frozen=True, slots=True)
-class _Judge:
-    """Judges results by the values of a field."""
+def _common(queries: Sequence[JudgedQuery], other: Searchable) -> list[JudgedQuery]:
+    """The queries whose images another index has, too.
 
-    engine: Engine
-    field: Field
-    where: Filter | None
-    limit: int
+    Raises:
+        QueryError: there are fewer than two.
+    """
+    known = {point.id for point in other.get_many([query.id for query in queries])}
+    common = [query for query in queries if query.id in known]
+    if len(common) < 2:
+        raise QueryError("The indexes have too few images in common: compare two of one catalog.")
+    return common
 
-    def draw(self, number: int) -> list[tuple[Point, int]]:
-        """Images to search by, each with the number of relevant others, at least one.
 
-        Raises:
-            QueryError: no two images share a value.
-        """
-        rng = np.random.default_rng(0)
-        points = [p for batch in self.engine.scroll(self.where) for p in batch]
-        labeled = [point for point in points if self.labels(point.payload)]
-        counts: dict[tuple[Any, ...], int] = {}
-        drawn: list[tuple[Point, int]] = []
-        for i in rng.permutation(len(labeled)):
-            labels = tuple(sorted(self.labels(labeled[i].payload), key=str))
-            if labels not in counts:
-                match = AnyOfValues(self.field.path, labels)
-                counts[labels] = self.engine.count(join(self.where, match)) - 1
-            if counts[labels] > 0:
-                drawn.append((labeled[i], counts[labels]))
-            if len(drawn) == number:
-                break
-        if len(drawn) < 2:
-            raise QueryError(f"Too few images share a value of {self.field.name} to search by.")
-        return drawn
-
-    def labels(self, payload: Payload) -> set[Any]:
-        value = payload.get(self.field.name)
-        return set(value) if isinstance(value, list) else set() if value is None else {value}
-
-    def quality(self, query: Point, others: int, hits: Hits) -> tuple[float, float]:
-        """Precision and nDCG of the results of a query."""
-        wanted = self.labels(query.payload)
-        relevant = np.array([bool(wanted & self.labels(hit.payload)) for hit in hits], float)
-        best = min(self.limit, others)
-        gains = 1 / np.log2(np.arange(2, self.limit + 2))
-        return (
-            float(min(1.0, relevant.sum() / best)),
-            float((relevant * gains[: len(relevant)]).sum() / gains[:best].sum()),
-        )
+def _ranked(measured: Sequence[tuple[EvaluatedWeights, Table]]) -> tuple[EvaluatedWeights, ...]:
+    """The results, the best first, each with its difference from the best."""
+    (best, ideal), *others = sorted(measured, key=lambda one: -one[0].ndcg.mean)
+    return best, *(
+        replace(result, difference=Quality.of(table[:, 1] - ideal[:, 1]))
+        for result, table in others
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,15 +216,16 @@ class _Run:
     """Searches by the same images with different weights."""
 
     search_many: SearchMany
-    judge: _Judge
-    queries: Sequence[tuple[Point, int]]
+    queries: Sequence[JudgedQuery]
     limit: int
     where: Where | None
+    against: bool = False
 
-    def measure(self, weights: Weights) -> EvaluatedWeights:
-        return self._result(weights, self._qualities(weights))
+    def measure(self, weights: Weights) -> tuple[EvaluatedWeights, Table]:
+        table = self._qualities(weights)
+        return self._result(weights, table), table
 
-    def fit(self, aspects: Sequence[str]) -> EvaluatedWeights:
+    def fit(self, aspects: Sequence[str]) -> tuple[EvaluatedWeights, Table]:
         """The best weights of a grid; each query's figures are of the weights that are best for the
         queries of the other folds."""
         grid = list(_grid(aspects))
@@ -224,23 +235,24 @@ class _Run:
         for i in range(fold.max() + 1):
             best = int(table[:, fold != i, 1].mean(axis=1).argmax())
             held_out[fold == i] = table[best, fold == i]
-        return self._result(grid[int(table[:, :, 1].mean(axis=1).argmax())], held_out, fitted=True)
+        best_of_all = grid[int(table[:, :, 1].mean(axis=1).argmax())]
+        return self._result(best_of_all, held_out, fitted=True), held_out
 
-    def _qualities(self, weights: Weights) -> NDArray[np.float64]:
+    def _qualities(self, weights: Weights) -> Table:
         """(n, 2): precision and nDCG by query."""
         requests = [
             {"id": query.id, "limit": self.limit, "weights": weights, "where": self.where}
-            for query, _ in self.queries
+            for query in self.queries
         ]
         rows = []
-        for (query, others), answer in zip(self.queries, self.search_many(requests), strict=True):
+        for query, answer in zip(self.queries, self.search_many(requests), strict=True):
             if isinstance(answer, LookalikeError):
                 raise answer
-            rows.append(self.judge.quality(query, others, answer))
+            rows.append(query.quality(answer))
         return np.array(rows)
 
     def _result(
-        self, weights: Weights, qualities: NDArray[np.float64], *, fitted: bool = False
+        self, weights: Weights, qualities: Table, *, fitted: bool = False
     ) -> EvaluatedWeights:
         order = np.argsort(qualities[:, 1], kind="stable")[:WORST]
         return EvaluatedWeights(
@@ -248,8 +260,9 @@ class _Run:
             weights,
             Quality.of(qualities[:, 0]),
             Quality.of(qualities[:, 1]),
-            tuple(self.queries[i][0].id for i in order),
+            tuple(self.queries[i].id for i in order),
             fitted,
+            self.against,
         )
 
 
@@ -259,6 +272,11 @@ def _grid(aspects: Sequence[str]) -> Iterator[dict[str, float]]:
         if sum(shares) == _STEPS:
             named = zip(aspects, shares, strict=True)
             yield {aspect: share / _STEPS for aspect, share in named if share}
+
+
+def _spelled_out(weights: Weights, manifest: Manifest) -> Weights:
+    """Weights for another index, which lacks the presets of this one."""
+    return manifest.presets.get(weights, weights) if isinstance(weights, str) else weights
 
 
 def _name(weights: Weights) -> str:

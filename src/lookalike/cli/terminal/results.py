@@ -90,7 +90,7 @@ def plan_table(hits: Hits) -> Table:
 def evaluation_table(evaluation: Evaluation) -> Table:
     """One row per choice of weights, the best first."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("weights", "nDCG", "95 %", "precision", "95 %"):
+    for name in ("weights", "nDCG", "95 %", "precision", "95 %", "nDCG less the best", "95 %"):
         table.add_column(name, justify="left" if name == "weights" else "right", no_wrap=True)
     for one in evaluation.results:
         figures = [
@@ -98,7 +98,11 @@ def evaluation_table(evaluation: Evaluation) -> Table:
             for quality in (one.ndcg, one.precision)
             for text in (f"{quality.mean:.3f}", f"{quality.low:.3f} to {quality.high:.3f}")
         ]
-        table.add_row(f"{one.name} (fitted)" if one.fitted else one.name, *figures)
+        less = one.difference
+        if less is not None:
+            figures += [f"{less.mean:+.3f}", f"{less.low:+.3f} to {less.high:+.3f}"]
+        name = one.name + (" (fitted)" if one.fitted else "") + (" (other)" if one.against else "")
+        table.add_row(name, *figures)
     return table
 
 

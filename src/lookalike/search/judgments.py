@@ -1,0 +1,195 @@
+"""Judgments of results: by the values of a field, or by a file of judged pairs or clicks."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lookalike.errors import MetadataError, QueryError
+from lookalike.fields import Field
+from lookalike.metadata.readers import MetadataWarning, encoding_error, reader_for
+from lookalike.protocols import Engine
+from lookalike.types import AnyOfValues, FieldType, Filter, Hits, Payload, join
+
+QUERY, RESULT, RELEVANCE = "query", "id", "relevance"
+"""Columns of a file of judgments."""
+
+_TYPES = (FieldType.KEYWORD, FieldType.KEYWORDS, FieldType.INTEGER, FieldType.BOOLEAN)
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedQuery:
+    """An image to search by, and the relevance of its results.
+
+    Attributes:
+        id: the image.
+        best: relevance of the best results that there could be, the greatest first.
+        relevance: returns that of some results, 0 for irrelevant ones.
+    """
+
+    id: str
+    best: NDArray[np.float64]
+    relevance: Callable[[Hits], NDArray[np.float64]]
+
+    def quality(self, hits: Hits) -> tuple[float, float]:
+        """Precision and nDCG of results."""
+        found = self.relevance(hits)
+        discounts = 1 / np.log2(np.arange(2, max(len(found), len(self.best)) + 2))
+        ideal = float((self.best * discounts[: len(self.best)]).sum())
+        return (
+            float(min(1.0, (found > 0).sum() / len(self.best))),
+            float((found * discounts[: len(found)]).sum() / ideal),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The queries of an evaluation.
+
+    Attributes:
+        queries: at least two.
+        unknown: ids of a file that no image has, or none that passes the filter.
+    """
+
+    queries: Sequence[JudgedQuery]
+    unknown: int = 0
+
+
+# --- by a field -----------------------------------------------------------------------------
+
+
+def judge_by_field(
+    engine: Engine, field: Field, where: Filter | None, limit: int, number: int
+) -> Judged:
+    """Draws images that share a value of a field with another one.
+
+    Raises:
+        QueryError: the field holds no labels, or no two images share a value.
+    """
+    if field.type not in _TYPES:
+        raise QueryError(f"{field.name} holds no labels: name a field of texts or whole numbers.")
+    points = [p for batch in engine.scroll(where) for p in batch]
+    labeled = [point for point in points if _labels(field, point.payload)]
+    counts: dict[tuple[Any, ...], int] = {}
+    drawn: list[JudgedQuery] = []
+    for i in np.random.default_rng(0).permutation(len(labeled)):
+        labels = _labels(field, labeled[i].payload)
+        key = tuple(sorted(labels, key=str))
+        if key not in counts:
+            counts[key] = engine.count(join(where, AnyOfValues(field.path, key))) - 1
+        if counts[key] > 0:
+            best = np.ones(min(limit, counts[key]))
+            drawn.append(JudgedQuery(labeled[i].id, best, _shares(field, labels)))
+        if len(drawn) == number:
+            break
+    if len(drawn) < 2:
+        raise QueryError(f"Too few images share a value of {field.name} to search by.")
+    return Judged(drawn)
+
+
+def _labels(field: Field, payload: Payload) -> set[Any]:
+    value = payload.get(field.name)
+    return set(value) if isinstance(value, list) else set() if value is None else {value}
+
+
+def _shares(field: Field, labels: set[Any]) -> Callable[[Hits], NDArray[np.float64]]:
+    def relevance(hits: Hits) -> NDArray[np.float64]:
+        return np.array([bool(labels & _labels(field, hit.payload)) for hit in hits], float)
+
+    return relevance
+
+
+# --- by a file ------------------------------------------------------------------------------
+
+
+def judge_by_file(
+    engine: Engine, file: str | os.PathLike[str], where: Filter | None, limit: int, number: int
+) -> Judged:
+    """Reads the relevance of results from a file; queries beyond `number` are drawn at random.
+
+    Raises:
+        MetadataError: the file cannot be used as it is.
+        QueryError: fewer than two of its queries have a relevant image.
+    """
+    pairs = _read(Path(file))
+    ids = sorted({*pairs, *(id for judged in pairs.values() for id in judged)})
+    known = _present(engine, ids, where)
+    queries = []
+    for query, judged in pairs.items():
+        relevance = {
+            id: one for id, one in judged.items() if one > 0 and id in known and id != query
+        }
+        if query in known and relevance:
+            best = np.array(sorted(relevance.values(), reverse=True)[:limit])
+            queries.append(JudgedQuery(query, best, _looked_up(relevance)))
+    if len(queries) < 2:
+        raise QueryError(
+            f"Too few queries of {file} have a relevant image in this index ({len(queries)} of "
+            f"{len(pairs)}): give at least 2."
+        )
+    if len(queries) > number:
+        picked = np.random.default_rng(0).permutation(len(queries))[:number]
+        queries = [queries[i] for i in picked]
+    return Judged(queries, len(ids) - len(known))
+
+
+def _present(engine: Engine, ids: Sequence[str], where: Filter | None) -> set[str]:
+    """Those of the ids whose images exist and pass a filter."""
+    if where is None:
+        return {point.id for point in engine.retrieve(ids, payload=False)}
+    wanted = set(ids)
+    points = (point for batch in engine.scroll(where, payload=False) for point in batch)
+    return {point.id for point in points if point.id in wanted}
+
+
+def _looked_up(relevance: Mapping[str, float]) -> Callable[[Hits], NDArray[np.float64]]:
+    return lambda hits: np.array([relevance.get(hit.id, 0.0) for hit in hits], float)
+
+
+def _read(path: Path) -> dict[str, dict[str, float]]:
+    """The relevance by query and result; that of repeated pairs adds up, as clicks do."""
+    pairs: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    for line, cells in _rows(path):
+        missing = [name for name in (QUERY, RESULT) if cells.get(name) in (None, "")]
+        if missing:
+            raise MetadataError(
+                f"{path}, line {line}: there is no value in the column {missing[0]!r}; a file of "
+                f"judgments has the columns {QUERY}, {RESULT}, and if you like {RELEVANCE}."
+            )
+        pairs[str(cells[QUERY])][str(cells[RESULT])] += _number(path, line, cells.get(RELEVANCE))
+    if not pairs:
+        raise MetadataError(f"{path} has no rows: give judged pairs of {QUERY} and {RESULT}.")
+    return pairs
+
+
+def _number(path: Path, line: int, value: Any) -> float:
+    """The relevance in a cell; 1 for an empty one."""
+    try:
+        number = 1.0 if value in (None, "") else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not 0 <= number <= 1e9:
+        raise MetadataError(
+            f"{path}, line {line}: the relevance {value!r:.80} is not a number from 0 to 1e9."
+        )
+    return number
+
+
+def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    try:
+        for entry in reader_for(path).rows(path, None):
+            if isinstance(entry, MetadataWarning):
+                raise MetadataError(f"{path}: {entry}.")
+            yield entry
+    except OSError as error:
+        raise MetadataError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except UnicodeDecodeError as error:
+        raise encoding_error(path, None) from error

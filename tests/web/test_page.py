@@ -9,11 +9,12 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 from PIL import Image, ImageDraw, ImageOps
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Request, expect
 
 from lookalike.demo.catalog import draw_catalog
 from lookalike.index import Index
@@ -420,6 +421,95 @@ def test_similar_likes_and_dislikes_refine(opened: Open, tmp_path: Path) -> None
         bar.get_by_role("button", name="Clear").click()
         expect(bar).to_have_count(0)
         restored(page, similar)
+
+
+def body_of(request: Request) -> dict[str, Any]:
+    """What a request of the page asks for, without its page."""
+    body: dict[str, Any] = request.post_data_json or {}
+    return {name: value for name, value in body.items() if name not in ("limit", "offset")}
+
+
+@pytest.mark.parametrize(
+    ("about", "targets", "heading"),
+    [
+        (
+            "id=shirt-005&color=blue&crop=0.2,0.2,0.5,0.5&where=price+%3C+90",
+            {
+                "id": "shirt-005",
+                "color": "blue",
+                "crop": [0.2, 0.2, 0.5, 0.5],
+                "where": "price < 90",
+            },
+            "Similar to the cropped image, in blue, 1 like, 1 dislike, filtered",
+        ),
+        (
+            "color=red&color=white&collapse=brand&sort=-price",
+            {"color": ["red", "white"], "collapse": "brand", "sort": "-price"},
+            "In red and white, 1 like, 1 dislike, one of each brand",
+        ),
+        (
+            "id=shirt-005&id=shirt-006&collapse=1",
+            {"id": ["shirt-005", "shirt-006"], "collapse": True},
+            "Similar to 2 images, 1 like, 1 dislike",
+        ),
+    ],
+)
+def test_examples_refine_a_search_and_keep_what_it_is_about(
+    opened: Open, about: str, targets: dict[str, Any], heading: str
+) -> None:
+    with opened() as seen:
+        page = seen.page
+        with page.expect_request("**/v1/recommend") as sent:
+            page.goto(f"/?{about}&like=dress-001&unlike=dress-002")
+        assert body_of(sent.value) == {**targets, "like": ["dress-001"], "unlike": ["dress-002"]}
+        expect(page.locator(".results-head h2")).to_have_text(heading)
+        found = settled(page)
+        assert found
+        assert not {"dress-001", "dress-002"} & set(found)
+
+
+def test_results_are_sorted_and_grouped_by_fields(opened: Open, tmp_path: Path) -> None:
+    prices = """cards => Promise.all(cards.map(async (card) => {
+      const answer = await fetch(`/v1/image?id=${encodeURIComponent(card.dataset.id)}`);
+      return (await answer.json()).payload;
+    }))"""
+    with opened() as seen:
+        page = start(seen)
+        listing = settled(page)
+        side = sidebar(page)
+        each = side.get_by_role("combobox", name="One of each")
+        expect(each).to_be_disabled()
+        side.get_by_role("combobox", name="Sort by").select_option("Price")
+        page.wait_for_url("**/?sort=price")
+        cheapest = changed(page, listing)
+        expect(page.locator(".results-head p")).to_have_text(re.compile("images · by price ↑$"))
+        side.get_by_role("button", name="Descending").click()
+        page.wait_for_url("**/?sort=-price")
+        dearest = changed(page, cheapest)
+        values = [one["price"] for one in cards(page).evaluate_all(prices)]
+        assert values == sorted(values, reverse=True)
+        page.go_back()
+        restored(page, cheapest)
+        page.go_forward()
+        restored(page, dearest)
+
+        page.goto("/?id=shirt-005&sort=-price")
+        by_price = settled(page)
+        each.select_option("Category")
+        page.wait_for_url("**collapse=category*")
+        changed(page, by_price)
+        expect(page.get_by_role("heading", name="one of each category")).to_be_visible()
+        shown = cards(page).evaluate_all(prices)
+        kinds = [one.get("category") for one in shown if one.get("category")]
+        assert len(kinds) == len(set(kinds)) > 3
+        values = [one["price"] for one in shown if "price" in one]
+        assert values == sorted(values, reverse=True)
+        expect(page.locator(".variants").first).to_have_text(re.compile(r"^\+\d+$"))
+        assert violations(page) == []
+        screenshot(page, "sorted", tmp_path)
+        side.get_by_role("checkbox", name="Hide near-identical images").click()
+        page.wait_for_url("**collapse=1*")
+        expect(each).to_have_value("")
 
 
 def test_why_and_details(opened: Open, tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ interface Props {
 
 export function ExamplesBar({ search, update, undo }: Props) {
   const { likes, dislikes } = search;
-  const ignored = search.colors.length > 0 || search.crop !== "";
   return (
     <aside className="examples" aria-label="Likes and dislikes">
       <Row
@@ -29,7 +28,6 @@ export function ExamplesBar({ search, update, undo }: Props) {
         ids={dislikes}
         remove={(id) => update({ dislikes: dislikes.filter((other) => other !== id) })}
       />
-      {ignored && <p className="soft">Colors and the crop are ignored while examples refine the search.</p>}
       <span className="spacer" />
       <button type="button" className="button small" onClick={undo}>
         <Icon name="undo" />

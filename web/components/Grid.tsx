@@ -4,7 +4,7 @@ import { memo, useEffect, useRef, useState } from "react";
 import { ErrorMessage, IconButton } from "@/components/Controls";
 import { Icon } from "@/components/Icon";
 import { thumbnail } from "@/lib/api";
-import { aspect, caption, details, percent, plural } from "@/lib/format";
+import { aspect, caption, details, number, percent, plural } from "@/lib/format";
 import type { Item, Results } from "@/lib/results";
 
 export interface Actions {
@@ -118,9 +118,9 @@ const Card = memo(function Card({ item, liked, disliked, actions }: CardProps) {
             />
           )}
         </button>
-        {item.variants && item.variants.length > 0 && (
-          <span className="variants" title={`${plural(item.variants.length, "variant")} hidden`}>
-            +{item.variants.length}
+        {item.others !== undefined && item.others > 0 && (
+          <span className="variants" title={`${plural(item.others, "other image")} hidden`}>
+            +{number(item.others)}
           </span>
         )}
         {explained && <ScoreBreakdown item={item} />}

@@ -1,4 +1,4 @@
-/** Weights of the aspects, as presets and sliders, and options of the ranking. */
+/** Weights of the aspects, as presets and sliders. */
 
 import { Chip } from "@/components/Controls";
 import type { Stats } from "@/lib/api";
@@ -62,44 +62,6 @@ export function Weights({ search, update, stats, used }: Props) {
           </label>
         );
       })}
-    </section>
-  );
-}
-
-export function Options({ search, update }: Pick<Props, "search" | "update">) {
-  const { draft, change } = useDraft(search.diversity, (diversity) => update({ diversity }, "diversity"), 150);
-  return (
-    <section className="panel" aria-label="Options">
-      <h2>Options</h2>
-      <label className="check" title="Shows near-identical images once, with the number of hidden variants">
-        <input
-          type="checkbox"
-          checked={search.collapse}
-          onChange={(event) => update({ collapse: event.target.checked })}
-        />
-        <span>Hide near-identical images</span>
-      </label>
-      <label className="check" title="Hides results that are no closer to the query than unrelated images">
-        <input
-          type="checkbox"
-          checked={search.relevant}
-          onChange={(event) => update({ relevant: event.target.checked })}
-        />
-        <span>Relevant results only</span>
-      </label>
-      <label className="slider">
-        <span>Diversity</span>
-        <input
-          type="range"
-          min={0}
-          max={1}
-          step={0.05}
-          value={draft}
-          aria-valuetext={draft ? percent(draft) : "off"}
-          onChange={(event) => change(event.target.valueAsNumber)}
-        />
-        <output>{draft ? percent(draft) : "off"}</output>
-      </label>
     </section>
   );
 }

@@ -11,8 +11,10 @@ const KEPT_LISTS = 20;
 /** The listing of all images ends here; filters reach the others. */
 const MAX_LISTED = 1000;
 const MAX_HITS = 5000;
+/** The best hits of a search, which a field puts in order. */
+const MAX_SORTED = 200;
 
-export type Item = IndexedImage & Partial<Pick<Hit, "score" | "scores" | "shares" | "variants">>;
+export type Item = IndexedImage & Partial<Pick<Hit, "score" | "scores" | "shares" | "others">>;
 
 export interface List {
   items: Item[];
@@ -76,17 +78,18 @@ async function nextPage(list: List, request: Request, signal: AbortSignal): Prom
   const { offset } = list;
   const size = offset ? PAGE : FIRST_PAGE;
   if (request.kind === "listing") {
-    const query = { where: request.where, limit: Math.min(size, MAX_LISTED - offset), offset };
+    const query = { where: request.where, sort: request.sort, limit: Math.min(size, MAX_LISTED - offset), offset };
     const { images, total } = await call("get", "/v1/images", { query, signal });
     return appended(list, images, { total, ended: images.length < size, limit: Math.min(total, MAX_LISTED) });
   }
-  const page = { limit: size, offset };
+  const end = request.body.sort ? MAX_SORTED : MAX_HITS;
+  const page = { limit: Math.min(size, end - offset), offset };
   const answer =
     request.kind === "search"
       ? await call("post", "/v1/search", { json: { ...request.body, ...page }, signal })
       : await call("post", "/v1/recommend", { json: { ...request.body, ...page }, signal });
   const whole = { ...list, answer: list.answer ?? answer };
-  return appended(whole, answer.hits, { total: null, ended: answer.hits.length < size, limit: MAX_HITS });
+  return appended(whole, answer.hits, { total: null, ended: answer.hits.length < page.limit, limit: end });
 }
 
 interface Page {

@@ -15,7 +15,10 @@ export interface Search {
   dislikes: string[];
   strategy: string;
   diversity: number;
-  collapse: boolean;
+  /** "1" hides near-identical images; the name of a field shows one image of each value. */
+  collapse: string;
+  /** A field to sort by, after a minus sign descending. */
+  sort: string;
   relevant: boolean;
   /** The image whose details are open. */
   shown: string;
@@ -23,7 +26,7 @@ export interface Search {
 
 export const EMPTY: Search = {
   uploads: [], ids: [], text: "", negative_text: "", colors: [], crop: "", weights: "", where: "",
-  likes: [], dislikes: [], strategy: "", diversity: 0, collapse: false, relevant: false, shown: "",
+  likes: [], dislikes: [], strategy: "", diversity: 0, collapse: "", sort: "", relevant: false, shown: "",
 }; // prettier-ignore
 
 export function parseSearch(query: string): Search {
@@ -42,7 +45,8 @@ export function parseSearch(query: string): Search {
     dislikes: parameters.getAll("unlike"),
     strategy: value("strategy"),
     diversity: Math.min(1, Math.max(0, Number(value("diversity")) || 0)),
-    collapse: value("collapse") === "1",
+    collapse: value("collapse"),
+    sort: value("sort"),
     relevant: value("relevant") === "1",
     shown: value("show"),
   };
@@ -63,13 +67,17 @@ export function searchQuery(search: Search): string {
     ["weights", search.weights],
     ["where", search.where],
     ["diversity", search.diversity ? String(search.diversity) : ""],
-    ["collapse", search.collapse ? "1" : ""],
+    ["collapse", search.collapse],
+    ["sort", search.sort],
     ["relevant", search.relevant ? "1" : ""],
     ["show", search.shown],
   ];
   const set = parameters.filter(([, value]) => value !== "");
   return set.length ? `?${new URLSearchParams(set).toString()}` : "";
 }
+
+/** The value of `collapse` that is no field. */
+export const NEAR_IDENTICAL = "1";
 
 export const isRefined = (search: Search) => search.likes.length + search.dislikes.length > 0;
 
@@ -123,7 +131,7 @@ function requestWeights(search: Search, known: Known) {
 }
 
 export type Request =
-  | { kind: "listing"; where: string | undefined }
+  | { kind: "listing"; where: string | undefined; sort: string | undefined }
   | { kind: "search"; body: Body<"/v1/search", "post"> }
   | { kind: "recommend"; body: Body<"/v1/recommend", "post"> };
 
@@ -132,34 +140,51 @@ const single = (values: string[]) => (values.length === 1 ? values[0] : values);
 /** The request for a search. Without a query, the listing of all images. */
 export function requestOf(search: Search, known: Known): Request {
   const where = search.where.trim() || undefined;
-  if (!isQuery(search)) return { kind: "listing", where };
-  const text = search.text.trim();
-  const negative_text = search.negative_text.trim();
-  const common = {
+  const sort = search.sort || undefined;
+  if (!isQuery(search)) return { kind: "listing", where, sort };
+  const body = {
+    ...targetsOf(search),
     weights: requestWeights(search, known),
     where,
+    sort,
     diversity: search.diversity || undefined,
-    collapse: search.collapse || undefined,
+    collapse: search.collapse === NEAR_IDENTICAL || search.collapse || undefined,
     relevant: search.relevant || undefined,
   };
-  if (isRefined(search)) {
-    const targets = [...search.ids, ...search.uploads.map((token) => `upload:${token}`)];
-    if (text) targets.push(`text:${text}`);
-    const unlike = [...search.dislikes, ...(negative_text ? [`text:${negative_text}`] : [])];
-    const strategy = (search.strategy || undefined) as Body<"/v1/recommend", "post">["strategy"];
-    const like = [...new Set([...targets, ...search.likes])];
-    return { kind: "recommend", body: { ...common, like, unlike, strategy } };
-  }
+  return isRefined(search)
+    ? { kind: "recommend", body: { ...body, ...examplesOf(search) } }
+    : { kind: "search", body };
+}
+
+/** What a search is about, with or without examples. */
+function targetsOf(search: Search) {
+  const text = search.text.trim();
+  const negative_text = search.negative_text.trim();
+  const crop = search.crop && imageCount(search) === 1 ? search.crop.split(",").map(Number) : undefined;
   return {
-    kind: "search",
-    body: {
-      ...common,
-      id: search.ids.length ? single(search.ids) : undefined,
-      upload: search.uploads.length ? single(search.uploads) : undefined,
-      text: text || undefined,
-      negative_text: (text && negative_text) || undefined,
-      color: search.colors.length ? single(search.colors) : undefined,
-      crop: search.crop && imageCount(search) === 1 ? search.crop.split(",").map(Number) : undefined,
-    },
+    id: search.ids.length ? single(search.ids) : undefined,
+    upload: search.uploads.length ? single(search.uploads) : undefined,
+    text: text || undefined,
+    negative_text: (canExclude(search) && negative_text) || undefined,
+    color: search.colors.length ? single(search.colors) : undefined,
+    crop,
   };
+}
+
+/** The examples that refine a search, and the text that it excludes where only an example can. */
+function examplesOf(search: Search) {
+  const negative_text = canExclude(search) ? "" : search.negative_text.trim();
+  return {
+    like: search.likes,
+    unlike: [...search.dislikes, ...(negative_text ? [`text:${negative_text}`] : [])],
+    strategy: (search.strategy || undefined) as Body<"/v1/recommend", "post">["strategy"],
+  };
+}
+
+/** A text is excluded from what an image or another text finds. */
+export const canExclude = (search: Search) => imageCount(search) > 0 || search.text.trim() !== "";
+
+/** A field and a direction to sort by. */
+export function parseSort(sort: string): { field: string; descending: boolean } {
+  return { field: sort.replace(/^-/, ""), descending: sort.startsWith("-") };
 }

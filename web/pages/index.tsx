@@ -8,14 +8,15 @@ import { ExamplesBar } from "@/components/Examples";
 import { Filters } from "@/components/Filters";
 import { type Actions, Grid } from "@/components/Grid";
 import { Icon } from "@/components/Icon";
+import { Options } from "@/components/Options";
 import { QueryBar } from "@/components/QueryBar";
-import { Options, Weights } from "@/components/Weights";
+import { Weights } from "@/components/Weights";
 import type { SearchAnswer, Stats } from "@/lib/api";
 import { parseColor } from "@/lib/colors";
-import { number, plural } from "@/lib/format";
+import { number, plural, sentence } from "@/lib/format";
 import { type Update, useCommon, useMedia, useSearch } from "@/lib/hooks";
 import { type List, useResults } from "@/lib/results";
-import { EMPTY, imageCount, isQuery, isRefined, requestOf, type Search } from "@/lib/state";
+import { canExclude, EMPTY, imageCount, isQuery, isRefined, NEAR_IDENTICAL, parseSort, requestOf, type Search } from "@/lib/state";
 import { MAX_IMAGES, useFileDrop, useUploads } from "@/lib/uploads";
 
 const NARROW = "(max-width: 899px)";
@@ -94,7 +95,7 @@ export default function SearchPage() {
     else if (dislikes.length) update({ dislikes: dislikes.slice(0, -1) });
     else update({ likes: likes.slice(0, -1) });
   };
-  const active = [search.where, search.collapse, search.relevant, search.diversity].filter(Boolean).length;
+  const active = [search.where, search.sort, search.collapse, search.relevant, search.diversity].filter(Boolean).length;
   return (
     <div className="search" data-ready={ready && (stats ?? error) != null}>
       <Head>
@@ -113,9 +114,9 @@ export default function SearchPage() {
         )}
         <section className="results" aria-label="Results">
           <header className="results-head">
-            <h2>{isQuery(search) ? heading(search) : search.where ? "Results" : "All images"}</h2>
+            <h2 title={isQuery(search) ? heading(search) : undefined}>{isQuery(search) ? heading(search) : search.where ? "Results" : "All images"}</h2>
             <p className="soft" aria-live="polite">
-              {!error && !list.error && <Summary list={list} />}
+              {!error && !list.error && <Summary list={list} sort={search.sort} />}
             </p>
             <span className="spacer" />
             {isQuery(search) && (
@@ -191,7 +192,7 @@ function Side({ search, update, stats, list }: SideProps) {
   return (
     <>
       <Weights search={search} update={update} stats={stats} used={list.answer?.weights ?? DEFAULT_WEIGHTS} />
-      <Options search={search} update={update} />
+      <Options search={search} update={update} stats={stats} />
       <Filters where={search.where} update={update} stats={stats} />
     </>
   );
@@ -207,18 +208,28 @@ function heading(search: Search): string {
   if (search.colors.length) {
     parts.push(`in ${search.colors.map((text) => parseColor(text).color).join(" and ")}`);
   }
-  if (isRefined(search)) parts.push("refined");
+  if (search.likes.length) parts.push(plural(search.likes.length, "like"));
+  if (search.dislikes.length) parts.push(plural(search.dislikes.length, "dislike"));
+  if (search.negative_text.trim() && (canExclude(search) || isRefined(search))) {
+    parts.push(`less like “${search.negative_text.trim()}”`);
+  }
+  if (search.where.trim()) parts.push("filtered");
+  if (search.collapse && search.collapse !== NEAR_IDENTICAL) {
+    parts.push(`one of each ${sentence(search.collapse).toLowerCase()}`);
+  }
   const text = parts.join(", ");
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-function Summary({ list: { ready, total, answer } }: { list: List }) {
+function Summary({ list: { ready, total, answer }, sort }: { list: List; sort: string }) {
   if (!ready) return null;
-  if (total !== null) return plural(total, "image");
+  const { field, descending } = parseSort(sort);
+  const order = field && `by ${sentence(field).toLowerCase()} ${descending ? "↓" : "↑"}`;
+  if (total !== null) return [plural(total, "image"), order].filter(Boolean).join(" · ");
   if (!answer) return null;
   return (
     <>
-      nearest first · {number(Math.max(1, Math.round(answer.took_ms)))} ms · <Completeness answer={answer} />
+      {order || "nearest first"} · {number(Math.max(1, Math.round(answer.took_ms)))} ms · <Completeness answer={answer} />
     </>
   );
 }

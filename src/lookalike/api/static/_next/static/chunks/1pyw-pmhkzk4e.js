@@ -1,9 +1,9 @@
 __turbopack_load_page_chunks__("/_app", [
   "static/chunks/243zcdy-vjsld.js",
-  "static/chunks/0uvfbfpaqhsbc.js",
+  "static/chunks/0pn_dk57p9dck.js",
   "static/chunks/25hwf1ceq8rdt.js",
   "static/chunks/0g_yaikh6s_o8.js",
   "static/chunks/1dd2xyz1z4t9z.js",
-  "static/chunks/1rhta5w-xs05w.css",
+  "static/chunks/0e59gvvxjcvbl.css",
   "static/chunks/turbopack-2u1d16houkiyo.js"
 ])

@@ -15,6 +15,7 @@ from lookalike import AspectDescriptor, Index, Upload
 from lookalike.errors import ModelError, QueryError
 from lookalike.manifest import check_spec
 from lookalike.types import Distance, Image, VectorSpec
+from tests.support.command_line import documents, error
 from tests.support.pictures import draw, folder_of
 
 
@@ -189,8 +190,11 @@ def test_a_package_registers_an_aspect(tmp_path: Path) -> None:
     photos = folder_of(tmp_path / "photos", 4)
     with pytest.raises(ModelError, match="No descriptor of the aspect 'sleeves' is registered"):
         Index.open(tmp_path / "own", model="built-in", aspects=["sleeves"])
-    with Index.open(tmp_path / "own", model="built-in", aspects=["light"]) as index:
-        index.add(photos)
+    arguments = ("index", photos, "--index", tmp_path / "own", "--model", "built-in")
+    assert documents(*arguments, "--aspect", "light")["added"] == 4
+    assert "No descriptor of the aspect 'sleeves'" in error(
+        *arguments, "--aspect", "sleeves", code=1
+    )
     with Index.open(tmp_path / "own") as index:  # which finds it by the name in the manifest
         assert index.add(folder_of(tmp_path / "more", 2, first=9)).added == 2
         assert len(index.search(image=photos / "000.jpg", weights={"light": 1}, limit=3)) == 3

@@ -63,6 +63,13 @@ if TYPE_CHECKING:
 )
 @click.option("--model-dir", metavar="DIR", help="Folder with the model's files.")
 @click.option(
+    "--aspect",
+    "aspects",
+    multiple=True,
+    metavar="NAME",
+    help="Aspect that an installed package registers, for a new index; repeatable.",
+)
+@click.option(
     "--prune", is_flag=True, help="Remove images that the paths or the metadata no longer have."
 )
 @click.option(
@@ -124,6 +131,7 @@ def index_command(
     decimal: Literal["comma", "point"] | None,
     model: str | None,
     model_dir: str | None,
+    aspects: tuple[str, ...],
     prune: bool,
     yes: bool,
     exclude: tuple[str, ...],
@@ -147,7 +155,7 @@ def index_command(
     types = dict(name_and_value(field, "--field") for field in fields)
     part = None if partition is None else parse_partition(partition)
     options: dict[str, Any] = {"model": model, "model_dir": model_dir, "threads": threads}
-    options["max_fields"] = max_fields
+    options |= {"max_fields": max_fields, "aspects": aspects or None}
     if thumbnails is not None:
         options["thumbnails"] = _thumbnails(thumbnails)
     executor = None if ray_address is None else _executor(ray_address, url, threads)

@@ -155,15 +155,6 @@ def point(i: int) -> Point:
     return Point(f"photos/{i}.jpg", vectors, payload)
 
 
-DIFFERS = {
-    (
-        "server-in-memory",
-        "test_info_counts_points_and_bytes",
-    ): "it has no disk and reports no bytes",
-}
-"""Tests that the client's in-memory mode fails, with the reason."""
-
-
 @contextmanager
 def filled(name: str, folder: Path) -> Iterator[Engine]:
     with ENGINES[name](folder) as made:
@@ -176,9 +167,6 @@ def filled(name: str, folder: Path) -> Iterator[Engine]:
 
 @pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    reason = DIFFERS.get((request.param, request.function.__name__))
-    if reason is not None:
-        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
     with filled(request.param, tmp_path / "index") as made:
         yield made
 

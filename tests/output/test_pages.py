@@ -38,7 +38,8 @@ def hits(*rows: Hit, complete: bool | None = True) -> Hits:
 
 
 def hit(id: str, **fields: object) -> Hit:
-    return Hit(id, 0.75, {"color": 0.75}, payload(**fields), shares={"color": 1.0}, variants=("v",))
+    scores, shares = {"color": 0.75}, {"color": 1.0}
+    return Hit(id, 0.75, scores, payload(**fields), shares=shares, variants=("v",), others=1)
 
 
 def group(copies: int, verdict: Verdict = Verdict.SAME_PICTURE) -> DuplicateGroup:

@@ -51,7 +51,7 @@ def test_many_are_answered_as_one_by_one(shop: Shop) -> None:
     [
         ({"id": "nowhere"}, "no image with the id 'nowhere'"),
         ({"image": "nowhere.jpg"}, r"nowhere\.jpg"),
-        ({"idd": "sku-1"}, "There is no option 'idd'; a query has image, id"),
+        ({"idd": "sku-1"}, "There is no option 'idd'; a query has like, unlike"),
         ({}, "Nothing to search by"),
         ({"id": "sku-1", "limit": 0}, r"limit must be at least 1 \(got 0\)"),
         ({"id": "sku-1", "limit": "5"}, r"limit must be a whole number \(got '5'\)"),

@@ -452,6 +452,11 @@ def body_of(request: Request) -> dict[str, Any]:
             {"id": ["shirt-005", "shirt-006"], "collapse": True},
             "Similar to 2 images, 1 like, 1 dislike",
         ),
+        (
+            "id=shirt-005&color=blue&strategy=best",
+            {"like": ["shirt-005", "dress-001"], "color": "blue", "strategy": "best"},
+            "Similar to the image, in blue, 1 like, 1 dislike",
+        ),
     ],
 )
 def test_examples_refine_a_search_and_keep_what_it_is_about(
@@ -461,7 +466,8 @@ def test_examples_refine_a_search_and_keep_what_it_is_about(
         page = seen.page
         with page.expect_request("**/v1/recommend") as sent:
             page.goto(f"/?{about}&like=dress-001&unlike=dress-002")
-        assert body_of(sent.value) == {**targets, "like": ["dress-001"], "unlike": ["dress-002"]}
+        examples = {"like": ["dress-001"], "unlike": ["dress-002"]}
+        assert body_of(sent.value) == examples | targets
         expect(page.locator(".results-head h2")).to_have_text(heading)
         found = settled(page)
         assert found

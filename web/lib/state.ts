@@ -151,9 +151,9 @@ export function requestOf(search: Search, known: Known): Request {
     collapse: search.collapse === NEAR_IDENTICAL || search.collapse || undefined,
     relevant: search.relevant || undefined,
   };
-  return isRefined(search)
-    ? { kind: "recommend", body: { ...body, ...examplesOf(search) } }
-    : { kind: "search", body };
+  if (!isRefined(search)) return { kind: "search", body };
+  const refined = { ...body, ...examplesOf(search) };
+  return { kind: "recommend", body: search.strategy === "best" ? asExamples(search, refined) : refined };
 }
 
 /** What a search is about, with or without examples. */
@@ -178,6 +178,22 @@ function examplesOf(search: Search) {
     like: search.likes,
     unlike: [...search.dislikes, ...(negative_text ? [`text:${negative_text}`] : [])],
     strategy: (search.strategy || undefined) as Body<"/v1/recommend", "post">["strategy"],
+  };
+}
+
+/** The strategy `best` compares with each example by itself, so all but colors are examples there. */
+function asExamples<T extends ReturnType<typeof examplesOf>>(search: Search, body: T): T {
+  const { uploads, ids, text, negative_text } = search;
+  const like = [...ids, ...uploads.map((token) => `upload:${token}`), ...(text.trim() ? [`text:${text.trim()}`] : [])];
+  const unlike = negative_text.trim() ? [`text:${negative_text.trim()}`] : [];
+  return {
+    ...body,
+    id: undefined,
+    upload: undefined,
+    text: undefined,
+    negative_text: undefined,
+    like: [...new Set([...like, ...body.like])],
+    unlike: [...new Set([...body.unlike, ...unlike])],
   };
 }
 

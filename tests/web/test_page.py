@@ -197,11 +197,15 @@ def test_a_part_of_the_picture_is_searched_by_keys_and_by_pointer(
         page.wait_for_url("**crop=0.0*")
 
 
-def test_words_are_explained_where_the_model_knows_none(opened: Open) -> None:
+def test_words_of_the_built_in_model_are_completed(opened: Open) -> None:
     with opened() as seen:
         page = start(seen)
-        expect(page.get_by_text("Text search needs an index")).to_be_visible()
-        assert page.get_by_role("searchbox", name="Text", exact=True).count() == 0
+        words = page.get_by_label("Text", exact=True)
+        words.press_sequentially("striped dre", delay=30)
+        expect(page.locator("datalist option[value='striped dress']")).to_have_count(1)
+        words.fill("striped dress")
+        page.wait_for_url("**text=striped*")
+        settled(page)
 
 
 def test_colors_are_picked_with_shares(opened: Open, tmp_path: Path) -> None:

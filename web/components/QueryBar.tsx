@@ -1,6 +1,6 @@
 /** The query: images, text, colors, or any mix of them. */
 
-import { useState } from "react";
+import { useId, useState } from "react";
 import { ColorPicker } from "@/components/ColorPicker";
 import { FileButton } from "@/components/Controls";
 import { CropDialog } from "@/components/CropDialog";
@@ -9,6 +9,7 @@ import { thumbnail, uploadThumbnail } from "@/lib/api";
 import { parseColor, shade } from "@/lib/colors";
 import { type Update, useDraft, useMedia } from "@/lib/hooks";
 import { imageCount, type Search } from "@/lib/state";
+import { useCompletions } from "@/lib/words";
 
 interface Props {
   search: Search;
@@ -148,6 +149,8 @@ function TextInputs({ search, update, supportsText }: Pick<Props, "search" | "up
   const text = useDraft(search.text, (next) => update({ text: next }, "text"), 300);
   const touch = useMedia("(pointer: coarse)");
   const negative = useDraft(search.negative_text, (next) => update({ negative_text: next }, "negative_text"), 300);
+  const completions = useCompletions(text.draft);
+  const list = useId();
   if (supportsText === false) {
     return (
       <p className="query-text no-text">
@@ -171,9 +174,15 @@ function TextInputs({ search, update, supportsText }: Pick<Props, "search" | "up
         aria-label="Text"
         placeholder={imageCount(search) ? "Add a description" : placeholder}
         enterKeyHint="search"
+        list={completions.length ? list : undefined}
         value={text.draft}
         onChange={(event) => text.change(event.target.value)}
       />
+      <datalist id={list}>
+        {completions.map((completion) => (
+          <option key={completion} value={completion} />
+        ))}
+      </datalist>
       {(text.draft || search.negative_text) && (
         <input
           className="negative"

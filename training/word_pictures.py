@@ -53,7 +53,8 @@ EXCLUSIVE = ["clothing", "drawn"]
 """Sources of products: what is labeled a shirt is no T-shirt there, whatever WordNet says."""
 
 MORE_NAMES = {
-    "t-shirt": ("tee", "tshirt"), "person": ("people",), "shoe": ("footwear",), "icon": ("emoji",),
+    "wood": ("wooden",), "cellphone": ("smartphone", "mobile phone"),
+    "t-shirt": ("tee", "tshirt"), "shoe": ("footwear",), "icon": ("emoji",),
     "pants": ("trousers",), "longsleeve": ("long sleeve", "long-sleeved"),
     "outerwear": ("outwear",), "striped": ("stripes", "stripe", "stripy"),
     "dotted": ("dots", "polka dot"), "checked": ("check", "checkered", "plaid"),

@@ -68,6 +68,11 @@ class WordNet:
     plurals: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     counts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
+    def place(self, word: str) -> tuple[int, str]:
+        """The place of a word among the names of a synset, which begin with the usual one."""
+        spelled = [[name.lower() for name in self.names[one]] for one in self.senses.get(word, [])]
+        return min((names.index(word) for names in spelled if word in names), default=0), word
+
     def above(self, offset: Offset) -> set[Offset]:
         """The synset itself and all above it."""
         found, waiting = set[Offset](), [offset]
@@ -221,7 +226,7 @@ def _named(net: WordNet, concept: Concept, labels: Mapping[str, Offset | None]) 
     """The concept with irregular plurals, and with its usual name first: its label, else the one
     that is most frequent in texts."""
     words = {*word_pictures.MORE_NAMES.get(concept.names[0], ()), *concept.names}
-    names = sorted(words, key=lambda name: (name not in labels, -net.counts[name], name))
+    names = sorted(words, key=lambda name: (name not in labels, -net.counts[name], net.place(name)))
     plurals = [plural for name in names for plural in net.plurals.get(name, [])]
     concept.names = list(dict.fromkeys([*names, *plurals]))
     return concept

@@ -33,6 +33,8 @@ MODEL = LookalikeSmall1()
         ("a striped navy blue dress", ["striped", "=navy", "dress"]),
         ("orange", ["orange"]),
         ("orange dress", ["=orange", "dress"]),
+        ("denim jacket", ["denim", "jacket"]),
+        ("wooden chair", ["wood", "chair"]),
         ("red orange", ["=red", "orange"]),
         ("red", ["=red"]),
         ("golden retriever", ["golden retriever"]),

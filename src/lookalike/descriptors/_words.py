@@ -37,6 +37,9 @@ _FILLERS = {
 }
 """Words that say nothing of what a picture shows."""
 
+_MATERIALS = {"denim"}
+"""Names of colors that are things before another word, too."""
+
 _PLURALS = (
     ("ies", "y"),
     ("ves", "f"),
@@ -110,9 +113,9 @@ class Vocabulary:
         for end in range(min(start + LONGEST, len(tokens)), start, -1):
             name = " ".join(tokens[start:end])
             thing = self._name(name)
-            is_head = end == len(tokens) or tokens[end] in _BREAKS | _NEGATIONS
+            is_last = end == len(tokens) or tokens[end] in _BREAKS | _NEGATIONS
             color = color_terms.find(name)
-            if color is not None and (thing is None or not is_head):
+            if color is not None and not (thing and (is_last or name in _MATERIALS)):
                 return Mention(color.name, True, wanted), end
             if thing is not None:
                 return Mention(thing, False, wanted), end
@@ -123,7 +126,7 @@ class Vocabulary:
         if name in self._rows:
             return name
         for ending, instead in _PLURALS:
-            if name.endswith(ending) and len(name) > 3:
+            if name.endswith(ending) and len(name) - len(ending) > 2:
                 other = name.removesuffix(ending) + instead
                 if other in self._rows:
                     return other

@@ -34,7 +34,7 @@ MODEL = LookalikeSmall1()
         ("orange", ["orange"]),
         ("orange dress", ["=orange", "dress"]),
         ("denim jacket", ["denim", "jacket"]),
-        ("wooden chair", ["wood", "chair"]),
+        ("wooden chair", ["wooden", "chair"]),
         ("red orange", ["=red", "orange"]),
         ("red", ["=red"]),
         ("golden retriever", ["golden retriever"]),

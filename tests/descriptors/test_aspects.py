@@ -93,6 +93,9 @@ def test_without_the_descriptor_stored_vectors_still_search(folder: Path, photos
         assert index.supports_text  # by the words of the built-in model
         with pytest.raises(QueryError, match="does not know the word 'bright'"):
             index.search(text="bright")
+        assert index.add(photos).unchanged == 12
+        index.put([Upload(np.asarray(draw(98)), id="own", vector={"light": [0, 1, 0]})])
+        assert index.search(vector={"light": [0, 1, 0]}, limit=1)[0].id == "own"
         for describe in (
             lambda: index.search(image=photos / "003.jpg", weights={"light": 1}),
             lambda: index.put([Upload(np.asarray(draw(99)))]),

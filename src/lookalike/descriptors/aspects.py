@@ -120,6 +120,24 @@ class OwnTextAspect(OwnAspect):
         return list(self._rows(describe.describe_text, texts))
 
 
+class MissingAspect:
+    """The descriptor of an own aspect that was not given: it serves images with vectors of the
+    caller's, and describes none."""
+
+    side = 1
+
+    def __init__(self, spec: VectorSpec) -> None:
+        self.spec = spec
+
+    def describe(self, images: Sequence[Image]) -> Description:
+        name = self.spec.name
+        raise ModelError(
+            f"The aspect {name!r} of this index needs its descriptor ({self.spec.model}, version "
+            f"{self.spec.revision}) to describe new images: open the index with "
+            f'aspects={{"{name}": …}}, or search by stored images and other aspects.'
+        )
+
+
 def _own(name: str, descriptor: AspectDescriptor) -> OwnAspect:
     """The checked descriptor of an aspect.
 

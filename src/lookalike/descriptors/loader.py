@@ -176,11 +176,14 @@ class Models:
             )
 
     def descriptor(self, name: str) -> Descriptor:
-        """Returns the descriptor that makes the vectors of this name.
+        """Returns the descriptor that makes the vectors of this name; that of an own aspect that is
+        not at hand raises ModelError when it is to describe an image.
 
         Raises:
             ModelError: its weights are missing, or differ from those of the index.
         """
+        if not self.is_available(name):
+            return aspects.MissingAspect(self._manifest.vectors[name])
         if name not in self._loaded:
             loaded = self._load(name)
             self._manifest.require(loaded.spec)
@@ -197,14 +200,7 @@ class Models:
             return load_semantic(self._recorded())
         if self._manifest.own_aspect(name) is None:
             return descriptors.load(name)
-        if self.is_available(name):
-            return aspects.load_registered(name)
-        spec = self._manifest.vectors[name]
-        raise ModelError(
-            f"The aspect {name!r} of this index needs its descriptor ({spec.model}, version "
-            f"{spec.revision}) to describe new images: open the index with "
-            f'aspects={{"{name}": …}}, or search by stored images and other aspects.'
-        )
+        return aspects.load_registered(name)
 
     @cached_property
     def without_weights(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 
 import cv2
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.comparison.agreement import Doubles
-from lookalike.comparison.evidence import every_evidence
+from lookalike.comparison.evidence import Evidence, best_evidence, every_evidence
 from lookalike.comparison.sketch import Bytes, Floats, sketch
 from lookalike.types import Pixels
 
@@ -57,28 +58,40 @@ def _equally_lit(picture: Floats, model: Floats, where: NDArray[np.bool_]) -> Fl
 
 
 def full_size_alignment(
-    first: Pixels, second: Pixels, widths: tuple[int, int] | None = None
+    first: Pixels,
+    second: Pixels,
+    widths: tuple[int, int] | None = None,
+    *,
+    refine: bool = True,
 ) -> Doubles | None:
-    """The matrix from pixels of the first picture to those of the second, as exact as the pictures
-    allow; None if they cannot be aligned.
+    """The matrix from pixels of the first picture to those of the second; None if they cannot be
+    aligned.
 
     Args:
         first, second: the pictures.
         widths: of the pictures in full size, for a matrix between these.
+        refine: align as exactly as the pictures allow, which takes most of the time; otherwise to
+            about a pixel of their sketches, by the first alignment that makes them copies.
     """
     sketches = sketch(first), sketch(second)
-    found = list(every_evidence(*sketches))
-    if not found:
+    found = _best(every_evidence(*sketches)) if refine else best_evidence(*sketches)
+    if found is None:
         return None
-    best, matrix = max(found, key=lambda one: (one[0].is_copy, one[0].correlation))
+    best, matrix = found
     scales = tuple(made.shades.shape[1] for made in sketches)
     shown = first.shape[1], second.shape[1]
     matrix = _rescaled(matrix, scales, shown)
-    if best.shown[0] >= best.shown[1]:
+    if not refine:
+        pass
+    elif best.shown[0] >= best.shown[1]:
         matrix = _refined(first, second, matrix)
     else:
         matrix = _inverse(_refined(second, first, _inverse(matrix)))
     return _rescaled(matrix, shown, widths or shown)
+
+
+def _best(found: Iterable[tuple[Evidence, Doubles]]) -> tuple[Evidence, Doubles] | None:
+    return max(found, key=lambda one: (one[0].is_copy, one[0].correlation), default=None)
 
 
 def _refined(first: Pixels, second: Pixels, matrix: Doubles) -> Doubles:

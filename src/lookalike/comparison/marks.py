@@ -70,6 +70,11 @@ class MarkChanges(NamedTuple):
         return self.changed <= _UNCHANGED * self.marked
 
     @property
+    def is_negligible(self) -> bool:
+        """True if too few cells have changed for other content, whatever they show."""
+        return self.changed < _FEW
+
+    @property
     def is_other_content(self) -> bool:
         """True if the pictures have other text, prints or parts in the same places."""
         if self.conflicting < _FEW and self.exchanged < _FEW:
@@ -108,10 +113,16 @@ def fitted(pixels: Pixels, side: int = SIDE) -> Pixels:
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def mark_changes(first: Pixels, second: Pixels) -> MarkChanges | None:
-    """Compares the marks of two pictures, fitted to `SIDE`; None if they cannot be aligned."""
+def mark_changes(first: Pixels, second: Pixels, *, refine: bool = True) -> MarkChanges | None:
+    """Compares the marks of two pictures, fitted to `SIDE`; None if they cannot be aligned.
+
+    Args:
+        first, second: the pictures.
+        refine: as in `full_size_alignment`; without it more marks may seem to have changed.
+    """
     thumbnails = fitted(first, THUMBNAIL_SIDE), fitted(second, THUMBNAIL_SIDE)
-    matrix = full_size_alignment(*thumbnails, (first.shape[1], second.shape[1]))
+    widths = first.shape[1], second.shape[1]
+    matrix = full_size_alignment(*thumbnails, widths, refine=refine)
     if matrix is None:
         return None
     coarse, fine = _gray(first), _gray(second)

@@ -48,15 +48,13 @@ class ContentCheck:
         one, other = self.thumbnail(first), self.thumbnail(second)
         if one is None or other is None:
             return False
-        if not (may_be_document(one) or may_be_document(other)):
-            changes = mark_changes(one, other)
-            if changes is None or changes.is_unchanged:
-                return False
+        may_have_text = may_be_document(one) or may_be_document(other)
+        if not may_have_text and _is_unchanged(one, other):
+            return False
         large, other_large = self._original(first), self._original(second)
         if large is not None and other_large is not None:
             one, other = large, other_large
-        changes = mark_changes(one, other)
-        return changes is not None and changes.is_other_content
+        return _is_other_content(one, other)
 
     def _original(self, payload: Payload) -> Pixels | None:
         key = _key(payload)
@@ -70,6 +68,24 @@ class ContentCheck:
         if len(self._originals) > _IN_MEMORY:
             self._originals.popitem(last=False)
         return self._originals[key]
+
+
+# A coarse alignment is tried first, in a quarter of the time: with a wrong one, marks would change.
+
+
+def _is_unchanged(first: Pixels, second: Pixels) -> bool:
+    for refine in (False, True):
+        changes = mark_changes(first, second, refine=refine)
+        if changes is None or changes.is_unchanged:
+            return True
+    return False
+
+
+def _is_other_content(first: Pixels, second: Pixels) -> bool:
+    changes = mark_changes(first, second, refine=False)
+    if changes is not None and not changes.is_negligible:
+        changes = mark_changes(first, second)
+    return changes is not None and changes.is_other_content
 
 
 def _key(payload: Payload) -> str:

@@ -119,7 +119,7 @@ def test_unknown_query_parameters_are_refused_everywhere(client: httpx.Client) -
             problem = assert_problem(answer, 422, "InvalidRequest")
             assert [field["location"] for field in problem["fields"]] == ["query.wehre"], path
     answer = client.get("/v1/images", params={"limt": 1})
-    assert "it has cursor, limit, offset, sort, where" in answer.json()["detail"]
+    assert "it has cursor, limit, offset, params, sort, where" in answer.json()["detail"]
 
 
 def test_unknown_paths_and_unsupported_methods(client: httpx.Client) -> None:

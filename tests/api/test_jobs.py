@@ -22,7 +22,7 @@ from tests.support.api_server import options, picture, serving
 from tests.support.pictures import folder_of
 
 FINAL = {"done", "failed", "canceled"}
-MANY = 500
+MANY = 1_500
 """Images that take long enough to index that a job can be stopped halfway."""
 
 

@@ -174,9 +174,11 @@ def test_a_descriptor_that_fails_on_one_of_many_has_only_that_one_refused(
     (tmp_path / "picky.py").write_text(
         textwrap.dedent("""
         import numpy as np
-        from lookalike.types import Description
+        from lookalike.types import Description, Distance, VectorSpec
 
         class Picky:
+            spec = VectorSpec("picky", "style", 1, Distance.COSINE, "float32", "picky", "1")
+
             def describe(self, images):
                 return Description(np.array([[1 / (image.width - 96)] for image in images]))
         """)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from lookalike.errors import ModelError
 from lookalike.manifest import check_spec
 from lookalike.protocols import Descriptor
+from lookalike.types import VectorSpec
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoints
@@ -47,6 +48,8 @@ def load(name: str) -> Descriptor:
     for entry in _entry_points():
         if entry.name == name:
             registered: Descriptor = entry.load()()
+            if not isinstance(getattr(registered, "spec", None), VectorSpec):
+                raise ModelError(f"The descriptor {name!r} has no `spec`: give it a `VectorSpec`.")
             check_spec(registered.spec)
             return registered
     raise ModelError(f"There is no descriptor {name!r}: use one of {', '.join(names())}.")

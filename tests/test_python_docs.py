@@ -27,6 +27,7 @@ NOTEBOOK = ROOT / "docs" / "notebook.ipynb"
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     """The names and files that the page takes for granted: a shop's pictures and its index."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # FastEmbed tries for 40 s where no hub answers
     folder_of(tmp_path / "photos", COUNT)
     draw(3).save("photos/copy.png")
     rows = [f"{i:03}.jpg,sku-{i},{i},{i % 3},true,dress,blue" for i in range(COUNT - 1)]

@@ -75,7 +75,7 @@ def test_a_second_process_is_told_who_has_the_index(shop: Path, tmp_path: Path) 
     copy = tmp_path / "index"
     shutil.copytree(shop / "index", copy)
     with Index.open(copy):
-        message = error("stats", "--index", copy, code=1, run=lookalike_process)
+        message = error("stats", "--index", copy, "--wait", "1", code=1, run=lookalike_process)
     assert f"in use by process {os.getpid()} (" in message
     lookalike("stats", "--index", copy)
 

@@ -27,6 +27,7 @@ KEPT = (
 they have dark or light edges themselves."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", range(3))
 def test_no_photo_goes_in_favor_of_a_copy_that_holds_less(
     data: Path, tmp_path: Path, first: int

@@ -45,6 +45,7 @@ NOT_FOUND = {"inverted": PIL.ImageOps.invert}
 """Edits that neither search finds; see the limitations in docs/duplicates.md."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cup/image_0020.jpg", "bass/image_0048.jpg"])
 def test_both_searches_find_the_same_copies(data: Path, tmp_path: Path, name: str) -> None:
     photo = PIL.Image.open(data / "photos" / "caltech101" / name).convert("RGB")

@@ -45,7 +45,8 @@ PHYSICAL = {"00001930"}
 
 SENSES = {
     "bass": "freshwater bass", "kiwi": "kiwi fruit", "hoodie": "sweatshirt", "chart": "graph",
-    "icon": "", "logo": "", "screenshot": "", "cell": "", "terminal": "", "striped": "",
+    "sneaker": "running shoe", "icon": "", "logo": "", "screenshot": "", "cell": "",
+    "terminal": "", "striped": "",
 }  # fmt: skip
 """Labels by another word that has the right sense in WordNet; empty if there is none."""
 
@@ -54,7 +55,8 @@ EXCLUSIVE = ["clothing", "drawn"]
 
 MORE_NAMES = {
     "wood": ("wooden",), "cellphone": ("smartphone", "mobile phone"),
-    "t-shirt": ("tee", "tshirt"), "shoe": ("footwear",), "icon": ("emoji",),
+    "sneaker": ("trainer", "gym shoe", "tennis shoe"), "t-shirt": ("tee", "tshirt"),
+    "shoe": ("footwear",), "icon": ("emoji",),
     "pants": ("trousers",), "longsleeve": ("long sleeve", "long-sleeved"),
     "outerwear": ("outwear",), "striped": ("stripes", "stripe", "stripy"),
     "dotted": ("dots", "polka dot"), "checked": ("check", "checkered", "plaid"),

@@ -254,25 +254,37 @@ def _log_sum(logits: Rows) -> Rows:
     return np.asarray(top + np.log(np.exp(logits - top[:, None]).sum(axis=1)), np.float32)
 
 
-def solver(vectors: Rows) -> Callable[[Rows], Rows]:
-    """Returns the ridge regression of extents (n, m) on vectors: directions (m, size)."""
-    centered = (vectors - vectors.mean(axis=0)).astype(np.float64)
+def solver(vectors: Rows, drawn: Mask) -> Callable[[Rows], Rows]:
+    """Returns the ridge regression of extents (n, m) on vectors: directions (m, size).
+
+    Drawings and photos are centered each by themselves, so that a word that only drawings have as a
+    label does not mean "drawn".
+    """
+    centered = _centered(vectors, drawn).astype(np.float64)
     gram = centered.T @ centered + RIDGE * np.eye(vectors.shape[1])
     inverse = np.linalg.inv(gram) @ centered.T
 
     def solve(targets: Rows) -> Rows:
-        return np.asarray((inverse @ (targets - targets.mean(axis=0))).T, np.float32)
+        return np.asarray((inverse @ _centered(targets, drawn)).T, np.float32)
 
     return solve
 
 
-def held_out_scores(vectors: Rows, targets: Rows) -> Rows:
+def _centered(rows: Rows, drawn: Mask) -> Rows:
+    centered = np.empty_like(rows)
+    for part in (drawn, ~drawn):
+        if part.any():
+            centered[part] = rows[part] - rows[part].mean(axis=0)
+    return centered
+
+
+def held_out_scores(vectors: Rows, targets: Rows, drawn: Mask) -> Rows:
     """(n, m): the score of each picture for each concept, by directions fitted without it."""
     fold = np.random.default_rng(SEED).permutation(len(vectors)) % FOLDS
     scores = np.empty_like(targets)
     for part in range(FOLDS):
         rest = fold != part
-        directions = unit(solver(vectors[rest])(targets[rest]))
+        directions = unit(solver(vectors[rest], drawn[rest])(targets[rest]))
         scores[~rest] = vectors[~rest] @ directions.T
     return scores
 
@@ -308,7 +320,8 @@ def main() -> None:
     pictures, vectors, logits = word_pictures.load(given.data, given.work)
     found = concepts(read_wordnet(given.wordnet), word_pictures.wnids(), pictures)
     targets = np.stack([extents(one, logits) for one in found], axis=1)
-    scores = held_out_scores(vectors, targets)
+    drawn = np.array([one.source == "drawn" for one in pictures])
+    scores = held_out_scores(vectors, targets, drawn)
     for number, one in enumerate(found):
         one.precision, one.measured_with = measure(one, scores[:, number], targets[:, number])
     kept = [
@@ -316,7 +329,7 @@ def main() -> None:
         for n, one in enumerate(found)
         if one.precision >= LEAST[one.measured_with] and _spellings(one.names)
     ]
-    write(given.out, [found[n] for n in kept], solver(vectors)(targets[:, kept]))
+    write(given.out, [found[n] for n in kept], solver(vectors, drawn)(targets[:, kept]))
     print(f"{len(kept)} of {len(found)} concepts")
 
 

@@ -121,7 +121,8 @@ def test_the_index_is_the_one_that_a_single_process_makes(index: Index, photos: 
         alone.warnings,
     )
     assert [reject.reason for reject in by_ray.rejects] == ["unreadable", "empty"]
-    assert seen == [(done, COUNT + 2) for done in (4, 8, 12, 16, 20, 24, 26)]
+    counted = [one for one in dict.fromkeys(seen) if one[1] is not None]  # known after the listing
+    assert counted == [(done, COUNT + 2) for done in (4, 8, 12, 16, 20, 24, 26)]
     made = points(index)
     assert made.keys() == expected.keys()
     for id, point in made.items():

@@ -334,7 +334,7 @@ def test_a_range_of_dates_includes_its_last_day(opened: Open) -> None:
     with opened() as seen:
         page = start(seen)
         side = sidebar(page)
-        side.get_by_text("Uploaded at", exact=True).click()
+        side.locator("summary").get_by_text("Uploaded at", exact=True).click()
         last = side.get_by_role("slider", name="Uploaded at, to")
         first = side.get_by_role("slider", name="Uploaded at, from")
         last.focus()

@@ -546,6 +546,7 @@ def test_why_and_details(opened: Open, tmp_path: Path) -> None:
         screenshot(page, "details", tmp_path)
         dialog.get_by_role("button", name="Next").click()
         page.wait_for_url(f"**show={ids[1]}")
+        expect(dialog.get_by_text(ids[1], exact=True)).to_be_visible()  # drawn after the address
         page.keyboard.press("ArrowLeft")
         page.wait_for_url(f"**show={ids[0]}")
         page.keyboard.press("Escape")

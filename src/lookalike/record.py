@@ -50,7 +50,7 @@ class Color(TypedDict):
 
 
 class ImageRecord(TypedDict):
-    """What is known of an image.
+    """Facts about an image.
 
     Times are RFC 3339 in UTC; `width` and `height` are pixels, upright; `phash` is 16 hexadecimal
     digits. The fields from `frames` to `motion` are those of `types.FileFacts`; they are absent,

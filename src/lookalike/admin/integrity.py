@@ -25,7 +25,7 @@ VerificationProgress: TypeAlias = Callable[[int, int], None]
 """Called after every batch with the number of images read and their total."""
 
 _NORM_TOLERANCE = 0.01
-"""How far the length of a cosine vector may be from 1: engines normalize it when it is written."""
+"""Tolerance for the length of a cosine vector, which engines normalize to 1 when writing it."""
 
 _LISTED = 3
 """Images that one problem names at most."""
@@ -192,7 +192,7 @@ def _is_datetime(value: str) -> bool:
 
 
 def _bent_vectors(points: Sequence[Point], manifest: Manifest) -> dict[str, str]:
-    """What is wrong with the vectors of some points, by their ids."""
+    """Problems with the vectors of points, by id."""
     flawed: dict[str, str] = {}
     for name, spec in manifest.vectors.items():
         holders = [point for point in points if name in point.vectors]

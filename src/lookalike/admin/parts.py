@@ -43,7 +43,7 @@ class Parts:
         file: its path.
 
     Raises:
-        ValueError: it is no file that a backup could be.
+        ValueError: the file is not a valid backup.
     """
 
     def __init__(self, archive: zipfile.ZipFile, file: Path) -> None:

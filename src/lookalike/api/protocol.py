@@ -38,7 +38,7 @@ class TimeoutProtocol(H11Protocol):
         self._idle_since = self.loop.time()
         self._timer = self.loop.call_later(IDLE_SECONDS, self._close_if_idle)
         self._watch = self.loop.call_later(READ_SECONDS, self._close_if_unread, False, 0)
-        if len(self.connections) > MAX_CONNECTIONS:  # otherwise there is no need to look at them
+        if len(self.connections) > MAX_CONNECTIONS:  # below the limit nothing is closed
             self._make_room()
 
     def on_response_complete(self) -> None:

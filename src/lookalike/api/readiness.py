@@ -1,4 +1,4 @@
-"""Whether the service can search, checked for any number of callers at once."""
+"""Readiness of the service: one check shared by all concurrent callers."""
 
 from __future__ import annotations
 

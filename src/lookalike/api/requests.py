@@ -18,7 +18,7 @@ from lookalike.errors import InputError, NotFound, QueryError
 from lookalike.search.request import TEXT, Params, Where
 
 UPLOAD = "upload:"
-"""What an example begins with when it is a query image that is kept here."""
+"""Prefix of examples that are stored query images."""
 
 T = TypeVar("T")
 

@@ -80,7 +80,7 @@ COLORS = 0.96
 STRETCH = 1.04
 
 # Near the limit of flat pictures: few exact matches need the same colors beside them, so that a
-# drawing with a caption on white is no copy of that drawing on a ground in another color.
+# drawing with a caption on white is not a copy of that drawing on another background color.
 NEARLY_FLAT = 0.48
 INEXACT = 0.15
 

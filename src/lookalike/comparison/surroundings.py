@@ -31,7 +31,7 @@ _TILTED = 0.02  # shear, or rotation that is not a multiple of 90 degrees, as a 
 
 
 class Surroundings(Enum):
-    """What a picture shows around the part that it shares with another."""
+    """Kinds of surroundings of the part that a picture shares with another."""
 
     PICTURE = auto()
     FRAME = auto()

@@ -98,7 +98,7 @@ def move_aside(
         log: appended to; `undo` needs it.
         dry_run: report only; files are read and nothing is written.
         keepers: a file with a keeper is moved only while the keeper exists unchanged.
-        is_indexed: whether the index has an image at an address, which is no companion then.
+        is_indexed: tells if an address is an indexed image; such a file is not a companion.
 
     Raises:
         InputError: the log cannot be written, or is not a log.
@@ -144,7 +144,7 @@ def delete(
         pairs: files to delete with their keepers.
         log: appended to; it names the deleted files and cannot restore them.
         dry_run: report only; files are read and nothing is written.
-        is_indexed: whether the index has an image at an address, which is no companion then.
+        is_indexed: tells if an address is an indexed image; such a file is not a companion.
 
     Raises:
         InputError: the log cannot be written, or is not a log.

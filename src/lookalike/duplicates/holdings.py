@@ -44,7 +44,7 @@ _LOSSY = frozenset({"JPEG", "WEBP", "AVIF", "HEIF"})
 
 
 class PairHoldings(NamedTuple):
-    """What each of two files holds that the other does not, as reasons in words."""
+    """Reasons in words why each of two files holds more than the other."""
 
     first: Reasons
     second: Reasons
@@ -89,7 +89,7 @@ class Holdings:
     _pictures: OrderedDict[str, _Picture | None] = field(default_factory=OrderedDict)
 
     def compare(self, first: Duplicate, second: Duplicate) -> PairHoldings:
-        """What each of two copies holds that the other does not; the verdict and the evidence of
+        """Compares what two copies hold; the verdict and the evidence of
         the second are about the two in this order."""
         if second.verdict in (Verdict.IDENTICAL, Verdict.SIMILAR):
             return PairHoldings((), ())
@@ -135,7 +135,7 @@ class Holdings:
         return picture
 
     def _shown(self, first: Payload, second: Payload) -> PairHoldings:
-        """What the pictures show."""
+        """Compares what the pictures show."""
         one, other = self._picture(first), self._picture(second)
         if one is None or other is None:
             return PairHoldings(_UNREAD, _UNREAD)
@@ -166,7 +166,7 @@ def _decoded(image: Image) -> _Picture:
 def _more_in_file(
     payload: Payload, facts: FileFacts, other: Payload, other_facts: FileFacts
 ) -> Reasons:
-    """What a file holds besides the pixels of its picture, and the other does not."""
+    """Lists what a file alone holds besides the pixels of its picture."""
     reasons: list[str] = []
     if facts.camera_raw:
         reasons.append(CAMERA_RAW)
@@ -218,7 +218,7 @@ def _whole(beyond: PairHoldings, other_beyond: PairHoldings) -> Literal["first",
 
 
 def _beyond(picture: _Picture, part: _Picture, matrix: Doubles, shown: float) -> PairHoldings:
-    """What a picture holds for showing more than a part of it, and what the part does.
+    """Compares what a picture shows beyond a part of it with what the part alone has.
 
     Args:
         matrix: from the part to the picture.

@@ -1,4 +1,4 @@
-"""What a file holds besides the pixels of its first frame: other frames, alpha, depth, a video."""
+"""Contents of a file besides the pixels of its first frame: other frames, alpha, depth, a video."""
 
 from __future__ import annotations
 

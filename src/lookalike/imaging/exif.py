@@ -29,7 +29,7 @@ _EXPOSURE = {Base.ExposureTime, Base.FNumber, Base.ISOSpeedRatings}
 
 
 class ExifFacts(NamedTuple):
-    """What is used of the EXIF.
+    """Values read from the EXIF.
 
     Attributes:
         orientation: what must still be corrected.

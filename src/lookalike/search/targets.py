@@ -191,7 +191,7 @@ class PartReader:
         return [*shown, *parts]
 
     def _mentions(self, text: str) -> Sequence[Mention]:
-        """What a text mentions; empty where the index takes any text, or has no colors."""
+        """Returns what a text mentions; empty where the index takes any text, or has no colors."""
         describer = text_describers(self.manifest, self.models).get("semantic")
         if not isinstance(describer, KnowsWords) or "color" not in self.manifest.aspects:
             return []

@@ -22,7 +22,7 @@ class OwnProcess:
 
     @property
     def is_this(self) -> bool:
-        """Whether this is the process that opened the thing."""
+        """True if this is the process that opened the thing."""
         return os.getpid() == self._pid
 
     def check(self) -> None:

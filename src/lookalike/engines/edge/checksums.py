@@ -57,7 +57,7 @@ class Checksum:
         return cls(status.st_size, status.st_mtime_ns, whole, samples)
 
     def is_unchanged(self, path: Path) -> bool:
-        """Whether a file that is never written to again has the size and time it had."""
+        """True if a file that is never written to again has the size and time it had."""
         try:
             status = path.stat()
         except OSError:

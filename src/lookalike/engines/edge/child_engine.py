@@ -117,7 +117,7 @@ class ChildEngine(EdgeEngine):
 
     @property
     def is_behind(self) -> bool:
-        """Whether a power cut would lose what calls have written."""
+        """True if a power cut would lose what calls have written."""
         return self._open is not None and self._open.is_behind
 
     def commit(self) -> None:

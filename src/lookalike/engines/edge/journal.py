@@ -30,7 +30,7 @@ class Journal:
 
     @property
     def is_behind(self) -> bool:
-        """Whether the log holds operations that a power cut would lose."""
+        """True if the log holds operations that a power cut would lose."""
         return self._synced < self._written
 
     def note(self) -> None:
@@ -77,7 +77,7 @@ class Journal:
 
 
 def _is_spare(part: Path) -> bool:
-    """Whether a part of the log has no operation in it yet: the engine keeps one in reserve.
+    """True if a part of the log has no operation in it yet: the engine keeps one in reserve.
 
     Operations are written from the beginning on, so the first page of a part in use is not all
     zeros behind its header.

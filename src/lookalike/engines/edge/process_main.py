@@ -75,7 +75,7 @@ def _reply(engine: ChildEngine, request: bytes) -> bytes:
 
 
 def _is_pending(requests: IO[bytes]) -> bool:
-    """Whether a request has arrived; never on Windows, which cannot tell for a pipe."""
+    """True if a request has arrived; never on Windows, which cannot tell for a pipe."""
     return sys.platform != "win32" and bool(select.select([requests], [], [], 0)[0])
 
 

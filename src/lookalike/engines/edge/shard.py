@@ -104,7 +104,7 @@ class OpenShard:
 
     @property
     def is_behind(self) -> bool:
-        """Whether a power cut would lose operations."""
+        """True if a power cut would lose operations."""
         return self._journal.is_behind
 
     def commit(self) -> None:

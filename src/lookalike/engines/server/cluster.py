@@ -242,7 +242,7 @@ class Cluster:
         return _with_problems(status, silent)
 
     def _seen(self) -> tuple[list[models.CollectionClusterInfo], list[str]]:
-        """What each node says of the collection, and the nodes that do not answer."""
+        """Returns the state of the collection on each node, and the nodes that do not answer."""
         seen, silent = [], []
         for node in self.nodes.nodes:
             try:

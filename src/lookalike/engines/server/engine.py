@@ -471,7 +471,7 @@ class ServerEngine:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What is known of a collection.
+    """Facts about a collection.
 
     Attributes:
         layout: its vectors.

@@ -33,9 +33,9 @@ def main() -> None:
         path = Path(folder) / "index"
         _synthetic.open_index(EdgeEngine(path), _synthetic.draw(count)).close()
         with service(path, "--max-fields", str(FIELDS + 1)) as url:
-            before = longest_wait(url, threads.submit(time.sleep, SECONDS))
+            before = longest_wait(url, count, threads.submit(time.sleep, SECONDS))
             adding = threads.submit(add_fields, url)
-            during = longest_wait(url, adding)
+            during = longest_wait(url, count, adding)
             seconds = adding.result()
     print(
         f"{count:,} images: {FIELDS} new fields took {seconds:.1f} s; longest wait of another "
@@ -59,7 +59,9 @@ def add_fields(url: str) -> float:
         assert answer.status_code == 503, answer.text  # a slow machine: the rest comes next time
 
 
-def longest_wait(url: str, until: Future[object] | Future[float] | Future[None]) -> float:
+def longest_wait(
+    url: str, count: int, until: Future[object] | Future[float] | Future[None]
+) -> float:
     """Changes one image after another until something is done; returns the longest wait."""
     longest, number = 0.0, 1
     with httpx.Client(base_url=url, timeout=30) as client:
@@ -70,7 +72,7 @@ def longest_wait(url: str, until: Future[object] | Future[float] | Future[None])
             )
             assert answer.is_success, answer.text
             longest = max(longest, time.perf_counter() - started)
-            number += 1
+            number = (number + 1) % count
     return longest
 
 

@@ -53,6 +53,17 @@ def test_the_original_is_the_keeper(data: Path, tmp_path: Path, name: str) -> No
         assert group[: len(kinds)] == ["photo"] * len(kinds)  # they are identical
 
 
+def test_an_enlargement_with_stronger_edges_of_a_file_is_no_finer(
+    data: Path, tmp_path: Path
+) -> None:
+    """JPEG leaves marks above the former limit of an enlargement, which are no detail."""
+    photo = data / "photos/grocery/tropicana-mandarin-morning"
+    name = "test_tropicana-mandarin-morning_017.jpg"
+    kinds = {"enlarged 2, linear": MUST_STAY["enlarged 2, linear"]}
+    wrong, _ = measure([photo / name], kinds, tmp_path)
+    assert not wrong
+
+
 def test_of_equal_copies_one_stays(data: Path, tmp_path: Path) -> None:
     photos = [data / "photos" / name for name in PHOTOS]
     wrong, resolved = measure(photos, MAY_GO, tmp_path)

@@ -140,7 +140,8 @@ def _other_grid(spectra: _SpectralPair) -> Finer:
     if predicted >= _ENLARGED or (is_weaker and strength <= little):
         return Finer.SECOND
     is_stronger = near_limit >= _NEAR_LIMIT and strength >= little - 2
-    has_much = strength >= little + 4 and predicted < _REAL / 2
+    is_level = near_limit > -_NEAR_LIMIT  # less just below the limit speaks of interpolation
+    has_much = is_level and strength >= little + 4 and predicted < _REAL / 2
     sharper = _SHARPER if predicted >= _REAL / 2 else 1.0
     is_real = (is_stronger or has_much) and coarsest <= sharper
     if predicted < _REAL and is_real and spectra.noise_above() < _NOISE:

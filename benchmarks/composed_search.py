@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 from benchmarks._figures import bound, finish, need_data
 from lookalike import Index
 from lookalike.demo.catalog import draw_catalog
-from lookalike.types import Hits
+from lookalike.search.hits import Hits
 
 QUERIES = 160
 FIRST = 5

@@ -22,17 +22,9 @@ if TYPE_CHECKING:
     from lookalike.ingest.uploads import Upload
     from lookalike.protocols import AspectDescriptor
     from lookalike.search.histogram import Bin, Histogram
+    from lookalike.search.hits import AspectPlan, Explanation, Hit, Hits
     from lookalike.search.weights import PRESETS
-    from lookalike.types import (
-        AspectPlan,
-        Decision,
-        DecodeLimits,
-        Explanation,
-        FieldType,
-        Hit,
-        Hits,
-        Point,
-    )
+    from lookalike.types import Decision, DecodeLimits, FieldType, Point
 
 __version__ = "0.1.0"
 
@@ -64,17 +56,17 @@ _HOMES = {
     "IngestReport": "ingest.report",
     "PRESETS": "search.weights",
     "AspectDescriptor": "protocols",
-    "AspectPlan": "types",
+    "AspectPlan": "search.hits",
     "Bin": "search.histogram",
     "Decision": "types",
     "DuplicateGroup": "duplicates.groups",
     "Duplicate": "duplicates.verdicts",
     "Verdict": "duplicates.verdicts",
-    "Explanation": "types",
+    "Explanation": "search.hits",
     "FieldType": "types",
     "Histogram": "search.histogram",
-    "Hit": "types",
-    "Hits": "types",
+    "Hit": "search.hits",
+    "Hits": "search.hits",
     "DecodeLimits": "types",
     "Point": "types",
     "Upload": "ingest.uploads",

@@ -31,6 +31,7 @@ from lookalike.search.calibration import recalibrate
 from lookalike.search.evaluation import Evaluation, EvaluationOptions, evaluate
 from lookalike.search.facets import facets
 from lookalike.search.histogram import Histogram, histogram
+from lookalike.search.hits import Hits
 from lookalike.search.request import (
     Example,
     FilterOptions,
@@ -42,7 +43,7 @@ from lookalike.search.request import (
 from lookalike.search.weights import check_preset_name, with_preset
 from lookalike.sources import SourceInput, open_file, open_sources
 from lookalike.system.inputs import Id, ids_of
-from lookalike.types import Decision, Hits, ImageInput
+from lookalike.types import Decision, ImageInput
 
 
 class Index(ReadableIndex):

@@ -11,7 +11,8 @@ from lookalike.duplicates.verdicts import Duplicate, Verdict
 from lookalike.errors import InputError
 from lookalike.output.contact_sheet import Panel, contact_sheet
 from lookalike.output.duplicate_report import MAX_COPIES, MAX_GROUPS, duplicate_report
-from lookalike.types import AspectPlan, Explanation, Hit, Hits, Payload
+from lookalike.search.hits import AspectPlan, Explanation, Hit, Hits
+from lookalike.types import Payload
 
 HOSTILE = "<script>alert('1')</script>\"\N{RIGHT-TO-LEFT OVERRIDE}gpj\x1b[31m"
 ESCAPED = "&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&#34;\N{REPLACEMENT CHARACTER}gpj"

@@ -12,7 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 from lookalike.index import Index
-from lookalike.types import Hits, Point, Vector
+from lookalike.search.hits import Hits
+from lookalike.types import Point, Vector
 
 Floats = NDArray[np.floating]
 

@@ -17,7 +17,8 @@ from lookalike.index import Index
 from lookalike.manifest import Calibration
 from lookalike.search.calibration import LEAST, calibrate, is_due
 from lookalike.search.colors import parse_palette
-from lookalike.types import Hits, Point
+from lookalike.search.hits import Hits
+from lookalike.types import Point
 from tests.support.pictures import folder_of
 
 Floats = NDArray[np.float32]

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from lookalike.index import Index
 from lookalike.ingest.schema import learn_types
 from lookalike.search import planner, threshold
-from lookalike.types import CandidateQuery, FieldType, Hits, Point, Query, WeightedVector
+from lookalike.search.hits import Hits
+from lookalike.types import CandidateQuery, FieldType, Point, Query, WeightedVector
 
 COUNT = planner.SMALL_INDEX + 500
 BLEND = {"semantic": 0.5, "color": 0.5}

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from lookalike.errors import LookalikeError, NotFound, QueryError
+from lookalike.search.hits import Hits
 from lookalike.search.request import Strategy
 from lookalike.search.targets import UNWANTED
-from lookalike.types import Hits, Point
+from lookalike.types import Point
 from tests.search.indexes import (
     BLEND,
     COUNT,

@@ -11,7 +11,7 @@ import pytest
 
 from lookalike.errors import FilterError, LookalikeError, NotFound, QueryError
 from lookalike.index import Index
-from lookalike.types import Hits
+from lookalike.search.hits import Hits
 from tests.search.indexes import (
     BLEND,
     COUNT,

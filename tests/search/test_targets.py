@@ -13,8 +13,8 @@ import pytest
 from lookalike.descriptors.color import Color
 from lookalike.errors import QueryError
 from lookalike.search.colors import parse_palette
+from lookalike.search.hits import Hits
 from lookalike.search.targets import UNWANTED
-from lookalike.types import Hits
 from tests.search.indexes import (
     BLEND,
     COUNT,

@@ -26,7 +26,7 @@ from lookalike.search.request import ExampleOptions, RecommendOptions, SearchOpt
 
 if TYPE_CHECKING:
     from lookalike.index import Index
-    from lookalike.types import Hits
+    from lookalike.search.hits import Hits
 
 SHOWN = 6
 """Query images that a contact sheet shows."""

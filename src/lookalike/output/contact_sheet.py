@@ -9,7 +9,8 @@ from functools import partial
 from lookalike.output.labels import completeness, display_name, field_summary, search_cost
 from lookalike.output.pages import ThumbnailLoader, load_picture, render
 from lookalike.record import Color, record_of
-from lookalike.types import Hits, Payload
+from lookalike.search.hits import Hits
+from lookalike.types import Payload
 
 
 @dataclass(frozen=True, slots=True)

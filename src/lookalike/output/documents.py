@@ -12,8 +12,9 @@ from lookalike.ingest.report import IngestReport
 from lookalike.protocols import Word
 from lookalike.record import record_of
 from lookalike.search.histogram import Histogram
+from lookalike.search.hits import Hits
 from lookalike.system.times import format_datetime
-from lookalike.types import Hits, Point
+from lookalike.types import Point
 
 
 def of_report(report: IngestReport) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from lookalike import record
 from lookalike.duplicates.groups import DuplicateGroup
 from lookalike.duplicates.verdicts import Verdict
 from lookalike.record import record_of
+from lookalike.search.hits import Hits
 from lookalike.system.text import count
-from lookalike.types import Hits, Payload
+from lookalike.types import Payload
 
 _NAME_FIELDS = ("name", "title")
 

@@ -11,9 +11,9 @@ from lookalike.errors import LookalikeError
 from lookalike.ingest.report import IngestReport
 from lookalike.output.labels import completeness, display_name, field_summary
 from lookalike.record import ImageRecord, record_of
+from lookalike.search.hits import Hits
 from lookalike.system.display import renders
 from lookalike.system.text import count
-from lookalike.types import Hits
 
 if TYPE_CHECKING:
     from lookalike.output.pages import Picture

@@ -16,11 +16,12 @@ from lookalike.fields import Field
 from lookalike.manifest import Manifest
 from lookalike.options import Option, check
 from lookalike.protocols import Engine
+from lookalike.search.hits import Hits
 from lookalike.search.judgments import JudgedQuery, judge_by_field, judge_by_file
 from lookalike.search.request import Where
 from lookalike.search.weights import presets_of
 from lookalike.system.inputs import Id
-from lookalike.types import Filter, Hits, Point
+from lookalike.types import Filter, Point
 
 Table: TypeAlias = NDArray[np.float64]
 """Precision and nDCG by query."""

@@ -17,7 +17,8 @@ from lookalike.errors import MetadataError, QueryError
 from lookalike.fields import Field
 from lookalike.metadata.readers import MetadataWarning, encoding_error, reader_for
 from lookalike.protocols import Engine
-from lookalike.types import AnyOfValues, FieldType, Filter, Hits, Payload, join
+from lookalike.search.hits import Hits
+from lookalike.types import AnyOfValues, FieldType, Filter, Payload, join
 
 QUERY, RESULT, RELEVANCE = "query", "id", "relevance"
 """Columns of a file of judgments."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from lookalike.search.hits import AspectPlan, Explanation, Hit, Hits
 from lookalike.search.planner import Plan
 from lookalike.search.ranking import Ranked, may_lack_color
 from lookalike.search.targets import contributions
 from lookalike.search.threshold import Result
-from lookalike.types import AspectPlan, Explanation, Hit, Hits
 
 
 def hits_of(

@@ -15,13 +15,14 @@ from lookalike.manifest import Manifest
 from lookalike.protocols import Descriptors, Engine, ImageLoader
 from lookalike.search import threshold
 from lookalike.search.calibration import Calibrator
+from lookalike.search.hits import Hits
 from lookalike.search.planner import Plan, Planner
 from lookalike.search.ranking import Ranked, product_value, rank
 from lookalike.search.request import is_listing, read_request
 from lookalike.search.results import hits_of
 from lookalike.search.sorting import listed
 from lookalike.search.threshold import Result
-from lookalike.types import FieldType, Hits, join
+from lookalike.types import FieldType, join
 
 TOGETHER = 64
 """Searches that share requests to the engine: their candidates are in memory at the same time."""

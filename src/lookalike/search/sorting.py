@@ -15,21 +15,10 @@ from lookalike.fields import Field, describe_type
 from lookalike.filters import parse_where
 from lookalike.filters.parser import require_field
 from lookalike.protocols import Engine, require_points
+from lookalike.search.hits import Explanation, Hit, Hits
 from lookalike.search.request import Request
 from lookalike.system.times import parse_datetime
-from lookalike.types import (
-    Explanation,
-    FieldType,
-    Filter,
-    Hit,
-    Hits,
-    Missing,
-    Payload,
-    Point,
-    Range,
-    join,
-    point_id,
-)
+from lookalike.types import FieldType, Filter, Missing, Payload, Point, Range, join, point_id
 
 Amount: TypeAlias = float | datetime
 

@@ -38,7 +38,7 @@ from lookalike.filters.parser import split
 from lookalike.filters.qdrant_json import json_of, where_of
 from lookalike.index import Index
 from lookalike.output import documents
-from lookalike.types import Hits
+from lookalike.search.hits import Hits
 
 read_router = api_router("search")
 ROUTERS = [read_router]

@@ -17,8 +17,9 @@ from lookalike.protocols import Word
 from lookalike.record import record_of
 from lookalike.search.evaluation import Evaluation
 from lookalike.search.histogram import Histogram
+from lookalike.search.hits import Hit, Hits
 from lookalike.system.text import count
-from lookalike.types import Hit, Hits, Point
+from lookalike.types import Point
 
 
 def hits_table(hits: Hits, *, clipped: bool = True) -> Table:

@@ -117,6 +117,10 @@ class EngineError(LookalikeError):
     """A refusal or failure of the vector engine."""
 
 
+class AccessDenied(EngineError):
+    """The key of a server is missing or wrong, or does not permit what was asked."""
+
+
 class IndexLocked(EngineError):
     """Another process has the index open.
 

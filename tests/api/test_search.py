@@ -101,7 +101,7 @@ def test_the_oldest_uploads_are_dropped_when_space_runs_out(index: Index, tmp_pa
         ]
         assert statuses[0] == 404
         assert statuses[-1] == 200
-        assert (tmp_path / "queries.sqlite").stat().st_size < 400_000
+        assert (tmp_path / "state.sqlite").stat().st_size < 400_000
 
 
 def test_a_recommendation_equals_the_library_s(client: httpx.Client, index: Index) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +13,11 @@ from typing import Any
 import httpx
 import pytest
 
-from lookalike.api import auth
+from lookalike.api.stores import local_state
+from lookalike.api.stores.local_state import LocalState
+from lookalike.errors import LookalikeError
 from lookalike.index import Index
+from lookalike.system.state import StateRecord
 from tests.support.api_server import options, picture, serving
 
 IMAGES = 4
@@ -48,46 +52,60 @@ def test_query_images_of_readers_push_out_none_of_a_writer(keyed: httpx.Client) 
     assert (gone.status_code, gone.json()["error"]) == (404, "NotFound")
 
 
-def test_sessions_of_readers_end_none_of_a_writer(
-    keyed: httpx.Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(auth, "MAX_SESSIONS", 20)
+def begin_session(client: httpx.Client, key: str) -> dict[str, str]:
+    """Begins a session; returns the header of later requests."""
+    cookie = client.post("/v1/session", headers=bearer(key)).headers["set-cookie"]
+    client.cookies.clear()
+    return {"cookie": cookie.partition(";")[0]}
 
-    def begin(key: str) -> dict[str, str]:
-        cookie = keyed.post("/v1/session", headers=bearer(key)).headers["set-cookie"]
-        keyed.cookies.clear()
-        return {"cookie": cookie.partition(";")[0]}
 
-    writer, first = begin(WRITE), begin(READ)
-    for _ in range(25):
-        last = begin(READ)
-    stats = keyed.get("/v1/stats", headers=writer)
-    assert stats.json()["write"] is True
-    assert keyed.get("/v1/stats", headers=first).status_code == 401
-    assert keyed.get("/v1/stats", headers=last).json()["write"] is False
+def test_sessions_outlive_the_service_but_not_their_key(index: Index, tmp_path: Path) -> None:
+    keys = {"read_key": READ, "write_key": WRITE}
+    with serving(index, options(tmp_path, **keys)) as client:
+        writer, reader, ended = (begin_session(client, key) for key in (WRITE, READ, READ))
+        assert client.delete("/v1/session", headers=ended).status_code == 204
+        assert client.get("/v1/stats", headers=ended).status_code == 401
+        forged = {"cookie": reader["cookie"].replace("reader.", "writer.")}
+        late = {"cookie": re.sub(r"\.\d+\.", ".9999999999.", reader["cookie"])}
+        for header in (forged, late, {"cookie": "lookalike_session=x"}):
+            assert client.get("/v1/stats", headers=header).status_code == 401
+    with serving(index, options(tmp_path, **keys)) as client:
+        assert client.get("/v1/stats", headers=writer).json()["write"] is True
+        assert client.get("/v1/stats", headers=reader).json()["write"] is False
+        assert client.get("/v1/stats", headers=ended).status_code == 401
+    with serving(index, options(tmp_path, **keys | {"read_key": "another-0123456789"})) as client:
+        assert client.get("/v1/stats", headers=writer).is_success
+        assert client.get("/v1/stats", headers=reader).status_code == 401
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"no database" * 1_000, b"SQLite format 3\0" + b"\xff" * 5_000]
+    "content", [b"", b"no database" * 1_000, b"SQLite format 3\0" + b"\xff" * 5_000, None]
 )
-def test_a_damaged_file_of_query_images_is_replaced(
-    index: Index, tmp_path: Path, content: bytes
-) -> None:
-    (tmp_path / "queries.sqlite").write_bytes(content)
+def test_a_damaged_state_is_set_aside(index: Index, tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "state.sqlite"
+    file.mkdir() if content is None else file.write_bytes(content)
     with serving(index, options(tmp_path)) as client:
         gone = client.post("/v1/search", json={"upload": "ab" * 32})
         assert (gone.status_code, gone.json()["error"]) == (404, "NotFound")
         token = upload(client, 1).json()["upload"]
         assert client.post("/v1/search", json={"upload": token}).is_success
+    asides = list(tmp_path.glob("state.sqlite.damaged-*"))
+    assert len(asides) == (content != b"")
+    assert all(aside.is_dir() or aside.read_bytes() == content for aside in asides)
 
 
-def test_query_images_that_cannot_be_stored_are_refused(index: Index, tmp_path: Path) -> None:
-    (tmp_path / "queries.sqlite").mkdir()
+def test_query_images_that_cannot_be_stored_are_refused(
+    index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "state").write_text("a file where the folder should be")
+    state = LocalState(tmp_path / "state" / "state.sqlite")
+    with pytest.raises(LookalikeError, match="let the service write there"):
+        state.put("k", [StateRecord("a")])
     with serving(index, options(tmp_path)) as client:
+        monkeypatch.setattr(local_state, "RESERVE", 2**60)
         refused = upload(client, 1)
         assert (refused.status_code, refused.json()["error"]) == (507, "DiskFull")
-        assert "queries.sqlite" in refused.json()["detail"]
-        assert "humbnail" not in refused.json()["detail"]
+        assert "state.sqlite" in refused.json()["detail"]
     with serving(index, options(tmp_path / "small", query_image_bytes=100)) as client:
         refused = upload(client, 1)
         assert (refused.status_code, refused.json()["error"]) == (413, "BodyTooLarge")
@@ -132,9 +150,9 @@ def test_a_folder_for_uploads_that_cannot_be_written_is_named(index: Index, tmp_
 def test_damage_while_serving(index: Index, tmp_path: Path) -> None:
     with serving(index, options(tmp_path)) as client:
         token = upload(client, 1).json()["upload"]
-        db = sqlite3.connect(tmp_path / "queries.sqlite")
+        db = sqlite3.connect(tmp_path / "state.sqlite")
         with db:
-            db.execute("UPDATE thumbnail SET jpeg = zeroblob(50)")
+            db.execute("UPDATE record SET data = zeroblob(50)")
         db.close()
         gone = client.post("/v1/search", json={"upload": token})
         assert (gone.status_code, gone.json()["error"]) == (404, "NotFound")
@@ -237,13 +255,13 @@ def test_jobs_go_on_when_their_file_is_damaged(index: Index, tmp_path: Path, how
     assert [record["id"] for record in records] == [first, second.json()["job"]]
 
 
-@pytest.mark.parametrize("how", ["deleted", "cut", "overwritten"])
+@every_damage
 def test_query_images_that_are_damaged_are_sent_again(
     index: Index, tmp_path: Path, how: str
 ) -> None:
     with serving(index, options(tmp_path)) as client:
         token = upload(client, 1).json()["upload"]
-        damage(tmp_path / "queries.sqlite", how)
+        damage(tmp_path / "state.sqlite", how)
         answer = client.post("/v1/search", json={"upload": token})
         if not answer.is_success:
             assert (answer.status_code, answer.json()["error"]) == (404, "NotFound")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -25,26 +26,36 @@ from lookalike.api.routes import duplicates, images, jobs, operations, search
 from lookalike.api.service import Service
 from lookalike.api.shutdown import Shutdown
 from lookalike.api.static_pages import StaticPages
+from lookalike.api.stores.local_state import LocalState
 from lookalike.api.stores.query_images import QueryImageStore
+from lookalike.api.stores.sessions import SessionStore
 from lookalike.api.stores.uploads import UploadStore
+from lookalike.errors import AccessDenied
 from lookalike.index import Index
 from lookalike.sources.web.fetcher import Fetcher
 from lookalike.system.locks import WriteLock
+from lookalike.system.state import StateStore
 
 _MAX_PART_BYTES = 2 * 2**20
 """Largest part of a multipart body that is not a file."""
 
+_log = logging.getLogger("lookalike.api")
+
 
 def create_app(index: Index, options: Options) -> FastAPI:
     """Returns an application that serves an open index, which the caller closes afterwards."""
-    service = _service(index, options)
+    state = _open_state(index, options)
+    sessions = SessionStore(state)
+    service = _service(index, options, state, sessions)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        sessions.start()
         service.jobs.start()
         yield
         service.jobs.stop()
-        service.query_images.close()
+        sessions.stop()
+        state.close()
 
     app = FastAPI(
         title="lookalike",
@@ -67,16 +78,32 @@ def create_app(index: Index, options: Options) -> FastAPI:
     return app
 
 
-def _service(index: Index, options: Options) -> Service:
+def _open_state(index: Index, options: Options) -> StateStore:
+    """Opens the state that all services on the index share, or else the service's own."""
+    try:
+        shared = index.open_state()
+    except AccessDenied as error:
+        _log.warning(
+            "Sessions, query images, jobs and lists of duplicates are this service's own, as the "
+            "server's key does not permit to share them: %s",
+            error,
+        )
+        shared = None
+    if shared is not None:
+        return shared
     options.state.mkdir(parents=True, exist_ok=True)
+    return LocalState(options.state / "state.sqlite")
+
+
+def _service(index: Index, options: Options, state: StateStore, sessions: SessionStore) -> Service:
     write_lock = WriteLock()
     folders = AllowedFolders(options.roots)
     return Service(
         index,
         options,
-        Authenticator(options),
+        Authenticator(options, sessions),
         write_lock,
-        QueryImageStore(options.state, options.query_image_bytes),
+        QueryImageStore(state, options.query_image_bytes),
         UploadStore(options.uploads),
         Fetcher() if options.allow_url_fetch else None,
         JobQueue(index, write_lock, folders, options.state / "jobs.json"),

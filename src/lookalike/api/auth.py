@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import secrets
-import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from enum import IntEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from fastapi import APIRouter, Request, Response
 from starlette.datastructures import Headers
@@ -23,8 +23,6 @@ COOKIE = "lookalike_session"
 ROLE = "role"
 """Key of the caller's role in the state of a request."""
 SESSION_SECONDS = 12 * 3600
-MAX_SESSIONS = 1_000
-"""Sessions of one role; the oldest ends when another one starts."""
 
 
 class Role(IntEnum):
@@ -35,13 +33,34 @@ class Role(IntEnum):
     WRITER = 2
 
 
-class Authenticator:
-    """Maps requests to roles, by API key or session cookie."""
+class Sessions(Protocol):
+    """What services agree on about sessions; see `stores.sessions`.
 
-    def __init__(self, options: Options) -> None:
+    Attributes:
+        secret: signs them.
+    """
+
+    secret: bytes
+
+    def has_ended(self, id: str) -> bool:
+        """Tells if a session ended before its time."""
+        ...
+
+    def end(self, id: str, role: str, expires: int) -> None:
+        """Ends a session of a role, which would have ended at a second of the epoch."""
+        ...
+
+
+class Authenticator:
+    """Maps requests to roles, by API key or session cookie.
+
+    A session is a token with its role, its end and an id, signed with a secret and the role's key:
+    all services accept it, after a restart too, until the key is changed.
+    """
+
+    def __init__(self, options: Options, sessions: Sessions) -> None:
         self._options = options
-        self._sessions: dict[Role, dict[str, float]] = {role: {} for role in Role}
-        self._lock = threading.Lock()
+        self._sessions = sessions
 
     def role_of(self, request: HTTPConnection) -> Role:
         """Returns the caller's role, from the key in a header or else the session cookie."""
@@ -52,21 +71,15 @@ class Authenticator:
 
     def start_session(self, role: Role) -> str:
         """Starts a session; returns its token."""
-        token = secrets.token_urlsafe(32)
-        with self._lock:
-            now = time.monotonic()
-            live = [(key, end) for key, end in self._sessions[role].items() if end > now]
-            self._sessions[role] = {
-                **dict(live[-(MAX_SESSIONS - 1) :]),
-                token: now + SESSION_SECONDS,
-            }
-        return token
+        expires, id = int(time.time()) + SESSION_SECONDS, secrets.token_urlsafe(16)
+        content = f"{role.name.lower()}.{expires}.{id}"
+        return f"{content}.{self._signature(content)}"
 
     def end_session(self, token: str) -> None:
         """Ends a session; an unknown token changes nothing."""
-        with self._lock:
-            for sessions in self._sessions.values():
-                sessions.pop(token, None)
+        if self._session_role(token):
+            role, expires, id, _ = token.split(".")
+            self._sessions.end(id, role, int(expires))
 
     def _role_of_key(self, key: str) -> Role:
         """Compares both keys in any case, so that response times reveal nothing."""
@@ -75,9 +88,18 @@ class Authenticator:
         return Role.WRITER if writer else Role.READER if reader else Role.NOBODY
 
     def _session_role(self, token: str | None) -> Role:
-        now = time.monotonic()
-        roles = (role for role in Role if self._sessions[role].get(token or "", now) > now)
-        return next(roles, Role.NOBODY)
+        content, _, signature = (token or "").rpartition(".")
+        if not _equal(signature, self._signature(content)):
+            return Role.NOBODY
+        role, expires, id = content.split(".")
+        ended = int(expires) <= time.time() or self._sessions.has_ended(id)
+        return Role.NOBODY if ended else Role[role.upper()]
+
+    def _signature(self, content: str) -> str:
+        writer = content.startswith(f"{Role.WRITER.name.lower()}.")
+        key = self._options.write_key if writer else self._options.read_key
+        signed = f"{content} {key}".encode()
+        return hmac.new(self._sessions.secret, signed, hashlib.sha256).hexdigest()
 
 
 def role_of(request: HTTPConnection) -> Role:

@@ -23,6 +23,7 @@ from lookalike.api.errors import (
 )
 from lookalike.api.responses import Document
 from lookalike.errors import (
+    AccessDenied,
     DiskFull,
     EngineError,
     FilterError,
@@ -51,6 +52,7 @@ STATUSES: Mapping[type[LookalikeError], int] = {
     NotFound: 404,
     ModelError: 503,
     EngineError: 503,
+    AccessDenied: 503,
     IndexLocked: 503,
     IndexDamaged: 500,
     SchemaTooNew: 500,

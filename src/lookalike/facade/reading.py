@@ -30,6 +30,7 @@ from lookalike.search.statistics import statistics
 from lookalike.search.vocabulary import words_of
 from lookalike.search.weights import presets_of
 from lookalike.system.inputs import Id, id_of, ids_of, plain_images
+from lookalike.system.state import KeepsState, StateStore
 from lookalike.types import Filter, Image, ImageInput, Point
 from lookalike.workers.loader import Loader
 
@@ -55,6 +56,14 @@ class ReadableIndex:
     def notice(self) -> str | None:
         """One line for the user about how the index was made; None if all went as asked."""
         return self._parts.notice
+
+    def open_state(self) -> StateStore | None:
+        """Opens the state of HTTP services, where it lives with the index; None for a folder.
+
+        Raises:
+            AccessDenied: the server's key does not permit it.
+        """
+        return self._engine.open_state() if isinstance(self._engine, KeepsState) else None
 
     def close(self) -> None:
         """Releases the index. Closing twice is harmless."""

@@ -109,8 +109,10 @@ class _Collections(_Rpc, collections_service_pb2_grpc.CollectionsServicer):
 class _Points(_Rpc, points_service_pb2_grpc.PointsServicer):
     def Upsert(self, request: Any, context: Any) -> Any:
         points = [GrpcToRest.convert_point_struct(point) for point in request.points]
-        upsert = self.store.upsert
-        return _done(self.do("upsert", context, lambda: upsert(request.collection_name, points)))
+        mode, name = None, request.collection_name
+        if request.HasField("update_mode"):
+            mode = GrpcToRest.convert_update_mode(request.update_mode)
+        return _done(self.do("upsert", context, lambda: self.store.upsert(name, points, mode)))
 
     def Delete(self, request: Any, context: Any) -> Any:
         selector = GrpcToRest.convert_points_selector(request.points)

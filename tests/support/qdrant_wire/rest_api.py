@@ -24,6 +24,8 @@ def _route(
     local = store.local
     read: Callable[[Any], Any] = lambda kind: kind.model_validate_json(body)  # noqa: E731
     name = path[1] if len(path) > 1 else ""
+    if name and name == store.denied:
+        raise Rejected(403, f"Forbidden: Access to collection {name} is required")
     match method, path[2:] if path[:1] == ["collections"] else path:
         case "GET", [""]:
             info = {"title": "qdrant", "version": store.version, "commit": None}
@@ -50,7 +52,8 @@ def _route(
                 name, request.field_name, request.field_schema
             )
         case "PUT", ["points"]:
-            return "upsert", lambda: store.upsert(name, read(models.PointsList).points)
+            request = read(models.PointsList)
+            return "upsert", lambda: store.upsert(name, request.points, request.update_mode)
         case "POST", ["points"]:
             request = read(models.PointRequest)
             return "retrieve", lambda: local.retrieve(

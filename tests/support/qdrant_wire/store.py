@@ -110,6 +110,7 @@ class Store:
         strict: limits of every collection.
         status: statuses that the collection reports, in order.
         queries: the queries received.
+        denied: a collection that the key does not permit.
     """
 
     local: Any = None
@@ -129,6 +130,7 @@ class Store:
     strict: models.StrictModeConfigOutput = field(default_factory=models.StrictModeConfigOutput)
     status: list[str] = field(default_factory=list)
     queries: list[list[models.QueryRequest]] = field(default_factory=list)
+    denied: str = ""
 
     def __post_init__(self) -> None:
         self.local = Replicas([QdrantClient(":memory:") for _ in range(self.replicas)])
@@ -259,9 +261,11 @@ class Store:
         if optimizers is not None and optimizers.indexing_threshold is not None:
             self.thresholds[name] = optimizers.indexing_threshold
 
-    def upsert(self, name: str, points: Sequence[Any]) -> Any:
+    def upsert(
+        self, name: str, points: Sequence[Any], mode: models.UpdateMode | None = None
+    ) -> Any:
         self.check("upsert limit", len(points), self.strict.upsert_max_batchsize)
-        return self.local.upsert(name, points)
+        return self.local.upsert(name, points, update_mode=mode)
 
     def scroll(self, name: str, filter: models.Filter | None, limit: int, *rest: Any) -> Any:
         self.check("limit", limit, self.strict.max_query_limit)

@@ -178,6 +178,8 @@ def _put(
         replaced = _uris(service, [upload.id for upload in uploads if upload.id])
         try:
             report = service.index.put(uploads)
+            for upload in uploads:
+                service.uploads.restore(upload.uri, upload.data)
         finally:
             added = [upload.uri for upload in uploads]
             service.uploads.release([*replaced, *added], service.index)

@@ -44,16 +44,32 @@ class UploadStore:
                 write_atomically(path, data, private=True)
         return str(path)
 
+    def restore(self, path: str, data: bytes) -> None:
+        """Stores a file again if another service has removed it before the index had its image;
+        raises what `put` raises."""
+        if not Path(path).exists():
+            self.put(data)
+
     def release(self, uris: Iterable[str], index: Index) -> None:
         """Removes files of this store that no image of the index refers to any more. One that
-        cannot be removed stays: the image is gone all the same."""
+        cannot be removed stays: the image is gone all the same.
+
+        Another service may add an image with the file at any moment. A file is therefore renamed
+        first; if the index has such an image then, it gets its name back, and if it gets one later,
+        that service finds the file gone, and stores it again.
+        """
         for uri in set(uris):
             path = Path(uri)
             if path.parent.parent != self._folder or not _NAME.fullmatch(path.name):
                 continue
-            if not index.count(f'image.sha256 = "{path.name}"'):
+            in_use = f'image.sha256 = "{path.name}"'
+            if not index.count(in_use):
+                aside = path.with_name(f"{path.name}.removed")
                 try:
-                    path.unlink(missing_ok=True)
+                    path.rename(aside)
+                    aside.replace(path) if index.count(in_use) else aside.unlink()
+                except FileNotFoundError:  # another service was first
+                    pass
                 except OSError as error:
                     _log.warning("%s cannot be removed: %s", path, error.strerror)
 

@@ -34,6 +34,7 @@ from lookalike.engines.server.limits import Limits, Rows
 from lookalike.engines.server.points import to_grpc, to_rest
 from lookalike.engines.server.replicas import NewReplicas, disagreement, number_of_nodes
 from lookalike.engines.server.requests import ID_ALONE, candidate_request, query_request
+from lookalike.engines.server.state import ServerState
 from lookalike.errors import EngineError
 from lookalike.system.point_ids import next_point_id
 from lookalike.types import (
@@ -459,6 +460,11 @@ class ServerEngine:
             "engine": "qdrant-server",
             "status": info.status.value,
         }
+
+    def open_state(self) -> ServerState:
+        state = ServerState(self._call, self.collection, self.options, self.url)
+        state.open()
+        return state
 
     def problems(self, *, whole: bool = False) -> list[str]:
         status = self._info().status.value

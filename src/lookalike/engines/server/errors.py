@@ -17,7 +17,7 @@ from qdrant_client.http.exceptions import (
     UnexpectedResponse,
 )
 
-from lookalike.errors import DiskFull, EngineError
+from lookalike.errors import AccessDenied, DiskFull, EngineError
 
 _HTTP_STATUS = {
     grpc.StatusCode.UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
@@ -164,7 +164,8 @@ def _response_failure(
         )
     else:
         message = f"{url} rejected the request: {reason}."
-    return Failure(EngineError(message))
+    denied = status in (401, 403)
+    return Failure(AccessDenied(message) if denied else EngineError(message))
 
 
 def _timed_out(url: str, timeout: float) -> Failure:

@@ -1,0 +1,183 @@
+"""Services on one collection of a server, behind a load balancer that sends each request to another
+one of them."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from io import BytesIO
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from lookalike.api.stores import query_images, sessions
+from lookalike.api.stores.uploads import UploadStore
+from lookalike.index import Index
+from lookalike.ingest.uploads import Upload
+from tests.support.api_server import options, picture, serving
+from tests.support.many_services import balanced, two_services
+from tests.support.pictures import folder_of
+from tests.support.qdrant_wire import RestServer, Store
+
+READ, WRITE = "may-read-0123456789", "may-write-0123456789"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RestServer]:
+    """A server with an index of eight images."""
+    with closing(RestServer(Store())) as server:
+        with Index.open(server.url, model="built-in", threads=1) as index:
+            index.add(folder_of(tmp_path_factory.mktemp("photos"), 8))
+        yield server
+
+
+@pytest.fixture(scope="module")
+def urls(server: RestServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+    with two_services(server.url, tmp_path_factory.mktemp("services")) as urls:
+        yield list(urls)
+
+
+@pytest.fixture
+def client(urls: list[str]) -> Iterator[httpx.Client]:
+    with balanced(urls) as client:
+        yield client
+
+
+def noise(side: int) -> bytes:
+    """An image file that takes several records."""
+    pixels = np.random.default_rng(side).integers(0, 255, (side, side, 3), np.uint8)
+    file = BytesIO()
+    Image.fromarray(pixels).save(file, "BMP")
+    return file.getvalue()
+
+
+def test_a_query_image_is_there_for_every_service(client: httpx.Client) -> None:
+    for data in (picture(1), noise(1_400)):
+        sent = client.post("/v1/uploads", files={"image": ("a.png", data)})
+        token = sent.json()["upload"]
+        for _ in range(2):
+            assert client.post("/v1/search", json={"upload": token}).json()["hits"]
+            thumbnail = client.get("/v1/uploads/thumbnail", params={"upload": token})
+            assert thumbnail.headers["content-type"] == "image/jpeg"
+            answer = client.post("/v1/duplicates/check", json={"upload": token})
+            assert answer.is_success
+
+
+def test_query_images_are_dropped_beyond_the_limit_and_when_out_of_use(
+    server: RestServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = {"query_image_bytes": 200_000}
+    with two_services(server.url, tmp_path, **limits) as urls, balanced(urls) as client:
+
+        def send(seed: int) -> str:
+            files = {"image": ("a.bmp", picture(seed, "BMP"))}
+            return str(client.post("/v1/uploads", files=files).json()["upload"])
+
+        def has(token: str) -> bool:
+            return client.post("/v1/search", json={"upload": token}).is_success
+
+        tokens = [send(seed) for seed in range(20, 30)]
+        assert not has(tokens[0])
+        assert has(tokens[-2])
+        assert has(tokens[-1])
+        monkeypatch.setattr(query_images, "UNUSED", 0)
+        send(31)
+        assert not has(tokens[-1])
+
+
+def test_a_session_holds_in_every_service_and_ends_in_every_one(
+    server: RestServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "POLL_SECONDS", 0.1)
+    keys = {"read_key": READ, "write_key": WRITE}
+    with two_services(server.url, tmp_path, **keys) as urls, balanced(urls) as client:
+        cookies = []
+        for key in (READ, WRITE):
+            answer = client.post("/v1/session", headers={"authorization": f"Bearer {key}"})
+            cookies.append({"cookie": answer.headers["set-cookie"].partition(";")[0]})
+            client.cookies.clear()
+        for cookie, writes in zip(cookies, (False, True), strict=True):
+            for _ in range(2):
+                assert client.get("/v1/stats", headers=cookie).json()["write"] is writes
+        reader, writer = cookies
+        assert client.delete("/v1/session", headers=reader).status_code == 204
+        time.sleep(0.5)
+        for _ in range(2):
+            assert client.get("/v1/stats", headers=reader).status_code == 401
+            assert client.get("/v1/stats", headers=writer).is_success
+
+
+def test_an_image_added_by_one_service_is_shown_changed_and_removed_by_the_other(
+    client: httpx.Client,
+) -> None:
+    added = client.post("/v1/images", files={"files": ("new.png", picture(500))}).json()
+    (id,) = added["ids"]
+    for _ in range(2):
+        assert client.get("/v1/image/file", params={"id": id}).is_success
+        assert client.post("/v1/search", json={"id": id}).is_success
+    again = client.post("/v1/images", files={"files": ("new.png", picture(500))}).json()
+    assert (again["added"], again["ids"]) == (0, [id])
+    assert client.delete("/v1/image", params={"id": id}).json() == {"deleted": 1}
+    assert client.get("/v1/image", params={"id": id}).status_code == 404
+
+
+def test_a_file_survives_another_service_s_removal_of_the_same(
+    server: RestServer, tmp_path: Path
+) -> None:
+    """Removes the last image with a file at each moment of another service's adding one."""
+    data = picture(501)
+    store = UploadStore(tmp_path / "uploads")
+    with Index.open(server.url, model="built-in", threads=1) as index:
+
+        def removal(moment: str) -> bool:
+            path = store.put(data)
+            if moment == "before":
+                store.release([path], index)
+            index.put([Upload(data, path, "x")])
+            store.restore(path, data)
+            if moment == "after":
+                store.release([path], index)
+            return Path(path).read_bytes() == data
+
+        def removal_between() -> bool:
+            """The image comes when the file has been renamed already."""
+            path = store.put(data)
+            count, counts = index.count, iter([0])
+
+            def add_then_count(where: str) -> int:
+                if next(counts, None) is None:
+                    index.put([Upload(data, path, "x")])
+                    store.restore(path, data)
+                return 0 if not index.get_many("x") else count(where)
+
+            index.count = add_then_count  # type: ignore[method-assign,assignment]
+            store.release([path], index)
+            index.count = count  # type: ignore[method-assign]
+            return Path(path).read_bytes() == data
+
+        for moment in ("before", "after"):
+            assert removal(moment)
+            index.delete("x")
+        assert removal_between()
+        path = next((tmp_path / "uploads").glob("*/*"))
+        index.delete("x")
+        store.release([str(path)], index)
+        assert not list((tmp_path / "uploads").glob("*/*"))
+
+
+def test_a_key_that_permits_no_second_collection_leaves_the_state_with_the_service(
+    server: RestServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Store()
+    with closing(RestServer(store)) as server, Index.open(server.url, model="built-in") as index:
+        store.denied = "catalog__state"
+        with caplog.at_level(logging.WARNING), serving(index, options(tmp_path)) as client:
+            sent = client.post("/v1/uploads", files={"image": ("a.png", picture(1))})
+            assert sent.status_code == 201
+        assert "this service's own" in caplog.text
+        assert (tmp_path / "state.sqlite").exists()

@@ -186,7 +186,8 @@ def test_fields_of_an_index_are_the_users_and_ours() -> None:
     fields = fields_of({"price": FLOAT})
     assert fields["price"].path == "price"
     assert fields["image.colors"].path == "image.colors[].name"
-    assert set(fields) == {"price", *OWN_FIELDS}
+    assert set(fields) == {"price", *OWN_FIELDS} - {"image.gps"}
+    assert set(fields_of({}, gps=True)) == set(OWN_FIELDS)
 
 
 # --- inference ---

@@ -19,6 +19,7 @@ from lookalike.types import FieldType
 
 __all__ = [
     "OWN_FIELDS",
+    "USER_TYPES",
     "Field",
     "Value",
     "choose_type",
@@ -38,6 +39,9 @@ __all__ = [
 
 Value: TypeAlias = str | int | float | bool | list[str]
 """The value of a field in a payload. A datetime is an RFC 3339 string in UTC."""
+
+USER_TYPES = tuple(type for type in FieldType if type is not FieldType.GEO)
+"""Types of the user's fields."""
 
 INT64 = range(-(2**63), 2**63)
 MAX_EXACT_FLOAT = 2**53 - 1
@@ -83,6 +87,7 @@ OWN_FIELDS: Mapping[str, Field] = MappingProxyType(
             _own(record.HEIGHT, FieldType.INTEGER),
             _own(record.BYTES, FieldType.INTEGER),
             _own(record.TAKEN_AT, FieldType.DATETIME),
+            _own(record.GPS, FieldType.GEO),  # in an index that was made to store it
             _own(record.FRAMES, FieldType.INTEGER),
             _own(record.ALPHA, FieldType.BOOLEAN),
             _own(record.BIT_DEPTH, FieldType.INTEGER),
@@ -102,7 +107,7 @@ OWN_FIELDS: Mapping[str, Field] = MappingProxyType(
         )
     )
 )
-"""The fields that every index has, by name."""
+"""The fields that lookalike itself stores, by name."""
 
 PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -128,16 +133,17 @@ def user_field(name: str, type: FieldType) -> Field:
     return Field(name, type, name if PLAIN_KEY.fullmatch(name) else f'"{name}"')
 
 
-def fields_of(types: Mapping[str, FieldType]) -> dict[str, Field]:
-    """All fields of an index by name: the user's, then our own."""
-    return {name: user_field(name, type) for name, type in types.items()} | dict(OWN_FIELDS)
+def fields_of(types: Mapping[str, FieldType], *, gps: bool = False) -> dict[str, Field]:
+    """All fields of an index by name: the user's, then our own, with places if it stores them."""
+    own = {name: field for name, field in OWN_FIELDS.items() if gps or name != record.GPS}
+    return {name: user_field(name, type) for name, type in types.items()} | own
 
 
-def indexed_fields(types: Mapping[str, FieldType]) -> list[Field]:
+def indexed_fields(types: Mapping[str, FieldType], *, gps: bool = False) -> list[Field]:
     """The fields that get a payload index: all but the id, which is the point's own, and the
     folder, which is part of the URI."""
     without = (record.ID, record.FOLDER)
-    return [field for field in fields_of(types).values() if field.name not in without]
+    return [field for field in fields_of(types, gps=gps).values() if field.name not in without]
 
 
 # --- values ---------------------------------------------------------------------------------
@@ -149,6 +155,7 @@ _TYPE_NAMES = {
     FieldType.DATETIME: "a date or time such as 2024-05-01 or 2024-05-01T12:00:00Z",
     FieldType.KEYWORD: "a text",
     FieldType.KEYWORDS: "a list of texts",
+    FieldType.GEO: "a place",
 }
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.errors import IndexDamaged, InputError, ModelError, QueryError, SchemaTooNew
-from lookalike.fields import fields_of
+from lookalike.fields import USER_TYPES, Field, fields_of
 from lookalike.protocols import Engine
 from lookalike.types import Background, Distance, FieldType, VectorSpec
 
@@ -66,6 +66,7 @@ class Manifest:
         text_revision: fingerprint of the text model that shares the space of the semantic model;
             None if it has none, or its weights were not at hand when the index was made.
         presets: named weights of the user's own, each by aspect.
+        gps: whether the index stores where photos were taken.
     """
 
     aspects: Mapping[str, str]
@@ -76,6 +77,7 @@ class Manifest:
     restored: bool = False
     text_revision: str | None = None
     presets: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    gps: bool = False
 
     @classmethod
     def of(
@@ -83,6 +85,8 @@ class Manifest:
         specs: Sequence[VectorSpec],
         model_dir: str | None = None,
         text_revision: str | None = None,
+        *,
+        gps: bool = False,
     ) -> Manifest:
         """The manifest of a new index with these vectors.
 
@@ -101,7 +105,13 @@ class Manifest:
             vectors={spec.name: spec for spec in specs},
             model_dir=model_dir,
             text_revision=text_revision,
+            gps=gps,
         )
+
+    @property
+    def all_fields(self) -> dict[str, Field]:
+        """All fields by name: the user's, then our own."""
+        return fields_of(self.fields, gps=self.gps)
 
     def own_aspect(self, name: str) -> str | None:
         """The aspect of the user's own that a named vector serves; None for other vectors."""
@@ -170,6 +180,7 @@ class Manifest:
             "restored": self.restored,
             "text_revision": self.text_revision,
             "presets": {name: dict(weights) for name, weights in self.presets.items()},
+            "gps": self.gps,
         }
 
     @classmethod
@@ -202,6 +213,7 @@ class Manifest:
                 bool(data.get("restored")),
                 _text_revision(data.get("text_revision")),
                 _presets(data.get("presets", {}), aspects),
+                bool(data.get("gps")),
             )
         except (KeyError, TypeError, ValueError, AttributeError, InputError) as error:
             raise IndexDamaged(
@@ -258,6 +270,8 @@ def _spec(name: str, data: Mapping[str, Any]) -> VectorSpec:
 def _fields(data: Mapping[str, Any]) -> dict[str, FieldType]:
     """The user's fields of an index, which may come from anywhere."""
     types = {name: FieldType(field["type"]) for name, field in data.items()}
+    if not set(types.values()) <= set(USER_TYPES):
+        raise ValueError("no field of the user's holds places")
     fields_of(types)  # raises for a name that is reserved
     return types
 

@@ -104,6 +104,14 @@ class OpenOptions(TypedDict, total=False):
             "as set before, or 10 GB."
         ),
     ]
+    gps: Annotated[
+        bool,
+        Option(
+            "Store where photos were taken, from their EXIF, as `image.gps`; chosen when an index "
+            "is made. Everyone who may search the index can read it.",
+            False,
+        ),
+    ]
     max_fields: Annotated[
         int, Option("Number of fields from which on new ones are refused.", MAX_FIELDS)
     ]
@@ -155,10 +163,15 @@ def open_parts(url: str, options: OpenOptions) -> Parts:
         undo.callback(cache.close)
         notice = None
         if stored is None:
-            manifest, models, notice = create_index(engine, choice, decoder, own)
+            manifest, models, notice = create_index(engine, choice, decoder, own, gps=chosen["gps"])
         else:
             manifest = Manifest.from_json(stored, url)
             models = Models(manifest, choice, own)
+        if chosen["gps"] and not manifest.gps:
+            raise InputError(
+                f"The index at {url} stores no places of photos, and an index keeps what it was "
+                "made with: leave gps out, or index into a new folder."
+            )
         undo.pop_all()
     return Parts(
         engine=engine,
@@ -209,7 +222,12 @@ def _model_choice(chosen: Mapping[str, Any]) -> ModelChoice:
 
 
 def create_index(
-    engine: Engine, choice: ModelChoice, decoder: DecoderPool, own: Sequence[Descriptor] = ()
+    engine: Engine,
+    choice: ModelChoice,
+    decoder: DecoderPool,
+    own: Sequence[Descriptor] = (),
+    *,
+    gps: bool = False,
 ) -> tuple[Manifest, Models, str | None]:
     """Makes an empty index; returns its manifest, its models, and a notice for the user."""
     requested = {loader.full_name(choice.model)} if choice.model else set()
@@ -219,10 +237,10 @@ def create_index(
     loaded: Sequence[Descriptor] = (semantic, *map(descriptors.load, descriptors.STANDARD), *own)
     folder = None if choice.model_dir is None else str(choice.model_dir)
     specs = [descriptor.spec for descriptor in loaded]
-    manifest = Manifest.of(specs, folder, loader.text_revision(semantic))
+    manifest = Manifest.of(specs, folder, loader.text_revision(semantic), gps=gps)
     about_layout = engine.create(list(manifest.vectors.values()))
     notice = " ".join(filter(None, (notice, about_layout))) or None
-    for field in indexed_fields({}):
+    for field in indexed_fields({}, gps=gps):
         engine.create_field_index(field.path, field.type)
     stored = engine.read_manifest()
     if stored is None:

@@ -397,12 +397,14 @@ class Describers:
         models: descriptors with weights; they run in this process, on batches.
         side: pixels that all of them want on the image's shorter side.
         thumbnail: longer side of the thumbnail in pixels; 0 makes none.
+        gps: whether to store where a photo was taken.
     """
 
     names: Mapping[str, VectorSpec]
     models: Sequence[Descriptor]
     side: int
     thumbnail: int = 0
+    gps: bool = False
 
 
 class ImageDecoder(Protocol):

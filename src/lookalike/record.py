@@ -20,6 +20,7 @@ WIDTH = "image.width"
 HEIGHT = "image.height"
 BYTES = "image.bytes"
 TAKEN_AT = "image.taken_at"
+GPS = "image.gps"
 FRAMES = "image.frames"
 ALPHA = "image.alpha"
 BIT_DEPTH = "image.bit_depth"
@@ -49,6 +50,13 @@ class Color(TypedDict):
     terms: NotRequired[list[str]]
 
 
+class Place(TypedDict):
+    """A place on Earth, in degrees."""
+
+    lat: float
+    lon: float
+
+
 class ImageRecord(TypedDict):
     """Facts about an image.
 
@@ -72,6 +80,7 @@ class ImageRecord(TypedDict):
     indexed_at: str
     modified_at: NotRequired[str]
     taken_at: NotRequired[str]
+    gps: NotRequired[Place]
     frames: NotRequired[int]
     alpha: NotRequired[bool]
     bit_depth: NotRequired[int]
@@ -96,6 +105,7 @@ RECORD_TYPES: Mapping[str, tuple[type, ...]] = {
     **dict.fromkeys(("width", "height", "bytes", "frames", "bit_depth"), (int,)),
     **dict.fromkeys(("alpha", "camera_raw", "camera_metadata", "motion"), (bool,)),
     **dict.fromkeys(("colors", "not_duplicates", "keep_all"), (list,)),
+    "gps": (dict,),
 }
 """Types of the values of a record in JSON, by name."""
 

@@ -96,6 +96,7 @@ class Image:
         sha256: digest of the file's bytes, hexadecimal.
         bytes: file size.
         taken_at: capture time from the file, RFC 3339; None if it has none.
+        gps: latitude and longitude from the file, in degrees; None if it has none.
         facts: what else the file holds.
         note: what is wrong with the file although the picture is whole; empty if nothing is.
         halved: cache of pixels and alpha, by the number of times they were halved.
@@ -109,6 +110,7 @@ class Image:
     sha256: str
     bytes: int
     taken_at: str | None
+    gps: tuple[float, float] | None = None
     facts: FileFacts = FileFacts()
     note: str = ""
     halved: dict[int, tuple[Pixels, NDArray[np.uint8] | None]] = field(
@@ -203,7 +205,8 @@ class Decision(StrEnum):
 
 
 class FieldType(StrEnum):
-    """Type of a payload field. `KEYWORDS` is a list of keywords."""
+    """Type of a payload field. `KEYWORDS` is a list of keywords, `GEO` a place on Earth, which only
+    `image.gps` is."""
 
     INTEGER = "integer"
     FLOAT = "float"
@@ -211,6 +214,7 @@ class FieldType(StrEnum):
     DATETIME = "datetime"
     KEYWORD = "keyword"
     KEYWORDS = "keywords"
+    GEO = "geo"
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +244,16 @@ class TextMatch:
     path: str
     text: str
     kind: Literal["prefix", "substring", "words"]
+
+
+@dataclass(frozen=True, slots=True)
+class WithinRadius:
+    """Matches if the place at `path` is at most `meters` from a point, given in degrees."""
+
+    path: str
+    latitude: float
+    longitude: float
+    meters: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,7 +300,16 @@ class Not:
 
 
 Filter: TypeAlias = (
-    AnyOfValues | Range | TextMatch | AnyElement | Missing | HasId | All | AnyOf | Not
+    AnyOfValues
+    | Range
+    | TextMatch
+    | WithinRadius
+    | AnyElement
+    | Missing
+    | HasId
+    | All
+    | AnyOf
+    | Not
 )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,6 +40,7 @@ from lookalike.types import (
     Vector,
     VectorSpec,
     WeightedVector,
+    WithinRadius,
     point_id,
 )
 from tests.support.qdrant_wire import GrpcServer, RestServer, Store
@@ -116,6 +118,7 @@ FIELDS = {
     "tags": FieldType.KEYWORDS,
     '"odd name"': FieldType.KEYWORD,
     "image.colors[].name": FieldType.KEYWORDS,
+    "image.gps": FieldType.GEO,
 }
 COUNT = 300
 
@@ -125,8 +128,20 @@ def vector(seed: int, size: int) -> Vector:
     return made / np.linalg.norm(made)
 
 
+def place(i: int) -> tuple[float, float]:
+    """A latitude and longitude, from pole to pole and around the Earth."""
+    return round(-89.5 + 179 * (i * 0.618 % 1), 4), round(-180 + 360 * (i * 0.755 % 1), 4)
+
+
+def kilometers(i: int, latitude: float, longitude: float) -> float:
+    """Great-circle distance of the place of a point."""
+    (a, b), (c, d) = (np.radians((lat, lon)) for lat, lon in (place(i), (latitude, longitude)))
+    half = np.sin((c - a) / 2) ** 2 + np.cos(a) * np.cos(c) * np.sin((d - b) / 2) ** 2
+    return float(2 * 6_371 * np.arcsin(np.sqrt(half)))
+
+
 def point(i: int) -> Point:
-    payload = {
+    payload: dict[str, Any] = {
         "n": i % 7,
         "price": i + 0.5,
         "in_stock": i % 3 == 0,
@@ -148,6 +163,9 @@ def point(i: int) -> Point:
             "colors": [{"name": "blue", "hex": "#0000ff", "share": 0.7}] if i % 5 == 0 else [],
         },
     }
+    if i % 4:
+        latitude, longitude = place(i)
+        payload["image"]["gps"] = {"lat": latitude, "lon": longitude}
     if i % 10 == 0:
         del payload["price"]
     bits = np.random.default_rng(i).integers(0, 2, 64).astype(np.uint8)
@@ -217,6 +235,24 @@ FILTERS: list[tuple[Filter, Callable[[int], bool]]] = [
     (Range("n", gt=2.5, lt=5), lambda i: i % 7 in (3, 4)),
     (Range("at", gte=datetime(2024, 11, 1, tzinfo=UTC)), lambda i: i % 12 >= 10),
     (Range("at", lt=datetime(2024, 2, 1, 12, tzinfo=UTC)), lambda i: i % 12 == 0),
+    *(
+        (
+            WithinRadius("image.gps", latitude, longitude, 1_000 * radius),
+            lambda i, here=(latitude, longitude), radius=radius: (
+                i % 4 != 0 and kilometers(i, *here) <= radius
+            ),
+        )
+        for latitude, longitude, radius in (
+            (48.8584, 2.2945, 3_000),
+            (-17.7, 179.9, 2_500),
+            (-17.7, -180, 2_500),
+            (89.9, 10, 2_000),
+            (-90, 0, 4_000),
+            (0, 0, 19_000),
+            (*place(5), 0.1),
+        )
+    ),
+    (Missing("image.gps"), lambda i: i % 4 == 0),
     (Missing("price"), lambda i: i % 10 == 0),
     (Missing("image.colors[].name"), lambda i: i % 5 != 0),
     (HasId(("photos/3.jpg", "photos/4.jpg", "nowhere")), lambda i: i in (3, 4)),

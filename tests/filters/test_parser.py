@@ -34,6 +34,7 @@ from lookalike.types import (
     Range,
     TextMatch,
     VectorSpec,
+    WithinRadius,
 )
 
 FIELDS = fields_of(
@@ -48,15 +49,22 @@ FIELDS = fields_of(
         "not": FieldType.BOOLEAN,
         "2024": FieldType.INTEGER,
         "a`b": FieldType.INTEGER,
-    }
+    },
+    gps=True,
 )
 DAY = datetime(2024, 5, 1, tzinfo=UTC)
 NEXT_DAY = datetime(2024, 5, 2, tzinfo=UTC)
 YEAR, APRIL = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 4, 1, tzinfo=UTC)
+
+
+def circle(latitude: float, longitude: float, meters: float) -> WithinRadius:
+    return WithinRadius("image.gps", latitude, longitude, meters)
+
+
 IN_STOCK = AnyOfValues("in_stock", (True,))
 PARAMETERS = {
     "max": 10, "name": 'O"Neill', "several": ["a", "b"], "when": DAY, "day": DAY.date(),
-    "yes": True, "text": "7",
+    "yes": True, "text": "7", "lon": 2.5, "dam": 7,
 }  # fmt: skip
 
 
@@ -64,6 +72,13 @@ PARAMETERS = {
     ("text", "expected"),
     [
         ("price < 100", Range("price", lt=100)),
+        ("image.gps within 2 km of 48.8584, 2.2945", circle(48.8584, 2.2945, 2_000)),
+        ("image.gps WITHIN 2.5KM OF -33.86 , 151.21", circle(-33.86, 151.21, 2_500)),
+        ("image.gps within 300 m of 90,-180", circle(90, -180, 300)),
+        ("image.gps not within 1 mi of 0,0", Not(circle(0, 0, 1_609.344))),
+        ("image.gps within :max km of :max, :lon", circle(10, 2.5, 10_000)),
+        ("image.gps within :dam m of 0, 0 and in_stock", All((circle(0, 0, 7), IN_STOCK))),
+        ("image.gps is not null", Not(Missing("image.gps"))),
         ("price<=-5", Range("price", lte=-5)),
         ("price > 1e3", Range("price", gt=1000)),
         ("price >= .5", Range("price", gte=0.5)),
@@ -282,6 +297,22 @@ def test_the_last_day_there_is() -> None:
         ("brand not null", 11, 'expected "in"'),
         ("brand is 5", 10, 'expected "null"'),
         ("in_stock and", 13, "expected a field, not the end"),
+        ("image.gps = 5", 13, r"image.gps is a place \(geo\): write image.gps within 2 km of 48"),
+        ("image.gps in (1, 2)", 15, "write image.gps within"),
+        ("image.gps contains '5'", 11, "contains is for texts"),
+        ("image.gps", 10, "expected a comparison .* within"),
+        ("price within 2 km of 0, 0", 7, "within is for places, and price is a number"),
+        ("image.gps within 2 of 0, 0", 20, 'expected a unit, m, km, mi, not "of"'),
+        ("image.gps within 2", 19, "expected a unit, m, km, mi, not the end"),
+        ("image.gps within 2 furlongs of 0, 0", 20, "expected a unit"),
+        ("image.gps within far of 0, 0", 18, 'the distance is a number .* "far" is not'),
+        ("image.gps within 2 km 0, 0", 23, 'expected "of" and a place, not "0"'),
+        ("image.gps within 2 km of 0 0", 28, "expected a comma and the longitude"),
+        ("image.gps within 2 km of north, 0", 26, "the latitude is a number"),
+        ("image.gps within 2 km of 91, 0", 11, "no place at 91.0, 0.0: write the latitude"),
+        ("image.gps within 2 km of 0, -181", 11, "no place at"),
+        ("image.gps within -1 km of 0, 0", 11, "from 0 to 20,000 km"),
+        ("image.gps within 20001km of 0, 0", 11, "from 0 to 20,000 km"),
         ("and in_stock", 1, "write a field of that name as `"),
         ('"brand" = 5', 1, "expected a field"),
         ("in_stock in_stock", 10, "expected and, or, or the end"),
@@ -321,6 +352,12 @@ def test_refuses(text: str, column: int, message: str) -> None:
 def test_refuses_parameters(text: str, parameters: dict[str, Any], message: str) -> None:
     with pytest.raises(FilterError, match=message):
         parse(text, FIELDS, parameters)
+
+
+def test_places_are_named_only_where_they_are_stored() -> None:
+    fields = fields_of({"price": FieldType.FLOAT})
+    with pytest.raises(FilterError, match=r"image.gps is not stored in this index: .* --gps"):
+        parse("image.gps within 2 km of 0, 0", fields)
 
 
 def test_long_and_deep_texts() -> None:
@@ -548,8 +585,8 @@ def test_precedence_is_pythons(
 
 PIECES = re.findall(
     r"\S+",
-    """and or not in has is null true between contains startswith matches now today - 30d :x
-    ~= ( ) , = != <= > price brand at tags in_stock n image.id
+    """and or not in has is null true between contains startswith matches within of km , now today
+    - 30d :x ~= ( ) , = != <= > price brand at tags in_stock n image.id image.gps
     5 2.5 -1 2024-05-01 'a' "b" `my` ' " ` ! &&""",
 )
 
@@ -590,6 +627,8 @@ def _holds(filter: Filter, payload: dict[str, Any]) -> bool:
             return any(fits(value, text) for value in _values(payload, path))
         case AnyElement():
             return False
+        case WithinRadius(path):
+            return bool(_values(payload, path))
         case Missing(path):
             return not _values(payload, path)
         case AnyOfValues(path, values):

@@ -25,7 +25,8 @@ FIELDS = fields_of(
         "uploaded_at": FieldType.DATETIME,
         "my key": FieldType.KEYWORD,
         "size": FieldType.INTEGER,
-    }
+    },
+    gps=True,
 )
 
 
@@ -38,6 +39,10 @@ def nested(depth: int) -> dict[str, Any]:
     for _ in range(depth):
         filter = {"must": [filter]}
     return filter
+
+
+def near(center: dict[str, Any], radius: Any) -> dict[str, Any]:
+    return {"key": "image.gps", "geo_radius": {"center": center, "radius": radius}}
 
 
 def lists(depth: int) -> list[Any]:
@@ -71,6 +76,10 @@ def test_conditions() -> None:
         ({"must": [{"key": "prise", "match": {"value": 1}}]}, 'did you mean "price"'),
         ({"must": [{"key": "price", "match": {"value": "abc"}}]}, "price is a number"),
         ({"must": [{"key": "price", "geo_radius": {}}]}, "geo_radius"),
+        ({"must": [near({"lat": 91, "lon": 0}, 5)]}, "no place at 91"),
+        ({"must": [near({"lat": 1, "lon": 0}, "5")]}, "the distance is a number"),
+        ({"must": [near({"lat": 1, "lon": 0, "x": 0}, 5)]}, "a center and a radius"),
+        ({"must": [{**near({"lat": 1, "lon": 0}, 5), "key": "price"}]}, "within is for places"),
         ({"must": [{"key": "price", "range": {}}]}, "a range takes gt"),
         ({"must": [{"key": "brand", "match": {"texts": "a"}}]}, "value, any, except, prefix"),
         ({"must": [{"key": "brand", "match": {"any": []}}]}, "empty list"),
@@ -135,6 +144,8 @@ def test_the_text_is_as_people_write_it(filter: dict[str, Any], text: str) -> No
             {"must_not": [{"key": "image.uri", "match": {"prefix": "/x/"}}]}]),
         ("uploaded_at <= 2024-05-01",
          [{"key": "uploaded_at", "range": {"lt": "2024-05-02T00:00:00Z"}}]),
+        ("image.gps within 2 km of 48.8584, -2.2945",
+         [near({"lat": 48.8584, "lon": -2.2945}, 2_000.0)]),
         ('image.colors has "red"', [{"key": "image.colors", "match": {"value": "red"}}]),
         ('`my key` = "a" and not size is null', [
             {"key": "my key", "match": {"value": "a"}},
@@ -163,8 +174,8 @@ def test_conditions_are_kept_as_they_are_written() -> None:
         split("size = 1 or", FIELDS)
 
 
-PAYLOADS = [
-    {"brand": brand, "price": price, "size": size}
+PAYLOADS: list[dict[str, Any]] = [
+    {"brand": brand, "price": price, "size": size, "image": {"gps": {"lat": size or 0, "lon": 179}}}
     for brand in ("Acme", "Bolt", None)
     for price in (5.5, 100.0, None)
     for size in (1, 2, None)
@@ -185,6 +196,11 @@ conditions = st.one_of(
         st.sampled_from(["gt", "gte", "lt", "lte"]),
         st.sampled_from([5.5, 50.0, 100.0]),
     ),
+    st.builds(
+        lambda lon, radius: near({"lat": 1, "lon": lon}, radius),
+        st.sampled_from([179, -180]),
+        st.sampled_from([5, 100_000, 120_000, 2_000_000]),
+    ),
     st.sampled_from(["brand", "price", "size"]).map(lambda key: {"is_empty": {"key": key}}),
     st.sampled_from([{"prefix": "Ac"}, {"substring": "m"}, {"text": "ACME"}]).map(
         lambda match: {"key": "brand", "match": match}
@@ -204,7 +220,9 @@ def client() -> QdrantClient:
     client.upsert(
         "c",
         [
-            models.PointStruct(id=i, vector={}, payload={**one, "image": {"id": str(i)}})
+            models.PointStruct(
+                id=i, vector={}, payload={**one, "image": {**one["image"], "id": str(i)}}
+            )
             for i, one in enumerate(PAYLOADS)
         ],
     )

@@ -1,13 +1,14 @@
-"""EXIF: orientation and the time a picture was taken."""
+"""EXIF: orientation, and when and where a picture was taken."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
 import pytest
-from PIL.ExifTags import IFD, Base
+from PIL.ExifTags import GPS, IFD, Base
 from PIL.Image import Transpose
 
 from lookalike.imaging.decode import decode
@@ -74,6 +75,38 @@ def test_taken_at(format: str, stamp: str | None, offset: str | None, taken_at: 
     tags = {Base.DateTimeOriginal: stamp, Base.OffsetTimeOriginal: offset}
     exif.get_ifd(IFD.Exif).update({tag: value for tag, value in tags.items() if value})
     assert decode(encode(picture(), format, exif=exif.tobytes())).taken_at == taken_at
+
+
+@pytest.mark.parametrize(
+    ("latitude", "north", "longitude", "east", "gps"),
+    [
+        ((48, 51, 30.24), "N", (2, 17, 40.2), "E", (48.8584, 2.2945)),
+        ((33, 51.6, 0), "S", (151, 12.6, 0), "E", (-33.86, 151.21)),
+        ((0, 0, 36), "s", (179.5, 0, 0), "w", (-0.01, -179.5)),
+        ((0, 0, 0), "N", (0, 0, 0), "E", None),
+        ((91, 0, 0), "N", (0, 0, 0), "E", None),
+        ((1, 0, 0), "N", (181, 0, 0), "E", None),
+        ((1, 2, 3, 4), "N", (2, 0, 0), "E", None),
+        (None, None, (2, 0, 0), "E", None),
+    ],
+)
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "TIFF", "HEIF"])
+def test_gps(
+    format: str, latitude: Any, north: str | None, longitude: Any, east: str | None, gps: Any
+) -> None:
+    exif = PIL.Image.Exif()
+    exif[Base.Make] = "Camera"
+    tags = {
+        GPS.GPSLatitudeRef: north,
+        GPS.GPSLatitude: latitude,
+        GPS.GPSLongitudeRef: east,
+        GPS.GPSLongitude: longitude,
+    }
+    exif.get_ifd(IFD.GPSInfo).update({tag: one for tag, one in tags.items() if one is not None})
+    exif.get_ifd(IFD.Exif)[Base.DateTimeOriginal] = "2024:05:01 10:20:30"
+    image = decode(encode(picture(), format, exif=exif.tobytes()))
+    assert image.gps == (gps and pytest.approx(gps))
+    assert image.taken_at == "2024-05-01T10:20:30Z"
 
 
 def test_garbage_in_exif_is_no_reason_to_refuse() -> None:

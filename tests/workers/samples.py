@@ -62,7 +62,7 @@ def assert_same(a: Image | Reason, b: Image | Reason) -> None:
     assert (a.alpha is None) == (b.alpha is None)
     if a.alpha is not None and b.alpha is not None:
         assert np.array_equal(a.alpha, b.alpha)
-    for fact in ("width", "height", "format", "sha256", "bytes", "taken_at", "facts"):
+    for fact in ("width", "height", "format", "sha256", "bytes", "taken_at", "gps", "facts"):
         assert getattr(a, fact) == getattr(b, fact)
 
 

@@ -60,14 +60,16 @@ def test_a_thumbnail_does_not_depend_on_what_else_a_picture_is_decoded_for(
     assert len(thumbnails) == 1
 
 
-def test_alpha_and_date_come_through(pool: DecoderPool) -> None:
+def test_alpha_date_and_place_come_through(pool: DecoderPool) -> None:
     exif = PIL.Image.Exif()
     exif[0x010F] = "Camera"
     exif.get_ifd(0x8769)[0x9003] = "2024:05:01 10:20:30"
+    exif.get_ifd(0x8825).update({1: "N", 2: (48.0, 30.0, 0.0), 3: "W", 4: (2.0, 15.0, 0.0)})
     file = BytesIO()
     PIL.Image.new("RGBA", (30, 20), (9, 8, 7, 66)).save(file, "PNG", exif=exif.tobytes())
     image = pool.decode(file.getvalue(), side=200)
     assert image.taken_at == "2024-05-01T10:20:30Z"
+    assert image.gps == (48.5, -2.25)
     assert image.facts == FileFacts(alpha=True, camera_metadata=True)
     assert_same(image, decode(file.getvalue()))
 

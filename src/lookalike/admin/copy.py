@@ -290,7 +290,7 @@ def _begin(target: NamedEngine, index: _SourceIndex) -> str | None:
             f"{target.name} is an unfinished copy of another index; choose another target, or "
             "delete it first."
         )
-    for field in indexed_fields(index.manifest.fields):
+    for field in indexed_fields(index.manifest.fields, gps=index.manifest.gps):
         engine.create_field_index(field.path, field.type)
     engine.write_manifest({UNFINISHED: index.stored})
     return notice

@@ -196,6 +196,13 @@ class ColorResponse(BaseModel):
     terms: list[str] | None = Field(None, description="Names in fashion.", examples=[["navy"]])
 
 
+class PlaceResponse(BaseModel):
+    """A place on Earth, in degrees."""
+
+    lat: float
+    lon: float
+
+
 class RecordResponse(BaseModel):
     """The fields that lookalike itself stores for an image: `record.ImageRecord`."""
 
@@ -212,6 +219,7 @@ class RecordResponse(BaseModel):
     indexed_at: str
     modified_at: str | None = None
     taken_at: str | None = None
+    gps: PlaceResponse | None = None
     frames: int | None = None
     alpha: bool | None = None
     bit_depth: int | None = None

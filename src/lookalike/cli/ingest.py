@@ -70,6 +70,9 @@ if TYPE_CHECKING:
     help="Aspect that an installed package registers, for a new index; repeatable.",
 )
 @click.option(
+    "--gps", is_flag=True, help="Store where photos were taken (image.gps), in a new index."
+)
+@click.option(
     "--prune", is_flag=True, help="Remove images that the paths or the metadata no longer have."
 )
 @click.option(
@@ -132,6 +135,7 @@ def index_command(
     model: str | None,
     model_dir: str | None,
     aspects: tuple[str, ...],
+    gps: bool,
     prune: bool,
     yes: bool,
     exclude: tuple[str, ...],
@@ -156,6 +160,7 @@ def index_command(
     part = None if partition is None else parse_partition(partition)
     options: dict[str, Any] = {"model": model, "model_dir": model_dir, "threads": threads}
     options |= {"max_fields": max_fields, "aspects": aspects or None}
+    options |= {"gps": gps or None}
     if thumbnails is not None:
         options["thumbnails"] = _thumbnails(thumbnails)
     executor = None if ray_address is None else _executor(ray_address, url, threads)

@@ -220,6 +220,7 @@ class Models:
             names={name: self._manifest.vectors[name] for name in names},
             models=[one for name, one in all_of_them.items() if name not in names],
             side=max(one.side for one in all_of_them.values()),
+            gps=self._manifest.gps,
         )
 
     def _recorded(self) -> ModelChoice:

@@ -13,7 +13,7 @@ from lookalike.admin.integrity import Verification, verify
 from lookalike.comparison.sketch import THUMBNAIL_SIDE
 from lookalike.engines import share
 from lookalike.errors import QueryError
-from lookalike.fields import Field, fields_of
+from lookalike.fields import Field
 from lookalike.filters import parse_where
 from lookalike.ingest import run
 from lookalike.manifest import Manifest
@@ -229,7 +229,7 @@ class ReadableIndex:
     @property
     def fields(self) -> Mapping[str, Field]:
         """Fields that `where` and `facets` can name, by name."""
-        return fields_of(self._manifest.fields)
+        return self._manifest.all_fields
 
     @property
     def aspects(self) -> Sequence[str]:

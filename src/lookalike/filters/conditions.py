@@ -27,6 +27,7 @@ from lookalike.types import (
     Not,
     Range,
     TextMatch,
+    WithinRadius,
 )
 
 Spellings: TypeAlias = Callable[[Field], Iterable[str]]
@@ -52,6 +53,10 @@ _TEXTS = (FieldType.KEYWORD, FieldType.KEYWORDS)
 _BOUNDS = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
 _COLORS = (record.COLORS, record.MAIN_COLOR)
 _WORD = re.compile(r"\w")
+_CIRCLE = "within 2 km of 48.8584, 2.2945"
+_FARTHEST = 20_000_000.0
+_METERS = {"m": 1.0, "km": 1_000.0, "mi": 1_609.344}
+_LENGTH = re.compile(rf"(?P<number>.+?)(?P<unit>{'|'.join(_METERS)})", re.IGNORECASE)
 
 
 def describe_field(field: Field) -> str:
@@ -68,6 +73,8 @@ def read_value(field: Field, token: Token) -> Any:
     Raises:
         FilterError: it is not one.
     """
+    if field.type is FieldType.GEO:
+        raise error_at(token.column, f"{describe_field(field)}: write {field.name} {_CIRCLE}")
     try:
         if field.name in _COLORS:
             return _color(_text(token))
@@ -195,6 +202,8 @@ def equals(field: Field, values: list[Any]) -> Filter:
             return any_of(Range(field.path, gte=value, lte=value) for value in values)
         case FieldType.DATETIME:
             return any_of(_during(field.path, value) for value in values)
+        case FieldType.GEO:  # `read_value` has refused the value
+            return NEVER
 
 
 def _during(path: str, span: Span) -> Range:
@@ -261,6 +270,48 @@ def equals_ignoring_case(
     known = () if spellings is None else spellings(field)
     same = [value for value in known if value.strip().casefold() == folded]
     return equals(field, same or [text])
+
+
+def split_length(text: str) -> tuple[str, str]:
+    """The number and the unit of a length in one word, such as 2km; no unit if it has none."""
+    match = _LENGTH.fullmatch(text)
+    return (match["number"], match["unit"]) if match else (text, "")
+
+
+def meters_in(unit: Token) -> float:
+    """The meters in a unit of length.
+
+    Raises:
+        FilterError: there is no such unit.
+    """
+    meters = _METERS.get(unit.text.lower())
+    if meters is None:
+        raise error_at(
+            unit.column, f"expected a unit, {', '.join(_METERS)}, not {unit}: write {_CIRCLE}"
+        )
+    return meters
+
+
+def in_circle(
+    field: Field, operator: Token, meters: float, center: tuple[float, float]
+) -> WithinRadius:
+    """The place is at most this far from a point given in degrees.
+
+    Raises:
+        FilterError: the field holds no places, or there is no such point or distance.
+    """
+    if field.type is not FieldType.GEO:
+        raise error_at(operator.column, f"within is for places, and {describe_field(field)}")
+    latitude, longitude = center
+    if abs(latitude) > 90 or abs(longitude) > 180:
+        raise error_at(
+            operator.column,
+            f"there is no place at {latitude}, {longitude}: write the latitude, from -90 to 90, "
+            "then the longitude, from -180 to 180",
+        )
+    if not 0 <= meters <= _FARTHEST:
+        raise error_at(operator.column, "a distance is from 0 to 20,000 km")
+    return WithinRadius(field.path, latitude, longitude, meters)
 
 
 def require_texts(field: Field, operator: Token) -> None:

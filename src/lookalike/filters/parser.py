@@ -29,13 +29,16 @@ from lookalike.filters.conditions import (
     equals,
     equals_ignoring_case,
     has_color_share,
+    in_circle,
     match_text,
     merge_ranges,
+    meters_in,
     missing,
     negate,
     order,
     read_value,
     require_texts,
+    split_length,
 )
 from lookalike.filters.parameters import Parameters, is_parameter
 from lookalike.filters.tokens import KEYWORDS, Token, error_at, shorten, tokenize
@@ -50,7 +53,7 @@ wait for the engine meanwhile."""
 MAX_VALUES = 25_000
 """Values that a filter compares with."""
 
-_OPERATORS = "= != < <= > >= ~= in has contains startswith matches between is"
+_OPERATORS = "= != < <= > >= ~= in has contains startswith matches between within is"
 _LITERAL = re.compile(r"[0-9.:+-]|now\b|today\b", re.IGNORECASE)
 
 _OTHER_LANGUAGES = {"&&": "and", "&": "and", "||": "or", "|": "or"}
@@ -212,12 +215,14 @@ class _Parser:
         return self.membership(field, f"expected a comparison after {field.name} ({_OPERATORS})")
 
     def membership(self, field: Field, expected: str) -> Filter:
-        """A condition that may follow "not": in, between, or a match with part of a text."""
+        """A condition that may follow "not": in, between, within, or part of a text."""
         operator = self.token
         if self.accept("in"):
             return equals(field, self.values(field))
         if self.accept("between"):
             return self.between(field, operator)
+        if self.accept("within"):
+            return self.within(field, operator)
         if operator.kind == "word" and operator.text.lower() in TEXT_MATCHES:
             self.at += 1
             require_texts(field, operator)
@@ -242,6 +247,30 @@ class _Parser:
                 self.token.column, f'expected "and" and the upper bound, not {self.token}'
             )
         return all_of([low, order(field, "<=", self.value(field), operator.column)])
+
+    def within(self, field: Field, operator: Token) -> Filter:
+        """A circle: a length with its unit, "of", a latitude and a longitude."""
+        token = self.token
+        number, unit = split_length(token.text)
+        if unit and not is_parameter(token):  # written as one word
+            self.tokens[self.at : self.at + 1] = [
+                replace(token, text=number),
+                replace(token, text=unit),
+            ]
+        meters = self.number("the distance") * meters_in(self.token)
+        self.at += 1
+        self.expect("of", 'expected "of" and a place')
+        latitude = self.number("the latitude")
+        self.expect(",", "expected a comma and the longitude")
+        center = latitude, self.number("the longitude")
+        return in_circle(field, operator, meters, center)
+
+    def number(self, name: str) -> float:
+        return float(self.value(Field(name, FieldType.FLOAT, "")))
+
+    def expect(self, text: str, problem: str) -> None:
+        if not self.accept(text):
+            raise error_at(self.token.column, f"{problem}, not {self.token}")
 
     def value_comes_first(self) -> bool:
         """True if a value and an operator of order come next, as in `5 < price <= 10`."""
@@ -354,6 +383,8 @@ def too_many_conditions() -> FilterError:
 
 def unknown_field(name: str, fields: Mapping[str, Field]) -> str:
     """An error message for a field that does not exist: the likely one, and all there are."""
+    if name == record.GPS:
+        return f"{name} is not stored in this index: make one with --gps, or gps=True in Python"
     by_lower = {known.lower(): known for known in fields}
     near = difflib.get_close_matches(shorten(name.lower()), by_lower, n=1)
     guess = by_lower.get(f"image.{name.lower()}") or (by_lower[near[0]] if near else None)

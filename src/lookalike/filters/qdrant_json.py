@@ -31,6 +31,7 @@ from lookalike.types import (
     Not,
     Range,
     TextMatch,
+    WithinRadius,
 )
 
 _SIGNS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
@@ -56,8 +57,8 @@ def where_of(filter: Mapping[str, Any]) -> str:
     """The `where` text of a filter: conditions joined by `and`.
 
     Clauses `must`, `should`, `must_not`, and `min_should` of one; conditions `match` (`value`,
-    `any`, `except`, `prefix`, `substring`, `text`), `range`, `is_empty`, `is_null` (as `is_empty`:
-    absent, null or an empty list), `has_id`, and nested filters.
+    `any`, `except`, `prefix`, `substring`, `text`), `range`, `geo_radius`, `is_empty`, `is_null`
+    (as `is_empty`: absent, null or an empty list), `has_id`, and nested filters.
 
     Raises:
         FilterError: anything else, which the `where` language does not have, or more than it
@@ -124,6 +125,8 @@ def _condition(condition: Any, depth: int) -> list[str]:
             return _match(_name(key), wanted)
         case {"key": str(key), "range": Mapping() as bounds, **rest} if not rest:
             return _range(_name(key), bounds)
+        case {"key": str(key), "geo_radius": Mapping() as circle, **rest} if not rest:
+            return [_circle(_name(key), circle)]
         case {"is_empty": {"key": str(key)}, **rest} if not rest:
             return [f"{_name(key)} is null"]
         case {"is_null": {"key": str(key)}, **rest} if not rest:
@@ -159,6 +162,15 @@ def _range(name: str, bounds: Mapping[str, Any]) -> list[str]:
     if unknown or not values:
         raise _problem(f"has the range {_shown(bounds)}; a range takes {', '.join(_SIGNS)}")
     return [f"{name} {_SIGNS[sign]} {_value(value)}" for sign, value in values.items()]
+
+
+def _circle(name: str, circle: Mapping[str, Any]) -> str:
+    match circle:
+        case {"center": {"lat": lat, "lon": lon, **others}, "radius": radius, **rest} if not (
+            others or rest
+        ):
+            return f"{name} within {_value(radius)} m of {_value(lat)}, {_value(lon)}"
+    raise _problem(f"has the geo_radius {_shown(circle)}; it takes a center and a radius")
 
 
 def _name(key: str) -> str:
@@ -213,6 +225,9 @@ def json_of(filter: Filter) -> dict[str, Any]:
             return {"nested": {"key": path, "filter": {"must": [json_of(part)]}}}
         case TextMatch(path, text, kind):
             return {"key": _field(path), "match": {_MATCHES[kind]: text}}
+        case WithinRadius(path, latitude, longitude, meters):
+            center = {"lat": latitude, "lon": longitude}
+            return {"key": _field(path), "geo_radius": {"center": center, "radius": meters}}
         case Missing(path):
             return {"is_empty": {"key": _field(path)}}
         case HasId(ids):

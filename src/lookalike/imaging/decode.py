@@ -127,6 +127,7 @@ def _decode(
         sha256=hashlib.sha256(data).hexdigest(),
         bytes=len(data),
         taken_at=exif.taken_at,
+        gps=exif.gps,
         facts=facts,
     )
 
@@ -138,11 +139,11 @@ def _decode_raw(
     if raw.pixels is None:
         try:
             preview = decode(raw.jpeg, side=side, limits=limits, before_load=before_load)
-            pixels, taken_at = preview.pixels, preview.taken_at
+            pixels, taken_at, gps = preview.pixels, preview.taken_at, preview.gps
         except ImageRejected:  # broken: the data of the sensor may still be sound
             raw = develop(data, side=side, limits=limits, before_load=before_load, previews=False)
     if raw.pixels is not None:
-        pixels, taken_at = raw.pixels, None
+        pixels, taken_at, gps = raw.pixels, None, None
     small = _shrink(PIL.Image.fromarray(pixels), side)
     with pillow_settings(limits.pixels):
         exif = read_tiff_exif(data)
@@ -155,6 +156,7 @@ def _decode_raw(
         sha256=hashlib.sha256(data).hexdigest(),
         bytes=len(data),
         taken_at=exif.taken_at or taken_at,
+        gps=exif.gps or gps,
         facts=FileFacts(bit_depth=raw.bit_depth, camera_raw=True, camera_metadata=True),
     )
 

@@ -1,14 +1,14 @@
-"""EXIF: the orientation of a picture, when it was taken, and whether a camera took it."""
+"""EXIF: the orientation of a picture, when and where it was taken, and whether by a camera."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 from datetime import datetime
 from io import BytesIO
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import PIL.Image
-from PIL.ExifTags import IFD, Base
+from PIL.ExifTags import GPS, IFD, Base
 from PIL.Image import Transpose
 
 from lookalike.system.times import format_datetime
@@ -34,11 +34,13 @@ class ExifFacts(NamedTuple):
     Attributes:
         orientation: what must still be corrected.
         taken_at: the time the picture was taken.
+        gps: latitude and longitude in degrees.
         camera: whether a camera or an exposure is named.
     """
 
     orientation: int = _UPRIGHT
     taken_at: str | None = None
+    gps: tuple[float, float] | None = None
     camera: bool = False
 
 
@@ -72,7 +74,15 @@ def _facts(exif: PIL.Image.Exif) -> ExifFacts:
         details = exif.get_ifd(IFD.Exif)
         camera = facts.camera or _EXPOSURE & details.keys() != set()
         facts = facts._replace(taken_at=_taken_at(details), camera=camera)
+        facts = facts._replace(gps=_place(exif.get_ifd(IFD.GPSInfo)))
     return facts
+
+
+def checked_place(latitude: float, longitude: float) -> tuple[float, float] | None:
+    """A place in degrees; None if it is not on Earth, or is 0, 0, which cameras write that do not
+    know where they are."""
+    on_earth = abs(latitude) <= 90 and abs(longitude) <= 180
+    return (latitude, longitude) if on_earth and (latitude or longitude) else None
 
 
 def turn_upright(im: PIL.Image.Image, orientation: int) -> PIL.Image.Image:
@@ -99,3 +109,19 @@ def _taken_at(exif: dict[int, object]) -> str | None:
     with suppress(ValueError):  # a malformed offset counts as none
         taken = datetime.fromisoformat(f"{taken.isoformat()}{offset}")
     return format_datetime(taken)
+
+
+def _place(exif: dict[int, object]) -> tuple[float, float] | None:
+    """Converts EXIF's degrees, minutes and seconds with a letter for the direction."""
+    if not {GPS.GPSLatitude, GPS.GPSLongitude} <= exif.keys():
+        return None
+    return checked_place(
+        _degrees(exif[GPS.GPSLatitude], exif.get(GPS.GPSLatitudeRef), "S"),
+        _degrees(exif[GPS.GPSLongitude], exif.get(GPS.GPSLongitudeRef), "W"),
+    )
+
+
+def _degrees(parts: Any, direction: object, negative: str) -> float:
+    degrees = sum(float(part) / (1, 60, 3600)[i] for i, part in enumerate(parts))
+    letter = str(direction or "").strip("\0 ").upper()
+    return round(-degrees if letter.startswith(negative) else degrees, 7)

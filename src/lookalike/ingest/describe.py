@@ -141,6 +141,7 @@ class ItemProcessor:
             "id": item.id,
             **location(item.ref),
             **facts(described.image),
+            **self._place(described.image),
             "indexed_at": indexed_at,
         }
         for name, spec in self._describers.names.items():
@@ -149,6 +150,13 @@ class ItemProcessor:
             own.update(description.payload[0])
         vectors.update(item.own_vectors)
         return Point(item.id, vectors, {**item.new_fields(), record.KEY: own})
+
+    def _place(self, image: Image) -> dict[str, Any]:
+        """Where a photo was taken, if the index stores that."""
+        if image.gps is None or not self._describers.gps:
+            return {}
+        latitude, longitude = image.gps
+        return {"gps": {"lat": latitude, "lon": longitude}}
 
 
 def _model_vectors(

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from lookalike.errors import InputError
 from lookalike.fields import (
+    USER_TYPES,
     Field,
     describe_type,
     is_missing,
@@ -42,9 +43,9 @@ def declared_types(types: Mapping[str, FieldType | str]) -> dict[str, FieldType]
         InputError: there is no such type.
     """
     for name, type in types.items():
-        if type not in list(FieldType):
+        if type not in USER_TYPES:
             raise InputError(
-                f"{type!r} is not a field type (for {name}): use one of {', '.join(FieldType)}."
+                f"{type!r} is not a field type (for {name}): use one of {', '.join(USER_TYPES)}."
             )
     return {name: FieldType(type) for name, type in types.items()}
 

@@ -71,6 +71,8 @@ def _own_value(name: str) -> Callable[[Point], Any]:
     def value(point: Point) -> Any:
         own: Mapping[str, Any] = point.payload[record.KEY]
         found = own.get(key)
+        if found and name == record.GPS:
+            return f"{found['lat']}, {found['lon']}"
         return [color["name"] for color in found or ()] if name == record.COLORS else found
 
     return value
@@ -113,6 +115,7 @@ def _schema(columns: Columns) -> Any:
         FieldType.DATETIME: arrow.timestamp("us", tz="UTC"),
         FieldType.KEYWORD: arrow.string(),
         FieldType.KEYWORDS: arrow.list_(arrow.string()),
+        FieldType.GEO: arrow.string(),
     }
     return arrow.schema(
         [

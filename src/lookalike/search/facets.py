@@ -14,6 +14,11 @@ from lookalike.types import FieldType, Filter
 CONTINUOUS = frozenset({FieldType.FLOAT, FieldType.DATETIME})
 """Types whose values are rarely equal; they have histograms instead of facets."""
 
+UNCOUNTED = {
+    FieldType.GEO: "a place and has no values to count: filter by a circle around one.",
+}
+"""Types that are neither counted nor collapsed by, with the reason."""
+
 MOST_URIS = 1_000_000
 """Addresses from which folders are counted."""
 
@@ -30,6 +35,8 @@ def facets(
             f"{field.name} is {with_article(field.type)} and has ranges instead of values: ask for "
             "its histogram."
         )
+    if field.type in UNCOUNTED:
+        raise QueryError(f"{field.name} is {UNCOUNTED[field.type]}")
     if field.name == record.FOLDER:
         folders = Counter[str | int | bool]()
         for uri, count in engine.facet(field.path, filter, MOST_URIS):
@@ -39,7 +46,7 @@ def facets(
 
 
 def distinct_values(engine: Engine, field: Field) -> int | None:
-    """Number of distinct values, up to `MAX_COUNTED`; None for numbers with fractions and dates."""
-    if field.type in CONTINUOUS:
+    """Number of distinct values, up to `MAX_COUNTED`; None for types that are not counted."""
+    if field.type in CONTINUOUS or field.type in UNCOUNTED:
         return None
     return len(engine.facet(field.path, limit=MAX_COUNTED))

@@ -12,7 +12,7 @@ import numpy as np
 
 from lookalike import record
 from lookalike.errors import NotFound, QueryError
-from lookalike.fields import Field, fields_of
+from lookalike.fields import Field
 from lookalike.filters import parse_where
 from lookalike.filters.parser import require_field
 from lookalike.manifest import Manifest
@@ -209,7 +209,7 @@ class Planner:
         )
         where = parse_where(
             request["where"],
-            fields_of(self.manifest.fields),
+            self.manifest.all_fields,
             request["params"],
             engine=self.engine,
         )
@@ -357,7 +357,7 @@ class Planner:
         """The field that hits are collapsed by."""
         if not isinstance(request["collapse"], str):
             return None
-        field = require_field(request["collapse"], fields_of(self.manifest.fields))
+        field = require_field(request["collapse"], self.manifest.all_fields)
         if field.type in CONTINUOUS or field.name.startswith(f"{record.KEY}."):
             raise QueryError(
                 f"Hits cannot be collapsed by {field.name}: name a field of your own that holds "
@@ -379,7 +379,7 @@ class Planner:
                 f"A sorted search has the {SORTED} best hits: ask for them with offset and limit, "
                 "or leave out what to search by to sort all images."
             )
-        return Order.of(request["sort"], fields_of(self.manifest.fields))
+        return Order.of(request["sort"], self.manifest.all_fields)
 
     # --- limits -----------------------------------------------------------------------------
 

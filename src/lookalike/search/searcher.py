@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lookalike.errors import LookalikeError
-from lookalike.fields import fields_of
 from lookalike.filters.conditions import equals
 from lookalike.manifest import Manifest
 from lookalike.protocols import Descriptors, Engine, ImageLoader
@@ -73,7 +72,7 @@ class Searcher:
         """The plan of a search; or the hits of one that lists images and needs none."""
         request = read_request(options)
         if is_listing(request):
-            return listed(self.engine, fields_of(self.manifest.fields), request)
+            return listed(self.engine, self.manifest.all_fields, request)
         return self._planner.plan(request)
 
     def _try_plan(self, query: Mapping[str, Any]) -> Plan | Hits | LookalikeError:

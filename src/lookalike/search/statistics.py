@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from lookalike.fields import fields_of
 from lookalike.manifest import Manifest
 from lookalike.protocols import Engine
 from lookalike.search.facets import distinct_values
@@ -29,7 +28,7 @@ def statistics(engine: Engine, manifest: Manifest, *, thumbnails: int) -> dict[s
         },
         "fields": {
             name: {"type": str(field.type), "values": distinct_values(engine, field)}
-            for name, field in fields_of(manifest.fields).items()
+            for name, field in manifest.all_fields.items()
             if name in manifest.fields
         },
         "engine": info["engine"],

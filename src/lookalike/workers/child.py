@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from lookalike.comparison.batch import BatchResult, Comparison, StoredPicture
 from lookalike.comparison.evidence import Evidence
 from lookalike.errors import ImageRejected, LookalikeError, Reason
+from lookalike.imaging.exif import checked_place
 from lookalike.system import subprocesses
 from lookalike.system.framing import receive_json, send_json
 from lookalike.types import DecodeLimits, Described, Description, FileFacts, Image
@@ -199,6 +200,7 @@ class DecoderProcess:
             sha256=str(header["sha256"]),
             bytes=int(header["bytes"]),
             taken_at=None if header["taken_at"] is None else str(header["taken_at"]),
+            gps=None if header["gps"] is None else checked_place(*map(float, header["gps"])),
             facts=_facts(header["facts"]),
             note=str(header["note"]),
         )

@@ -178,6 +178,7 @@ def _encode(
         "sha256": image.sha256,
         "bytes": image.bytes,
         "taken_at": image.taken_at,
+        "gps": image.gps,
         "note": image.note,
         "facts": dataclasses.asdict(image.facts),
         "thumbnail": SAME_AS_FILE if same_as_file else len(thumbnail),

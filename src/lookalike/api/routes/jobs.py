@@ -18,8 +18,8 @@ from lookalike.api.responses import Document
 from lookalike.api.schemas import Body, Problem, ReportResponse, Text, Where, declared
 from lookalike.api.service import Serving
 from lookalike.duplicates.keepers import POLICIES
+from lookalike.fields import USER_TYPES
 from lookalike.ingest.run import AddOptions
-from lookalike.types import FieldType
 
 EVENT_INTERVAL = 0.25
 """Seconds between two checks for a change of a watched job."""
@@ -34,7 +34,7 @@ ROUTERS = [read_router, write_router]
 
 _INGEST_TYPES = {
     "metadata": Path | None,
-    "fields": dict[Text, Literal[tuple(map(str, FieldType))]] | None,  # type: ignore[misc]
+    "fields": dict[Text, Literal[tuple(map(str, USER_TYPES))]] | None,  # type: ignore[misc]
 }
 
 if TYPE_CHECKING:

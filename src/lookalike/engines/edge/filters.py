@@ -21,6 +21,7 @@ from lookalike.types import (
     Not,
     Range,
     TextMatch,
+    WithinRadius,
     point_id,
 )
 
@@ -48,6 +49,9 @@ def _condition(filter: Filter) -> Any:
             return _range(filter, path)
         case TextMatch(path, text, kind):
             return qe.FieldCondition(path, match=_TEXT_MATCHES[kind](text))
+        case WithinRadius(path, latitude, longitude, meters):
+            circle = qe.GeoRadius(qe.GeoPoint(lon=longitude, lat=latitude), meters)
+            return qe.FieldCondition(path, geo_radius=circle)
         case AnyElement(path, part):
             return qe.NestedCondition(path, qe.Filter(must=[_condition(part)]))
         case Missing(path):

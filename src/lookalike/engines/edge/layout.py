@@ -22,6 +22,7 @@ _INDEXES: Mapping[FieldType, Callable[..., Any]] = {
     FieldType.DATETIME: qe.DatetimeIndexParams,
     FieldType.KEYWORD: qe.KeywordIndexParams,
     FieldType.KEYWORDS: qe.KeywordIndexParams,
+    FieldType.GEO: qe.GeoIndexParams,
 }
 
 

@@ -17,6 +17,7 @@ from lookalike.types import (
     Not,
     Range,
     TextMatch,
+    WithinRadius,
     point_id,
 )
 
@@ -39,6 +40,10 @@ def _condition(filter: Filter) -> models.Condition:
             return _range(filter, path)
         case TextMatch(path):
             return _text_match(filter, path)
+        case WithinRadius(path, latitude, longitude, meters):
+            center = models.GeoPoint(lat=latitude, lon=longitude)
+            circle = models.GeoRadius(center=center, radius=meters)
+            return models.FieldCondition(key=path, geo_radius=circle)
         case AnyElement(path, part):
             return models.NestedCondition(
                 nested=models.Nested(key=path, filter=models.Filter(must=[_condition(part)]))

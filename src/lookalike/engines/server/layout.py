@@ -18,6 +18,7 @@ _INDEXES: Mapping[FieldType, tuple[type[Any], str]] = {
     FieldType.DATETIME: (models.DatetimeIndexParams, "datetime"),
     FieldType.KEYWORD: (models.KeywordIndexParams, "keyword"),
     FieldType.KEYWORDS: (models.KeywordIndexParams, "keyword"),
+    FieldType.GEO: (models.GeoIndexParams, "geo"),
 }
 _DISTANCES = {
     Distance.COSINE: models.Distance.COSINE,

@@ -1265,7 +1265,7 @@ export interface components {
             values: number | null;
         };
         /** @enum {string} */
-        FieldType: "integer" | "float" | "boolean" | "datetime" | "keyword" | "keywords";
+        FieldType: "integer" | "float" | "boolean" | "datetime" | "keyword" | "keywords" | "geo";
         Fields: {
             fields: {
                 [key: string]: unknown;
@@ -1431,6 +1431,10 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
+        PlaceResponse: {
+            lat: number;
+            lon: number;
+        };
         Problem: {
             type: string;
             title: string;
@@ -1512,6 +1516,7 @@ export interface components {
             indexed_at: string;
             modified_at?: string | null;
             taken_at?: string | null;
+            gps?: components["schemas"]["PlaceResponse"] | null;
             frames?: number | null;
             alpha?: boolean | null;
             bit_depth?: number | null;

@@ -17,6 +17,7 @@ from lookalike.duplicates.verdicts import Duplicate, Duplicates
 from lookalike.engines import is_server
 from lookalike.errors import LookalikeError, QueryError
 from lookalike.facade.reading import ReadableIndex
+from lookalike.facade.web import web_opener
 from lookalike.filters.parser import require_field
 from lookalike.ingest import prune as pruning
 from lookalike.ingest import run, schema, updates
@@ -106,10 +107,13 @@ class Index(ReadableIndex):
         request = run.AddRequest.of(options)
         if request.executor is None:
             self._decoder.start(self._models.without_weights)  # while the model loads
-        opened = open_sources(sources, request.exclude)
+        opened = open_sources(sources, request.exclude) if sources or not request.fetch else []
         local = partial(self.ingest, detector=self._finder().gate(request.copies))
-        with request.ingest(local, self._opener) as ingest:
-            return run.add(self._destination, opened, request, ingest, self.calibrate)
+        with (
+            request.ingest(local, self._opener) as ingest,
+            web_opener(request, self._decoder.limits) as web,
+        ):
+            return run.add(self._destination, opened, request, ingest, self.calibrate, web)
 
     @documented(PutOptions)
     def put(self, images: Any, **options: Unpack[PutOptions]) -> IngestReport:

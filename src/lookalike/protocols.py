@@ -87,6 +87,23 @@ class Source(Protocol):
         ...
 
 
+@runtime_checkable
+class ConditionalSource(Protocol):
+    """A source that lists `types.UNKNOWN_ETAG` or `ANY_ETAG`: reading tells if images changed."""
+
+    def read_if_changed(
+        self, ref: ImageRef, known: ImageRef | None
+    ) -> tuple[ImageRef, bytes | None]:
+        """Reads an image unless it is the one that the index has at its address, if any; returns
+        it as it is now, with its etag.
+
+        Raises:
+            ImageRejected: with the reason.
+            LookalikeError: the run is being stopped.
+        """
+        ...
+
+
 # --- plug-ins: descriptors ------------------------------------------------------------------
 
 

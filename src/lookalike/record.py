@@ -31,8 +31,9 @@ INDEXED_AT = "image.indexed_at"
 PHASH = "image.phash"
 COPY_OF = "image.copy_of"
 MODIFIED_AT = "image.modified_at"
-LOCATION = ("image.etag", MODIFIED_AT)
 MOVED_FROM = "image.moved_from"
+LISTED_IN = "image.listed_in"
+LOCATION = (URI, "image.etag", MODIFIED_AT, LISTED_IN)
 NOT_DUPLICATES = "image.not_duplicates"
 KEEP_ALL = "image.keep_all"
 COLORS = "image.colors"
@@ -64,7 +65,8 @@ class ImageRecord(TypedDict):
     digits. The fields from `frames` to `motion` are those of `types.FileFacts`; they are absent,
     which means unknown, where an older version indexed the image. `not_duplicates` and `keep_all`
     list the SHA-256 of the images a decision was made about; see `types.Decision`. `moved_from` is
-    the id of a point that this one replaces, until that one is deleted.
+    the id of a point that this one replaces, until that one is deleted. `listed_in` is the path or
+    address of the list that names an image on the web.
     """
 
     id: str
@@ -79,6 +81,7 @@ class ImageRecord(TypedDict):
     colors: list[Color]
     indexed_at: str
     modified_at: NotRequired[str]
+    listed_in: NotRequired[str]
     taken_at: NotRequired[str]
     gps: NotRequired[Place]
     frames: NotRequired[int]
@@ -101,7 +104,7 @@ REQUIRED = (
 
 RECORD_TYPES: Mapping[str, tuple[type, ...]] = {
     **dict.fromkeys(("id", "uri", "etag", "sha256", "format", "phash", "indexed_at"), (str,)),
-    **dict.fromkeys(("modified_at", "taken_at", "copy_of", "moved_from"), (str,)),
+    **dict.fromkeys(("modified_at", "listed_in", "taken_at", "copy_of", "moved_from"), (str,)),
     **dict.fromkeys(("width", "height", "bytes", "frames", "bit_depth"), (int,)),
     **dict.fromkeys(("alpha", "camera_raw", "camera_metadata", "motion"), (bool,)),
     **dict.fromkeys(("colors", "not_duplicates", "keep_all"), (list,)),

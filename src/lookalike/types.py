@@ -28,21 +28,29 @@ Payload: TypeAlias = Mapping[str, Any]
 # --- images ---------------------------------------------------------------------------------
 
 
+UNKNOWN_ETAG = "?"
+"""Etag of an image whose source must be asked whether it has changed; see `ConditionalSource`."""
+ANY_ETAG = "*"
+"""Etag of an image that counts as unchanged wherever the index has it."""
+
+
 @dataclass(frozen=True, slots=True)
 class ImageRef:
     """An image's address, and a cheap tag that changes with its bytes.
 
     Attributes:
-        uri: absolute path of a local file, or address in an object store.
-        etag: changes whenever the bytes may have changed.
-        size: bytes.
+        uri: absolute path of a local file, or address in an object store or on the web.
+        etag: changes whenever the bytes may have changed; or one of the two above.
+        size: bytes; 0 if unknown.
         modified_at: time of the last change, RFC 3339; empty if unknown.
+        listed_in: path or address of the list that names an image on the web; empty for others.
     """
 
     uri: str
     etag: str
     size: int
     modified_at: str = ""
+    listed_in: str = ""
 
 
 @dataclass(frozen=True, slots=True)

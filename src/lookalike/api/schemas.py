@@ -230,6 +230,7 @@ class RecordResponse(BaseModel):
     not_duplicates: list[str] | None = None
     keep_all: list[str] | None = None
     moved_from: str | None = None
+    listed_in: str | None = None
 
 
 class PayloadResponse(BaseModel):

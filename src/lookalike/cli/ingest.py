@@ -57,6 +57,23 @@ if TYPE_CHECKING:
     help="Decimal sign of columns whose values leave it open.",
 )
 @click.option(
+    "--fetch",
+    is_flag=True,
+    help="Download the images that the metadata names by address; those that the index has, only "
+    "if they have changed.",
+)
+@click.option(
+    "--recheck/--no-recheck",
+    default=True,
+    help="Whether to ask the servers about images that the index has. Default: yes.",
+)
+@click.option(
+    "--private",
+    multiple=True,
+    metavar="IP:PORT",
+    help="Host of a private network that images may be fetched from; repeatable.",
+)
+@click.option(
     "--model",
     metavar="NAME",
     help="Model of a new index: clip, built-in, or a FastEmbed model's name.",
@@ -132,6 +149,9 @@ def index_command(
     fields: tuple[str, ...],
     encoding: str | None,
     decimal: Literal["comma", "point"] | None,
+    fetch: bool,
+    recheck: bool,
+    private: tuple[str, ...],
     model: str | None,
     model_dir: str | None,
     aspects: tuple[str, ...],
@@ -155,7 +175,7 @@ def index_command(
     from lookalike.ingest.partition import parse_partition
     from lookalike.output import documents
 
-    _check_inputs(paths, vectors_from)
+    _check_inputs(paths, vectors_from, fetched=metadata is not None and fetch)
     types = dict(name_and_value(field, "--field") for field in fields)
     part = None if partition is None else parse_partition(partition)
     options: dict[str, Any] = {"model": model, "model_dir": model_dir, "threads": threads}
@@ -184,6 +204,9 @@ def index_command(
                     fields=types,
                     encoding=encoding,
                     decimal=decimal,
+                    fetch=fetch,
+                    recheck=recheck,
+                    private=private,
                     prune=prune,
                     yes=yes,
                     exclude=exclude,
@@ -231,20 +254,20 @@ def optimize(url: str | None) -> None:
 
 
 _NOT_WITH_VECTORS = (
-    "metadata", "fields", "encoding", "decimal", "prune", "yes", "exclude", "partition", "copies",
-    "ray_address",
+    "metadata", "fields", "encoding", "decimal", "fetch", "recheck", "private", "prune", "yes",
+    "exclude", "partition", "copies", "ray_address",
 )  # fmt: skip
 """Options that say something about paths or their metadata."""
 
 
-def _check_inputs(paths: tuple[str, ...], vectors_from: str | None) -> None:
-    """Checks that the images are named in one way.
+def _check_inputs(paths: tuple[str, ...], vectors_from: str | None, *, fetched: bool) -> None:
+    """Checks that the images are named in one way, or all of them fetched.
 
     Raises:
         InputError: neither by paths nor by a file with vectors, or by both.
     """
     if vectors_from is None:
-        if not paths:
+        if not (paths or fetched):
             raise InputError("Name a folder, a file or a glob to index, or --vectors-from FILE.")
         return
     context = click.get_current_context()

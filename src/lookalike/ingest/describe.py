@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
-from typing import Any, TypeAlias
+from dataclasses import asdict, replace
+from typing import Any, NamedTuple, TypeAlias
 
 from lookalike import record
 from lookalike.errors import ImageRejected
 from lookalike.imaging.decode import check_size
-from lookalike.ingest.items import Change, IngestItem, Outcome, rejected
+from lookalike.ingest.items import Change, IngestItem, Outcome
 from lookalike.ingest.known_content import KnownContent, location
-from lookalike.ingest.report import FileNote
-from lookalike.protocols import Describers, Descriptor, ImageDecoder
+from lookalike.ingest.report import FileNote, Reject
+from lookalike.protocols import ConditionalSource, Describers, Descriptor, ImageDecoder
 from lookalike.record import record_of
 from lookalike.system.times import now
-from lookalike.types import DecodeLimits, Described, Image, Point, Vector
+from lookalike.types import DecodeLimits, Described, Image, ImageRef, Point, Vector
 
 DECODE_BATCH_BYTES = 2**20
 """Total size of the files that are decoded together. More is not faster, and all are in memory."""
@@ -25,6 +25,21 @@ DECODE_BATCH_BYTES = 2**20
 _File: TypeAlias = bytes | ImageRejected | None
 _Decoded: TypeAlias = Described | ImageRejected | None
 """None stands for a file whose bytes the index has described under the same id."""
+
+
+class _Read(NamedTuple):
+    """A file that was read, for the rows after it that name the same image.
+
+    Attributes:
+        ref, known: the image as listed, and as the index has it.
+        now: the image as it is now; None if it could not be read.
+        file: its bytes, if they have changed.
+    """
+
+    ref: ImageRef | None
+    known: ImageRef | None
+    now: ImageRef | None
+    file: _File
 
 
 class ItemProcessor:
@@ -62,8 +77,15 @@ class ItemProcessor:
         """The items with their files, in batches to decode together."""
         batch: list[tuple[IngestItem, _File]] = []
         size = 0
+        last = _Read(None, None, None, None)
         for item in items:
-            file = self._read_file(item)
+            if (item.ref, _known(item)) != (last.ref, last.known):
+                last = self._read_file(item)
+            if last.now is not None:
+                item = replace(item, ref=last.now)
+            file = last.file
+            if isinstance(file, bytes) and _is_stored(item, file) and not item.own_vectors:
+                file = None
             batch.append((item, file))
             size += len(file) if isinstance(file, bytes) else 0
             if size > DECODE_BATCH_BYTES:
@@ -71,15 +93,20 @@ class ItemProcessor:
                 batch, size = [], 0
         yield batch
 
-    def _read_file(self, item: IngestItem) -> _File:
+    def _read_file(self, item: IngestItem) -> _Read:
+        ref, known = item.ref, _known(item)
         try:
-            if item.ref.size:  # an unknown size is checked after reading
-                check_size(item.ref.size, self._limits)
-            data = item.source.read(item.ref)
-            check_size(len(data), self._limits)
+            if ref.size:  # an unknown size is checked after reading
+                check_size(ref.size, self._limits)
+            if isinstance(item.source, ConditionalSource):
+                now, data = item.source.read_if_changed(ref, known)
+            else:
+                now, data = ref, item.source.read(ref)
+            if data is not None:
+                check_size(len(data), self._limits)
         except ImageRejected as error:
-            return error
-        return None if _is_stored(item, data) and not item.own_vectors else data
+            return _Read(ref, known, None, error)
+        return _Read(ref, known, now, data)
 
     def _divide(
         self, batch: Sequence[tuple[IngestItem, _File]]
@@ -178,19 +205,35 @@ def _note(item: IngestItem, image: Image) -> FileNote | None:
 def _without_description(item: IngestItem, result: ImageRejected | None) -> Change:
     """The change for a rejected file, or for one that was touched or moved but not altered."""
     if isinstance(result, ImageRejected):
-        return rejected(item.ref.uri, result.reason, result.detail)
+        reject = Reject(item.ref.uri, result.reason, result.detail)
+        if item.stored is None:
+            return Change(Outcome.REJECTED, reject=reject)
+        # The index keeps what it has of the image; what the row says of it holds nevertheless.
+        fields, counts = item.changed_fields(item.stored), item.field_counts
+        return Change(Outcome.REJECTED, item.id, payload=fields, fields=counts, reject=reject)
     assert item.stored is not None  # noqa: S101 -- for the type checker
-    fields = item.changed_fields(item.stored)
-    moved = record_of(item.stored.payload)["uri"] != item.ref.uri
+    fields, own = item.changed_fields(item.stored), record_of(item.stored.payload)
+    moved = own["uri"] != item.ref.uri
     outcome = Outcome.UPDATED if fields else Outcome.UNCHANGED
+    now = {name: value for name, value in location(item.ref).items() if own.get(name) != value}
     return Change(
         Outcome.MOVED if moved else outcome,
         item.id,
-        payload={**fields, record.KEY: location(item.ref)},
+        payload={**fields, record.KEY: now} if now else fields,
         obsolete_id=item.obsolete_id,
         ends_move=item.ends_move,
         fields=item.field_counts,
     )
+
+
+def _known(item: IngestItem) -> ImageRef | None:
+    """The item's image as the index has it; None if it has none at its address, or has to be read
+    anyway."""
+    own = None if item.stored is None else record_of(item.stored.payload)
+    if own is None or own["uri"] != item.ref.uri or item.own_vectors:
+        return None
+    modified_at = own.get("modified_at", "")
+    return ImageRef(own["uri"], own["etag"], own["bytes"], modified_at, item.ref.listed_in)
 
 
 def _is_stored(item: IngestItem, data: bytes) -> bool:

@@ -18,7 +18,7 @@ from lookalike.record import record_of
 from lookalike.system.times import now
 from lookalike.types import AnyOfValues, ImageRef, Point, Vector
 
-_OF_ONE_FILE = (record.ID, record.URI, *record.LOCATION, record.COPY_OF, record.MOVED_FROM)
+_OF_ONE_FILE = (record.ID, *record.LOCATION, record.COPY_OF, record.MOVED_FROM)
 """Fields of the record that another file with the same content does not share."""
 
 
@@ -177,5 +177,6 @@ class KnownContent:
 
 def location(ref: ImageRef) -> Mapping[str, str]:
     """The part of an image's record that comes from the listing."""
-    modified_at = {"modified_at": ref.modified_at} if ref.modified_at else {}
-    return {"uri": ref.uri, "etag": ref.etag, **modified_at}
+    optional = {"modified_at": ref.modified_at, "listed_in": ref.listed_in}
+    known = {name: value for name, value in optional.items() if value}
+    return {"uri": ref.uri, "etag": ref.etag, **known}

@@ -12,6 +12,7 @@ from lookalike.metadata.join import MatchSummary
 from lookalike.metadata.readers import MetadataWarning
 from lookalike.metadata.table import MetadataTable, Row
 from lookalike.protocols import Source
+from lookalike.system.inputs import is_url
 from lookalike.system.text import count
 from lookalike.types import ImageRef
 
@@ -37,16 +38,19 @@ class Listing:
     """The images of a run.
 
     Attributes:
+        sources: the whole sources.
         images: each image once, in an order that does not change between runs.
         count: returns the number of images, or None while they are being counted.
         warnings: metadata that was left out.
         claimed: returns those of some ids that rows give to images of any partition. Such a point
-            may have moved to another partition, whose run updates it.
+            may have moved to another partition, whose run updates it, or to an image that cannot
+            be read.
         without_row: returns the ids of those stored points, given by id and address, that the
             metadata no longer describes; None without metadata.
         unread_rows: number of metadata rows that could not be read at all.
     """
 
+    sources: Sequence[Source]
     images: Iterable[ListedImage]
     count: Callable[[], int | None]
     warnings: tuple[MetadataWarning, ...] = ()
@@ -67,7 +71,7 @@ def list_images(
     """
     own = restrict(sources, partition)
     images = (ListedImage(source, ref, ()) for source, ref in list_refs(own))
-    return Listing(images, _count_in_background(own) if counted else lambda: None)
+    return Listing(sources, images, _count_in_background(own) if counted else lambda: None)
 
 
 def list_with_metadata(
@@ -109,10 +113,11 @@ def list_with_metadata(
     if named:
         total = sum(1 for _ in images())
     return Listing(
+        sources,
         images(),
         lambda: total,
         (*_unmatched_rows(summary), *(_left_out(summary) if named else ()), *table.warnings),
-        (lambda ids: ()) if partition is None else table.named,
+        table.named,
         table.without_row,
         table.unread_rows,
     )
@@ -135,12 +140,20 @@ def _source_of(ref: ImageRef, sources: Sequence[Source]) -> Source:
 def _unmatched_rows(summary: MatchSummary) -> Iterator[MetadataWarning]:
     if summary.unmatched:
         rows = count(summary.unmatched, "row names", "rows name")
-        examples = ", ".join(summary.unmatched_examples)
-        yield MetadataWarning(0, f"{rows} an image that is not listed, such as {examples}")
+        yield MetadataWarning(
+            0, f"{rows} an image that is not listed, such as {_examples(summary)}"
+        )
     if summary.partly_matched:
         rows = count(summary.partly_matched, "row also names", "rows also name")
         examples = ", ".join(summary.partly_matched_examples)
         yield MetadataWarning(0, f"{rows} images that are not listed, such as {examples}")
+
+
+def _examples(summary: MatchSummary) -> str:
+    names = ", ".join(summary.unmatched_examples)
+    if not any(map(is_url, summary.unmatched_examples)):
+        return names
+    return f"{names}; --fetch downloads images by their addresses (in Python, fetch=True)"
 
 
 def _left_out(summary: MatchSummary) -> Iterator[MetadataWarning]:

@@ -14,7 +14,7 @@ from lookalike.ingest.report import IncomingCopy
 from lookalike.protocols import Engine, Source
 from lookalike.record import record_of
 from lookalike.system.iteration import batched
-from lookalike.types import AnyOf, AnyOfValues, HasId, ImageRef, Point
+from lookalike.types import ANY_ETAG, AnyOf, AnyOfValues, HasId, ImageRef, Point
 
 BATCH_SIZE = 512
 """Images whose points are looked up in one request."""
@@ -68,9 +68,12 @@ def _settle(item: IngestItem, skipped: Mapping[str, IncomingCopy]) -> Change | N
         copy = skipped.get(ref.uri)
         return Change(Outcome.SKIPPED, copy=copy) if copy else None
     own = record_of(stored.payload)
-    if own["etag"] != ref.etag or own["uri"] != ref.uri or item.own_vectors:
+    is_current = ref.etag in (own["etag"], ANY_ETAG) and own["uri"] == ref.uri
+    if not is_current or item.own_vectors:
         return None
     fields = item.changed_fields(stored)
+    if ref.listed_in and own.get("listed_in") != ref.listed_in:
+        fields[record.KEY] = {"listed_in": ref.listed_in}
     outcome = Outcome.UPDATED if fields else Outcome.UNCHANGED
     return Change(
         outcome,

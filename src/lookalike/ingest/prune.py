@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from lookalike import record
 from lookalike.cache.store import Cache
 from lookalike.ingest.listing import ListedImage, Listing
+from lookalike.ingest.partition import Partition, belongs_to
 from lookalike.protocols import Engine, Source
-from lookalike.record import record_of
+from lookalike.record import ImageRecord, record_of
 from lookalike.system.iteration import batched
 from lookalike.types import AnyOfValues, Point
 
@@ -70,8 +71,8 @@ class MissingImages:
 
 def find_missing(
     engine: Engine,
-    sources: Sequence[Source],
     listing: Listing,
+    partition: Partition | None,
     rejected: Collection[str],
 ) -> MissingImages:
     """Finds the images that belonged to one of the sources and are gone from it or from the
@@ -79,23 +80,32 @@ def find_missing(
 
     Args:
         engine: has the points.
-        sources: the sources of the run, restricted to its partition.
-        listing: their images with their rows.
+        listing: the images of the run with their rows, and its sources.
+        partition: the part of the images to look at; None for all.
         rejected: addresses of images that could not be read, and that keep their points: a row with
             a new id could not replace them.
     """
+    sources = listing.sources
     ids: list[str] = []
     without_row: list[str] = []
     known = excluded = 0
     lost: Counter[str] = Counter()
     for points in engine.scroll():
-        uris = {point.id: record_of(point.payload)["uri"] for point in points}
-        uris = {id: uri for id, uri in uris.items() if _covering(uri, sources)}
+        records = {point.id: record_of(point.payload) for point in points}
+        uris = {
+            id: own["uri"]
+            for id, own in records.items()
+            if belongs_to(partition, own["uri"]) and _is_theirs(own, sources)
+        }
         known += len(uris)
         gone = [id for id, uri in uris.items() if _is_gone(uri, sources)]
         kept = listing.claimed(gone)
         for id in gone:
-            if id not in kept:
+            if id in kept:
+                continue
+            if "listed_in" in records[id]:
+                without_row.append(id)
+            else:
                 ids.append(id)
                 lost.update(filter(None, [_lost_folder(uris[id], sources)]))
                 excluded += any(source.excludes(uris[id]) for source in sources)
@@ -140,6 +150,15 @@ def with_obsolete_ids(engine: Engine, listing: Listing) -> Iterator[ListedImage]
                 by_uri.setdefault(stored[id], []).append(id)
         for image in images:
             yield image._replace(obsolete_ids=by_uri.get(image.ref.uri, ()))
+
+
+def _is_theirs(own: ImageRecord, sources: Sequence[Source]) -> bool:
+    """True if an image in the index belongs to one of the sources; one that a list names belongs
+    to the list, wherever it is."""
+    listed_in = own.get("listed_in")
+    if listed_in is not None:
+        return any(source.root == listed_in for source in sources)
+    return bool(_covering(own["uri"], sources))
 
 
 def _covering(uri: str, sources: Iterable[Source]) -> list[Source]:

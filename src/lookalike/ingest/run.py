@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import starmap
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, Literal, TypeAlias, TypedDict
 
 from lookalike.cache.store import Cache
 from lookalike.comparison.sketch import THUMBNAIL_SIDE
@@ -18,7 +18,7 @@ from lookalike.errors import InputError, QueryError
 from lookalike.ingest.executor import Executor, Ingest, Opener
 from lookalike.ingest.listing import ListedImage, Listing, list_images, list_with_metadata
 from lookalike.ingest.lookup import CopyDetector
-from lookalike.ingest.partition import Partition, check_partition, restrict
+from lookalike.ingest.partition import Partition, check_partition
 from lookalike.ingest.pipeline import Pipeline
 from lookalike.ingest.prune import find_missing, remove_missing, with_obsolete_ids
 from lookalike.ingest.report import IngestCounts, IngestProgress, IngestReport, Tally, plus
@@ -39,11 +39,14 @@ from lookalike.ingest.schema import (
 from lookalike.ingest.uploads import CopyFilter, Upload, with_copies
 from lookalike.manifest import Manifest, ManifestStore
 from lookalike.metadata.notation import Decimal
-from lookalike.metadata.table import Row, read_metadata
+from lookalike.metadata.table import MetadataTable, Row, read_metadata
 from lookalike.options import Option, with_defaults
 from lookalike.protocols import Describers, Engine, ImageDecoder, Source
 from lookalike.system.iteration import batched
 from lookalike.types import FieldType, Vector
+
+OpenWeb: TypeAlias = Callable[[MetadataTable], Source]
+"""Opens the source of the images whose addresses are in a table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,29 @@ class AddOptions(TypedDict, total=False):
     decimal: Annotated[
         Literal["comma", "point"] | None,
         Option("Decimal sign of columns whose values leave it open, such as 1.250."),
+    ]
+    fetch: Annotated[
+        bool,
+        Option(
+            "Download the images that the metadata names by address, from the public internet "
+            "alone; those that the index has, only if they have changed.",
+            False,
+        ),
+    ]
+    recheck: Annotated[
+        bool,
+        Option(
+            "Ask the servers whether images that the index has were changed. Without it, such "
+            "images count as unchanged unless their addresses change.",
+            True,
+        ),
+    ]
+    private: Annotated[
+        Sequence[str],
+        Option(
+            "Hosts of a private network that images may be fetched from, such as 10.0.0.5:8080.",
+            (),
+        ),
     ]
     prune: Annotated[
         bool,
@@ -170,6 +196,9 @@ class AddRequest:
     fields: Mapping[str, FieldType]
     encoding: str | None
     decimal: Decimal | None
+    fetch: bool
+    recheck: bool
+    private: Sequence[str]
     prune: bool
     yes: bool
     exclude: Sequence[str]
@@ -185,9 +214,12 @@ class AddRequest:
         """Checks options.
 
         Raises:
-            InputError: there is no such partition, or an executor was to skip or link copies.
+            InputError: there is no such partition, an executor was to skip or link copies, or there
+                is no metadata to fetch images by.
         """
         chosen = with_defaults(AddOptions, options)
+        if chosen["fetch"] and chosen["metadata"] is None:
+            raise InputError("Only metadata names images to fetch: give a file with rows, too.")
         if chosen["partition"] is not None:
             chosen["partition"] = check_partition(chosen["partition"])
         if chosen["executor"] is not None and chosen["copies"] != "keep":
@@ -213,6 +245,7 @@ def add(
     request: AddRequest,
     ingest: Ingest,
     calibrate: Callable[[], None],
+    open_web: OpenWeb | None = None,
 ) -> IngestReport:
     """Brings an index up to date with sources; see `Index.add`.
 
@@ -222,12 +255,13 @@ def add(
         request: the options.
         ingest: indexes the listing.
         calibrate: samples the index if it has grown enough.
+        open_web: opens the source of the addresses in metadata; None leaves them alone.
     """
     pruned: dict[str, Any] = {}
-    with _listing(index, sources, request) as (listing, changes):
+    with _listing(index, sources, request, open_web) as (listing, changes):
         report = ingest(listing.images, _progress(request.progress, listing))
         if not report.interrupted:
-            pruned = _prune(index, restrict(sources, request.partition), request, listing, report)
+            pruned = _prune(index, request, listing, report)
             others_write = request.partition is not None and request.partition[1] > 1
             if request.optimize and not others_write:
                 index.engine.optimize()  # also completes what a run that was killed left
@@ -244,19 +278,15 @@ def add(
 
 
 def _prune(
-    index: Destination,
-    sources: Sequence[Source],
-    request: AddRequest,
-    listing: Listing,
-    report: IngestReport,
+    index: Destination, request: AddRequest, listing: Listing, report: IngestReport
 ) -> dict[str, Any]:
     """Removes the images that the sources or the metadata no longer have, if asked to; returns what
     to report."""
-    passed_over = any(source.passed_over for source in sources)
+    passed_over = any(source.passed_over for source in listing.sources)
     if not (request.prune or request.metadata or passed_over):
         return {}
     rejected = {reject.uri for reject in report.rejects}
-    missing = find_missing(index.engine, sources, listing, rejected)
+    missing = find_missing(index.engine, listing, request.partition, rejected)
     if not request.prune:
         return {"excluded": missing.excluded, "without_row": len(missing.without_row)}
     if missing.doubt and not request.yes:
@@ -336,7 +366,10 @@ def _checked_vectors(manifest: Manifest, image: ListedImage, row: Row) -> dict[s
 
 @contextmanager
 def _listing(
-    index: Destination, sources: Sequence[Source], request: AddRequest
+    index: Destination,
+    sources: Sequence[Source],
+    request: AddRequest,
+    open_web: OpenWeb | None,
 ) -> Iterator[tuple[Listing, Sequence[Retyping]]]:
     """Lists the images, with metadata also its rows, and stores the types of the fields."""
     partition = request.partition
@@ -354,6 +387,8 @@ def _listing(
         encoding=request.encoding,
         decimal=request.decimal,
     ) as table:
+        if open_web is not None:
+            sources = [*sources, open_web(table)]
         listing = list_with_metadata(table, sources, partition, named=request.prune)
         if request.prune:
             listing = replace(listing, images=with_obsolete_ids(index.engine, listing))

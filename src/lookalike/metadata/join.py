@@ -43,7 +43,8 @@ __all__ = [
 
 _SCHEMA = """
     CREATE TABLE refs (n INTEGER PRIMARY KEY, uri BLOB UNIQUE, etag TEXT, size INTEGER,
-                       modified_at TEXT, full BLOB, relative BLOB, base BLOB, stem BLOB);
+                       modified_at TEXT, listed_in TEXT, full BLOB, relative BLOB, base BLOB,
+                       stem BLOB);
     CREATE TABLE links (line INTEGER, n INTEGER, id BLOB, point BLOB, PRIMARY KEY (line, n));
     CREATE TABLE doubtful (n INTEGER PRIMARY KEY);
     CREATE TABLE points (id BLOB, uri BLOB);
@@ -88,7 +89,7 @@ def store_listing(
     for statement in filter(str.strip, _SCHEMA.split(";")):
         db.execute(statement)
     db.executemany(
-        "INSERT OR IGNORE INTO refs VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR IGNORE INTO refs VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (_listing_row(ref, root_of(ref)) for ref in refs),
     )
 
@@ -357,7 +358,8 @@ def _listing_row(ref: ImageRef, root: str) -> tuple[Any, ...]:
     relative = full.removeprefix(folder) if full.startswith(folder) else None
     base = posixpath.basename(full)
     stem, _ = posixpath.splitext(base)
-    return as_bytes(ref.uri), ref.etag, ref.size, ref.modified_at, full, relative, base, stem
+    facts = ref.etag, ref.size, ref.modified_at, ref.listed_in
+    return as_bytes(ref.uri), *facts, full, relative, base, stem
 
 
 @lru_cache(maxsize=64)

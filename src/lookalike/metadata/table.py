@@ -30,7 +30,14 @@ from lookalike.metadata.join import (
     store_listing,
     summarize,
 )
-from lookalike.metadata.names import as_bytes, as_text, image_columns, name_texts, single_name
+from lookalike.metadata.names import (
+    as_bytes,
+    as_text,
+    image_columns,
+    name_texts,
+    single_name,
+    split_names,
+)
 from lookalike.metadata.notation import Decimal
 from lookalike.metadata.readers import (
     Cells,
@@ -40,6 +47,7 @@ from lookalike.metadata.readers import (
     encoding_error,
     reader_for,
 )
+from lookalike.system.inputs import is_url
 from lookalike.types import FieldType, ImageRef
 
 __all__ = ["MatchSummary", "MetadataTable", "MetadataWarning", "Row", "read_metadata"]
@@ -55,6 +63,7 @@ _SCHEMA = """
     CREATE TABLE rows (line INTEGER PRIMARY KEY, id BLOB, fields TEXT, unread TEXT);
     CREATE TABLE names (line INTEGER, place REAL, text BLOB, name BLOB, level INTEGER, n INTEGER,
                         other INTEGER, PRIMARY KEY (line, place));
+    CREATE TABLE addresses (n INTEGER PRIMARY KEY, uri BLOB UNIQUE);
     CREATE TABLE warnings (line INTEGER, detail TEXT, row TEXT, column TEXT, value TEXT);
 """
 
@@ -150,6 +159,11 @@ class MetadataTable:
     def close(self) -> None:
         """Removes the temporary database."""
         self._db.close()
+
+    @property
+    def name(self) -> str:
+        """The absolute path of the file, as the list that names images on the web."""
+        return str(self.path.absolute())
 
     @property
     def warnings(self) -> Iterator[MetadataWarning]:
@@ -316,6 +330,25 @@ class MetadataTable:
         why = f"the first problem is: {first}" if first else "it has no rows"
         return f"{self.path} describes no images: {why}."
 
+    # --- addresses ---
+
+    def addresses(self) -> Iterator[str]:
+        """The addresses of images on the web that the rows name, each once, in their order."""
+        if not self._db.execute("SELECT 1 FROM addresses LIMIT 1").fetchone():
+            names = self._db.execute("SELECT text FROM names ORDER BY line, place")
+            parts = (part for (text,) in names for part in split_names(as_text(text)))
+            self._db.executemany(
+                "INSERT OR IGNORE INTO addresses (uri) VALUES (?)",
+                ((as_bytes(part),) for part in parts if is_url(part)),
+            )
+        for (uri,) in self._db.execute("SELECT uri FROM addresses ORDER BY n"):
+            yield as_text(uri)
+
+    def has_address(self, uri: str) -> bool:
+        """True if rows name an image at this address on the web."""
+        found = self._db.execute("SELECT 1 FROM addresses WHERE uri = ?", (as_bytes(uri),))
+        return found.fetchone() is not None
+
     # --- matching ---
 
     def match(self, refs: Iterable[ImageRef], root_of: Callable[[ImageRef], str]) -> MatchSummary:
@@ -352,17 +385,17 @@ class MetadataTable:
                 as a forbidden folder, stay, so that the run reports them.
         """
         joined = self._db.execute(
-            "SELECT refs.n, uri, etag, size, modified_at, rows.line, point, fields, unread"
-            " FROM refs LEFT JOIN links USING (n) LEFT JOIN rows USING (line)"
+            "SELECT refs.n, uri, etag, size, modified_at, listed_in, rows.line, point, fields,"
+            " unread FROM refs LEFT JOIN links USING (n) LEFT JOIN rows USING (line)"
             " WHERE NOT ? OR line IS NOT NULL OR refs.n IN doubtful OR etag = ''"
             " ORDER BY refs.n, rows.line",
             (named,),
         )
         for _, group in itertools.groupby(joined, key=lambda entry: entry[0]):
             entries = list(group)
-            _, uri, etag, size, modified_at, *_ = entries[0]
+            _, *ref, _, _, _, _ = entries[0]
             yield (
-                ImageRef(as_text(uri), etag, size, modified_at),
+                ImageRef(as_text(ref[0]), *ref[1:]),
                 [
                     Row(id and as_text(id), json.loads(fields), tuple(json.loads(unread)))
                     for *_, line, id, fields, unread in entries

@@ -9,18 +9,19 @@ the environment are not used, since they would connect to any address.
 
 from __future__ import annotations
 
-import ssl
 import threading
-import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from types import MappingProxyType
+from typing import TypeAlias
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 import httpcore
 
 from lookalike.errors import InputError
 from lookalike.imaging.decode import check_size
+from lookalike.sources.web.connections import Connection, Deadline, IdleConnections
 from lookalike.sources.web.public_addresses import is_public, resolve
 from lookalike.types import DecodeLimits
 
@@ -35,8 +36,41 @@ Resolver: TypeAlias = Callable[[str], Sequence[str]]
 _REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
 _UNQUOTED = "!#$%&'()*+,/:;=?@[]~"
 """Characters that stay as they are in a path or query."""
-_WRITE_BYTES = 4096
-"""Bytes written at a time, so that a receiver that reads slowly cannot outlast the deadline."""
+_NO_CONNECTIONS = IdleConnections(0)
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
+
+class Unreachable(InputError):
+    """A host that is unknown, private, away, or too slow, so that the next URL of it may fail."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer to a request.
+
+    Attributes:
+        host: the host that answered.
+        status: its status, which is not one of a redirect.
+        headers: values by name in lower case.
+        body: the file; empty with any status but 200.
+    """
+
+    host: str
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def file(self) -> bytes:
+        """Returns the file.
+
+        Raises:
+            InputError: there is none.
+        """
+        if self.status != 200:
+            raise InputError(
+                f"{self.host} answers {self.status} instead of an image; use another URL."
+            )
+        return self.body
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,64 +98,113 @@ class Fetcher:
             ImageRejected: the file is empty or too large.
             InputError: the URL may not be fetched, or its host does not deliver in time.
         """
-        deadline = _Deadline(self.timeout)
+        return self.request(url).file()
+
+    def request(
+        self,
+        url: str,
+        headers: Mapping[str, str] = _NO_HEADERS,
+        connections: IdleConnections = _NO_CONNECTIONS,
+    ) -> Response:
+        """Returns the answer for a URL, whatever its status, after redirects.
+
+        Args:
+            url: the URL.
+            headers: headers to send besides the usual ones.
+            connections: idle connections to use and to add to.
+
+        Raises:
+            ImageRejected: the file is empty or too large.
+            InputError: the URL may not be fetched.
+            Unreachable: its host does not deliver in time.
+        """
+        deadline = Deadline(self.timeout)
         for _ in range(MAX_REDIRECTS + 1):
-            result = self._get(_split(url), deadline)
-            if isinstance(result, bytes):
-                return result
-            url = urljoin(url, result)
+            response = self._get(_split(url), headers, connections, deadline)
+            location = response.headers.get("location")
+            if response.status not in _REDIRECT_STATUSES or not location:
+                return response
+            url = urljoin(url, location)
         raise InputError(f"Too many redirects (limit {MAX_REDIRECTS}); use the final URL.")
 
-    def _get(self, url: SplitResult, deadline: _Deadline) -> bytes | str:
-        """Returns the file at a URL, or the location it redirects to."""
+    def _get(
+        self,
+        url: SplitResult,
+        headers: Mapping[str, str],
+        connections: IdleConnections,
+        deadline: Deadline,
+    ) -> Response:
+        """Returns the answer for a URL, which may be a redirect."""
         host, port = _host(url), url.port or (443 if url.scheme == "https" else 80)
-        addresses = self._checked_addresses(host, port, deadline)
+        origin = url.scheme, host, port
+        with self._errors_of(host):
+            idle = connections.take(origin, deadline)
+            if idle is not None:
+                try:
+                    response = self._send(idle, url, headers)
+                except (httpcore.NetworkError, httpcore.ProtocolError):
+                    pass  # the host has closed it meanwhile
+                else:
+                    connections.give_back(origin, idle)
+                    return response
+            addresses = self._checked_addresses(host, port, deadline)
+            connection = Connection(origin, addresses, deadline)
+            response = self._send(connection, url, headers)
+        connections.give_back(origin, connection)
+        return response
+
+    def _send(
+        self, connection: Connection, url: SplitResult, headers: Mapping[str, str]
+    ) -> Response:
+        host = _host(url)
         target = quote(f"{url.path or '/'}{'?' if url.query else ''}{url.query}", safe=_UNQUOTED)
-        headers = [
-            ("Host", _host_header(url)),
-            ("Accept", "image/*"),
-            ("Accept-Encoding", "identity"),
-            ("User-Agent", "lookalike"),
-        ]
+        sent = {
+            "Host": _host_header(url),
+            "Accept": "image/*",
+            "Accept-Encoding": "identity",
+            "User-Agent": "lookalike",
+            **headers,
+        }
         try:
-            with (
-                httpcore.HTTPConnection(
-                    httpcore.Origin(url.scheme.encode(), host.encode(), port),
-                    # TLS checks the certificate against the host name, not the address.
-                    ssl_context=ssl.create_default_context() if url.scheme == "https" else None,
-                    network_backend=_PinnedBackend(addresses, deadline),
-                ) as connection,
-                connection.stream(
-                    "GET",
-                    httpcore.URL(scheme=url.scheme, host=host, port=port, target=target),
-                    headers=headers,
-                ) as response,
-            ):
+            with connection.stream(
+                "GET",
+                httpcore.URL(scheme=url.scheme, host=host, port=url.port, target=target),
+                headers=list(sent.items()),
+            ) as response:
                 return self._read(host, response)
+        except BaseException:
+            connection.close()
+            raise
+
+    def _read(self, host: str, response: httpcore.Response) -> Response:
+        headers = {
+            name.decode("latin-1").lower(): value.decode("latin-1")
+            for name, value in response.headers
+        }
+        data = bytearray()
+        if response.status == 200:
+            check_size(int(headers.get("content-length", "1")), self.limits)
+            for chunk in response.iter_stream():
+                data += chunk
+                check_size(len(data), self.limits)
+            check_size(len(data), self.limits)
+        elif response.status == 304:  # has no body; read to its end, the connection stays usable
+            response.read()
+        return Response(host, response.status, headers, bytes(data))
+
+    @contextmanager
+    def _errors_of(self, host: str) -> Iterator[None]:
+        """Translates the errors of a connection to a host."""
+        try:
+            yield
         except httpcore.TimeoutException as error:
             raise self._late(host) from error
         except (httpcore.NetworkError, httpcore.ProtocolError, OSError, ValueError) as error:
-            raise InputError(
+            raise Unreachable(
                 f"{host} cannot be reached, or broke off its answer; check the URL."
             ) from error
 
-    def _read(self, host: str, response: httpcore.Response) -> bytes | str:
-        headers = {name.lower(): value.decode("latin-1") for name, value in response.headers}
-        if response.status in _REDIRECT_STATUSES and (location := headers.get(b"location")):
-            return location
-        if response.status != 200:
-            raise InputError(
-                f"{host} answers {response.status} instead of an image; use another URL."
-            )
-        check_size(int(headers.get(b"content-length", "1")), self.limits)
-        data = bytearray()
-        for chunk in response.iter_stream():
-            data += chunk
-            check_size(len(data), self.limits)
-        check_size(len(data), self.limits)
-        return bytes(data)
-
-    def _checked_addresses(self, host: str, port: int, deadline: _Deadline) -> list[str]:
+    def _checked_addresses(self, host: str, port: int, deadline: Deadline) -> list[str]:
         """Returns the addresses of a host, every one of which may be contacted."""
         addresses = _resolve_in_time(lambda: self.resolve(host), deadline)
         if addresses is None:
@@ -137,13 +220,13 @@ class Fetcher:
                         f"not from {port}; use another URL."
                     )
         if not addresses:
-            raise InputError(
+            raise Unreachable(
                 f"{host} is not a host on the public internet; use a URL that everyone can open."
             )
         return list(addresses)
 
-    def _late(self, host: str) -> InputError:
-        return InputError(
+    def _late(self, host: str) -> Unreachable:
+        return Unreachable(
             f"{host} did not deliver within {self.timeout:g} s; try again, or send the image."
         )
 
@@ -179,7 +262,7 @@ def _host_header(url: SplitResult) -> str:
 
 
 def _resolve_in_time(
-    look_up: Callable[[], Sequence[str]], deadline: _Deadline
+    look_up: Callable[[], Sequence[str]], deadline: Deadline
 ) -> Sequence[str] | None:
     """Returns the addresses that a lookup finds, none for an unknown name; None if it is too slow.
 
@@ -197,91 +280,3 @@ def _resolve_in_time(
     thread.start()
     thread.join(max(0.0, deadline.seconds_left))
     return results[0] if results else None
-
-
-# --- the connection -------------------------------------------------------------------------
-
-
-class _Deadline:
-    """The end of the time allowed for one download."""
-
-    def __init__(self, timeout: float) -> None:
-        self._end = time.monotonic() + timeout
-
-    @property
-    def seconds_left(self) -> float:
-        return self._end - time.monotonic()
-
-    def timeout(self, error: type[httpcore.TimeoutException]) -> float:
-        """Returns the timeout of the next operation; raises `error` if no time is left."""
-        left = self.seconds_left
-        if left <= 0:
-            raise error
-        return left
-
-
-class _PinnedBackend(httpcore.NetworkBackend):
-    """Connects to checked addresses only, whatever the host name resolves to by now."""
-
-    def __init__(self, addresses: Sequence[str], deadline: _Deadline) -> None:
-        self._addresses = addresses
-        self._deadline = deadline
-        self._backend = httpcore.SyncBackend()
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.NetworkStream:
-        """Connects to the first address that accepts a connection."""
-        failure = httpcore.ConnectError()
-        for address in self._addresses:
-            left = self._deadline.timeout(httpcore.ConnectTimeout)
-            try:
-                stream = self._backend.connect_tcp(
-                    address, port, left, local_address, socket_options
-                )
-            except httpcore.ConnectError as error:
-                failure = error
-            else:
-                return _DeadlineStream(stream, self._deadline)
-        raise failure
-
-
-class _DeadlineStream(httpcore.NetworkStream):
-    """A stream that ends at the deadline, so that a peer that sends slowly gains nothing."""
-
-    def __init__(self, stream: httpcore.NetworkStream, deadline: _Deadline) -> None:
-        self._stream = stream
-        self._deadline = deadline
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, self._deadline.timeout(httpcore.ReadTimeout))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        for start in range(0, len(buffer), _WRITE_BYTES):
-            part = buffer[start : start + _WRITE_BYTES]
-            self._stream.write(part, self._deadline.timeout(httpcore.WriteTimeout))
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,
-    ) -> httpcore.NetworkStream:
-        try:
-            left = self._deadline.timeout(httpcore.ConnectTimeout)
-        except httpcore.ConnectTimeout:
-            self.close()
-            raise
-        stream = self._stream.start_tls(ssl_context, server_hostname, left)
-        return _DeadlineStream(stream, self._deadline)
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)

@@ -1348,6 +1348,12 @@ export interface components {
             encoding?: string | null;
             decimal?: ("comma" | "point") | null;
             /** @default false */
+            fetch?: boolean;
+            /** @default true */
+            recheck?: boolean;
+            /** @default [] */
+            private?: string[];
+            /** @default false */
             prune?: boolean;
             /** @default false */
             yes?: boolean;
@@ -1527,6 +1533,7 @@ export interface components {
             not_duplicates?: string[] | null;
             keep_all?: string[] | null;
             moved_from?: string | null;
+            listed_in?: string | null;
         };
         RejectResponse: {
             uri: string;

@@ -15,7 +15,7 @@ from lookalike.index import Index
 from tests.contract.test_engines import SPECS, point
 from tests.engines.server.conftest import QUICK
 from tests.support.pictures import folder_of
-from tests.support.qdrant_wire import Cluster, RestServer, Store
+from tests.support.qdrant_wire import Cluster, Fault, GrpcServer, RestServer, Store
 
 
 def ids_by_replica(store: Store, collection: str = "catalog") -> list[set[str]]:
@@ -64,6 +64,27 @@ def test_a_run_whose_replicas_differ_says_so(tmp_path: Path) -> None:
             cluster.nodes[1].kill()
             report = index.add(photos / "000.jpg")
             assert "could not be compared" in report.engine_notes[0]
+
+
+@pytest.mark.parametrize("grpc", [False, True], ids=["rest", "grpc"])
+@pytest.mark.parametrize("hangs", [False, True], ids=["refused", "hangs"])
+def test_runs_decide_without_replicas_that_are_away(grpc: bool, hangs: bool) -> None:
+    store = Store(nodes=3, replicas=3)
+    with closing(RestServer(store)) as rest, closing(GrpcServer(store)) as wire:
+        options = replace(QUICK, grpc=grpc, grpc_port=wire.port, timeout=1)
+        with closing(ServerEngine.connect(rest.url, options)) as engine:
+            engine.create(SPECS)
+            engine.upsert([point(i) for i in range(20)])
+            settled = engine.settled()
+            if hangs:
+                store.faults.append(Fault(seconds=1.5, on="retrieve"))
+            else:
+                store.lose(1)
+            store.requests.clear()
+            for _ in range(3):
+                assert len(settled.retrieve([point(i).id for i in range(30)])) == 20
+            assert store.requests == ["retrieve"] * 4  # all were asked once
+            assert sum(len(points) for points in settled.scroll()) == 20
 
 
 @pytest.mark.parametrize(

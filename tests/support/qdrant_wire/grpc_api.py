@@ -84,6 +84,8 @@ class _Collections(_Rpc, collections_service_pb2_grpc.CollectionsServicer):
         body = models.CreateCollection(
             vectors=GrpcToRest.convert_vectors_config(request.vectors_config),
             shard_number=request.shard_number,
+            replication_factor=request.replication_factor,
+            write_consistency_factor=request.write_consistency_factor,
             optimizers_config=GrpcToRest.convert_optimizers_config_diff(request.optimizers_config),
             metadata=GrpcToRest.convert_payload(request.metadata),
         )

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,10 +19,19 @@ _RELAY = Path(__file__).with_name("relay.py")
 
 
 class Node:
-    """A node of a cluster, a process of its own with two ports, the second of which is gRPC's."""
+    """A node of a cluster, a process of its own with two ports, the second of which is gRPC's.
 
-    def __init__(self, rest: int, grpc: int) -> None:
-        self.port = _two_ports()
+    Args:
+        store: the state of the server, which is told when the node is there.
+        number: number of the node.
+        rest: port of the server's REST API.
+        grpc: port of its gRPC API.
+    """
+
+    def __init__(self, store: Store, number: int, rest: int, grpc: int) -> None:
+        self._store = store
+        self._number = number
+        self.port = free_ports(2)
         self._targets = [f"{self.port}:{rest}", f"{self.port + 1}:{grpc}"]
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
@@ -31,8 +41,10 @@ class Node:
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE)
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == b"ready\n"
+        self._store.regain(self._number)
 
     def kill(self) -> None:
+        self._store.lose(self._number)
         if self._process is not None:
             self._process.kill()
             self._process.communicate()
@@ -40,11 +52,13 @@ class Node:
 
     def freeze(self) -> None:
         assert self._process is not None
+        self._store.lose(self._number)
         self._process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
+        self._store.regain(self._number)
 
 
 class Cluster:
@@ -60,12 +74,19 @@ class Cluster:
         self._servers = [
             (RestServer(self.store, node=i), GrpcServer(self.store, node=i)) for i in range(count)
         ]
-        self.nodes = [Node(rest.port, grpc.port) for rest, grpc in self._servers]
+        self.nodes = [
+            Node(self.store, number, rest.port, grpc.port)
+            for number, (rest, grpc) in enumerate(self._servers)
+        ]
 
     @property
     def url(self) -> str:
         """The address of a collection there, with all nodes."""
-        return f"http://{','.join(f'127.0.0.1:{node.port}' for node in self.nodes)}/catalog"
+        return self.address("catalog")
+
+    def address(self, collection: str) -> str:
+        """The address of a collection, with all nodes."""
+        return f"http://{','.join(f'127.0.0.1:{node.port}' for node in self.nodes)}/{collection}"
 
     def __enter__(self) -> Self:
         return self
@@ -83,14 +104,16 @@ class Cluster:
             grpc.close()
 
 
-def _two_ports() -> int:
-    """The first of two neighboring ports that are free."""
+def free_ports(count: int) -> int:
+    """The first of several neighboring ports that are free."""
     while True:
-        with socket.socket() as one, socket.socket() as two:
-            one.bind(("127.0.0.1", 0))
-            port: int = one.getsockname()[1]
+        with ExitStack() as stack:
+            sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+            sockets[0].bind(("127.0.0.1", 0))
+            port: int = sockets[0].getsockname()[1]
             try:
-                two.bind(("127.0.0.1", port + 1))
+                for number, one in enumerate(sockets[1:], 1):
+                    one.bind(("127.0.0.1", port + number))
             except OSError:
                 continue
             return port

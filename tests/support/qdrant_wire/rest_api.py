@@ -27,7 +27,7 @@ def _route(
     if name and name == store.denied:
         raise Rejected(403, f"Forbidden: Access to collection {name} is required")
     match method, path[2:] if path[:1] == ["collections"] else path:
-        case "GET", [""]:
+        case "GET", [""] | ["readyz"]:
             info = {"title": "qdrant", "version": store.version, "commit": None}
             return "root", lambda: info
         case "GET", ["cluster"] if path == ["cluster"]:

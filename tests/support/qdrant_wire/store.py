@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 import threading
 import time
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 from qdrant_client import QdrantClient, models
 
 
@@ -40,6 +42,11 @@ class Rejected(Exception):
         self.status, self.error, self.headers = status, error, headers or {}
 
 
+_FEW = (
+    "Service internal error: The replica set for shard 0 on peer {node} does not have enough "
+    "active replicas"
+)
+_CHANGES = ("upsert", "delete", "batch")
 _WRITES = {"upsert", "delete", "batch_update_points", "create_collection", "delete_collection"}
 
 
@@ -51,6 +58,7 @@ class Replicas:
         reader: number of the one that is read.
         everywhere: whether points are read that all replicas have alike.
         missing: number of one that misses writes; None while all take them.
+        away: numbers of those whose nodes do not answer.
     """
 
     def __init__(self, clients: Sequence[QdrantClient]) -> None:
@@ -58,6 +66,7 @@ class Replicas:
         self.reader = 0
         self.everywhere = False
         self.missing: int | None = None
+        self.away: set[int] = set()
 
     def __getattr__(self, name: str) -> Any:
         def call(*arguments: Any, **keywords: Any) -> Any:
@@ -65,7 +74,7 @@ class Replicas:
                 done = [
                     getattr(client, name)(*arguments, **keywords)
                     for i, client in enumerate(self.clients)
-                    if i != self.missing
+                    if i != self.missing and i not in self.away
                 ]
                 return done[0]
             answers = [
@@ -77,17 +86,41 @@ class Replicas:
 
         return call
 
+    def recover(self, number: int, points: bool) -> None:
+        """Brings back a replica, with what it missed if `points`, else only the collections."""
+        self.away.discard(number)
+        held_by: list[Any] = [client._client for client in self.clients]
+        theirs = held_by[number].collections
+        source = next(i for i in range(len(self.clients)) if i != number and i not in self.away)
+        for name, held in held_by[source].collections.items():
+            if points or name not in theirs:
+                theirs[name] = copy.deepcopy(held)
+            theirs[name].config.metadata = held.config.metadata
+
 
 def _common(name: str, answers: Sequence[Any]) -> Any:
     """What all replicas have alike."""
     if name == "count":
         return min(answers, key=lambda answer: answer.count)
     if name == "retrieve":
-        return [record for record in answers[0] if all(record in other for other in answers[1:])]
+        return _records_alike(answers)
     if name == "scroll":
-        records = [one for one in answers[0][0] if all(one in other[0] for other in answers[1:])]
-        return records, answers[0][1]
+        return _records_alike([records for records, _ in answers]), answers[0][1]
     return answers[0]
+
+
+def _records_alike(answers: Sequence[Sequence[models.Record]]) -> list[models.Record]:
+    others = [{record.id: record for record in records} for records in answers[1:]]
+    return [one for one in answers[0] if all(_is_alike(one, held.get(one.id)) for held in others)]
+
+
+def _is_alike(record: models.Record, other: models.Record | None) -> bool:
+    """Compares records; in memory, vectors that were written twice may vary in their last bit."""
+    if other is None or record.payload != other.payload:
+        return False
+    vectors: Any = record.vector or {}
+    others: Any = other.vector or {}
+    return all(np.allclose(vectors[name], others[name], atol=1e-6) for name in vectors)
 
 
 @dataclass
@@ -111,6 +144,7 @@ class Store:
         status: statuses that the collection reports, in order.
         queries: the queries received.
         denied: a collection that the key does not permit.
+        dead: nodes whose replicas missed a write that enough others took.
     """
 
     local: Any = None
@@ -131,16 +165,30 @@ class Store:
     status: list[str] = field(default_factory=list)
     queries: list[list[models.QueryRequest]] = field(default_factory=list)
     denied: str = ""
+    dead: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.local = Replicas([QdrantClient(":memory:") for _ in range(self.replicas)])
+
+    def lose(self, node: int) -> None:
+        """Has a node answer no other one, if each has a replica of its own."""
+        with self.lock:
+            if self.replicas == self.nodes > 1:
+                self.local.away.add(node)
+
+    def regain(self, node: int) -> None:
+        """Has a node answer the others again, and its replica recover where it is dead."""
+        with self.lock:
+            if node in self.local.away:
+                self.local.recover(node, node in self.dead)
+            self.dead.discard(node)
 
     def cluster(self) -> Any:
         """The status of the cluster."""
         if self.nodes == 1:
             return {"status": "disabled"}
         peers = {str(i): {"uri": f"http://node{i}:6335/"} for i in range(self.nodes)}
-        raft = {"term": 1, "commit": 1, "pending_operations": 0, "is_voter": True}
+        raft = {"term": 1, "commit": 1, "pending_operations": 0, "leader": 0, "is_voter": True}
         return {
             "status": "enabled",
             "peer_id": 0,
@@ -162,14 +210,15 @@ class Store:
         client = self.local.clients[node % self.replicas]
         points = client.scroll(name, limit=1_000_000, with_payload=False)[0]
         shards = Counter(UUID(str(point.id)).int % self.shards for point in points)
+        states = {at: "Dead" if at[1] in self.dead else s for at, s in self.placement.items()}
         local = [
             {"shard_id": shard, "points_count": shards[shard], "state": state}
-            for (shard, peer), state in self.placement.items()
+            for (shard, peer), state in states.items()
             if peer == node
         ]
         remote = [
             {"shard_id": shard, "peer_id": peer, "state": state}
-            for (shard, peer), state in self.placement.items()
+            for (shard, peer), state in states.items()
             if peer != node
         ]
         return {
@@ -224,6 +273,8 @@ class Store:
             if fault.status:
                 raise Rejected(fault.status, fault.error, fault.headers)
         with self.lock:
+            if everywhere and (self.local.away or self.dead):
+                raise Rejected(500, _FEW.format(node=node))
             self.local.everywhere, self.local.reader = everywhere, node % self.replicas
             try:
                 answer = work()
@@ -233,11 +284,21 @@ class Store:
                 raise Rejected(404, f"Not found: No point with id {error} found") from error
         if fault is not None and fault.status == 0:
             raise ConnectionAbortedError
-        if self.local.missing is not None and name in ("upsert", "delete", "batch"):
+        if name in _CHANGES:
+            self._check_written()
+        return answer
+
+    def _check_written(self) -> None:
+        """Fails a write that too few replicas took, which stays where it is; of one that enough
+        took, the replicas without it are dead until they have recovered."""
+        lost = self.local.away
+        taken = self.replicas - len(lost)
+        least = max((one.write_consistency_factor or 1 for one in self.created.values()), default=1)
+        if self.local.missing is not None or taken < min(least, self.replicas):
             raise Rejected(
                 500, "Service internal error: 1 out of 1 shards failed to apply operation"
             )
-        return answer
+        self.dead |= lost
 
     def create(self, name: str, body: models.CreateCollection) -> bool:
         done: bool = self.local.create_collection(

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from qdrant_client import QdrantClient, models
@@ -28,6 +28,7 @@ from lookalike.engines.rows import ordered_value, scored, stored
 from lookalike.engines.server import reads
 from lookalike.engines.server.caller import Caller
 from lookalike.engines.server.connection import Nodes
+from lookalike.engines.server.consistency import Consistency
 from lookalike.engines.server.filters import to_server
 from lookalike.engines.server.layout import field_params, vector_params
 from lookalike.engines.server.limits import Limits, Rows
@@ -51,6 +52,8 @@ from lookalike.types import (
     VectorSpec,
     point_id,
 )
+
+T = TypeVar("T")
 
 _METADATA_KEY = "lookalike"
 """The manifest's key in the collection's metadata; its value is an empty mapping until there is a
@@ -85,13 +88,7 @@ class ServerEngine:
         # Whether batches are sent in parallel. This pays only if the server is slow: the threads
         # contend for the GIL and cost a quarter more CPU time.
         self._parallel = False
-        consistency = self.options.read_consistency
-        self._reading: dict[str, Any] = {
-            "collection_name": collection,
-            "consistency": models.ReadConsistencyType(consistency)
-            if isinstance(consistency, str)
-            else consistency,
-        }
+        self._consistency = Consistency.of(collection, self.options.read_consistency)
 
     @classmethod
     def connect(cls, url: str, options: ServerOptions | None = None) -> ServerEngine:
@@ -262,19 +259,22 @@ class ServerEngine:
 
     # --- reading ----------------------------------------------------------------------------
 
+    def _read(self, work: Callable[[QdrantClient, Mapping[str, Any]], T]) -> T:
+        """Carries out a read with the engine's read consistency."""
+        return self._call(lambda client: self._consistency.read(partial(work, client)))
+
     def retrieve(
         self, ids: Sequence[str], *, payload: bool = True, vectors: Sequence[str] = ()
     ) -> list[Point]:
         request = {
             "with_payload": payload or ID_ALONE,
             "with_vectors": list(vectors) or False,
-            **self._reading,
         }
         found: list[Point] = []
         size = self._collection.limits.within_page(len(ids)) if ids else 1
         for start in range(0, len(ids), size):
             here = {**request, "ids": [str(point_id(id)) for id in ids[start : start + size]]}
-            found += map(stored, self._call(partial(reads.retrieve, here)))
+            found += map(stored, self._read(partial(reads.retrieve, here)))
         return found
 
     def nearest(self, queries: Sequence[CandidateQuery]) -> list[Candidates]:
@@ -306,7 +306,7 @@ class ServerEngine:
         ]
 
     def _send_queries(self, requests: list[models.QueryRequest]) -> list[Rows]:
-        return self._call(lambda client: reads.query_batch(client, requests, self._reading))
+        return self._read(partial(reads.query_batch, requests))
 
     def _condition(self, filter: Filter | None) -> models.Filter | None:
         """A filter within the collection's limits."""
@@ -327,11 +327,10 @@ class ServerEngine:
             "limit": self._collection.limits.within_page(batch),
             "with_payload": payload or ID_ALONE,
             "with_vectors": list(vectors) or False,
-            **self._reading,
         }
         while True:
             here = {**request, "offset": offset}
-            records, offset = self._call(partial(reads.scroll, here))
+            records, offset = self._read(partial(reads.scroll, here))
             if records:
                 yield [stored(record) for record in records]
             if offset is None:
@@ -346,15 +345,10 @@ class ServerEngine:
     def facet(
         self, path: str, filter: Filter | None = None, limit: int = 100
     ) -> list[tuple[str | int | bool, int]]:
-        condition = self._condition(filter)
+        common = {"key": path, "facet_filter": self._condition(filter), "exact": True}
 
         def request(number: int) -> list[tuple[str | int | bool, int]]:
-            response = self._call(
-                lambda client: client.facet(
-                    key=path, facet_filter=condition, limit=number, exact=True, **self._reading
-                )
-            )
-            return [(hit.value, hit.count) for hit in response.hits]
+            return self._read(partial(reads.facet, {**common, "limit": number}))
 
         def count(value: str | int | bool) -> int:
             same = AnyOfValues(path, (value,))
@@ -372,9 +366,8 @@ class ServerEngine:
                 "limit": 1,
                 "order_by": models.OrderBy(key=path, direction=direction),
                 "with_payload": models.PayloadSelectorInclude(include=[path]),
-                **self._reading,
             }
-            records, _ = self._call(partial(reads.scroll, request))
+            records, _ = self._read(partial(reads.scroll, request))
             if not records:
                 return None
             ends.append(ordered_value(records[0], path))
@@ -396,9 +389,8 @@ class ServerEngine:
             "order_by": models.OrderBy(key=path, direction=direction),
             "with_payload": True,
             "with_vectors": list(vectors) or False,
-            **self._reading,
         }
-        records, _ = self._call(partial(reads.scroll, request))
+        records, _ = self._read(partial(reads.scroll, request))
         return [(ordered_value(record, path), stored(record)) for record in records]
 
     # --- upkeep -----------------------------------------------------------------------------
@@ -434,19 +426,17 @@ class ServerEngine:
                 pause = min(2 * pause, 5.0)
 
     def settled(self) -> ServerEngine:
-        if not self._replicated(self._info()):
+        replicas = self._info().config.params.replication_factor or 1
+        if replicas == 1:
             return self
         settled = copy(self)
-        settled._reading = {**self._reading, "consistency": models.ReadConsistencyType.ALL}
+        settled._consistency = Consistency.settled(self.collection, replicas)
         return settled
-
-    def _replicated(self, info: models.CollectionInfo) -> bool:
-        return (info.config.params.replication_factor or 1) > 1
 
     def info(self) -> Mapping[str, Any]:
         info = self._info()
         differing = None
-        if self._replicated(info):
+        if (info.config.params.replication_factor or 1) > 1:
             differing = disagreement(self._nodes, self.collection, self.url)
         protocols = {note for node in self._nodes.nodes if node.up and (note := node.note)}
         missing = None

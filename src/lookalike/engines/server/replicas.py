@@ -86,10 +86,13 @@ def disagreement(nodes: Nodes, collection: str, url: str) -> str | None:
     silent: list[str] = []
     for node in nodes.nodes:
         try:
-            client = node.client(quick=True)
-            counts |= {client.count(collection).count, _settled_count(client, collection)}
+            counts.add(node.client(quick=True).count(collection).count)
         except FAILURES:
-            silent.append(node.url)
+            silent.append(f"{node.url} does not answer")
+    try:
+        counts.add(_settled_count(nodes, collection))
+    except FAILURES:
+        silent.append("one of them is away, or recovers")
     if len(counts) > 1:
         found = ", ".join(f"{count:,}" for count in sorted(counts))
         return (
@@ -97,12 +100,13 @@ def disagreement(nodes: Nodes, collection: str, url: str) -> str | None:
             "the addresses of all nodes."
         )
     if silent:
-        return f"The replicas of {url} could not be compared, as {silent[0]} does not answer."
+        return f"The replicas of {url} could not be compared, as {silent[0]}."
     return None
 
 
-def _settled_count(client: QdrantClient, collection: str) -> int:
+def _settled_count(nodes: Nodes, collection: str) -> int:
     """Counts the images that all replicas have, which the client's own method cannot."""
+    client = next((node for node in nodes.nodes if node.up), nodes.nodes[0]).client(quick=True)
     response = client.http.points_api.count_points(
         collection_name=collection,
         consistency=models.ReadConsistencyType.ALL,

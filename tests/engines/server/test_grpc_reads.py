@@ -52,7 +52,7 @@ def test_queries_are_answered_as_by_the_client(over_grpc: ServerEngine, consiste
         query_request(Query((COLOR,), limit=4, exact=True)),
     ]
     theirs = client.query_batch_points(requests=requests, **reading)
-    ours = grpc_reads.query_batch(client, requests, reading)
+    ours = grpc_reads.query_batch(client, {"requests": requests, **reading})
     for rows, answer in zip(ours, theirs, strict=True):
         for row, other in zip(rows, answer.points, strict=True):
             assert_alike(row, other)

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from copy import copy
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 from uuid import UUID
@@ -259,9 +258,15 @@ class ServerEngine:
 
     # --- reading ----------------------------------------------------------------------------
 
-    def _read(self, work: Callable[[QdrantClient, Mapping[str, Any]], T]) -> T:
-        """Carries out a read with the engine's read consistency."""
-        return self._call(lambda client: self._consistency.read(partial(work, client)))
+    def _read(
+        self, work: Callable[[Mapping[str, Any], QdrantClient], T], request: Mapping[str, Any]
+    ) -> T:
+        """Carries out one of `reads` with the engine's read consistency."""
+        return self._call(
+            lambda client: self._consistency.read(
+                lambda reading: work({**request, **reading}, client)
+            )
+        )
 
     def retrieve(
         self, ids: Sequence[str], *, payload: bool = True, vectors: Sequence[str] = ()
@@ -274,7 +279,7 @@ class ServerEngine:
         size = self._collection.limits.within_page(len(ids)) if ids else 1
         for start in range(0, len(ids), size):
             here = {**request, "ids": [str(point_id(id)) for id in ids[start : start + size]]}
-            found += map(stored, self._read(partial(reads.retrieve, here)))
+            found += map(stored, self._read(reads.retrieve, here))
         return found
 
     def nearest(self, queries: Sequence[CandidateQuery]) -> list[Candidates]:
@@ -306,7 +311,7 @@ class ServerEngine:
         ]
 
     def _send_queries(self, requests: list[models.QueryRequest]) -> list[Rows]:
-        return self._read(partial(reads.query_batch, requests))
+        return self._read(reads.query_batch, {"requests": requests})
 
     def _condition(self, filter: Filter | None) -> models.Filter | None:
         """A filter within the collection's limits."""
@@ -330,7 +335,7 @@ class ServerEngine:
         }
         while True:
             here = {**request, "offset": offset}
-            records, offset = self._read(partial(reads.scroll, here))
+            records, offset = self._read(reads.scroll, here)
             if records:
                 yield [stored(record) for record in records]
             if offset is None:
@@ -348,7 +353,7 @@ class ServerEngine:
         common = {"key": path, "facet_filter": self._condition(filter), "exact": True}
 
         def request(number: int) -> list[tuple[str | int | bool, int]]:
-            return self._read(partial(reads.facet, {**common, "limit": number}))
+            return self._read(reads.facet, {**common, "limit": number})
 
         def count(value: str | int | bool) -> int:
             same = AnyOfValues(path, (value,))
@@ -367,7 +372,7 @@ class ServerEngine:
                 "order_by": models.OrderBy(key=path, direction=direction),
                 "with_payload": models.PayloadSelectorInclude(include=[path]),
             }
-            records, _ = self._read(partial(reads.scroll, request))
+            records, _ = self._read(reads.scroll, request)
             if not records:
                 return None
             ends.append(ordered_value(records[0], path))
@@ -390,7 +395,7 @@ class ServerEngine:
             "with_payload": True,
             "with_vectors": list(vectors) or False,
         }
-        records, _ = self._read(partial(reads.scroll, request))
+        records, _ = self._read(reads.scroll, request)
         return [(ordered_value(record, path), stored(record)) for record in records]
 
     # --- upkeep -----------------------------------------------------------------------------

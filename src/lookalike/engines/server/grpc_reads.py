@@ -6,10 +6,10 @@ reads: two thirds of our own share of a search. The messages are read directly i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from qdrant_client import QdrantClient, grpc, models
+from qdrant_client import QdrantClient, grpc
 from qdrant_client.conversions.conversion import GrpcToRest, RestToGrpc, grpc_to_payload
 
 
@@ -27,26 +27,23 @@ def speaks_grpc(client: QdrantClient) -> bool:
     return bool(client.init_options.get("prefer_grpc"))
 
 
-def query_batch(
-    client: QdrantClient, requests: Sequence[models.QueryRequest], reading: Mapping[str, Any]
-) -> list[list[Row]]:
+def query_batch(client: QdrantClient, request: Mapping[str, Any]) -> list[list[Row]]:
     """Carries out queries; see `QdrantClient.query_batch_points`.
 
     Args:
         client: speaks gRPC.
-        requests: the queries.
-        reading: the collection's name and the read consistency.
+        request: what the client's method takes.
     """
-    name = reading["collection_name"]
+    name, requests = request["collection_name"], request["requests"]
     message = grpc.QueryBatchPoints(
         collection_name=name,
         query_points=[RestToGrpc.convert_query_request(request, name) for request in requests],
-        read_consistency=_consistency(reading),
+        read_consistency=_consistency(request),
     )
     response = client.grpc_points.QueryBatch(message, timeout=_timeout(client))
     return [
-        _whole(answer) if request.with_payload or request.with_vector else _bare(answer)
-        for request, answer in zip(requests, response.result, strict=True)
+        _whole(answer) if one.with_payload or one.with_vector else _bare(answer)
+        for one, answer in zip(requests, response.result, strict=True)
     ]
 
 
@@ -55,7 +52,7 @@ def retrieve(client: QdrantClient, request: Mapping[str, Any]) -> list[Row]:
 
     Args:
         client: speaks gRPC.
-        request: what the client's method takes, and the collection's name.
+        request: what the client's method takes.
     """
     message = grpc.GetPoints(
         collection_name=request["collection_name"],
@@ -73,8 +70,8 @@ def _timeout(client: QdrantClient) -> float:
     return timeout
 
 
-def _consistency(reading: Mapping[str, Any]) -> Any:
-    consistency = reading["consistency"]
+def _consistency(request: Mapping[str, Any]) -> Any:
+    consistency = request["consistency"]
     return None if consistency is None else RestToGrpc.convert_read_consistency(consistency)
 
 

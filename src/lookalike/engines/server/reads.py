@@ -1,6 +1,7 @@
 """Reads by whichever way is fastest with a client.
 
-Each takes the collection's name and the read consistency as `reading`.
+Each takes what the client's own method takes: the collection's name among it, and, where that
+method has one, the read consistency.
 """
 
 from __future__ import annotations
@@ -14,35 +15,25 @@ from lookalike.engines.server import grpc_reads
 from lookalike.engines.server.limits import Rows
 
 
-def query_batch(
-    requests: Sequence[models.QueryRequest], client: QdrantClient, reading: Mapping[str, Any]
-) -> list[Rows]:
+def query_batch(request: Mapping[str, Any], client: QdrantClient) -> list[Rows]:
     """Carries out queries."""
     if grpc_reads.speaks_grpc(client):
-        return list(grpc_reads.query_batch(client, requests, reading))
-    responses = client.query_batch_points(requests=requests, **reading)
-    return [response.points for response in responses]
+        return list(grpc_reads.query_batch(client, request))
+    return [response.points for response in client.query_batch_points(**request)]
 
 
-def retrieve(
-    request: Mapping[str, Any], client: QdrantClient, reading: Mapping[str, Any]
-) -> Sequence[Any]:
+def retrieve(request: Mapping[str, Any], client: QdrantClient) -> Sequence[Any]:
     """Reads points by their ids."""
     if grpc_reads.speaks_grpc(client):
-        return grpc_reads.retrieve(client, {**request, **reading})
-    return client.retrieve(**request, **reading)
+        return grpc_reads.retrieve(client, request)
+    return client.retrieve(**request)
 
 
-def scroll(
-    request: Mapping[str, Any], client: QdrantClient, reading: Mapping[str, Any]
-) -> tuple[list[models.Record], Any]:
+def scroll(request: Mapping[str, Any], client: QdrantClient) -> tuple[list[models.Record], Any]:
     """Reads a page of points, and where the next one begins."""
-    return client.scroll(**request, **reading)
+    return client.scroll(**request)
 
 
-def facet(
-    request: Mapping[str, Any], client: QdrantClient, reading: Mapping[str, Any]
-) -> list[tuple[str | int | bool, int]]:
+def facet(request: Mapping[str, Any], client: QdrantClient) -> list[tuple[str | int | bool, int]]:
     """Counts the points by the values of a field."""
-    response = client.facet(**request, **reading)
-    return [(hit.value, hit.count) for hit in response.hits]
+    return [(hit.value, hit.count) for hit in client.facet(**request).hits]

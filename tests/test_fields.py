@@ -132,6 +132,27 @@ def test_any_text_has_a_kind_that_it_fits(text: str) -> None:
         parse_value(kind_of_text(text), text)
 
 
+LINEN = (
+    "A light dress for long summer days, made of washed linen, with two pockets, with buttons of "
+    "wood, and lined with cotton."
+)
+
+
+@pytest.mark.parametrize(
+    ("texts", "type"),
+    [
+        ([f"{LINEN} Machine wash.", f"{LINEN} Iron."], FieldType.TEXT),
+        ([f"{LINEN} Machine wash.", f"{LINEN} Iron.", "A dress."], FieldType.TEXT),
+        ([f"{LINEN} Machine wash.", "A dress.", "A hat."], KEYWORD),
+        (["Dress", "A dress of linen"], KEYWORD),
+        (["https://shop.example/" + "a/very/long/path/" * 10], KEYWORD),
+    ],
+)
+def test_long_texts_are_searched_by_their_words(texts: list[str], type: FieldType) -> None:
+    assert choose_type(Counter(map(kind_of_text, texts))) is type
+    assert choose_type(Counter(map(kind_of, texts))) is type
+
+
 # --- names ---
 
 

@@ -19,6 +19,7 @@ from lookalike.types import FieldType
 
 __all__ = [
     "OWN_FIELDS",
+    "TEXTS",
     "USER_TYPES",
     "Field",
     "Value",
@@ -43,6 +44,9 @@ Value: TypeAlias = str | int | float | bool | list[str]
 USER_TYPES = tuple(type for type in FieldType if type is not FieldType.GEO)
 """Types of the user's fields."""
 
+TEXTS = frozenset({FieldType.KEYWORD, FieldType.KEYWORDS, FieldType.TEXT})
+"""Types of texts."""
+
 INT64 = range(-(2**63), 2**63)
 MAX_EXACT_FLOAT = 2**53 - 1
 """The largest whole number up to which each has a float of its own."""
@@ -50,6 +54,10 @@ MAX_EXACT_FLOAT = 2**53 - 1
 FITTING_SHARE = 0.95
 """The share of a column's values that must fit a type for the column to have it. One "N/A" among
 many prices is then reported, and the prices stay numbers."""
+
+LONG, LONGEST_WORD = 100, 20
+"""Characters from which on a text counts as long, if it has a space in every 20, as an address has
+not."""
 
 
 # --- the fields -----------------------------------------------------------------------------
@@ -155,6 +163,7 @@ _TYPE_NAMES = {
     FieldType.DATETIME: "a date or time such as 2024-05-01 or 2024-05-01T12:00:00Z",
     FieldType.KEYWORD: "a text",
     FieldType.KEYWORDS: "a list of texts",
+    FieldType.TEXT: "a long text",
     FieldType.GEO: "a place",
 }
 
@@ -260,6 +269,7 @@ _PARSERS: Mapping[FieldType, Callable[[Any], Value]] = {
     FieldType.DATETIME: _datetime,
     FieldType.KEYWORD: _keyword,
     FieldType.KEYWORDS: _keywords,
+    FieldType.TEXT: _keyword,
 }
 
 
@@ -289,10 +299,16 @@ def quoted(value: Any) -> str:
 # --- inference ------------------------------------------------------------------------------
 
 
+def _kind_of_words(text: str) -> FieldType:
+    """The type of a text that is nothing but text: a long one is searched by its words."""
+    is_long = len(text) > LONG and text.count(" ") >= len(text) / LONGEST_WORD
+    return FieldType.TEXT if is_long else FieldType.KEYWORD
+
+
 def kind_of_text(text: str) -> FieldType:
     """The narrowest type that fits the text of one CSV cell."""
     match = _KIND.fullmatch(text)
-    kind = FieldType(match.lastgroup) if match and match.lastgroup else FieldType.KEYWORD
+    kind = FieldType(match.lastgroup) if match and match.lastgroup else _kind_of_words(text)
     match kind:
         case FieldType.INTEGER if int(text) not in INT64:
             return FieldType.KEYWORD
@@ -325,7 +341,7 @@ def kind_of(value: Any) -> FieldType | None:
         case float():
             return FieldType.FLOAT if math.isfinite(value) else None
         case str():
-            return FieldType.DATETIME if _is_datetime(value) else FieldType.KEYWORD
+            return FieldType.DATETIME if _is_datetime(value) else _kind_of_words(value)
         case list() if all(isinstance(part, str) or is_missing(part) for part in value):
             return FieldType.KEYWORDS
     return None
@@ -335,8 +351,9 @@ def choose_type(kinds: Mapping[FieldType | None, int]) -> FieldType | None:
     """Chooses the type of a column from the number of its values of each kind.
 
     Returns:
-        The narrowest type that fits at least 95 % of the values. Every kind fits keyword, and one
-        list makes the whole column lists. None if more than 5 % of the values fit no type.
+        The narrowest type that fits at least 95 % of the values. Every kind fits keyword, one
+        list makes the whole column lists, and texts of which half are long are text. None if more
+        than 5 % of the values fit no type.
     """
     enough = FITTING_SHARE * sum(kinds.values())
 
@@ -352,7 +369,9 @@ def choose_type(kinds: Mapping[FieldType | None, int]) -> FieldType | None:
         return FieldType.FLOAT if count(FieldType.FLOAT) else FieldType.INTEGER
     if count(FieldType.DATETIME) >= enough:
         return FieldType.DATETIME
-    return FieldType.KEYWORDS if count(FieldType.KEYWORDS) else FieldType.KEYWORD
+    if count(FieldType.KEYWORDS):
+        return FieldType.KEYWORDS
+    return FieldType.TEXT if count(FieldType.TEXT) > enough / 2 else FieldType.KEYWORD
 
 
 def widened(type: FieldType, value: Any) -> FieldType:

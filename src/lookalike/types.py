@@ -213,8 +213,8 @@ class Decision(StrEnum):
 
 
 class FieldType(StrEnum):
-    """Type of a payload field. `KEYWORDS` is a list of keywords, `GEO` a place on Earth, which only
-    `image.gps` is."""
+    """Type of a payload field. `KEYWORDS` is a list of keywords, `TEXT` a long text that is
+    searched by its words, `GEO` a place on Earth, which only `image.gps` is."""
 
     INTEGER = "integer"
     FLOAT = "float"
@@ -222,6 +222,7 @@ class FieldType(StrEnum):
     DATETIME = "datetime"
     KEYWORD = "keyword"
     KEYWORDS = "keywords"
+    TEXT = "text"
     GEO = "geo"
 
 

@@ -118,6 +118,7 @@ FIELDS = {
     "tags": FieldType.KEYWORDS,
     '"odd name"': FieldType.KEYWORD,
     "image.colors[].name": FieldType.KEYWORDS,
+    "about": FieldType.TEXT,
     "image.gps": FieldType.GEO,
 }
 COUNT = 300
@@ -149,6 +150,7 @@ def point(i: int) -> Point:
         "category": ("dress", "skirt", "hat")[i % 3],
         "tags": ["a", "b"] if i % 2 else ["b", "c"],
         "odd name": "x" if i < 10 else "y",
+        "about": f"A dress for summer, made of {('linen', 'Cotton')[i % 2]}; number {i}.",
         "image": {
             "id": f"photos/{i}.jpg",
             "uri": f"/photos/{i}.jpg",
@@ -229,6 +231,13 @@ FILTERS: list[tuple[Filter, Callable[[int], bool]]] = [
     (TextMatch("category", "R", "substring"), lambda i: False),
     (TextMatch("image.id", "photos/1", "prefix"), lambda i: str(i)[0] == "1"),
     (TextMatch("image.uri", "7.JPG photos", "words"), lambda i: i == 7),
+    (TextMatch("about", "LINEN summer", "words"), lambda i: i % 2 == 0),
+    (TextMatch("about", "cotton 17", "words"), lambda i: i == 17),
+    (TextMatch("about", "line", "words"), lambda i: False),
+    (TextMatch("about", "Cotton; n", "substring"), lambda i: i % 2 == 1),
+    (TextMatch("about", "A dress", "prefix"), lambda i: True),
+    (AnyOfValues("about", ("A dress for summer, made of linen; number 4.",)), lambda i: i == 4),
+    (Missing("about"), lambda i: False),
     (TextMatch("tags", "a", "substring"), lambda i: i % 2 == 1),
     (Range("price", lt=100), lambda i: i + 0.5 < 100 and i % 10 != 0),
     (Range("price", gte=5.5, lte=5.5), lambda i: i == 5),

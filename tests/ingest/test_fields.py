@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lookalike.errors import InputError
+from lookalike.errors import InputError, QueryError
 from lookalike.index import Index
 from lookalike.ingest.uploads import Upload
 from tests.support.pictures import draw, folder_of
@@ -202,6 +202,55 @@ def test_a_field_that_comes_and_goes_with_the_file_is_retyped_with_it(
     assert index.count("price < 20") == 6
     with pytest.raises(InputError, match="no field 'size' to declare"):
         index.add(photos, fields={"size": "float"})
+
+
+# --- long texts ---
+
+ABOUT = (
+    "A light dress for the long days of summer, made of washed {}, with two pockets and buttons "
+    "of wood; number {}."
+)
+
+
+def described(count: int = 6) -> list[dict[str, Any]]:
+    return [
+        row | {"about": ABOUT.format(("Linen", "cotton")[i % 2], i)}
+        for i, row in enumerate(catalog(count))
+    ]
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_long_texts_are_found_by_their_words(index: Index, photos: Path, kind: str) -> None:
+    index.add(photos, metadata=table(photos, described(), kind))
+    assert index.fields["about"].type == "text"
+    assert index.count('about matches "linen summer"') == 3
+    assert index.count('about matches "Cotton 5"') == 1
+    assert index.count('about matches "line"') == 0
+    assert index.count('about contains "Linen"') == 3
+    assert index.count("about = :about", params={"about": ABOUT.format("Linen", 0)}) == 1
+    assert index.stats()["fields"]["about"] == {"type": "text", "values": None}
+    with pytest.raises(QueryError, match="about is a long text"):
+        index.facets("about")
+    with pytest.raises(QueryError, match="cannot be collapsed by about"):
+        index.search(color="red", collapse="about")
+
+
+def test_texts_of_an_index_become_long_texts_when_declared(index: Index, photos: Path) -> None:
+    rows = [row | {"title": f"Dress {i}"} for i, row in enumerate(catalog())]
+    index.add(photos, metadata=table(photos, rows))
+    assert [count for _, count in index.facets("title")] == [1] * 6
+    index.add(photos, fields={"title": "text"})
+    assert index.count('title matches "dress 4"') == 1
+    index.add(photos, fields={"title": "keyword"})
+    assert [count for _, count in index.facets("title")] == [1] * 6
+    assert index.count('title matches "dress 4"') == 1
+
+
+def test_the_first_value_decides_that_a_text_is_long(index: Index) -> None:
+    index.put([upload({"about": ABOUT.format("linen", 1), "title": "Dress"})])
+    index.update("one", {"about": "short", "title": ABOUT.format("linen", 1)})
+    assert (index.fields["about"].type, index.fields["title"].type) == ("text", "keyword")
+    assert index.count('about matches "SHORT" and title matches "linen"') == 1
 
 
 # --- number ---

@@ -30,9 +30,10 @@ export interface FilterField {
 const isRange = (type: FieldType, values: number | null) =>
   type === "float" || type === "datetime" || (type === "integer" && (values ?? MAX_LISTED + 1) > MAX_LISTED);
 
-/** The user's fields, except those with a different value on most images, and the colors. */
+/** The user's fields, except long texts and those with a different value on most images, and the colors. */
 export function filterFields(stats: Stats): FilterField[] {
   const fields = Object.entries(stats.fields)
+    .filter(([, { type }]) => type !== "text")
     .filter(([, { type, values }]) => isRange(type, values) || (values ?? 0) <= Math.max(50, stats.images / 2))
     .map(([name, { type, values }]) => ({ name, type, isRange: isRange(type, values) }));
   return [...fields, { name: "image.colors", type: "keywords", isRange: false }];

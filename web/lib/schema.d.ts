@@ -1265,7 +1265,7 @@ export interface components {
             values: number | null;
         };
         /** @enum {string} */
-        FieldType: "integer" | "float" | "boolean" | "datetime" | "keyword" | "keywords" | "geo";
+        FieldType: "integer" | "float" | "boolean" | "datetime" | "keyword" | "keywords" | "text" | "geo";
         Fields: {
             fields: {
                 [key: string]: unknown;
@@ -1343,7 +1343,7 @@ export interface components {
             metadata?: string | null;
             id_field?: string | null;
             fields?: {
-                [key: string]: "integer" | "float" | "boolean" | "datetime" | "keyword" | "keywords";
+                [key: string]: "integer" | "float" | "boolean" | "datetime" | "keyword" | "keywords" | "text";
             } | null;
             encoding?: string | null;
             decimal?: ("comma" | "point") | null;

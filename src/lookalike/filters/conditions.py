@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 from lookalike import record
 from lookalike.errors import InputError
-from lookalike.fields import INT64, OWN_FIELDS, Field, describe_type, is_unicode, parse_value
+from lookalike.fields import INT64, OWN_FIELDS, TEXTS, Field, describe_type, is_unicode, parse_value
 from lookalike.filters.moments import UNITS, Span, read_span
 from lookalike.filters.tokens import Token, error_at, shorten
 from lookalike.imaging import color_terms, palette
@@ -49,7 +49,6 @@ TEXT_MATCHES: Mapping[str, Literal["prefix", "substring", "words"]] = {
 }
 """Operators that compare with part of a text."""
 
-_TEXTS = (FieldType.KEYWORD, FieldType.KEYWORDS)
 _BOUNDS = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
 _COLORS = (record.COLORS, record.MAIN_COLOR)
 _WORD = re.compile(r"\w")
@@ -102,7 +101,7 @@ def _hint(field: Field, token: Token) -> str:
         near = color_terms.similar_names(token.text)
         guess = f"did you mean {' or '.join(near)}?" if near else "write one such as blue or navy"
         return f" the name of a color: {guess.rstrip('?')}"
-    if token.kind == "word" and field.type in _TEXTS:
+    if token.kind == "word" and field.type in TEXTS:
         return f': put it in straight quotes, "{shorten(token.text).strip("“”‘’")}"'
     if field.type is FieldType.DATETIME and token.text.lower().startswith(("now", "today")):
         return f": write it as now - 30d, in {UNITS}"
@@ -137,6 +136,7 @@ def _span(token: Token) -> Span:
 _READERS = {
     FieldType.KEYWORD: _text,
     FieldType.KEYWORDS: _text,
+    FieldType.TEXT: _text,
     FieldType.INTEGER: _number,
     FieldType.FLOAT: _number,
     FieldType.BOOLEAN: _boolean,
@@ -187,10 +187,10 @@ def equals(field: Field, values: list[Any]) -> Filter:
         return _has_color(field, values)
     if field.name == record.FOLDER:
         return any_of(map(_in_folder, values))
-    if field.type in _TEXTS and field.name not in OWN_FIELDS:
+    if field.type in TEXTS and field.name not in OWN_FIELDS:
         values = [value.strip() for value in values]  # as `fields.parse_value` stores them
     match field.type:
-        case FieldType.KEYWORD | FieldType.KEYWORDS:
+        case FieldType.KEYWORD | FieldType.KEYWORDS | FieldType.TEXT:
             is_id = field.path == OWN_FIELDS[record.ID].path
             return HasId(tuple(values)) if is_id else AnyOfValues(field.path, tuple(values))
         case FieldType.INTEGER:
@@ -264,6 +264,8 @@ def equals_ignoring_case(
         FilterError: the field has no texts, or is the id or the folder.
     """
     require_texts(field, operator)
+    if field.type is FieldType.TEXT:
+        raise error_at(operator.column, f"{describe_field(field)}, which has no ~=: use matches")
     if field.name in (record.ID, record.FOLDER):
         raise error_at(operator.column, f"{field.name} has no ~=: use = or startswith")
     folded = text.strip().casefold()
@@ -316,7 +318,7 @@ def in_circle(
 
 def require_texts(field: Field, operator: Token) -> None:
     """Refuses an operator on texts for a field of another type."""
-    if field.type not in _TEXTS:
+    if field.type not in TEXTS:
         raise error_at(
             operator.column, f"{shorten(operator.text)} is for texts, and {describe_field(field)}"
         )

@@ -8,9 +8,8 @@ from datetime import date, datetime
 from typing import Any
 
 from lookalike.errors import FilterError
-from lookalike.fields import Field, is_unicode
+from lookalike.fields import TEXTS, Field, is_unicode
 from lookalike.filters.tokens import Token, error_at, shorten
-from lookalike.types import FieldType
 
 
 def is_parameter(token: Token) -> bool:
@@ -92,5 +91,5 @@ def _literal(field: Field, token: Token, value: Any) -> Token:
     if (not text and value != "") or not is_unicode(text):
         message = f"{token} is neither a text, a number, a date, true nor false"
         raise error_at(token.column, message)
-    is_text = field.type in (FieldType.KEYWORD, FieldType.KEYWORDS)
+    is_text = field.type in TEXTS
     return replace(token, kind="string" if is_text else "word", text=text)

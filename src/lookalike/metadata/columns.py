@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from lookalike.errors import InputError
 from lookalike.fields import (
     FITTING_SHARE,
+    TEXTS,
     Value,
     choose_type,
     is_missing,
@@ -164,7 +165,7 @@ class Column:
         Raises:
             InputError: it does not fit the type.
         """
-        if isinstance(value, str) and self.type not in (FieldType.KEYWORD, FieldType.KEYWORDS):
+        if isinstance(value, str) and self.type not in TEXTS:
             value = value.strip()
             value = None if is_absent(value) else self._plain(value)
         if is_missing(value):

@@ -115,6 +115,7 @@ def _schema(columns: Columns) -> Any:
         FieldType.DATETIME: arrow.timestamp("us", tz="UTC"),
         FieldType.KEYWORD: arrow.string(),
         FieldType.KEYWORDS: arrow.list_(arrow.string()),
+        FieldType.TEXT: arrow.string(),
         FieldType.GEO: arrow.string(),
     }
     return arrow.schema(

@@ -15,6 +15,7 @@ CONTINUOUS = frozenset({FieldType.FLOAT, FieldType.DATETIME})
 """Types whose values are rarely equal; they have histograms instead of facets."""
 
 UNCOUNTED = {
+    FieldType.TEXT: "a long text and has no values to count: filter by its words with matches.",
     FieldType.GEO: "a place and has no values to count: filter by a circle around one.",
 }
 """Types that are neither counted nor collapsed by, with the reason."""

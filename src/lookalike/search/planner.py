@@ -21,7 +21,7 @@ from lookalike.record import record_of
 from lookalike.search import rerank
 from lookalike.search.calibration import LEAST, Calibrator
 from lookalike.search.color_gate import ColorGate
-from lookalike.search.facets import CONTINUOUS
+from lookalike.search.facets import CONTINUOUS, UNCOUNTED
 from lookalike.search.request import TEXT, Request
 from lookalike.search.sorting import SORTED, Order
 from lookalike.search.targets import (
@@ -358,10 +358,10 @@ class Planner:
         if not isinstance(request["collapse"], str):
             return None
         field = require_field(request["collapse"], self.manifest.all_fields)
-        if field.type in CONTINUOUS or field.name.startswith(f"{record.KEY}."):
+        if field.type in (*CONTINUOUS, *UNCOUNTED) or field.name.startswith(f"{record.KEY}."):
             raise QueryError(
                 f"Hits cannot be collapsed by {field.name}: name a field of your own that holds "
-                "texts, whole numbers, or true and false."
+                "short texts, whole numbers, or true and false."
             )
         return field
 

@@ -37,6 +37,7 @@ _FIELD_TYPES = {
     qe.PayloadSchemaType.Bool: FieldType.BOOLEAN,
     qe.PayloadSchemaType.Datetime: FieldType.DATETIME,
     qe.PayloadSchemaType.Keyword: FieldType.KEYWORD,
+    qe.PayloadSchemaType.Text: FieldType.TEXT,
     qe.PayloadSchemaType.Geo: FieldType.GEO,
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import qdrant_edge as qe
@@ -22,6 +23,7 @@ _INDEXES: Mapping[FieldType, Callable[..., Any]] = {
     FieldType.DATETIME: qe.DatetimeIndexParams,
     FieldType.KEYWORD: qe.KeywordIndexParams,
     FieldType.KEYWORDS: qe.KeywordIndexParams,
+    FieldType.TEXT: partial(qe.TextIndexParams, tokenizer=qe.TokenizerType.Word, lowercase=True),
     FieldType.GEO: qe.GeoIndexParams,
 }
 
@@ -36,8 +38,11 @@ def shard_config(vectors: Sequence[VectorSpec]) -> qe.EdgeConfig:
 
 def index_params(path: str, type: FieldType) -> Any:
     """Parameters of the payload index over a field."""
-    unique = path in UNIQUE_FIELDS
-    options = {"enable_hnsw": False, "memory": qe.Memory.Cold} if unique else {}
+    options: dict[str, Any] = {}
+    if path in UNIQUE_FIELDS:
+        options = {"enable_hnsw": False, "memory": qe.Memory.Cold}
+    elif type is FieldType.TEXT:  # a graph for every frequent word would take minutes
+        options = {"enable_hnsw": False}
     return _INDEXES[type](**options)
 
 

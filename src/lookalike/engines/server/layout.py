@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from qdrant_client import models
@@ -11,13 +12,17 @@ from lookalike.engines.options import ServerOptions
 from lookalike.engines.points import UNIQUE_FIELDS
 from lookalike.types import Distance, FieldType, VectorSpec
 
-_INDEXES: Mapping[FieldType, tuple[type[Any], str]] = {
+_INDEXES: Mapping[FieldType, tuple[Callable[..., Any], str]] = {
     FieldType.INTEGER: (models.IntegerIndexParams, "integer"),
     FieldType.FLOAT: (models.FloatIndexParams, "float"),
     FieldType.BOOLEAN: (models.BoolIndexParams, "bool"),
     FieldType.DATETIME: (models.DatetimeIndexParams, "datetime"),
     FieldType.KEYWORD: (models.KeywordIndexParams, "keyword"),
     FieldType.KEYWORDS: (models.KeywordIndexParams, "keyword"),
+    FieldType.TEXT: (
+        partial(models.TextIndexParams, tokenizer=models.TokenizerType.WORD, lowercase=True),
+        "text",
+    ),
     FieldType.GEO: (models.GeoIndexParams, "geo"),
 }
 _DISTANCES = {
@@ -43,7 +48,7 @@ def field_params(path: str, type: FieldType, options: ServerOptions) -> models.P
     cold = unique or options.payload_indexes_on_disk
     params: models.PayloadSchemaParams = kind(
         type=name,
-        enable_hnsw=not unique,
+        enable_hnsw=not unique and type is not FieldType.TEXT,
         memory=models.Memory.COLD if cold else models.Memory.PINNED,
     )
     return params

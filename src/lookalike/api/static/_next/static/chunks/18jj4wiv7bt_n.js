@@ -1,4 +1,4 @@
 __turbopack_load_page_chunks__("/duplicates", [
-  "static/chunks/37_s5oc4cdr5c.js",
+  "static/chunks/4163f1r_tr_h3.js",
   "static/chunks/turbopack-2u1d16houkiyo.js"
 ])

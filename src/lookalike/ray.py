@@ -22,6 +22,7 @@ from lookalike.errors import InputError, LookalikeError
 from lookalike.ingest.executor import IndexHandle, Ingest, Opener
 from lookalike.ingest.listing import ListedImage
 from lookalike.ingest.report import Canceled, IngestCounts, IngestReport, Tally
+from lookalike.system import interrupts
 from lookalike.system.iteration import batched
 
 BLOCK_SIZE = 256
@@ -115,6 +116,7 @@ class _RayIngest:
                         raise result
                     progress(tally.add(result))
         except (KeyboardInterrupt, Canceled):
+            interrupts.settle()
             interrupted = True
         except ray.exceptions.RayError as error:
             raise LookalikeError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from io import BytesIO
@@ -13,6 +14,7 @@ import pytest
 
 from lookalike.errors import InputError, QueryError
 from lookalike.index import Index
+from lookalike.ingest.report import Canceled, IngestCounts
 from lookalike.ingest.uploads import Upload
 from tests.support.pictures import draw, folder_of
 
@@ -190,6 +192,35 @@ def test_a_field_can_be_declared_anew(index: Index, photos: Path) -> None:
     assert index.count("price < 20") == 5
     index.add(photos, fields={"price": "keyword"})
     assert index.count('price = "5.0"') == 1
+
+
+def test_others_may_write_while_a_field_is_declared_anew(index: Index, photos: Path) -> None:
+    rows = [row | {"price": price} for row, price in zip(catalog(), "12345x", strict=True)]
+    index.add(photos, metadata=table(photos, rows), fields={"price": "keyword"})
+    others = iter(["2.5", "3.5"])
+
+    def progress(counts: IngestCounts, total: int | None) -> None:
+        if value := next(others, None):
+            index.update("sku-0", {"price": value})
+
+    report = index.add(photos, fields={"price": "float"}, progress=progress)
+    assert next(others, None) is None
+    assert (report.outdated, index.count("price = 3.5"), index.count("price < 9")) == (1, 1, 5)
+
+
+@pytest.mark.parametrize("stopped_at", [2, 3])
+def test_a_run_that_is_stopped_tells_which_values_do_not_fit(
+    index: Index, photos: Path, stopped_at: int
+) -> None:
+    index.add(photos, metadata=table(photos, catalog(2, price="dear") + catalog(6)[2:]))
+    calls = itertools.count()
+
+    def progress(counts: IngestCounts, total: int | None) -> None:
+        if next(calls) >= stopped_at:
+            raise Canceled
+
+    report = index.add(photos, fields={"price": "float"}, progress=progress)
+    assert (report.interrupted, report.outdated, len(report.warnings)) == (True, 2, 1)
 
 
 def test_a_field_that_comes_and_goes_with_the_file_is_retyped_with_it(

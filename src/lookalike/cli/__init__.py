@@ -25,8 +25,9 @@ from lookalike.cli import (
     transfer,
     words,
 )
-from lookalike.cli.console import INTERRUPTED, fail
+from lookalike.cli.console import fail
 from lookalike.errors import InputError, LookalikeError
+from lookalike.system import interrupts, patience
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -70,22 +71,31 @@ for command in (
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Runs a command and exits: code 0 for success, 1 for failure, 2 for misuse, 130 for Ctrl-C.
+    """Runs a command and exits: code 0 for success, 1 for failure, 2 for misuse, 130 for Ctrl-C,
+    143 for SIGTERM.
 
     Args:
         arguments: by default those of the process.
     """
+    with interrupts.handled():
+        sys.exit(_run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    """Runs a command; returns its exit code, or exits."""
     try:
         code = cli.main(arguments, standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
-        sys.exit(0)
+        return 0
     except click.ClickException as error:
         fail(error.format_message(), 2)
     except InputError as error:
         fail(str(error), 2)
     except LookalikeError as error:
+        if patience.is_over():  # so a wait ended
+            return interrupts.exit_code()
         fail(str(error), 1)
     except (KeyboardInterrupt, click.Abort):
-        sys.exit(INTERRUPTED)
-    sys.exit(code if isinstance(code, int) else 0)
+        return interrupts.exit_code()
+    return code if isinstance(code, int) else 0

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from lookalike.system import interrupts
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
-
-INTERRUPTED = 130
-"""Exit code of a command ended by Ctrl-C, as in shells."""
-
 
 _UNBOUNDED = 100_000
 """Width of tables in files and pipes, whose lines are neither wrapped nor cut."""
@@ -60,6 +58,12 @@ def print_json(document: Any) -> None:
 def note(line: str) -> None:
     """Prints a line on standard error."""
     click.echo(line, err=True)
+
+
+def stopped() -> NoReturn:
+    """Ends a command that was interrupted, and that goes on where it stopped."""
+    note("Stopped. Run the same command again to continue.")
+    sys.exit(interrupts.exit_code())
 
 
 def fail(message: str, code: int) -> NoReturn:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from lookalike.cli.console import console, note, print_table
+from lookalike.cli.console import console, note, print_table, stopped
 from lookalike.cli.opening import open_index
 from lookalike.cli.options import index_option
 from lookalike.cli.serve import serve
@@ -45,6 +45,8 @@ def demo(
             note(index.notice)
         with bars.ingest_bar(console(stderr=True)) as progress:
             report = index.add(images, metadata=metadata, progress=progress)
+        if report.interrupted:
+            stopped()
         for line in reports.ingest_lines(report):
             click.echo(line)
         panels = demo.searches(index)

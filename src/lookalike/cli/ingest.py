@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from click.core import ParameterSource
 
-from lookalike.cli.console import INTERRUPTED, console, fail, note, print_json
+from lookalike.cli.console import console, fail, note, print_json, stopped
 from lookalike.cli.opening import no_empty_index, open_index, writable
 from lookalike.cli.options import (
     Pairs,
@@ -230,8 +229,7 @@ def index_command(
 def _exit(report: IngestReport) -> None:
     """Ends the command with a message if something is left to do."""
     if report.interrupted:
-        note("Stopped. Run the same command again to continue.")
-        sys.exit(INTERRUPTED)
+        stopped()
     if report.prune_refused:
         fail(report.prune_refused, 1)
     if report.rejected and report.rejected == report.done:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
-from lookalike.cli.console import INTERRUPTED, console, note, print_json
+from lookalike.cli.console import console, note, print_json, stopped
 from lookalike.cli.opening import open_named_engine
 from lookalike.cli.options import index_option, json_option, server_option, wait_option
+from lookalike.errors import LookalikeError
+from lookalike.system import patience
 from lookalike.system.text import count
 
 if TYPE_CHECKING:
@@ -90,8 +91,11 @@ def _run(
         with bars.count_bar(console(stderr=True), label) as progress:
             done = transfer(progress)
     except KeyboardInterrupt:
-        note("Stopped. Run the same command again to continue.")
-        sys.exit(INTERRUPTED)
+        stopped()
+    except LookalikeError:
+        if not patience.is_over():
+            raise
+        stopped()
     if done.notice:
         note(done.notice)
     if as_json:

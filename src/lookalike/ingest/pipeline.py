@@ -11,10 +11,10 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
 from typing import TypeVar
 
 from lookalike.cache.store import Cache
+from lookalike.errors import EngineError
 from lookalike.ingest import lookup
 from lookalike.ingest.describe import ItemProcessor
 from lookalike.ingest.items import Change, IngestItem, report_of
@@ -25,7 +25,7 @@ from lookalike.ingest.report import Canceled, IngestCounts, IngestReport, Tally
 from lookalike.ingest.writer import Writer
 from lookalike.protocols import Describers, Engine, ImageDecoder
 from lookalike.record import record_of
-from lookalike.system import patience
+from lookalike.system import interrupts, patience
 from lookalike.system.iteration import batched
 from lookalike.types import DecodeLimits
 
@@ -78,6 +78,7 @@ class Pipeline:
         self._numbers = itertools.count()
         self._tally = Tally()
         self._thumbnails = _ThumbnailBuffer(thumbnails)
+        self._interrupted = False
 
     def run(self, images: Iterable[ListedImage]) -> IngestReport:
         """Indexes images.
@@ -88,15 +89,25 @@ class Pipeline:
         Raises:
             EngineError: the engine failed. Batches that were written before stay.
         """
-        interrupted = False
         pool = ThreadPoolExecutor(self._threads, thread_name_prefix="lookalike-ingest")
         try:
-            self._submit_all(images, pool)
+            with patience.until(lambda: self._interrupted):
+                self._submit_all(images, pool)
         except (KeyboardInterrupt, Canceled):
-            interrupted = True
+            self._interrupt()
+        except EngineError:
+            if not patience.is_over():
+                raise
+            self._interrupt()  # it is stopped, so a wait ended
         finally:
-            self._finish(pool, interrupted=interrupted)
-        return self._tally.report(interrupted=interrupted)
+            # Threads finish what they have begun, but an interrupted run waits for no server.
+            pool.shutdown(cancel_futures=True)
+            self._thumbnails.flush()
+        return self._tally.report(interrupted=self._interrupted)
+
+    def _interrupt(self) -> None:
+        interrupts.settle()
+        self._interrupted = True
 
     def _submit_all(self, images: Iterable[ListedImage], pool: ThreadPoolExecutor) -> None:
         for items, settled in lookup.compare(self._engine, images, self._detector):
@@ -112,7 +123,7 @@ class Pipeline:
     ) -> None:
         if len(self._pending) >= 2 * self._threads:
             self._wait_for_first()
-        self._pending.append(pool.submit(work, batch, next(self._numbers)))
+        self._pending.append(pool.submit(patience.carried(work), batch, next(self._numbers)))
 
     def _process(self, items: Sequence[IngestItem], number: int) -> None:
         # The same thread writes, so that a distant server delays no other batch.
@@ -128,13 +139,8 @@ class Pipeline:
     def _wait_for_first(self) -> None:
         self._pending.popleft().result()
         self._progress(self._tally.counts)
-
-    def _finish(self, pool: ThreadPoolExecutor, *, interrupted: bool) -> None:
-        """Cancels the batches that wait, and waits for those that threads have begun, but not for
-        a server that is away if the run was interrupted."""
-        with patience.stopped() if interrupted else nullcontext():
-            pool.shutdown(cancel_futures=True)
-        self._thumbnails.flush()
+        if patience.is_over():
+            raise Canceled
 
 
 class _ThumbnailBuffer:

@@ -10,6 +10,7 @@ from lookalike import record
 from lookalike.cache.store import Cache
 from lookalike.ingest.listing import ListedImage, Listing
 from lookalike.ingest.partition import Partition, belongs_to
+from lookalike.ingest.schema import Pause
 from lookalike.protocols import Engine, Source
 from lookalike.record import ImageRecord, record_of
 from lookalike.system.iteration import batched
@@ -27,8 +28,8 @@ class MissingImages:
     """The images of an index that their sources or the metadata no longer have.
 
     Attributes:
-        ids: ids of the images that their sources no longer have.
-        without_row: ids of other images, which the metadata no longer describes.
+        ids: the images that their sources no longer have, as addresses by id.
+        without_row: other images, which the metadata no longer describes, likewise.
         known: number of images that the index has from these sources.
         lost: number of missing images by folder, for folders that are empty or gone themselves,
             as where a disk is not mounted.
@@ -36,8 +37,8 @@ class MissingImages:
         unread_rows: number of metadata rows that could not be read.
     """
 
-    ids: Sequence[str]
-    without_row: Sequence[str]
+    ids: Mapping[str, str]
+    without_row: Mapping[str, str]
     known: int
     lost: Mapping[str, int]
     excluded: int
@@ -74,6 +75,7 @@ def find_missing(
     listing: Listing,
     partition: Partition | None,
     rejected: Collection[str],
+    pause: Pause,
 ) -> MissingImages:
     """Finds the images that belonged to one of the sources and are gone from it or from the
     metadata.
@@ -84,10 +86,11 @@ def find_missing(
         partition: the part of the images to look at; None for all.
         rejected: addresses of images that could not be read, and that keep their points: a row with
             a new id could not replace them.
+        pause: called after every page, so that others may write.
     """
     sources = listing.sources
-    ids: list[str] = []
-    without_row: list[str] = []
+    ids: dict[str, str] = {}
+    without_row: dict[str, str] = {}
     known = excluded = 0
     lost: Counter[str] = Counter()
     for points in engine.scroll():
@@ -104,24 +107,31 @@ def find_missing(
             if id in kept:
                 continue
             if "listed_in" in records[id]:
-                without_row.append(id)
+                without_row[id] = uris[id]
             else:
-                ids.append(id)
+                ids[id] = uris[id]
                 lost.update(filter(None, [_lost_folder(uris[id], sources)]))
                 excluded += any(source.excludes(uris[id]) for source in sources)
         if listing.without_row is not None:
             left = uris.keys() - set(gone)
             unnamed = listing.without_row((id, uris[id]) for id in left)
-            without_row += (id for id in uris if id in unnamed and uris[id] not in rejected)
+            without_row |= {
+                id: uri for id, uri in uris.items() if id in unnamed and uri not in rejected
+            }
+        pause()
     return MissingImages(ids, without_row, known, lost, excluded, listing.unread_rows)
 
 
 def remove_missing(engine: Engine, missing: MissingImages, thumbnails: Cache) -> int:
-    """Removes missing images; returns their number."""
-    removed = [*missing.ids, *missing.without_row]
-    for ids in batched(removed, BATCH_SIZE):
-        remove(engine, engine.retrieve(ids), thumbnails)
-    return len(removed)
+    """Removes missing images, but no others that have taken their ids since; returns their
+    number."""
+    uris, removed = {**missing.ids, **missing.without_row}, 0
+    for ids in batched(uris, BATCH_SIZE):
+        stored = engine.retrieve(ids)
+        points = [point for point in stored if record_of(point.payload)["uri"] == uris[point.id]]
+        remove(engine, points, thumbnails)
+        removed += len(points)
+    return removed
 
 
 def remove(engine: Engine, points: Sequence[Point], thumbnails: Cache) -> None:

@@ -21,7 +21,14 @@ from lookalike.ingest.lookup import CopyDetector
 from lookalike.ingest.partition import Partition, check_partition
 from lookalike.ingest.pipeline import Pipeline
 from lookalike.ingest.prune import find_missing, remove_missing, with_obsolete_ids
-from lookalike.ingest.report import IngestCounts, IngestProgress, IngestReport, Tally, plus
+from lookalike.ingest.report import (
+    Canceled,
+    IngestCounts,
+    IngestProgress,
+    IngestReport,
+    Tally,
+    plus,
+)
 from lookalike.ingest.rows import Columns, OpenFile, read_images
 from lookalike.ingest.schema import (
     Pause,
@@ -260,25 +267,36 @@ def add(
     pruned: dict[str, Any] = {}
     with _listing(index, sources, request, open_web) as (listing, changes):
         report = ingest(listing.images, _progress(request.progress, listing))
+        pause = _pause(request, report, listing.count())
+        try:
+            if not report.interrupted:
+                pruned = _prune(index, request, listing, report, pause)
+                changes = [change.convert(index.engine, pause) for change in changes]
+        except Canceled:
+            report = replace(report, interrupted=True)
         if not report.interrupted:
-            pruned = _prune(index, request, listing, report)
             others_write = request.partition is not None and request.partition[1] > 1
             if request.optimize and not others_write:
                 index.engine.optimize()  # also completes what a run that was killed left
             calibrate()
-    misfits, warnings = misfit_warnings(index.engine, changes)
     report = _finished(report, index, request.started)
+    misfits = sum(len(change.misfits) for change in changes)
+    notes = () if report.interrupted else index.engine.info().get("notes", ())
     return replace(
         report,
         **pruned,
         outdated=report.outdated + misfits,
-        warnings=(*warnings, *listing.warnings),
-        engine_notes=tuple(index.engine.info().get("notes", ())),
+        warnings=(*misfit_warnings(changes), *listing.warnings),
+        engine_notes=tuple(notes),
     )
 
 
 def _prune(
-    index: Destination, request: AddRequest, listing: Listing, report: IngestReport
+    index: Destination,
+    request: AddRequest,
+    listing: Listing,
+    report: IngestReport,
+    pause: Pause,
 ) -> dict[str, Any]:
     """Removes the images that the sources or the metadata no longer have, if asked to; returns what
     to report."""
@@ -286,7 +304,7 @@ def _prune(
     if not (request.prune or request.metadata or passed_over):
         return {}
     rejected = {reject.uri for reject in report.rejects}
-    missing = find_missing(index.engine, listing, request.partition, rejected)
+    missing = find_missing(index.engine, listing, request.partition, rejected, pause)
     if not request.prune:
         return {"excluded": missing.excluded, "without_row": len(missing.without_row)}
     if missing.doubt and not request.yes:
@@ -393,7 +411,7 @@ def _listing(
         if request.prune:
             listing = replace(listing, images=with_obsolete_ids(index.engine, listing))
         changes = _retyped(index, request)
-        learn_types(index.engine, index.manifests, table.fields, _pause(request))
+        learn_types(index.engine, index.manifests, table.fields, _pause(request, IngestCounts()))
         yield listing, changes
 
 
@@ -408,15 +426,15 @@ def _check_known(fields: Mapping[str, FieldType], known: Mapping[str, FieldType]
 
 def _retyped(index: Destination, request: AddRequest) -> Sequence[Retyping]:
     """Changes the types of fields as the request declares."""
-    changes = retypings(index.engine, index.manifests, request.fields, request.decimal)
-    retype(index.engine, index.manifests, changes, _pause(request))
-    return changes
+    own, pause = (index.engine, index.manifests), _pause(request, IngestCounts())
+    changes = retypings(*own, request.fields, request.decimal, pause)
+    return retype(*own, changes, pause)
 
 
-def _pause(request: AddRequest) -> Pause:
-    """Reports that nothing is added yet, so that the caller may let others go first."""
+def _pause(request: AddRequest, counts: IngestCounts, total: int | None = None) -> Pause:
+    """Reports the counts once more, so that the caller may let others go first."""
     progress = request.progress
-    return no_pause if progress is None else partial(progress, IngestCounts(), None)
+    return no_pause if progress is None else partial(progress, counts, total)
 
 
 def _decimal(name: str | None) -> Decimal | None:

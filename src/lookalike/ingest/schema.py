@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -57,13 +57,15 @@ class Retyping:
     Attributes:
         field: the field with its new type.
         column: reads the stored values.
+        misfits: ids and values of the images whose value does not fit.
     """
 
     field: Field
     column: Column
+    misfits: Sequence[tuple[str, Any]] = ()
 
     @classmethod
-    def of(cls, engine: Engine, field: Field, decimal: Decimal | None) -> Retyping:
+    def of(cls, engine: Engine, field: Field, decimal: Decimal | None, pause: Pause) -> Retyping:
         """Decides from all stored values of a field how to read them."""
         evidence = Evidence()
         for points in engine.scroll(Not(Missing(field.path))):
@@ -71,15 +73,15 @@ class Retyping:
                 value = point.payload[field.name]
                 kind = kind_of_text(value) if isinstance(value, str) else kind_of(value)
                 evidence.add(value, kind)
+            pause()
         rules = Rules({}, {field.name: field.type}, decimal, texts=True)
         column = rules.decide({field.name: evidence}).get(field.name)
         return cls(field, column or Column(field.type))
 
-    def convert(self, engine: Engine, pause: Pause = no_pause) -> list[tuple[str, Any]]:
-        """Converts the stored values; returns the ids and values of those that do not fit."""
+    def convert(self, engine: Engine, pause: Pause) -> Retyping:
+        """Converts the stored values; returns the change with those that do not fit."""
         misfits: list[tuple[str, Any]] = []
         for points in engine.scroll(Not(Missing(self.field.path))):
-            pause()
             for point in points:
                 old = point.payload[self.field.name]
                 try:
@@ -89,7 +91,8 @@ class Retyping:
                     continue
                 if new != old or new.__class__ is not old.__class__:
                     engine.set_payload(point.id, {self.field.name: new})
-        return misfits
+            pause()  # others may write what was read, but not before it is used
+        return replace(self, misfits=misfits)
 
 
 def retypings(
@@ -97,50 +100,49 @@ def retypings(
     manifests: ManifestStore,
     declared: Mapping[str, FieldType],
     decimal: Decimal | None,
+    pause: Pause,
 ) -> list[Retyping]:
     """The fields whose declared type is not the one that they have in the index."""
     known = manifests.read().fields
     return [
-        Retyping.of(engine, user_field(name, type), decimal)
+        Retyping.of(engine, user_field(name, type), decimal, pause)
         for name, type in declared.items()
         if known.get(name, type) is not type
     ]
 
 
 def retype(
-    engine: Engine, manifests: ManifestStore, changes: Sequence[Retyping], pause: Pause = no_pause
-) -> None:
-    """Converts the stored values of fields, and stores their new types.
+    engine: Engine, manifests: ManifestStore, changes: Sequence[Retyping], pause: Pause
+) -> list[Retyping]:
+    """Converts the stored values of fields, and stores their new types; returns the changes with
+    the values that do not fit.
 
     A run that is cut off before the types are stored is completed by the next. So are values that
     others write in between.
     """
+    done = []
     for change in changes:
-        change.convert(engine, pause)
+        done.append(change.convert(engine, pause))
         engine.create_field_index(change.field.path, change.field.type)
     if changes:
         types = {change.field.name: change.field.type for change in changes}
         manifests.update(lambda manifest: manifest.with_fields(types))
+    return done
 
 
-def misfit_warnings(
-    engine: Engine, changes: Sequence[Retyping]
-) -> tuple[int, list[MetadataWarning]]:
-    """The number of stored values that do not fit their field's new type, and a warning for each
-    such field."""
-    total, warnings = 0, []
+def misfit_warnings(changes: Sequence[Retyping]) -> list[MetadataWarning]:
+    """A warning for each field of which stored values do not fit its new type."""
+    warnings = []
     for change in changes:
-        misfits = change.convert(engine)
-        total += len(misfits)
-        if misfits:
-            examples = ", ".join(f"{quoted(value)} of {id}" for id, value in misfits[:3])
-            values = count(len(misfits), "stored value is", "stored values are")
+        if change.misfits:
+            examples = ", ".join(f"{quoted(value)} of {id}" for id, value in change.misfits[:3])
+            values = count(len(change.misfits), "stored value is", "stored values are")
             detail = (
                 f"{values} not {describe_type(change.field.type)}, left as before and not found by "
                 f"filters, such as {examples}"
             )
             warnings.append(MetadataWarning(0, detail, column=change.field.name))
-    return total, warnings
+    return warnings
 
 
 def infer_types(

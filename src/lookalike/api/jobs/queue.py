@@ -24,10 +24,11 @@ from lookalike.api.jobs.kinds import BUILDING, JOB_FUNCTIONS, JobContext
 from lookalike.api.problems import problem_of
 from lookalike.api.stores.disk import storing
 from lookalike.api.stores.groups import DuplicateGroupStore
-from lookalike.errors import LookalikeError, NotFound
+from lookalike.errors import EngineError, LookalikeError, NotFound
 from lookalike.index import Index
 from lookalike.ingest.report import Canceled
 from lookalike.search.calibration import LEAST
+from lookalike.system import patience
 from lookalike.system.locks import WriteLock
 from lookalike.system.times import now
 
@@ -190,11 +191,15 @@ class JobQueue:
         while (job := self._next_job()) is not None:
             state, problem = JobState.DONE, None
             try:
-                JOB_FUNCTIONS[job.kind](self._context(job), dict(job.request))
+                with patience.until(partial(self._is_stopped, job)):
+                    JOB_FUNCTIONS[job.kind](self._context(job), dict(job.request))
             except Canceled:
                 state = JobState.CANCELED
             except Exception as error:
-                state, problem = JobState.FAILED, problem_of(error)
+                if self._is_stopped(job) and isinstance(error, EngineError):  # so a wait ended
+                    state = JobState.CANCELED
+                else:
+                    state, problem = JobState.FAILED, problem_of(error)
                 if not isinstance(error, LookalikeError):
                     _log.exception("Job %s failed.", job.id)
             with self._changed:
@@ -232,8 +237,11 @@ class JobQueue:
     ) -> None:
         with self._changed:
             job.stage, job.done, job.total = stage, done, total
-            if job.canceling or self._stopping:
+            if self._is_stopped(job):
                 raise Canceled
+
+    def _is_stopped(self, job: Job) -> bool:
+        return job.canceling or self._stopping
 
     def _publish(self, job: Job, report: Mapping[str, Any]) -> None:
         with self._changed:

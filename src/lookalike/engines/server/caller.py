@@ -55,7 +55,7 @@ class Caller:
                 except FAILURES as error:
                     failure = self._failure(error, quick=quick)
                     pause = self._pause(failure, attempt)
-                    late = time.monotonic() + pause > deadline or patience.is_stopped()
+                    late = time.monotonic() + pause > deadline or patience.is_over()
                     if late or not failure.temporary:
                         raise failure.error from error
                 if not attempt:
@@ -65,7 +65,7 @@ class Caller:
                     self._nodes.doubt(failure.error)
                 elif failure.away:
                     self._nodes.lost(node, failure.error)
-                time.sleep(pause)
+                patience.pause(pause)
         raise failure.error
 
     def once(self, work: Callable[[QdrantClient], T]) -> T:

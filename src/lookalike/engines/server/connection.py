@@ -36,8 +36,6 @@ _GRPC_PROBE = 2.0
 """Seconds that a node has to answer over gRPC."""
 _PAUSE = 0.25
 """Seconds between two attempts to reach a node that was away."""
-_LOOK = 1.0
-"""Seconds after which a wait looks whether it is to end."""
 _CHANNEL = {
     "grpc.initial_reconnect_backoff_ms": 100,
     "grpc.min_reconnect_backoff_ms": 1000,
@@ -237,10 +235,10 @@ class Nodes:
                     return up[next(self._turn) % len(up)]
                 left = deadline - time.monotonic()
                 known = all(node.known_away for node in self.nodes)
-                ended = self._closed or left <= 0 or patience.is_stopped()
+                ended = self._closed or left <= 0 or patience.is_over()
                 if ended or (hurried and known):
                     raise self.nodes[0].error
-                self._changed.wait(min(left, _LOOK))
+                self._changed.wait(min(left, patience.LOOK))
 
     def lost(self, node: Node, error: EngineError) -> None:
         """Passes a node over until it answers again."""

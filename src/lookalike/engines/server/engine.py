@@ -36,6 +36,7 @@ from lookalike.engines.server.replicas import NewReplicas, disagreement, number_
 from lookalike.engines.server.requests import ID_ALONE, candidate_request, query_request
 from lookalike.engines.server.state import ServerState
 from lookalike.errors import EngineError
+from lookalike.system import patience
 from lookalike.system.point_ids import next_point_id
 from lookalike.types import (
     All,
@@ -221,7 +222,7 @@ class ServerEngine:
                 # they would all be ready at the same time, and the server idle until then.
                 if len(pending) >= 2 * self.options.parallel:
                     pending.popleft().result()
-                pending.append(self._writers.submit(self._send, structs))
+                pending.append(self._writers.submit(patience.carried(self._send), structs))
         finally:
             wait(pending)
         for sent in pending:

@@ -242,10 +242,13 @@ def test_a_host_that_is_away_is_not_asked_again_and_again(site: Site) -> None:
 def test_a_run_that_is_stopped_does_not_wait(site: Site) -> None:
     site.pages["/a.jpg"] = Page(status=429, headers={"Retry-After": "60"})
     source = images(site, "/a.jpg")
+    stop = threading.Event()
     with ThreadPoolExecutor(1) as pool:
-        reading = pool.submit(source.read, only_ref(source))
+        with patience.until(stop.is_set):
+            reading = pool.submit(patience.carried(source.read), only_ref(source))
         while not (wait := patience.current_wait()):
             time.sleep(0.01)
         assert wait == f"{HOME} asks for a pause"
-        with patience.stopped(), pytest.raises(LookalikeError, match="being stopped"):
+        stop.set()
+        with pytest.raises(LookalikeError, match="being stopped"):
             reading.result(timeout=5)

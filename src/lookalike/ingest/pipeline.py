@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from lookalike.cache.store import Cache
-from lookalike.errors import EngineError
+from lookalike.errors import LookalikeError
 from lookalike.ingest import lookup
 from lookalike.ingest.describe import ItemProcessor
 from lookalike.ingest.items import Change, IngestItem, report_of
@@ -95,7 +95,7 @@ class Pipeline:
                 self._submit_all(images, pool)
         except (KeyboardInterrupt, Canceled):
             self._interrupt()
-        except EngineError:
+        except LookalikeError:
             if not patience.is_over():
                 raise
             self._interrupt()  # it is stopped, so a wait ended

@@ -27,7 +27,7 @@ _INTERVAL = 0.2
 """Seconds between two looks at whether an interrupt has had its effect."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _WAKE_UP = signal.SIGURG
-"""The signal that wakes the main thread. Nothing else here uses it, and by default it is ignored."""
+"""The signal that wakes the main thread. Nothing else uses it, and by default it is ignored."""
 _SHOW_CURSOR = b"\x1b[?25h\n"
 """Shows the cursor of a terminal, which a progress bar may have hidden."""
 

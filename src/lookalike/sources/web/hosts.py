@@ -19,8 +19,6 @@ from lookalike.system.times import to_utc
 PARALLEL = 4
 """Requests to one host at once."""
 _BUSY = frozenset({429, 503})
-_STEP = 0.05
-"""Seconds after which a pause notices that the run is being stopped."""
 
 
 class Consideration(NamedTuple):
@@ -124,15 +122,12 @@ class _Host:
             raise InputError(
                 f"{self._name} asks for a pause of {left:,.0f} s; run the same command again then."
             )
-        if patience.is_stopped():
+        if left > 0:
+            with patience.waiting(f"{self._name} asks for a pause"):
+                while (left := self._free_at - time.monotonic()) > 0 and not patience.is_over():
+                    patience.pause(left)
+        if patience.is_over():
             raise LookalikeError("The run is being stopped.")
-        if left <= 0:
-            return
-        with patience.waiting(f"{self._name} asks for a pause"):
-            while (left := self._free_at - time.monotonic()) > 0:
-                time.sleep(min(left, _STEP))
-                if patience.is_stopped():
-                    raise LookalikeError("The run is being stopped.")
 
 
 def _retry_after(response: Response) -> float | None:

@@ -196,6 +196,7 @@ class Index(ReadableIndex):
         self,
         file: str | os.PathLike[str],
         *,
+        by: str | None = None,
         id_field: str | None = None,
         encoding: str | None = None,
         dry_run: bool = False,
@@ -205,17 +206,18 @@ class Index(ReadableIndex):
 
         Args:
             file: a row for each image, with its id.
-            id_field: column with the ids; by default `id`.
+            by: field whose value names the images instead, several if they share it.
+            id_field: column with the ids or those values; by default `id`, or as the field.
             encoding: encoding of the file; by default UTF-8 or UTF-16.
             dry_run: count only; change nothing.
 
         Raises:
             MetadataError: the file cannot be used as it is.
+            QueryError: no field of texts or whole numbers has the name `by`.
         """
         own = self._engine, self._manifests
-        return updates.update_from(
-            *own, file, id_field=id_field, encoding=encoding, dry_run=dry_run
-        )
+        options: dict[str, Any] = {"id_field": id_field, "encoding": encoding, "dry_run": dry_run}
+        return updates.update_from(*own, file, by=by, **options)
 
     def delete(
         self,

@@ -53,6 +53,28 @@ def test_a_file_updates_fields_alone(shop: Path) -> None:
         assert "price" not in index.get("sku-1").payload
 
 
+def test_a_file_updates_all_images_of_a_product(shop: Path) -> None:
+    at = ("--index", shop / "index")
+    for i, (sku, number) in enumerate([("A", 7), ("A", 7), ("B", 8), ("c d", 9)]):
+        lookalike("update", f"sku-{i}", "--set", f"sku={sku}", "--set", f"n={number}", *at)
+    (shop / "prices.csv").write_text("sku,price\nA,10\nB,2.5\nnone,1\nc d,30\n,5\n")
+    by = ("update", "--from", shop / "prices.csv", "--by", "sku", *at)
+    told = lookalike(*by)
+    assert told.stdout.startswith("would update 3 images, 1 unchanged")
+    assert "1 row of the file changed nothing, as no image has this sku: none" in told.stderr
+    assert lookalike(*by, "--yes").stdout == "updated 3 images, 1 unchanged\n"
+    assert prices(shop) == {"sku-0": 10, "sku-1": 10, "sku-2": 2.5, "sku-3": 30}
+    (shop / "prices.jsonl").write_text('{"Number": 7, "price": 1}\n{"Number": 7.5, "price": 2}\n')
+    with Index.open(shop / "index") as index:
+        report = index.update_from(shop / "prices.jsonl", by="n", id_field="Number")
+        assert (report.updated, report.unknown, report.examples) == (2, 1, ("7.5",))
+        assert index.get("sku-0").payload["sku"] == "A"
+        assert "Number" not in index.fields
+    for field in ("price", "tags", "nothing", "image.sha256"):
+        assert "use a field of short texts" in error(*by[:-3], field, *at)
+    assert "add --from" in error("update", "sku-1", "--set", "a=1", "--by", "sku", *at)
+
+
 def test_a_filter_updates_and_deletes_after_a_dry_run(shop: Path) -> None:
     at = ("--index", shop / "index")
     some = ("--where", "price > 1")

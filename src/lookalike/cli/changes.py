@@ -31,7 +31,16 @@ _YES = "nothing was changed; add --yes"
 )
 @filter_options
 @click.option("--from", "file", metavar="FILE", help="CSV, JSON Lines or Parquet file with ids.")
-@click.option("--id-field", metavar="F", help="Column with the ids. Default: id.")
+@click.option(
+    "--by",
+    metavar="FIELD",
+    help="Field whose value names the images in the file, instead of the id; several may share it.",
+)
+@click.option(
+    "--id-field",
+    metavar="F",
+    help="Column with the ids, or those values. Default: id, or FIELD.",
+)
 @click.option("--encoding", metavar="NAME", help="Encoding of the file.")
 @click.option("--yes", is_flag=True, help="With --where or --from: do it; else a dry run.")
 @max_fields_option
@@ -40,6 +49,7 @@ def update(
     url: str | None,
     pairs: tuple[str, ...],
     file: str | None,
+    by: str | None,
     id_field: str | None,
     encoding: str | None,
     yes: bool,
@@ -56,10 +66,12 @@ def update(
             if file is None
             else "The values are those of the file: leave out --set."
         )
+    if file is None and any(one is not None for one in (by, id_field, encoding)):
+        raise InputError("--by, --id-field and --encoding describe a file: add --from FILE.")
     with open_index(url, max_fields=max_fields) as index:
         if file is not None:
-            options: dict[str, Any] = {"id_field": id_field, "encoding": encoding}
-            _tell(index.update_from(file, dry_run=not yes, **options))
+            options: dict[str, Any] = {"by": by, "id_field": id_field, "encoding": encoding}
+            _tell(index.update_from(file, dry_run=not yes, **options), by or "id")
             return
         fields = _values(index, texts)
         if id is not None:
@@ -78,13 +90,14 @@ def _values(index: Index, texts: dict[str, str]) -> dict[str, Any]:
     return {name: t if name in known else value_of_text(t) for name, t in texts.items()}
 
 
-def _tell(report: UpdateReport) -> None:
+def _tell(report: UpdateReport, key: str = "id") -> None:
     for warning in report.warnings:
         note(printable(str(warning)))
     if report.unknown:
         others = ", …" if report.unknown > len(report.examples) else ""
         names = printable(", ".join(report.examples[:5])) + others
-        note(f"no image has {count(report.unknown, 'id')} of the file: {names}")
+        rows = count(report.unknown, "row")
+        note(f"{rows} of the file changed nothing, as no image has this {key}: {names}")
     done = count(report.updated, "image")
     told = f"{report.unchanged:,} unchanged"
     click.echo(

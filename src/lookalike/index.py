@@ -16,8 +16,8 @@ from lookalike.duplicates.options import CleanupOptions, DuplicateOptions, Group
 from lookalike.duplicates.verdicts import Duplicate, Duplicates
 from lookalike.engines import is_server
 from lookalike.errors import LookalikeError, QueryError
+from lookalike.facade import inputs
 from lookalike.facade.reading import ReadableIndex
-from lookalike.facade.web import web_opener
 from lookalike.filters.parser import require_field
 from lookalike.ingest import prune as pruning
 from lookalike.ingest import run, schema, updates
@@ -42,7 +42,7 @@ from lookalike.search.request import (
     Where,
 )
 from lookalike.search.weights import check_preset_name, with_preset
-from lookalike.sources import SourceInput, open_file, open_sources
+from lookalike.sources import SourceInput, open_file
 from lookalike.system.inputs import Id, ids_of
 from lookalike.types import Decision, ImageInput
 
@@ -94,7 +94,8 @@ class Index(ReadableIndex):
         report then counts what is stored, and the same call continues it.
 
         Args:
-            sources: folders, files or globs; or any iterable of them, such as a list of files.
+            sources: folders, files or globs; or any iterable of them, such as a list of files; or
+                one catalog feed, a file or an address, with `fetch`.
             {options}
 
         Raises:
@@ -107,13 +108,12 @@ class Index(ReadableIndex):
         request = run.AddRequest.of(options)
         if request.executor is None:
             self._decoder.start(self._models.without_weights)  # while the model loads
-        opened = open_sources(sources, request.exclude) if sources or not request.fetch else []
         local = partial(self.ingest, detector=self._finder().gate(request.copies))
         with (
+            inputs.opened(sources, request, self._decoder.limits) as (request, files, web),
             request.ingest(local, self._opener) as ingest,
-            web_opener(request, self._decoder.limits) as web,
         ):
-            return run.add(self._destination, opened, request, ingest, self.calibrate, web)
+            return run.add(self._destination, files, request, ingest, self.calibrate, web)
 
     @documented(PutOptions)
     def put(self, images: Any, **options: Unpack[PutOptions]) -> IngestReport:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lookalike.errors import InputError
-from lookalike.facade.web import web_opener
+from lookalike.facade.inputs import opened
 from lookalike.index import Index
 from lookalike.ingest.report import IngestReport
 from lookalike.ingest.run import AddRequest
@@ -146,7 +146,7 @@ def test_addresses_are_left_alone_without_being_asked_to(shop: Shop, photos: Pat
     report = shop.index.add(photos, metadata=shop.table)
     (warning,) = report.warnings
     assert "such as https://a.example/b.jpg; --fetch downloads images" in warning.detail
-    with pytest.raises(InputError, match="Only metadata names images to fetch"):
+    with pytest.raises(InputError, match="Only a feed or metadata names images"):
         shop.index.add(photos, fetch=True)
 
 
@@ -162,7 +162,7 @@ def test_a_private_host_is_an_address_with_a_port(host: str) -> None:
     request = AddRequest.of({"metadata": "a.csv", "fetch": True, "private": [host]})
     with (
         pytest.raises(InputError, match="is not an IP address with a port"),
-        web_opener(request, DecodeLimits()),
+        opened([], request, DecodeLimits()),
     ):
         pass
 

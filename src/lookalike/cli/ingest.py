@@ -58,8 +58,8 @@ if TYPE_CHECKING:
 @click.option(
     "--fetch",
     is_flag=True,
-    help="Download the images that the metadata names by address; those that the index has, only "
-    "if they have changed.",
+    help="Download the images that a feed or the metadata names by address; those that the index "
+    "has, only if they have changed.",
 )
 @click.option(
     "--recheck/--no-recheck",
@@ -169,7 +169,8 @@ def index_command(
     server: dict[str, str] | None,
     as_json: bool,
 ) -> None:
-    """Adds images, and updates those that have changed. PATH is a folder, a file or a glob."""
+    """Adds images, and updates those that have changed. PATH is a folder, a file, a glob, or, with
+    --fetch, a catalog feed or its address."""
     from lookalike.cli.terminal import bars, reports
     from lookalike.ingest.partition import parse_partition
     from lookalike.output import documents

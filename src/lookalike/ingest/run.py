@@ -91,8 +91,8 @@ class AddOptions(TypedDict, total=False):
     fetch: Annotated[
         bool,
         Option(
-            "Download the images that the metadata names by address, from the public internet "
-            "alone; those that the index has, only if they have changed.",
+            "Download the images that a feed or the metadata names by address, from the public "
+            "internet alone; those that the index has, only if they have changed.",
             False,
         ),
     ]
@@ -196,7 +196,8 @@ class PutOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class AddRequest:
-    """Checked options of `Index.add`, and the time of the call by `time.monotonic`."""
+    """Checked options of `Index.add`, the time of the call by `time.monotonic`, and the path or
+    address of the feed that the metadata is, if it is one."""
 
     metadata: Path | None
     id_field: str | None
@@ -215,18 +216,16 @@ class AddRequest:
     executor: Executor | None
     optimize: bool
     started: float
+    feed: str | None = None
 
     @classmethod
     def of(cls, options: AddOptions) -> AddRequest:
         """Checks options.
 
         Raises:
-            InputError: there is no such partition, an executor was to skip or link copies, or there
-                is no metadata to fetch images by.
+            InputError: there is no such partition, or an executor was to skip or link copies.
         """
         chosen = with_defaults(AddOptions, options)
-        if chosen["fetch"] and chosen["metadata"] is None:
-            raise InputError("Only metadata names images to fetch: give a file with rows, too.")
         if chosen["partition"] is not None:
             chosen["partition"] = check_partition(chosen["partition"])
         if chosen["executor"] is not None and chosen["copies"] != "keep":
@@ -404,6 +403,7 @@ def _listing(
         declared=request.fields,
         encoding=request.encoding,
         decimal=request.decimal,
+        feed=request.feed,
     ) as table:
         if open_web is not None:
             sources = [*sources, open_web(table)]

@@ -30,8 +30,8 @@ class MetadataWarning:
     """A part of a metadata file that was left out.
 
     Attributes:
-        line: line of the file, from 1; in Parquet, which has no lines, the row. 0 stands for the
-            whole file.
+        line: line of the file, from 1; in Parquet, XML and JSON documents, the row. 0 stands for
+            the whole file.
         detail: the problem.
         row: the file or id that the row names, if it could be read.
         column: the column, if the problem is in one.
@@ -61,11 +61,14 @@ class Reader:
             or UnicodeDecodeError.
         kind: returns the narrowest type of a cell's value.
         texts: whether all cells are texts, so that a text may be a number.
+        skips: whether rows without images, and with ids of earlier rows, are passed over, as in
+            feeds. Elsewhere they are mistakes.
     """
 
     rows: Callable[[Path, str | None], Iterator[tuple[int, Cells] | MetadataWarning]]
     kind: Callable[[Any], FieldType | None]
     texts: bool = False
+    skips: bool = False
 
 
 def reader_for(path: Path) -> Reader:

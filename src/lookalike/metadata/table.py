@@ -21,6 +21,7 @@ from lookalike import record
 from lookalike.errors import InputError, MetadataError
 from lookalike.fields import OWN_FIELDS, is_missing, is_unicode, quoted, user_field
 from lookalike.metadata.columns import Column, Evidence, Rules
+from lookalike.metadata.feed_files import feed_reader
 from lookalike.metadata.join import (
     MatchSummary,
     insert_name,
@@ -95,8 +96,10 @@ def read_metadata(
     declared: Mapping[str, FieldType] = _NO_TYPES,
     encoding: str | None = None,
     decimal: Decimal | None = None,
+    feed: str | None = None,
 ) -> MetadataTable:
-    """Reads a CSV, JSON Lines or Parquet file in bounded memory. Close the result.
+    """Reads a CSV, JSON Lines or Parquet file, or a catalog feed, in bounded memory. Close the
+    result.
 
     Args:
         path: the file; its extension determines its format.
@@ -105,14 +108,16 @@ def read_metadata(
         declared: types that the user declares. They override `known`, and both override inference.
         encoding: encoding of a text file; by default it is detected.
         decimal: decimal sign of columns whose values leave it open.
+        feed: path or address of the feed that the file is; None for other files.
 
     Raises:
         MetadataError: the file cannot be used as it is.
     """
     encoding = encoding and check_encoding(encoding)
-    table = MetadataTable(path)
+    table = MetadataTable(path, feed or str(path.absolute()))
     try:
-        table._read(id_field, known, declared, encoding, decimal)
+        reader = feed_reader(path, encoding, decimal) if feed else reader_for(path)
+        table._read(reader, id_field, known, declared, encoding, decimal)
     except UnicodeDecodeError as error:
         table.close()
         raise encoding_error(path, encoding) from error
@@ -132,19 +137,22 @@ class MetadataTable:
 
     Attributes:
         path: the file.
+        name: its path or address, as the list that names images on the web.
         fields: types by field name, in the order of the columns.
         id_field: the column with the ids, or None.
         unread_rows: number of rows that could not be read at all.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, name: str) -> None:
         self.path = path
+        self.name = name
         self.fields: dict[str, FieldType] = {}
         self.id_field: str | None = None
         self.unread_rows = 0
         self._file_fields: tuple[str, ...] = ()
         self._columns: dict[str, Column] = {}
         self._unusable: list[str] = []
+        self._skips = False
         # A database without a name is a temporary file. It vanishes with the connection, even if
         # the process is killed.
         self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
@@ -161,11 +169,6 @@ class MetadataTable:
         self._db.close()
 
     @property
-    def name(self) -> str:
-        """The absolute path of the file, as the list that names images on the web."""
-        return str(self.path.absolute())
-
-    @property
     def warnings(self) -> Iterator[MetadataWarning]:
         """Everything that was left out, by line: values that do not fit their column, rows with
         too many or too few cells, and after `match`, rows that name several images or the image of
@@ -177,13 +180,14 @@ class MetadataTable:
 
     def _read(
         self,
+        reader: Reader,
         id_field: str | None,
         known: Mapping[str, FieldType],
         declared: Mapping[str, FieldType],
         encoding: str | None,
         decimal: Decimal | None,
     ) -> None:
-        reader = reader_for(self.path)
+        self._skips = reader.skips
         with self._writing():
             evidence = self._store_raw(reader, encoding)
         columns = list(evidence)
@@ -230,6 +234,11 @@ class MetadataTable:
         rows = [json.loads(cells) for (cells,) in sample]
         others = [name for name in columns if name != id_field]
         self._file_fields = image_columns(others, rows)
+        if self._skips and not self._file_fields:
+            raise MetadataError(
+                f"{self.path} names no images: none of its rows has a value in a column such as "
+                f"image_link; its columns are {', '.join(columns)}."
+            )
         if self.id_field is None and not self._file_fields:
             raise MetadataError(
                 f"{self.path} has no column that names an image: call one of them file, path, "
@@ -281,7 +290,7 @@ class MetadataTable:
         if not names:
             column = self._file_fields[0] if self._file_fields else self.id_field
             self._report(MetadataWarning(line, "is empty; the row is left out", id, column))
-            self.unread_rows += 1
+            self.unread_rows += not (self._skips and id is not None)
             return None
         name = names[0]
         if self.id_field and id is None:
@@ -314,6 +323,8 @@ class MetadataTable:
         if not self._db.execute("SELECT 1 FROM rows LIMIT 1").fetchone():
             raise MetadataError(self._no_rows())
         self._db.execute("CREATE INDEX ids ON rows (id)")
+        if self._skips:
+            self._leave_out_repeated()
         repeated = self._db.execute(
             "SELECT id, min(line), max(line) FROM rows WHERE id IS NOT NULL"
             " GROUP BY id HAVING count(*) > 1 ORDER BY 2 LIMIT 1"
@@ -324,6 +335,18 @@ class MetadataTable:
                 f'{self.path} has the id "{as_text(id)}" on line {first} and on line {second}: '
                 "give each row an id of its own."
             )
+
+    def _leave_out_repeated(self) -> None:
+        """Leaves out rows with the id of an earlier one."""
+        repeated = self._db.execute(
+            "SELECT line, id, first FROM (SELECT line, id, min(line) OVER (PARTITION BY id)"
+            " AS first FROM rows WHERE id IS NOT NULL) WHERE line > first"
+        ).fetchall()
+        for line, id, first in repeated:
+            detail = f"has the id of line {first}; left out"
+            self._report(MetadataWarning(line, detail, as_text(id), self.id_field))
+            self._db.execute("DELETE FROM rows WHERE line = ?", (line,))
+            self._db.execute("DELETE FROM names WHERE line = ?", (line,))
 
     def _no_rows(self) -> str:
         first = next(self.warnings, None)

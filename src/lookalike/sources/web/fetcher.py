@@ -13,8 +13,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import TypeAlias
+from typing import IO, TypeAlias
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 import httpcore
@@ -36,8 +35,6 @@ Resolver: TypeAlias = Callable[[str], Sequence[str]]
 _REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
 _UNQUOTED = "!#$%&'()*+,/:;=?@[]~"
 """Characters that stay as they are in a path or query."""
-_NO_CONNECTIONS = IdleConnections(0)
-_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 class Unreachable(InputError):
@@ -52,7 +49,7 @@ class Response:
         host: the host that answered.
         status: its status, which is not one of a redirect.
         headers: values by name in lower case.
-        body: the file; empty with any status but 200.
+        body: the file; empty with any status but 200, or if it went elsewhere.
     """
 
     host: str
@@ -71,6 +68,24 @@ class Response:
                 f"{self.host} answers {self.status} instead of an image; use another URL."
             )
         return self.body
+
+
+@dataclass(frozen=True, slots=True)
+class RequestOptions:
+    """Options of a request.
+
+    Attributes:
+        headers: headers to send besides the usual ones.
+        connections: idle connections to use and to add to.
+        into: receives the file in place of the response.
+    """
+
+    headers: Mapping[str, str] = field(default_factory=dict)
+    connections: IdleConnections = IdleConnections(0)  # noqa: RUF009 -- it stays empty
+    into: IO[bytes] | None = None
+
+
+DEFAULTS = RequestOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +118,13 @@ class Fetcher:
     def request(
         self,
         url: str,
-        headers: Mapping[str, str] = _NO_HEADERS,
-        connections: IdleConnections = _NO_CONNECTIONS,
+        options: RequestOptions = DEFAULTS,
     ) -> Response:
         """Returns the answer for a URL, whatever its status, after redirects.
 
         Args:
             url: the URL.
-            headers: headers to send besides the usual ones.
-            connections: idle connections to use and to add to.
+            options: headers, and where the file goes.
 
         Raises:
             ImageRejected: the file is empty or too large.
@@ -120,7 +133,7 @@ class Fetcher:
         """
         deadline = Deadline(self.timeout)
         for _ in range(MAX_REDIRECTS + 1):
-            response = self._get(_split(url), headers, connections, deadline)
+            response = self._get(_split(url), options, deadline)
             location = response.headers.get("location")
             if response.status not in _REDIRECT_STATUSES or not location:
                 return response
@@ -130,18 +143,18 @@ class Fetcher:
     def _get(
         self,
         url: SplitResult,
-        headers: Mapping[str, str],
-        connections: IdleConnections,
+        options: RequestOptions,
         deadline: Deadline,
     ) -> Response:
         """Returns the answer for a URL, which may be a redirect."""
         host, port = _host(url), url.port or (443 if url.scheme == "https" else 80)
         origin = url.scheme, host, port
+        connections = options.connections
         with self._errors_of(host):
             idle = connections.take(origin, deadline)
             if idle is not None:
                 try:
-                    response = self._send(idle, url, headers)
+                    response = self._send(idle, url, options)
                 except (httpcore.NetworkError, httpcore.ProtocolError):
                     pass  # the host has closed it meanwhile
                 else:
@@ -149,13 +162,11 @@ class Fetcher:
                     return response
             addresses = self._checked_addresses(host, port, deadline)
             connection = Connection(origin, addresses, deadline)
-            response = self._send(connection, url, headers)
+            response = self._send(connection, url, options)
         connections.give_back(origin, connection)
         return response
 
-    def _send(
-        self, connection: Connection, url: SplitResult, headers: Mapping[str, str]
-    ) -> Response:
+    def _send(self, connection: Connection, url: SplitResult, options: RequestOptions) -> Response:
         host = _host(url)
         target = quote(f"{url.path or '/'}{'?' if url.query else ''}{url.query}", safe=_UNQUOTED)
         sent = {
@@ -163,7 +174,7 @@ class Fetcher:
             "Accept": "image/*",
             "Accept-Encoding": "identity",
             "User-Agent": "lookalike",
-            **headers,
+            **options.headers,
         }
         try:
             with connection.stream(
@@ -171,12 +182,12 @@ class Fetcher:
                 httpcore.URL(scheme=url.scheme, host=host, port=url.port, target=target),
                 headers=list(sent.items()),
             ) as response:
-                return self._read(host, response)
+                return self._read(host, response, options.into)
         except BaseException:
             connection.close()
             raise
 
-    def _read(self, host: str, response: httpcore.Response) -> Response:
+    def _read(self, host: str, response: httpcore.Response, into: IO[bytes] | None) -> Response:
         headers = {
             name.decode("latin-1").lower(): value.decode("latin-1")
             for name, value in response.headers
@@ -184,10 +195,15 @@ class Fetcher:
         data = bytearray()
         if response.status == 200:
             check_size(int(headers.get("content-length", "1")), self.limits)
+            size = 0
             for chunk in response.iter_stream():
-                data += chunk
-                check_size(len(data), self.limits)
-            check_size(len(data), self.limits)
+                size += len(chunk)
+                check_size(size, self.limits)
+                if into is None:
+                    data += chunk
+                else:
+                    into.write(chunk)
+            check_size(size, self.limits)
         elif response.status == 304:  # has no body; read to its end, the connection stays usable
             response.read()
         return Response(host, response.status, headers, bytes(data))

@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import NamedTuple
+from typing import IO, NamedTuple
+from urllib.parse import urlsplit
 
 from lookalike.errors import InputError, LookalikeError
 from lookalike.sources.web.connections import IdleConnections
-from lookalike.sources.web.fetcher import Fetcher, Response, Unreachable
+from lookalike.sources.web.fetcher import Fetcher, RequestOptions, Response, Unreachable
 from lookalike.system import patience
 from lookalike.system.times import to_utc
 
@@ -54,17 +55,29 @@ class Hosts:
     def __reduce__(self) -> tuple[type[Hosts], tuple[Fetcher, Consideration]]:
         return Hosts, (self._fetcher, self._consideration)
 
-    def request(self, host: str, url: str, headers: Mapping[str, str]) -> Response:
-        """Returns the answer for a URL of a host.
+    def request(
+        self, url: str, headers: Mapping[str, str], into: IO[bytes] | None = None
+    ) -> Response:
+        """Returns the answer for a URL.
+
+        Args:
+            url: the URL.
+            headers: headers to send besides the usual ones.
+            into: receives the file in place of the response.
 
         Raises:
             InputError: the URL may not be fetched, or its host is away or too busy.
             ImageRejected: the file is empty or too large.
             LookalikeError: the run is being stopped.
         """
+        try:
+            host = urlsplit(url).hostname or ""
+        except ValueError:
+            raise InputError("Its address is not valid.") from None
+        options = RequestOptions(headers, self._connections, into)
         with self._lock:
             of_host = self._hosts.setdefault(host, _Host(host, self._consideration))
-        return of_host.request(lambda: self._fetcher.request(url, headers, self._connections))
+        return of_host.request(lambda: self._fetcher.request(url, options))
 
     def close(self) -> None:
         """Closes the idle connections."""

@@ -12,7 +12,7 @@ from email.utils import format_datetime as http_date
 from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from typing import Protocol
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from lookalike.errors import ImageRejected, InputError, Reason
 from lookalike.sources.web.fetcher import Response
@@ -77,16 +77,12 @@ class WebImages:
         self, ref: ImageRef, known: ImageRef | None
     ) -> tuple[ImageRef, bytes | None]:
         try:
-            host = urlsplit(ref.uri).hostname or ""
-            url = quote(ref.uri, safe=_SAFE)
-            response = self._hosts.request(host, url, _conditions(known))
+            response = self._hosts.request(browser_url(ref.uri), _conditions(known))
             if response.status == 304 and known is not None:
                 return known, None
             data = response.file()
         except ImageRejected:
             raise
-        except ValueError:
-            raise ImageRejected(Reason.UNREADABLE, "its address is not valid") from None
         except InputError as error:
             raise ImageRejected(Reason.UNREADABLE, str(error)) from error
         etag = _etag(response, data)
@@ -109,6 +105,14 @@ class WebImages:
 
 
 _SAFE = "".join(sign for sign in map(chr, range(128)) if sign not in _NOT_IN_URLS)
+
+
+def browser_url(uri: str) -> str:
+    """The address as a browser would ask for it."""
+    try:
+        return quote(uri, safe=_SAFE)
+    except UnicodeEncodeError:  # half a character, which no address has
+        return uri
 
 
 def _conditions(known: ImageRef | None) -> dict[str, str]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from lookalike.api.stores.groups import DuplicateGroupStore
+from lookalike.api.stores.local_state import LocalState
 from lookalike.index import Index
 from tests.api.test_jobs import finished, start
 from tests.support.api_server import options, serving
@@ -128,22 +131,29 @@ def test_a_search_that_is_stopped_leaves_the_groups_of_the_last(
     index: Index, tmp_path: Path
 ) -> None:
     """While a search runs, its groups can be read."""
-    store = DuplicateGroupStore(tmp_path / "duplicates.jsonl")
+    state = LocalState(tmp_path / "state.sqlite")
+    store = DuplicateGroupStore(state)
     first, second = index.duplicates()
     with store.replacement() as append:
         append(first)
         assert store.total == 1
         append(second)
-        page, total = store.page(index, 0, 10)
-        assert (len(page), total) == (2, 2)
+    page, total = store.page(index, 0, 10)
+    assert (len(page), total) == (2, 2)
     with pytest.raises(KeyboardInterrupt), store.replacement() as append:
         assert store.page(index, 0, 10) == ([], 0)
         append(second)
         assert [group["keeper"] for group in store.page(index, 0, 10)[0]] == [second.keeper]
         raise KeyboardInterrupt
     assert store.page(index, 0, 10) == (page, 2)
-    assert DuplicateGroupStore(tmp_path / "duplicates.jsonl").page(index, 0, 10) == (page, 2)
-    assert [file.name for file in tmp_path.glob("duplicates*")] == ["duplicates.jsonl"]
+    left = store.replacement()  # as by a service that dies
+    left.__enter__()(second)
+    assert len(store.page(index, 0, 10)[0]) == 1
+    store.discard_draft()
+    assert store.page(index, 0, 10) == (page, 2)
+    with closing(sqlite3.connect(tmp_path / "state.sqlite")) as db:
+        sets = db.execute("SELECT DISTINCT kind FROM record WHERE kind LIKE 'group:%'").fetchall()
+    assert len(sets) == 1
 
 
 def test_a_filter_and_a_policy_hold(client: httpx.Client) -> None:

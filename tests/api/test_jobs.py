@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,13 @@ import pytest
 
 from lookalike.api.allowed_folders import AllowedFolders
 from lookalike.api.errors import TooBusy
+from lookalike.api.jobs.job import Job, JobState
 from lookalike.api.jobs.queue import JobQueue
+from lookalike.api.stores.local_state import LocalState
 from lookalike.index import Index
 from lookalike.system.locks import WriteLock
+from lookalike.system.state import StateRecord
+from lookalike.system.times import now
 from tests.support.api_server import options, picture, serving
 from tests.support.pictures import folder_of
 
@@ -286,36 +291,26 @@ def test_a_job_interrupted_by_a_shutdown_continues(
 
 
 def test_jobs_interrupted_by_a_crash_continue_but_not_forever(index: Index, tmp_path: Path) -> None:
-    """After a crash, the file holds jobs in the state `running` that nothing runs."""
-    file = tmp_path / "jobs.json"
-    jobs = JobQueue(index, WriteLock(), AllowedFolders(()), file)
-    jobs.start()
-    for _ in range(2):
-        jobs.add("optimize", {})
-    jobs.stop()
-    records = json.loads(file.read_text())["jobs"]
-    for record, starts in zip(records, (1, 3), strict=True):
-        record.update(state="running", starts=starts, finished_at=None)
-    file.write_text(json.dumps({"jobs": records}))
-    jobs = JobQueue(index, WriteLock(), AllowedFolders(()), file)
-    jobs.start()
-    until = time.monotonic() + 10
-    while jobs.unfinished and time.monotonic() < until:
-        time.sleep(0.01)
-    once, thrice = (jobs.get(record["id"]) for record in records)
-    assert once["state"] == "done"
-    assert thrice["state"] == "failed"
-    assert "died 3 times" in thrice["problem"]["detail"]
-    jobs.stop()
-    file.write_text('{"jobs": [')
-    damaged = JobQueue(index, WriteLock(), AllowedFolders(()), file)
-    damaged.start()
-    assert damaged.all() == []
-    damaged.stop()
+    """After a crash, there are jobs in the state `running` that nothing runs."""
+    with closing(LocalState(tmp_path / "state.sqlite")) as state:
+        for starts in (1, 3):
+            job = Job(f"job {starts}", "optimize", {}, now(), JobState.RUNNING, starts=starts)
+            state.put("job", [StateRecord(job.id, job.record(), starts, ("unfinished",))])
+        jobs = JobQueue(index, WriteLock(), AllowedFolders(()), state)
+        jobs.start()
+        until = time.monotonic() + 10
+        while jobs.unfinished and time.monotonic() < until:
+            time.sleep(0.01)
+        once, thrice = (jobs.get(id) for id in ("job 1", "job 3"))
+        assert once["state"] == "done"
+        assert thrice["state"] == "failed"
+        assert "died 3 times" in thrice["problem"]["detail"]
+        jobs.stop()
 
 
 def test_a_hundred_jobs_may_wait_and_a_hundred_are_remembered(index: Index, tmp_path: Path) -> None:
-    jobs = JobQueue(index, WriteLock(), AllowedFolders(()), tmp_path / "jobs.json")  # not started
+    state = LocalState(tmp_path / "state.sqlite")
+    jobs = JobQueue(index, WriteLock(), AllowedFolders(()), state)  # not started
     ids = [jobs.add("optimize", {})["job"] for _ in range(100)]
     with pytest.raises(TooBusy):
         jobs.add("optimize", {})

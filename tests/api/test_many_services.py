@@ -3,6 +3,7 @@ one of them."""
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from lookalike.api.stores import query_images, sessions
 from lookalike.api.stores.uploads import UploadStore
 from lookalike.index import Index
 from lookalike.ingest.uploads import Upload
+from tests.api.test_jobs import finished, start
 from tests.support.api_server import options, picture, serving
 from tests.support.many_services import balanced, two_services
 from tests.support.pictures import folder_of
@@ -168,6 +170,50 @@ def test_a_file_survives_another_service_s_removal_of_the_same(
         index.delete("x")
         store.release([str(path)], index)
         assert not list((tmp_path / "uploads").glob("*/*"))
+
+
+def test_duplicates_decisions_and_their_undo_are_the_same_in_every_service(
+    client: httpx.Client, urls: list[str]
+) -> None:
+    names = [(f"{pair} {format}", picture(600 + pair, format))
+             for pair in range(4) for format in ("BMP", "PNG")]  # fmt: skip
+    added = client.post(
+        "/v1/images",
+        files=[("files", (name, data)) for name, data in names],
+        data={"items": json.dumps([{"id": name} for name, _ in names])},
+    )
+    assert added.json()["added"] == 8
+    report = finished(client, start(client, kind="duplicates"))["report"]
+    assert report["groups"] == 4
+    one, other = (httpx.Client(base_url=url) for url in urls)
+
+    def listed(service: httpx.Client, **page: int) -> list[str]:
+        document = service.get("/v1/duplicates", params=page).json()
+        assert document["job"]["state"] == "done"
+        return [group["keeper"] for group in document["groups"]]
+
+    def decide(service: httpx.Client, keeper: str, decision: str | None) -> None:
+        pair = [name for name, _ in names if name[0] == keeper[0]]
+        body = {"ids": pair, "decision": decision}
+        assert service.post("/v1/duplicates/decide", json=body).json() == {}
+
+    with one, other:
+        keepers = listed(one)
+        assert len(keepers) == 4
+        assert listed(other) == keepers
+        decide(one, keepers[1], "not_duplicates")
+        left = [keepers[0], *keepers[2:]]
+        # The one that has not decided pages by what the other has set aside.
+        assert listed(one) == left
+        assert [listed(other, offset=at, limit=1) for at in range(4)] == [
+            *([keeper] for keeper in left), []
+        ]  # fmt: skip
+        assert other.get("/v1/duplicates").json()["total"] == 3
+        decide(other, keepers[1], None)
+        assert listed(one) == listed(other) == keepers
+        other.delete("/v1/image", params={"id": keepers[0]}).raise_for_status()
+        assert listed(other) == listed(one) == keepers[1:]
+    client.post("/v1/images/delete", json={"ids": [name for name, _ in names]})
 
 
 def test_a_key_that_permits_no_second_collection_leaves_the_state_with_the_service(

@@ -20,6 +20,7 @@ import httpx
 import numpy as np
 import pytest
 
+from lookalike.api.stores.local_state import LocalState
 from lookalike.engines import open_engine
 from lookalike.index import Index
 from tests.support.api_server import small_index
@@ -126,8 +127,9 @@ def test_a_graph_build_does_not_delay_the_end_and_starts_again(tmp_path: Path) -
         seconds, log = stopped(process)
         assert seconds < MOST_SECONDS
         assert "Traceback" not in log
-    (record,) = json.loads((tmp_path / "index" / "jobs.json").read_text())["jobs"]
-    assert (record["state"], record["starts"]) == ("queued", 0)
+    with closing(LocalState(tmp_path / "index" / "state.sqlite")) as state:
+        (stored,) = state.scan("job")
+    assert (stored.value["state"], stored.value["starts"]) == ("queued", 0)
     with served(tmp_path / "index") as (process, url):
         until = time.monotonic() + 20
         while not httpx.get(f"{url}/v1/stats").json()["building"]:

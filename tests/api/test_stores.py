@@ -111,34 +111,6 @@ def test_query_images_that_cannot_be_stored_are_refused(
         assert (refused.status_code, refused.json()["error"]) == (413, "BodyTooLarge")
 
 
-@pytest.mark.parametrize(
-    "content", ["{", "[]", "\x00" * 50, '{"members": [{}]}', '{"keeper": "1"}']
-)
-def test_a_damaged_list_of_duplicates_says_how_to_replace_it(
-    index: Index, tmp_path: Path, content: str
-) -> None:
-    (tmp_path / "duplicates.jsonl").write_text(content + "\n")
-    with serving(index, options(tmp_path)) as client:
-        answer = client.get("/v1/duplicates")
-        assert (answer.status_code, answer.json()["error"]) == (500, "LookalikeError")
-        assert "search for duplicates again" in answer.json()["detail"]
-        job = client.post("/v1/jobs", json={"kind": "duplicates"}).json()["job"]
-        with client.stream("GET", "/v1/jobs/events", params={"job": job}) as events:
-            assert '"done"' in list(events.iter_lines())[-2]
-        assert client.get("/v1/duplicates").is_success
-
-
-@pytest.mark.parametrize("content", ["{", "[]", '{"jobs": [{"id": "x"}]}', '{"jobs": 3}'])
-def test_a_damaged_file_of_jobs_is_set_aside(index: Index, tmp_path: Path, content: str) -> None:
-    (tmp_path / "jobs.json").write_text(content)
-    with serving(index, options(tmp_path)) as client:
-        assert client.get("/v1/jobs").json() == {"jobs": []}
-        assert client.post("/v1/jobs", json={"kind": "duplicates"}).status_code == 202
-    (aside,) = tmp_path.glob("jobs.json.damaged-*")
-    assert aside.read_text() == content
-    assert len(json.loads((tmp_path / "jobs.json").read_text())["jobs"]) == 1
-
-
 def test_a_folder_for_uploads_that_cannot_be_written_is_named(index: Index, tmp_path: Path) -> None:
     (tmp_path / "uploads").write_text("a file")
     with serving(index, options(tmp_path)) as client:
@@ -205,7 +177,7 @@ def test_an_uploaded_image_that_is_damaged_can_be_sent_again(
 
 
 @every_damage
-def test_a_list_of_duplicates_that_is_damaged_says_how_to_replace_it(
+def test_jobs_and_duplicates_go_on_when_the_state_is_damaged(
     index: Index, tmp_path: Path, how: str
 ) -> None:
     def search(client: httpx.Client) -> str:
@@ -221,38 +193,14 @@ def test_a_list_of_duplicates_that_is_damaged_says_how_to_replace_it(
         assert added.json()["added"] == 2
         assert search(client) == "done"
         assert client.get("/v1/duplicates").json()["total"] == 1
-        damage(tmp_path / "duplicates.jsonl", how)
-        answer = client.get("/v1/duplicates")
-        assert (answer.status_code, answer.json()["error"]) == (500, "LookalikeError")
-        assert "search for duplicates again" in answer.json()["detail"]
-        if how == "folder":
-            assert search(client) == "failed"
-            job = client.get("/v1/jobs").json()["jobs"][0]
-            assert "duplicates.jsonl" in job["problem"]["detail"]
-            assert client.get("/v1/duplicates").status_code == 500
-            (tmp_path / "duplicates.jsonl").rmdir()
+        damage(tmp_path / "state.sqlite", how)
+        left = client.get("/v1/duplicates")
+        assert left.is_success
+        assert left.json()["job"] is None or left.json()["total"] == 1
+        assert client.get("/v1/jobs").is_success
         assert search(client) == "done"
         assert client.get("/v1/duplicates").json()["total"] == 1
         client.post("/v1/images/delete", json={"ids": [item["id"] for item in items]})
-
-
-@every_damage
-def test_jobs_go_on_when_their_file_is_damaged(index: Index, tmp_path: Path, how: str) -> None:
-    with serving(index, options(tmp_path)) as client:
-        first = client.post("/v1/jobs", json={"kind": "optimize"}).json()["job"]
-        with client.stream("GET", "/v1/jobs/events", params={"job": first}) as events:
-            list(events.iter_lines())
-        damage(tmp_path / "jobs.json", how)
-        assert client.get("/v1/jobs/one", params={"job": first}).json()["state"] == "done"
-        second = client.post("/v1/jobs", json={"kind": "optimize"})
-        if how == "folder":
-            assert (second.status_code, second.json()["error"]) == (500, "LookalikeError")
-            assert str(tmp_path / "jobs.json") in second.json()["detail"]
-            assert len(client.get("/v1/jobs").json()["jobs"]) == 1
-            return
-        assert second.status_code == 202
-    records = json.loads((tmp_path / "jobs.json").read_text())["jobs"]
-    assert [record["id"] for record in records] == [first, second.json()["job"]]
 
 
 @every_damage

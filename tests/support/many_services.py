@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
 from lookalike.api.options import Options
 from lookalike.index import Index
 from tests.support.api_server import running
+from tests.support.paths import ROOT
 
 
 class RoundRobin(httpx.BaseTransport):
@@ -62,18 +65,30 @@ def two_services(url: str, folder: Path, **settings: Any) -> Iterator[Sequence[s
 
 
 class ServiceProcess:
-    """A service in a process of its own: `lookalike serve` with these options.
+    """A service in a process of its own, which others follow two seconds after it died.
 
-    Attributes:
-        url: its address.
+    Args:
+        options: options of `lookalike serve`.
     """
 
     def __init__(self, *options: str) -> None:
-        command = [sys.executable, "-m", "lookalike", "serve", "--port=0", *options]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout is not None
-        self.url = self.process.stdout.readline().removeprefix("lookalike: ").strip()
+        command = [sys.executable, "-m", "tests.support.short_leases", "serve", "--port=0"]
+        self.process = subprocess.Popen(
+            [*command, *options], stdout=subprocess.PIPE, text=True, cwd=ROOT
+        )
 
-    def end(self) -> None:
+    @cached_property
+    def url(self) -> str:
+        """Its address, once it can be reached."""
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().removeprefix("lookalike: ").strip()
+
+    def send(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
         self.process.kill()
         self.process.communicate()

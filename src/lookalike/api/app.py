@@ -106,7 +106,7 @@ def _service(index: Index, options: Options, state: StateStore, sessions: Sessio
         QueryImageStore(state, options.query_image_bytes),
         UploadStore(options.uploads),
         Fetcher() if options.allow_url_fetch else None,
-        JobQueue(index, write_lock, folders, options.state / "jobs.json"),
+        JobQueue(index, write_lock, folders, state),
         Metrics(),
         Shutdown(),
         Readiness(index),

@@ -34,7 +34,7 @@ class Role(IntEnum):
 
 
 class Sessions(Protocol):
-    """What services agree on about sessions; see `stores.sessions`.
+    """The part of sessions that services share; see `stores.sessions`.
 
     Attributes:
         secret: signs them.

@@ -11,7 +11,8 @@ class Options:
     """Settings of the HTTP service.
 
     Attributes:
-        state: folder for the service's own files: query images, jobs, duplicate groups.
+        state: folder for query images, jobs and duplicate groups, unless services share them: see
+            `system.state`.
         uploads: folder for images added over HTTP; None refuses them.
         read_key, write_key: API keys. Without either, every caller may do everything, so the
             service must be reachable from this machine only.

@@ -17,7 +17,7 @@ from qdrant_client.grpc import (
     qdrant_pb2_grpc,
 )
 
-from tests.support.qdrant_wire.store import Rejected, Store
+from tests.support.qdrant_wire.store import Rejected, Store, request_name
 
 _CODES = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
@@ -41,8 +41,9 @@ class _Rpc:
     def __init__(self, store: Store, node: int = 0) -> None:
         self.store, self.local, self.node = store, store.local, node
 
-    def do(self, name: str, context: Any, work: Callable[[], Any], request: Any = None) -> Any:
+    def do(self, name: str, context: Any, work: Callable[[], Any], request: Any) -> Any:
         key = dict(context.invocation_metadata()).get("api-key")
+        name = request_name(name, getattr(request, "collection_name", ""))
         try:
             everywhere = getattr(request, "read_consistency", None) == _ALL
             return self.store.do(name, key, work, everywhere=everywhere, node=self.node)
@@ -66,18 +67,18 @@ def _done(_: Any = None) -> Any:
 
 class _Qdrant(_Rpc, qdrant_pb2_grpc.QdrantServicer):
     def HealthCheck(self, request: Any, context: Any) -> Any:
-        version = self.do("root", context, lambda: self.store.version)
+        version = self.do("root", context, lambda: self.store.version, request)
         return wire.HealthCheckReply(title="qdrant", version=version)
 
 
 class _Collections(_Rpc, collections_service_pb2_grpc.CollectionsServicer):
     def CollectionExists(self, request: Any, context: Any) -> Any:
         name = request.collection_name
-        exists = self.do("exists", context, lambda: self.local.collection_exists(name))
+        exists = self.do("exists", context, lambda: self.local.collection_exists(name), request)
         return wire.CollectionExistsResponse(result=wire.CollectionExists(exists=exists))
 
     def Get(self, request: Any, context: Any) -> Any:
-        info = self.do("info", context, lambda: self.store.info(request.collection_name))
+        info = self.do("info", context, lambda: self.store.info(request.collection_name), request)
         return wire.GetCollectionInfoResponse(result=RestToGrpc.convert_collection_info(info))
 
     def Create(self, request: Any, context: Any) -> Any:
@@ -90,7 +91,7 @@ class _Collections(_Rpc, collections_service_pb2_grpc.CollectionsServicer):
             metadata=GrpcToRest.convert_payload(request.metadata),
         )
         create = self.store.create
-        done = self.do("create", context, lambda: create(request.collection_name, body))
+        done = self.do("create", context, lambda: create(request.collection_name, body), request)
         return wire.CollectionOperationResponse(result=done)
 
     def Update(self, request: Any, context: Any) -> Any:
@@ -104,7 +105,7 @@ class _Collections(_Rpc, collections_service_pb2_grpc.CollectionsServicer):
             else None,
         )
         update = self.store.update
-        done = self.do("update", context, lambda: update(request.collection_name, body))
+        done = self.do("update", context, lambda: update(request.collection_name, body), request)
         return wire.CollectionOperationResponse(result=done)
 
 
@@ -114,21 +115,25 @@ class _Points(_Rpc, points_service_pb2_grpc.PointsServicer):
         mode, name = None, request.collection_name
         if request.HasField("update_mode"):
             mode = GrpcToRest.convert_update_mode(request.update_mode)
-        return _done(self.do("upsert", context, lambda: self.store.upsert(name, points, mode)))
+        return _done(
+            self.do("upsert", context, lambda: self.store.upsert(name, points, mode), request)
+        )
 
     def Delete(self, request: Any, context: Any) -> Any:
         selector = GrpcToRest.convert_points_selector(request.points)
         delete = self.local.delete
-        return _done(self.do("delete", context, lambda: delete(request.collection_name, selector)))
+        return _done(
+            self.do("delete", context, lambda: delete(request.collection_name, selector), request)
+        )
 
     def UpdateBatch(self, request: Any, context: Any) -> Any:
         operations = [GrpcToRest.convert_points_update_operation(one) for one in request.operations]
         update = self.local.batch_update_points
-        self.do("batch", context, lambda: update(request.collection_name, operations))
+        self.do("batch", context, lambda: update(request.collection_name, operations), request)
         return wire.UpdateBatchResponse(result=[_done().result for _ in operations])
 
     def CreateFieldIndex(self, request: Any, context: Any) -> Any:
-        return _done(self.do("index", context, lambda: None))
+        return _done(self.do("index", context, lambda: None, request))
 
     def Get(self, request: Any, context: Any) -> Any:
         ids = [GrpcToRest.convert_point_id(id) for id in request.ids]
@@ -148,7 +153,9 @@ class _Points(_Rpc, points_service_pb2_grpc.PointsServicer):
     def QueryBatch(self, request: Any, context: Any) -> Any:
         queries = [GrpcToRest.convert_query_points(one) for one in request.query_points]
         query = self.store.query
-        answers = self.do("query", context, lambda: query(request.collection_name, queries))
+        answers = self.do(
+            "query", context, lambda: query(request.collection_name, queries), request
+        )
         return wire.QueryBatchResponse(
             result=[
                 wire.BatchResult(
@@ -190,7 +197,9 @@ class _Points(_Rpc, points_service_pb2_grpc.PointsServicer):
     def Facet(self, request: Any, context: Any) -> Any:
         facet = self.store.facet
         name, key, limit = request.collection_name, request.key, request.limit
-        found = self.do("facet", context, lambda: facet(name, key, _filter(request), limit))
+        found = self.do(
+            "facet", context, lambda: facet(name, key, _filter(request), limit), request
+        )
         return wire.FacetResponse(
             hits=[RestToGrpc.convert_facet_value_hit(hit) for hit in found.hits]
         )

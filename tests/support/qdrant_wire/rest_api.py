@@ -14,7 +14,7 @@ from typing import Any
 import pydantic_core
 from qdrant_client import models
 
-from tests.support.qdrant_wire.store import Rejected, Store
+from tests.support.qdrant_wire.store import Rejected, Store, request_name
 
 
 def _route(
@@ -125,6 +125,7 @@ class RestServer:
                 try:
                     steps = path.removeprefix(prefix).strip("/").split("/")
                     name, work = _route(store, self.command, steps, body, node)
+                    name = request_name(name, steps[1] if len(steps) > 1 else "")
                     everywhere = "consistency=all" in url.query
                     result = store.do(name, key, work, everywhere=everywhere, node=node)
                     reply = result if name == "root" else {"result": result, "status": "ok"}

@@ -36,6 +36,12 @@ class Fault:
     on: str = ""
 
 
+def request_name(name: str, collection: str) -> str:
+    """The name under which a request is counted and meets faults: those to the collection that
+    services keep their state in have one of their own."""
+    return "state" if collection.endswith("__state") else name
+
+
 class Rejected(Exception):
     def __init__(self, status: int, error: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(error)

@@ -38,6 +38,7 @@ class Job:
         created_at, started_at, finished_at: RFC 3339.
         starts: number of starts since the service was last shut down cleanly.
         canceling: whether the job was told to stop.
+        runner: the service that runs it, or did last.
     """
 
     id: str
@@ -54,14 +55,22 @@ class Job:
     finished_at: str | None = None
     starts: int = 0
     canceling: bool = False
+    runner: str = ""
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Job:
+        """Reads what `record` returned, in this version or a later one."""
+        known = {name: record[name] for name in cls.__slots__ if name in record}
+        return cls(**{**known, "state": JobState(record["state"])})
 
     @property
     def is_finished(self) -> bool:
         return self.state in FINISHED
 
-    def start(self) -> None:
-        """Marks the job as running."""
+    def start(self, runner: str) -> None:
+        """Marks the job as running in a service."""
         self.state, self.stage, self.started_at = JobState.RUNNING, "starting", now("milliseconds")
+        self.runner = runner
         self.starts += 1
 
     def finish(self, state: JobState, problem: dict[str, Any] | None = None) -> None:
@@ -73,6 +82,21 @@ class Job:
         """Puts an interrupted job back into the queue."""
         self.state, self.stage, self.started_at, self.starts = JobState.QUEUED, "", None, 0
         self.done, self.total, self.report = 0, None, None
+
+    def recover(self, starts: int, problem: dict[str, Any]) -> None:
+        """Decides what becomes of a running job whose service died: one that was being canceled is
+        canceled, one that was started too often has failed, any other waits again.
+
+        Args:
+            starts: number of starts after which it is given up.
+            problem: the problem document of a job that is given up.
+        """
+        if self.canceling:
+            self.finish(JobState.CANCELED)
+        elif self.starts >= starts:
+            self.finish(JobState.FAILED, problem)
+        else:
+            self.state, self.stage, self.started_at = JobState.QUEUED, "", None
 
     def document(self, entries: int = REPORT_ENTRIES) -> dict[str, Any]:
         """Returns the job as clients see it.
@@ -96,7 +120,7 @@ class Job:
         }
 
     def record(self) -> dict[str, Any]:
-        """Returns the job as the file stores it."""
+        """Returns the job as it is stored."""
         return {name: getattr(self, name) for name in self.__slots__}
 
 

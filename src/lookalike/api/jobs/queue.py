@@ -1,8 +1,9 @@
 """The queue of background jobs: one runs at a time, the others wait.
 
-Jobs outlive the service. They are stored in a file that is replaced at every change of state, and
-those that were waiting or running when the service stopped start again with it. An ingest skips
-what it has already stored; a search for duplicates starts over.
+Jobs are in the state of the services, so each service accepts, lists and cancels them. The one that
+has the lease runs them; if it dies, another one gets the lease and starts its job again. Jobs that
+were waiting or running when a service stopped go on in another, or with the next start. An ingest
+skips what it has already stored; a search for duplicates starts over.
 """
 
 from __future__ import annotations
@@ -10,19 +11,19 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from lookalike.api.allowed_folders import AllowedFolders
 from lookalike.api.errors import TooBusy
-from lookalike.api.jobs.file import JobFile
 from lookalike.api.jobs.job import Job, JobState, shortened
 from lookalike.api.jobs.kinds import BUILDING, JOB_FUNCTIONS, JobContext
+from lookalike.api.jobs.lease import Lease
+from lookalike.api.jobs.store import LISTED_ENTRIES, JobStore
 from lookalike.api.problems import problem_of
-from lookalike.api.stores.disk import storing
 from lookalike.api.stores.groups import DuplicateGroupStore
 from lookalike.errors import EngineError, LookalikeError, NotFound
 from lookalike.index import Index
@@ -30,18 +31,24 @@ from lookalike.ingest.report import Canceled
 from lookalike.search.calibration import LEAST
 from lookalike.system import patience
 from lookalike.system.locks import WriteLock
+from lookalike.system.state import StateStore
 from lookalike.system.times import now
 
 MAX_FINISHED = 100
 """Finished jobs that are remembered."""
 MAX_WAITING = 100
 """Jobs that may be waiting or running; the queue refuses more."""
-LISTED_ENTRIES = 100
-"""Entries of each list in a report, such as rejects, where all jobs are listed."""
+MAX_STARTS = 3
+"""Starts of a job during which the whole process died, after which the job is given up."""
 MAINTENANCE_INTERVAL = 2_000
 """Uploaded images after which the search graph and the calibration are brought up to date."""
 STOP_SECONDS = 1.5
 """Seconds for which a shutdown waits for the running job to notice."""
+POLL_SECONDS = 1.0
+"""Seconds between two looks at what other services have changed."""
+_THREAD = "lookalike-jobs"
+_PATIENCE = 3.0
+"""Seconds to wait for a server that keeps the jobs."""
 
 _log = logging.getLogger("lookalike.api")
 
@@ -54,50 +61,55 @@ class JobQueue:
     """
 
     def __init__(
-        self, index: Index, write_lock: WriteLock, folders: AllowedFolders, file: Path
+        self, index: Index, write_lock: WriteLock, folders: AllowedFolders, state: StateStore
     ) -> None:
         """
         Args:
             index: the index that jobs work on.
             write_lock: held while a job changes the index.
             folders: the folders that an ingest may read.
-            file: stores the jobs.
+            state: stores the jobs.
         """
-        self.groups = DuplicateGroupStore(file.with_name("duplicates.jsonl"))
+        self.groups = DuplicateGroupStore(state)
         self._index = index
         self._write_lock = write_lock
         self._folders = folders
-        self._file = JobFile(file)
-        self._jobs: dict[str, Job] = {}
-        self._changed = threading.Condition()
+        self._shared = state.shared
+        self._jobs = JobStore(state)
+        self._lease = Lease(state, "jobs")
+        self._lock = threading.Lock()
+        self._running: Job | None = None
         self._uploaded = 0
-        self._stopping = False
-        self._thread: threading.Thread | None = None
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Loads the stored jobs and starts the thread."""
-        self._stopping = False
-        self._jobs = {job.id: job for job in self._file.load()}
-        self._thread = threading.Thread(target=self._run, name="lookalike-jobs", daemon=True)
-        self._thread.start()
+        """Starts the thread that runs jobs."""
+        self._stopping.clear()
+        targets = [self._run, self._keep_in_touch] if self._shared else [self._run]
+        with patience.until(self._stopping.is_set):
+            self._threads = [
+                threading.Thread(target=patience.carried(target), name=_THREAD, daemon=True)
+                for target in targets
+            ]
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
-        """Interrupts the running job, which starts again with the service.
+        """Interrupts the running job, which starts again elsewhere or with the service.
 
         A job that does not notice in time, such as the build of a search graph, is queued again
         all the same. It ends when the index is closed.
         """
-        with self._changed:
-            self._stopping = True
-            self._changed.notify_all()
-        if self._thread is not None:
-            self._thread.join(STOP_SECONDS)
-        with self._changed:
-            running = [job for job in self._jobs.values() if job.state is JobState.RUNNING]
-            for job in running:
-                self._end(job, JobState.CANCELED)
-        if running:
-            self._file.try_save(self._records)
+        self._stopping.set()
+        self._wake.set()
+        until = time.monotonic() + STOP_SECONDS
+        for thread in self._threads:
+            thread.join(max(until - time.monotonic(), 0))
+        with suppress(LookalikeError, TooBusy), patience.at_most(STOP_SECONDS):
+            self._conclude(JobState.CANCELED)
+            self._lease.release()
 
     def add(self, kind: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """Appends a job to the queue; returns its document.
@@ -110,37 +122,24 @@ class JobQueue:
         for name in ("path", "metadata"):
             if request.get(name) is not None:
                 self._folders.resolve(request[name])
+        if self.unfinished >= MAX_WAITING:
+            raise TooBusy("Too many jobs are waiting; try again when some have finished.")
         job = Job(secrets.token_hex(8), kind, dict(request), now("milliseconds"))
-        document = job.document()
-        with self._changed:
-            if self.unfinished >= MAX_WAITING:
-                raise TooBusy("Too many jobs are waiting; try again when some have finished.")
-            self._jobs[job.id] = job
-        try:
-            with storing("The job", self._file.path):
-                self._file.save(self._records)
-        except LookalikeError:
-            with self._changed:
-                self._jobs.pop(job.id)
-            raise
-        with self._changed:
-            self._changed.notify_all()
-        return document
+        self._jobs.add(job)
+        self._wake.set()
+        return job.document()
 
     def count_uploads(self, count: int) -> None:
-        """Counts uploaded images; queues a job to optimize the index when it is due."""
-        with self._changed:
+        """Counts images uploaded here; queues a job to optimize the index when it is due."""
+        with self._lock:
             self._uploaded += count
             if self._uploaded < (MAINTENANCE_INTERVAL if self._index.is_calibrated else LEAST):
                 return
             self._uploaded = 0
-            if any(
-                job.kind == "optimize" and job.state is JobState.QUEUED
-                for job in self._jobs.values()
-            ):
-                return
         with suppress(TooBusy, LookalikeError):  # the images are stored in any case
-            self.add("optimize", {})
+            waiting = (job for job in self._jobs.unfinished() if job.state is JobState.QUEUED)
+            if not any(job.kind == "optimize" for job in waiting):
+                self.add("optimize", {})
 
     def get(self, id: str) -> dict[str, Any]:
         """Returns the document of a job.
@@ -148,13 +147,17 @@ class JobQueue:
         Raises:
             NotFound: the job is unknown or no longer remembered.
         """
-        with self._changed:
-            return self._require(id).document()
+        try:
+            return self._live(_require(id, self._jobs.get(id))).document()
+        except EngineError:  # while the server is away, a job that runs here can be watched
+            with self._lock:
+                if self._running is None or self._running.id != id:
+                    raise
+                return self._running.document()
 
     def all(self) -> list[dict[str, Any]]:
         """Returns the documents of all jobs, newest first, with shorter reports than `get`."""
-        with self._changed:
-            return [job.document(LISTED_ENTRIES) for job in reversed(self._jobs.values())]
+        return [self._live(job).document(LISTED_ENTRIES) for job in reversed(self._jobs.all())]
 
     def cancel(self, id: str) -> dict[str, Any]:
         """Stops a running job soon, or removes it from the queue. Work already done stays done.
@@ -164,63 +167,113 @@ class JobQueue:
         Raises:
             NotFound: the job is unknown or no longer remembered.
         """
-        with self._changed:
-            job = self._require(id)
-            if job.state is JobState.QUEUED:
-                self._finish(job, JobState.CANCELED)
-            elif job.state is JobState.RUNNING and job.kind != "optimize":
-                job.canceling = True
-            document = job.document()
-        self._file.try_save(self._records)
-        return document
+        with self._lock:
+            running = self._running if self._running and self._running.id == id else None
+            if running is not None:
+                _cancel(running)
+        try:
+            job = _require(id, self._jobs.update(id, _cancel))
+        except EngineError:  # while the server is away, a job that runs here waits no longer for it
+            if running is None:
+                raise
+            return running.document()
+        if job.state is JobState.CANCELED:
+            self._forget_old()
+        return self.get(id)
 
     @property
     def unfinished(self) -> int:
         """Number of jobs that are waiting or running."""
-        return sum(not job.is_finished for job in list(self._jobs.values()))
+        return len(self._jobs.unfinished())
 
     @property
     def is_building(self) -> bool:
         """True while a job builds the search graph."""
-        jobs = list(self._jobs.values())
+        jobs = map(self._live, self._jobs.unfinished())
         return any(job.state is JobState.RUNNING and job.stage == BUILDING for job in jobs)
 
-    # --- the thread -------------------------------------------------------------------------
+    # --- the thread that runs jobs ----------------------------------------------------------
 
     def _run(self) -> None:
-        while (job := self._next_job()) is not None:
-            state, problem = JobState.DONE, None
+        while not self._stopping.is_set():
+            self._wake.clear()
             try:
-                with patience.until(partial(self._is_stopped, job)):
-                    JOB_FUNCTIONS[job.kind](self._context(job), dict(job.request))
-            except Canceled:
-                state = JobState.CANCELED
-            except Exception as error:
-                if self._is_stopped(job) and isinstance(error, EngineError):  # so a wait ended
-                    state = JobState.CANCELED
-                else:
-                    state, problem = JobState.FAILED, problem_of(error)
-                if not isinstance(error, LookalikeError):
-                    _log.exception("Job %s failed.", job.id)
-            with self._changed:
-                if job.state is JobState.RUNNING:  # otherwise `stop` did not wait for it
-                    self._end(job, state, problem)
-            self._file.try_save(self._records)
+                with patience.at_most(_PATIENCE):
+                    job = self._next_job()
+            except (LookalikeError, TooBusy) as error:
+                _log.error("Jobs cannot be read or written: %s", error)
+                self._wake.wait(POLL_SECONDS)
+                continue
+            if job is None:
+                self._wake.wait(POLL_SECONDS if self._shared else None)
+            else:
+                self._work(job)
 
     def _next_job(self) -> Job | None:
-        """Waits for a job and marks it as running; returns None when the service stops."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._stopping or self._first_queued() is not None)
-            job = None if self._stopping else self._first_queued()
-            if job is None:
+        """Marks a job as running here; returns None if none waits or another service runs them."""
+        if not self._jobs.unfinished():
+            self._lease.release()
+            return None
+        if not self._lease.held:
+            if not self._lease.take():
                 return None
-            job.start()
-        self._file.try_save(self._records)
-        return job
+            self._recover()
+        queued = (job for job in self._jobs.unfinished() if job.state is JobState.QUEUED)
+        for job in queued:
+            started = self._jobs.update(job.id, self._start)
+            if started is not None and started.state is JobState.RUNNING:
+                return started
+        return None
 
-    def _first_queued(self) -> Job | None:
-        queued = (job for job in self._jobs.values() if job.state is JobState.QUEUED)
-        return next(queued, None)
+    def _start(self, job: Job) -> bool:
+        if job.state is not JobState.QUEUED:
+            return False
+        job.start(self._lease.id)
+        return True
+
+    def _recover(self) -> None:
+        """Takes over the jobs of the service that had the lease before."""
+        died = EngineError(
+            f"The service died {MAX_STARTS} times during this job; see its log, and start the job "
+            "again."
+        )
+
+        def recover(job: Job) -> bool:
+            if job.state is not JobState.RUNNING:
+                return False
+            job.recover(MAX_STARTS, problem_of(died))
+            return True
+
+        for job in self._jobs.unfinished():
+            self._jobs.update(job.id, recover)
+        self.groups.discard_draft()
+
+    def _work(self, job: Job) -> None:
+        """Runs a job to its end."""
+        with self._lock:
+            self._running = job
+        state, problem = JobState.DONE, None
+        try:
+            with patience.until(partial(self._is_stopped, job)):
+                JOB_FUNCTIONS[job.kind](self._context(job), dict(job.request))
+        except Canceled:
+            state = JobState.CANCELED
+        except Exception as error:
+            if self._is_stopped(job) and isinstance(error, EngineError):  # so a wait ended
+                state = JobState.CANCELED
+            else:
+                state, problem = JobState.FAILED, problem_of(error)
+            if not isinstance(error, LookalikeError):
+                _log.exception("Job %s failed.", job.id)
+        while True:
+            try:
+                with patience.at_most(_PATIENCE):
+                    self._conclude(state, problem)
+                return
+            except (LookalikeError, TooBusy) as error:
+                _log.error("The end of job %s cannot be stored: %s", job.id, error)
+            if self._stopping.wait(POLL_SECONDS):
+                return
 
     def _context(self, job: Job) -> JobContext:
         return JobContext(
@@ -235,40 +288,100 @@ class JobQueue:
     def _record_progress(
         self, job: Job, stage: str, done: int = 0, total: int | None = None
     ) -> None:
-        with self._changed:
+        with self._lock:
             job.stage, job.done, job.total = stage, done, total
-            if self._is_stopped(job):
-                raise Canceled
+        if self._is_stopped(job):
+            raise Canceled
+        # While the server was away, nobody else could take the lease either.
+        if not self._lease.held and not self._lease.renew():
+            raise Canceled
 
     def _is_stopped(self, job: Job) -> bool:
-        return job.canceling or self._stopping
+        return job.canceling or self._stopping.is_set()
 
     def _publish(self, job: Job, report: Mapping[str, Any]) -> None:
-        with self._changed:
+        with self._lock:
             job.report = shortened(report)
 
-    # --- the jobs ---------------------------------------------------------------------------
+    def _conclude(self, state: JobState, problem: dict[str, Any] | None = None) -> None:
+        """Stores the end of the running job, or queues it again if it was interrupted."""
+        job = self._running
+        if job is None:
+            return
+        interrupted = state is not JobState.DONE and (
+            self._stopping.is_set() or not self._lease.held
+        )
 
-    def _require(self, id: str) -> Job:
-        if id not in self._jobs:
-            raise NotFound(
-                f"There is no job {id:.64}, or it is no longer remembered; list all jobs."
-            )
-        return self._jobs[id]
+        def end(stored: Job) -> bool:
+            if stored.state is not JobState.RUNNING or stored.runner != self._lease.id:
+                return False  # another service has taken it over
+            _copy_progress(job, stored)
+            if interrupted and not stored.canceling:
+                stored.requeue()
+            else:
+                stored.finish(state, problem)
+            return True
 
-    def _end(self, job: Job, state: JobState, problem: dict[str, Any] | None = None) -> None:
-        """Finishes a running job, or queues it again if the service stops before it is done."""
-        if state is not JobState.DONE and self._stopping and not job.canceling:
-            job.requeue()
-        else:
-            self._finish(job, state, problem)
+        self._jobs.update(job.id, end)
+        with self._lock:
+            self._running = None
+        self._forget_old()
 
-    def _finish(self, job: Job, state: JobState, problem: dict[str, Any] | None = None) -> None:
-        job.finish(state, problem)
-        finished = [job for job in self._jobs.values() if job.is_finished]
-        for old in sorted(finished, key=lambda job: job.finished_at or "")[:-MAX_FINISHED]:
-            del self._jobs[old.id]
+    def _forget_old(self) -> None:
+        finished = [job for job in self._jobs.all() if job.is_finished]
+        finished.sort(key=lambda job: job.finished_at or "")
+        self._jobs.forget(job.id for job in finished[:-MAX_FINISHED])
 
-    def _records(self) -> list[dict[str, Any]]:
-        with self._changed:
-            return [job.record() for job in self._jobs.values()]
+    # --- other services ---------------------------------------------------------------------
+
+    def _keep_in_touch(self) -> None:
+        """Renews the lease, and exchanges progress and cancellation with the other services."""
+        while not self._stopping.wait(POLL_SECONDS):
+            with suppress(LookalikeError, TooBusy), patience.at_most(_PATIENCE):
+                self._lease.renew()
+                self._exchange()
+
+    def _exchange(self) -> None:
+        job = self._running
+        if job is None:
+            return
+
+        def update(stored: Job) -> bool:
+            if stored.state is not JobState.RUNNING or stored.runner != self._lease.id:
+                return False
+            job.canceling |= stored.canceling
+            before = stored.document(LISTED_ENTRIES)
+            _copy_progress(job, stored)
+            return before != stored.document(LISTED_ENTRIES)
+
+        self._jobs.update(job.id, update)
+
+    def _live(self, stored: Job) -> Job:
+        """A job with the latest progress, where it runs here."""
+        with self._lock:
+            job = self._running
+            if job is not None and job.id == stored.id and stored.state is JobState.RUNNING:
+                _copy_progress(job, stored)
+        return stored
+
+
+def _copy_progress(source: Job, target: Job) -> None:
+    target.stage, target.done, target.total = source.stage, source.done, source.total
+    target.report = source.report
+    target.canceling |= source.canceling
+
+
+def _cancel(job: Job) -> bool:
+    if job.state is JobState.QUEUED:
+        job.finish(JobState.CANCELED)
+    elif job.state is JobState.RUNNING and job.kind != "optimize":
+        job.canceling = True
+    else:
+        return False
+    return True
+
+
+def _require(id: str, job: Job | None) -> Job:
+    if job is None:
+        raise NotFound(f"There is no job {id:.64}, or it is no longer remembered; list all jobs.")
+    return job

@@ -11,6 +11,7 @@ from fastapi import Body as BodyOf
 from fastapi import Depends, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
 
 from lookalike.api.auth import api_router
 from lookalike.api.jobs.job import FINISHED
@@ -161,7 +162,7 @@ async def events(
     """
     last = None
     while not service.shutdown.has_begun:
-        document = service.jobs.get(id)
+        document = await run_in_threadpool(service.jobs.get, id)
         if document != last:
             last = document
             yield ServerSentEvent(event="job", raw_data=json.dumps(document))

@@ -1,218 +1,218 @@
 """The groups of the last search for duplicates.
 
-They are stored in a file, one JSON object per line. Memory holds only where each line starts: an
-index of a million images may have hundreds of thousands of groups. Members that were deleted,
-replaced, or decided on since the search are left out when a group is read.
+Each is a record of the state of the services, so that an index of a million images may have
+hundreds of thousands of groups. Members that were deleted, replaced, or decided on since the search
+are left out when a group is read; a group that is obsolete by that is set aside.
 """
 
 from __future__ import annotations
 
-import json
-import threading
-from array import array
+import itertools
+import math
+import secrets
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
-from itertools import islice
-from pathlib import Path
 from typing import Any, TypeAlias
 
-from lookalike.api.stores.disk import storing
 from lookalike.duplicates.decisions import may_be_duplicates
 from lookalike.duplicates.groups import DuplicateGroup
 from lookalike.duplicates.verdicts import Duplicate, Verdict
-from lookalike.errors import LookalikeError
 from lookalike.index import Index
+from lookalike.ingest.report import Canceled
 from lookalike.output import documents
 from lookalike.record import record_of
-from lookalike.system.files import Draft, sync
+from lookalike.system.iteration import batched
+from lookalike.system.state import StateRecord, StateStore
 from lookalike.types import Point
 
 LOOKUP_GROUPS = 50
 """Groups whose images are looked up in one request."""
+BATCH_SECONDS = 0.5
+BATCH_GROUPS = 200
+"""Groups that a search finds are written after as many seconds, or once there are as many."""
 
 GroupRecord: TypeAlias = dict[str, Any]
-"""One line of the file: keeper, reason, and members, the keeper first. Each member has id, uri,
-sha256, verdict, evidence, holds_more, and protected."""
+"""A group: keeper, reason, and members, the keeper first. Each member has id, uri, sha256, verdict,
+evidence, holds_more, and protected."""
+Sets: TypeAlias = dict[str, str]
+"""Names of the sets of groups: `current`, and `draft`, which a search is making. Empty for none."""
+
+_SETS = "group-sets"
+_NO_SETS: Sets = {"current": "", "draft": ""}
 
 
 class DuplicateGroupStore:
-    """Duplicate groups in a file that survives a restart."""
+    """Duplicate groups in the state of the services."""
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        self._lock = threading.Lock()
-        self._open_file = file
-        self._starts = array("Q")
-        self._obsolete: dict[int, set[str]] = {}
-        self._regrouped: dict[int, GroupRecord] = {}
-        self._load(file)
+    def __init__(self, state: StateStore) -> None:
+        self._state = state
 
     @property
     def total(self) -> int:
         """Number of groups. An obsolete group counts until it is read for the first time."""
-        return len(self._starts) - len(self._obsolete)
+        return self._state.count(self._kind())
 
     @contextmanager
     def replacement(self) -> Iterator[Callable[[DuplicateGroup], None]]:
         """Starts a new set of groups; yields the function that appends one.
 
-        Groups can be read as soon as they are appended. They replace the former set for good only
+        Groups can be read soon after they are appended. They replace the former set for good only
         if the block ends without an error.
         """
-        draft, disk = Draft(self._file), partial(storing, "The list of duplicates", self._file)
-        with disk():
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            file = draft.path.open("wb")
-        with self._lock:
-            self._reset(draft.path)
-
-        def append(group: DuplicateGroup) -> None:
-            line = json.dumps(_group_record(group)).encode() + b"\n"
-            with self._lock, disk():
-                start = file.tell()
-                file.write(line)
-                file.flush()
-                self._starts.append(start)
-
+        draft = secrets.token_hex(8)
+        self._update_sets(lambda sets: {**sets, "draft": draft})
+        batch = _Batch(self._state, _kind(draft))
         try:
-            with file:
-                yield append
-                with disk():
-                    sync(file)
-            with self._lock, disk():
-                draft.commit()
-                self._open_file = self._file
+            yield batch.append
+            batch.write()
+            self._update_sets(lambda sets: _committed(sets, draft))
         except BaseException:
-            with self._lock:
-                self._load(self._file)
-            draft.discard()
+            self._update_sets(lambda sets: _without(sets, draft))
             raise
+
+    def discard_draft(self) -> None:
+        """Gives up a set of groups that a search has left unfinished."""
+        self._update_sets(lambda sets: _without(sets, sets["draft"]))
 
     def page(self, index: Index, offset: int, limit: int) -> tuple[list[dict[str, Any]], int]:
         """Returns some of the groups that still hold, as documents, and the total."""
         shown: list[dict[str, Any]] = []
-        with self._lock:
-            current = (n for n in range(len(self._starts)) if n not in self._obsolete)
-            numbers = list(islice(current, offset, None))
-            for first in range(0, len(numbers), LOOKUP_GROUPS):
-                batch = numbers[first : first + LOOKUP_GROUPS]
-                for number, record, points in self._look_up(index, batch):
-                    document = self._document(index, number, record, points)
-                    if document is None:
-                        self._obsolete[number] = {member["id"] for member in record["members"]}
-                    else:
-                        shown.append(document)
-                    if len(shown) == limit:
-                        return shown, self.total
-            return shown, self.total
+        kind = self._kind()
+        for batch in batched(self._state.scan(kind, offset=offset), LOOKUP_GROUPS):
+            for record, points in _looked_up(index, batch):
+                document = self._document(index, kind, record, points)
+                if document is not None:
+                    shown.append(document)
+                if len(shown) == limit:
+                    return shown, self._state.count(kind)
+        return shown, self._state.count(kind)
 
     def recheck(self, ids: Iterable[str]) -> None:
         """Considers obsolete groups again whose members include these images."""
-        changed = set(ids)
-        with self._lock:
-            self._obsolete = {
-                number: members
-                for number, members in self._obsolete.items()
-                if not members & changed
-            }
+        kind = self._kind()
+        for record in self._state.tagged(kind, list(ids)):
+            if record.order < 0:
+                self._state.replace(kind, record, record.changed(order=-1 - record.order, tags=()))
 
     # --- inside -----------------------------------------------------------------------------
 
-    def _reset(self, path: Path) -> None:
-        self._open_file = path
-        self._starts = array("Q")
-        self._obsolete, self._regrouped = {}, {}
+    def _kind(self) -> str:
+        """The kind of the records of the groups that are shown."""
+        record = self._sets()
+        sets = record.value if record else _NO_SETS
+        return _kind(sets["draft"] or sets["current"])
 
-    def _load(self, path: Path) -> None:
-        """Reads where the lines of a file start. One that cannot be read counts as a group, so
-        that whoever asks for groups learns of it."""
-        self._reset(path)
-        try:
-            with path.open("rb") as file:
-                start = 0
-                for line in file:
-                    self._starts.append(start)
-                    start += len(line)
-        except FileNotFoundError:
-            pass
-        except OSError:
-            self._starts.append(0)
+    def _sets(self) -> StateRecord | None:
+        return next(iter(self._state.read(_SETS, [_SETS])), None)
 
-    def _look_up(
-        self, index: Index, numbers: Sequence[int]
-    ) -> Iterator[tuple[int, GroupRecord, Mapping[str, Point]]]:
-        """Yields groups with their images, without those that were deleted or replaced."""
-        records = self._read(numbers)
-        digests = {
-            member["id"]: member["sha256"] for record in records for member in record["members"]
-        }
-        points = {
-            point.id: point
-            for point in index.get_many(list(digests))
-            if record_of(point.payload)["sha256"] == digests[point.id]
-        }
-        for number, record in zip(numbers, records, strict=True):
-            yield number, record, points
-
-    def _read(self, numbers: Sequence[int]) -> list[GroupRecord]:
-        """Reads groups from the file.
-
-        Raises:
-            LookalikeError: it is damaged or gone.
-        """
-        try:
-            with self._open_file.open("rb") as file:
-                records = []
-                for number in numbers:
-                    file.seek(self._starts[number])
-                    records.append(self._regrouped.get(number) or _group(file.readline()))
-                return records
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            raise LookalikeError(
-                f"The list of duplicates in {self._open_file} is damaged; search for duplicates "
-                "again to replace it."
-            ) from None
+    def _update_sets(self, change: Callable[[Sets], Sets]) -> None:
+        """Changes which sets there are, and removes the groups of those that are no more."""
+        while True:
+            record = self._sets()
+            before = record.value if record else _NO_SETS
+            after = change(before)
+            if after == before:
+                return
+            new = record.changed(value=after) if record else StateRecord(_SETS, after)
+            if self._state.replace(_SETS, record, new):
+                break
+        for set in {*before.values()} - {*after.values(), ""}:
+            self._state.clear(_kind(set))
 
     def _document(
-        self, index: Index, number: int, record: GroupRecord, points: Mapping[str, Point]
+        self, index: Index, kind: str, stored: StateRecord, points: Mapping[str, Point]
     ) -> dict[str, Any] | None:
-        """Returns what is left of a group; None if that is less than two images."""
-        members = [member for member in record["members"] if member["id"] in points]
-        if record["keeper"] not in points and len(members) > 1:
-            record = self._regrouped[number] = _regrouped(index, members)
-            members = record["members"]
-        if not members or members[0]["id"] != record["keeper"]:
-            return None
-        keeper, *others = members
-        payload = points[keeper["id"]].payload
-        copies = [
-            member for member in others if may_be_duplicates(payload, points[member["id"]].payload)
-        ]
-        if not copies:
-            return None
-        order = list(Verdict)
-        return {
-            "verdict": max((member["verdict"] for member in copies), key=order.index),
-            "keeper": keeper["id"],
-            "reason": record["reason"],
-            "members": [
-                _member_document(member, points[member["id"]]) for member in (keeper, *copies)
-            ],
-        }
+        """Returns what is left of a group; sets it aside and returns None if that is less than two
+        images."""
+        record: GroupRecord = stored.value
+        if record["keeper"] not in points:
+            members = [member for member in record["members"] if member["id"] in points]
+            if len(members) > 1:
+                record = _regrouped(index, members)
+                regrouped = stored.changed(value=record)
+                self._state.replace(kind, stored, regrouped)
+                stored = regrouped
+        document = _document(record, points)
+        if document is None:
+            ids = tuple(member["id"] for member in record["members"])
+            self._state.replace(kind, stored, stored.changed(order=-1 - stored.order, tags=ids))
+        return document
 
 
-def _group(line: bytes) -> GroupRecord:
-    """Reads a line of the file; raises ValueError, KeyError, TypeError, or AttributeError if it is
-    no group."""
-    record: GroupRecord = json.loads(line)
-    required = {"id", "sha256", "verdict", "evidence"}
-    if not {"keeper", "reason"} <= record.keys():
-        raise ValueError("the group is incomplete")
-    for member in record["members"]:
-        if not required <= member.keys() or member["verdict"] not in list(Verdict):
-            raise ValueError("a member is incomplete")
-    return record
+def _document(record: GroupRecord, points: Mapping[str, Point]) -> dict[str, Any] | None:
+    """Returns what is left of a group; None if that is less than two images."""
+    members = [member for member in record["members"] if member["id"] in points]
+    if not members or members[0]["id"] != record["keeper"]:
+        return None
+    keeper, *others = members
+    payload = points[keeper["id"]].payload
+    copies = [
+        member for member in others if may_be_duplicates(payload, points[member["id"]].payload)
+    ]
+    if not copies:
+        return None
+    order = list(Verdict)
+    return {
+        "verdict": max((member["verdict"] for member in copies), key=order.index),
+        "keeper": keeper["id"],
+        "reason": record["reason"],
+        "members": [_member_document(member, points[member["id"]]) for member in (keeper, *copies)],
+    }
+
+
+class _Batch:
+    """Writes the groups of a new set: the first at once, later ones together, as each write waits
+    for the disk or a server."""
+
+    def __init__(self, state: StateStore, kind: str) -> None:
+        self._state = state
+        self._kind = kind
+        self._records: list[StateRecord] = []
+        self._number = itertools.count()
+        self._written = -math.inf
+
+    def append(self, group: DuplicateGroup) -> None:
+        """Adds a group, which is written soon."""
+        number = next(self._number)
+        self._records.append(StateRecord(f"{number}", _group_record(group), number))
+        if time.monotonic() > self._written + BATCH_SECONDS or len(self._records) >= BATCH_GROUPS:
+            self.write()
+
+    def write(self) -> None:
+        """Writes what was added."""
+        self._state.put(self._kind, self._records)
+        self._records, self._written = [], time.monotonic()
+
+
+def _kind(set: str) -> str:
+    return f"group:{set}"
+
+
+def _committed(sets: Sets, draft: str) -> Sets:
+    if sets["draft"] != draft:
+        raise Canceled  # another service has begun a search
+    return {"current": draft, "draft": ""}
+
+
+def _without(sets: Sets, draft: str) -> Sets:
+    return {**sets, "draft": ""} if sets["draft"] == draft else sets
+
+
+def _looked_up(
+    index: Index, records: Sequence[StateRecord]
+) -> Iterator[tuple[StateRecord, Mapping[str, Point]]]:
+    """Yields groups with their images, without those that were deleted or replaced."""
+    digests = {
+        member["id"]: member["sha256"] for record in records for member in record.value["members"]
+    }
+    points = {
+        point.id: point
+        for point in index.get_many(list(digests))
+        if record_of(point.payload)["sha256"] == digests[point.id]
+    }
+    for record in records:
+        yield record, points
 
 
 def _regrouped(index: Index, members: Sequence[GroupRecord]) -> GroupRecord:

@@ -70,15 +70,15 @@ class LocalState:
 
     def scan(self, kind: str, *, start: int = 0, offset: int = 0) -> Iterator[StateRecord]:
         query = f"{_COLUMNS} AND position >= ? ORDER BY position, key LIMIT {_PAGE} OFFSET ?"
+        seen = set[str]()
         while True:
             page = (kind, start, offset)
             rows = self._do(lambda db, page=page: db.execute(query, page).fetchall())  # type: ignore[misc]
-            yield from map(_record, rows)
-            if len(rows) < _PAGE:
+            new = [record for record in map(_record, rows) if record.key not in seen]
+            yield from new
+            if len(rows) < _PAGE or not new:
                 return
-            last = rows[-1][2]
-            offset = sum(row[2] == last for row in rows) + (offset if last == start else 0)
-            start = last
+            start, offset, seen = new[-1].order, 0, {row[0] for row in rows}
 
     def tagged(self, kind: str, tags: Sequence[str]) -> list[StateRecord]:
         query = _COLUMNS + " AND key IN (SELECT key FROM tag WHERE kind = ? AND tag = ?)"  # noqa: S608

@@ -284,8 +284,9 @@ def test_a_job_interrupted_by_a_shutdown_continues(
         assert [job["job"] for job in listed] == [waiting, job, done]
         document = finished(client, job, seconds=60)
         assert document["state"] == "done"
-        assert document["report"]["unchanged"] == indexed
-        assert document["report"]["added"] == MANY - indexed
+        unchanged = document["report"]["unchanged"]
+        assert unchanged >= indexed  # the batch in work may end after the service
+        assert document["report"]["added"] == MANY - unchanged
         assert finished(client, waiting)["report"]["added"] == 20
         assert document_of(client, done)["state"] == "done"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -61,6 +62,49 @@ def test_what_hits_are_not_collapsed_by(products: Index) -> None:
                            ("image.format", "name a field of your own")):  # fmt: skip
         with pytest.raises(QueryError, match=message):
             products.search(color="red", collapse=field)
+
+
+@pytest.mark.parametrize("sort", ["price", "-price"])
+def test_a_sorted_list_shows_each_product_once(products: Index, sort: str) -> None:
+    everything = products.search(sort=sort, limit=24, where="price > 3")
+    hits = products.search(sort=sort, limit=24, where="price > 3", collapse="product")
+    first: dict[str, str] = {}
+    for hit in everything:
+        first.setdefault(hit.payload["product"], hit.id)
+    assert ids(hits) == list(first.values())
+    for hit in hits:
+        count = products.count("price > 3 and product = :p", {"p": hit.payload["product"]})
+        assert hit.others == count - 1 > 0
+    pages = [
+        products.search(sort=sort, limit=3, offset=offset, where="price > 3", collapse="product")
+        for offset in (0, 3, 6, 9)
+    ]
+    assert [hit.id for page in pages for hit in page] == ids(hits)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"collapse": True}, "by a field, such as a product"),
+        ({"collapse": "price"}, "name a field of your own"),
+        ({"collapse": "product", "after": "000.jpg"}, "page with offset"),
+        ({"diversity": 0.5}, "diversity needs something to search by"),
+        ({"relevant": True}, "relevant needs something"),
+        ({"crop": (0, 0, 1, 1)}, "crop needs something"),
+    ],
+)
+def test_a_sorted_list_ignores_no_option(products: Index, option: Any, message: str) -> None:
+    with pytest.raises(QueryError, match=message):
+        products.search(sort="price", **option)
+
+
+def test_a_vector_is_something_to_search_by(products: Index) -> None:
+    vector = products.get("001.jpg", vectors=True).vectors["color"]
+    hits = products.search(vector={"color": vector}, limit=24, sort="price")
+    best = products.search(vector={"color": vector}, limit=24)
+    assert {hit.id: hit.score for hit in hits} == {hit.id: hit.score for hit in best}
+    prices = [hit.payload["price"] for hit in hits]
+    assert prices == sorted(prices)
 
 
 def test_near_identical_images_are_counted(shop: Shop) -> None:

@@ -14,14 +14,13 @@ from lookalike import record
 from lookalike.errors import NotFound, QueryError
 from lookalike.fields import Field
 from lookalike.filters import parse_where
-from lookalike.filters.parser import require_field
 from lookalike.manifest import Manifest
 from lookalike.protocols import Descriptors, Engine, ImageLoader, missing_image
 from lookalike.record import record_of
 from lookalike.search import rerank
 from lookalike.search.calibration import LEAST, Calibrator
 from lookalike.search.color_gate import ColorGate
-from lookalike.search.facets import CONTINUOUS, UNCOUNTED
+from lookalike.search.products import product_field
 from lookalike.search.request import TEXT, Request
 from lookalike.search.sorting import SORTED, Order
 from lookalike.search.targets import (
@@ -357,13 +356,7 @@ class Planner:
         """The field that hits are collapsed by."""
         if not isinstance(request["collapse"], str):
             return None
-        field = require_field(request["collapse"], self.manifest.all_fields)
-        if field.type in (*CONTINUOUS, *UNCOUNTED) or field.name.startswith(f"{record.KEY}."):
-            raise QueryError(
-                f"Hits cannot be collapsed by {field.name}: name a field of your own that holds "
-                "short texts, whole numbers, or true and false."
-            )
-        return field
+        return product_field(request["collapse"], self.manifest.all_fields)
 
     def _order(self, request: Request) -> Order | None:
         """The order of the hits."""

@@ -18,9 +18,10 @@ from lookalike.fields import Field
 from lookalike.search import rerank
 from lookalike.search.color_gate import PENALTY, ColorGate
 from lookalike.search.planner import CHUNK, Plan, rows_needed
+from lookalike.search.products import product_value
 from lookalike.search.targets import Blend, contributions, standing
 from lookalike.search.threshold import Result
-from lookalike.types import Payload, Scored
+from lookalike.types import Scored
 
 Matrices: TypeAlias = Mapping[str, NDArray[np.float32]]
 """(n, size) each, by vector name."""
@@ -190,12 +191,6 @@ def _best_of_each(rows: Sequence[Ranked], field: Field) -> list[Ranked]:
             others[value] = []
             first.append((one, value))
     return [replace(one, variants=tuple(others.get(value, ()))) for one, value in first]
-
-
-def product_value(payload: Payload, field: Field) -> Any:
-    """The value that images of one product share; None if there is none."""
-    value = payload.get(field.name)
-    return tuple(value) or None if isinstance(value, list) else value
 
 
 def _diversify(rows: Sequence[Ranked], blend: Blend, diversity: float) -> list[Ranked]:

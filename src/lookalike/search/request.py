@@ -258,7 +258,8 @@ class Request(ExampleOptions, RecommendOptions, total=False):
     files: Annotated[bool, Option("Whether an example may name a file.", default=True)]
 
 
-_SUBJECTS = ("image", "id", "text", "negative_text", "color", "like", "unlike")
+_SUBJECTS = (TargetOptions.__annotations__ | ExampleOptions.__annotations__).keys() - {"crop"}
+"""Options to search by. A crop only belongs to one."""
 
 
 def is_listing(request: Request) -> bool:

@@ -9,19 +9,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lookalike.errors import LookalikeError
-from lookalike.filters.conditions import equals
 from lookalike.manifest import Manifest
 from lookalike.protocols import Descriptors, Engine, ImageLoader
 from lookalike.search import threshold
 from lookalike.search.calibration import Calibrator
 from lookalike.search.hits import Hits
 from lookalike.search.planner import Plan, Planner
-from lookalike.search.ranking import Ranked, product_value, rank
+from lookalike.search.products import count_others
+from lookalike.search.ranking import Ranked, rank
 from lookalike.search.request import is_listing, read_request
 from lookalike.search.results import hits_of
 from lookalike.search.sorting import listed
 from lookalike.search.threshold import Result
-from lookalike.types import FieldType, join
 
 TOGETHER = 64
 """Searches that share requests to the engine: their candidates are in memory at the same time."""
@@ -132,17 +131,11 @@ class Searcher:
         return [answers[i] for i in range(len(plans))]
 
     def _others(self, plan: Plan, rows: Sequence[Ranked]) -> dict[str, int]:
-        """The number of matching images that have the product of each row, without that one."""
-        field = plan.product
-        if field is None or field.type is FieldType.KEYWORDS:
+        """The number of matching images of the product of each row, without that one."""
+        if plan.product is None:
             return {}
-        values = {one.row.id: product_value(one.row.payload, field) for one in rows}
-        known = [value for value in values.values() if value is not None]
-        if not known:
-            return {}
-        filter = join(plan.filter, equals(field, known))
-        counts = dict(self.engine.facet(field.path, filter, len(known)))
-        return {id: counts.get(value, 1) - 1 for id, value in values.items()}
+        shown = {one.row.id: one.row.payload for one in rows}
+        return count_others(self.engine, plan.product, plan.filter, shown)
 
     def _ask(self, plans: Sequence[Plan]) -> list[list[Result]]:
         """The engine's result for each branch of each plan."""

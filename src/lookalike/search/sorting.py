@@ -16,6 +16,7 @@ from lookalike.filters import parse_where
 from lookalike.filters.parser import require_field
 from lookalike.protocols import Engine, require_points
 from lookalike.search.hits import Explanation, Hit, Hits
+from lookalike.search.products import count_others, first_of_each, product_field
 from lookalike.search.request import Request
 from lookalike.system.times import parse_datetime
 from lookalike.types import FieldType, Filter, Missing, Payload, Point, Range, join, point_id
@@ -89,14 +90,49 @@ def listed(engine: Engine, fields: Mapping[str, Field], request: Request) -> Hit
     started = time.perf_counter()
     order = Order.of(request["sort"] or "", fields)
     filter = parse_where(request["where"], fields, request["params"], engine=engine)
+    product = _product(request, fields)
     points = sorted_points(engine, order, filter, after=request["after"])
+    if product is not None:
+        points = first_of_each(points, product)
     first = request["offset"]
-    page = islice(points, first, min(first + request["limit"], sys.maxsize))
-    hits = tuple(Hit(point.id, 0.0, {}, point.payload) for point in page)
+    page = list(islice(points, first, min(first + request["limit"], sys.maxsize)))
+    others: dict[str, int] = {}
+    if product is not None:
+        shown = {point.id: point.payload for point in page}
+        others = count_others(engine, product, filter, shown)
+    hits = tuple(
+        Hit(point.id, 0.0, {}, point.payload, others=others.get(point.id, 0)) for point in page
+    )
     spent = (time.perf_counter() - started) * 1e3
     reason = "All matching images are in this order."
     explanation = Explanation({}, 0, 0, 1, None, {"engine": spent}, reason)
     return Hits(hits, True, {}, spent, explanation)
+
+
+def _product(request: Request, fields: Mapping[str, Field]) -> Field | None:
+    """The field that a list is collapsed by.
+
+    Raises:
+        QueryError: the request has an option that needs something to search by.
+    """
+    for name in ("crop", "diversity", "relevant"):
+        if request[name]:
+            raise QueryError(
+                f"{name} needs something to search by, and a list of images sorted by a field has "
+                "nothing: leave it out, or name a picture, id, text or color."
+            )
+    if request["collapse"] is True:
+        raise QueryError(
+            "Near-identical images are found among the hits of a search: collapse a sorted list "
+            "by a field, such as a product."
+        )
+    if not request["collapse"]:
+        return None
+    if request["after"] is not None:
+        raise QueryError(
+            "after cannot continue a list that shows each product once: page with offset."
+        )
+    return product_field(request["collapse"], fields)
 
 
 def sorted_points(

@@ -190,6 +190,37 @@ def test_files_of_judgments_that_cannot_be_used(
         index.evaluate(judgments=file)
 
 
+def test_texts_are_judged_by_the_field_that_has_them(colored: Path, tmp_path: Path) -> None:
+    with Index.open(colored) as index:
+        index_colors = {str(value) for value, _ in index.facets("color")}
+        evaluation = index.evaluate("color", limit=3, by_text=True)
+        assert (evaluation.queries, evaluation.by_text) == (len(index_colors), True)
+        (result,) = evaluation.results
+        assert set(result.worst) == index_colors
+        shares = []
+        for color in index_colors:  # by hand
+            hits = index.search(text=color, limit=3)
+            shares.append(sum(hit.payload["color"] == color for hit in hits) / 3)
+        assert result.precision.mean == pytest.approx(np.mean(shares))
+        with pytest.raises(QueryError, match="price holds no words"):
+            index.evaluate("price", by_text=True)
+        with pytest.raises(QueryError, match="no weights to fit"):
+            index.evaluate("color", by_text=True, fit=True)
+        reds = [point.id for point in index.scroll('color = "red"')]
+    file = tmp_path / "judged.csv"
+    rows = [*(f"red,{id}" for id in reds), *(f"zyzzyva,{id}" for id in reds), "blue,gone"]
+    file.write_text("\n".join(["query,id", *rows]))
+    at = ("--index", colored, "-k", 3, "--judgments", file, "--by-text")
+    document = documents("evaluate", *at)
+    assert (document["queries"], document["unknown"]) == (2, 1)
+    (judged,) = document["results"]
+    assert judged["worst"][0] == "zyzzyva"  # which finds nothing
+    assert judged["ndcg"]["mean"] <= 0.5
+    shown = lookalike("evaluate", *at, "--html", tmp_path / "worst.html").stdout
+    assert "2 searches by text" in shown
+    assert "&#34;red&#34;" in (tmp_path / "worst.html").read_text()
+
+
 def test_two_indexes_side_by_side(colored: Path, tmp_path: Path) -> None:
     file = _judgments(tmp_path, colored, "judged")
     other = copied(colored, tmp_path / "other")

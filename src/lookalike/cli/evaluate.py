@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from lookalike.cli.options import (
     model_dir_option,
     where_option,
 )
+from lookalike.errors import QueryError
 from lookalike.system.text import count
 
 if TYPE_CHECKING:
@@ -39,6 +40,11 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Table of relevant images in place of FIELD: columns query, id, and relevance.",
 )
+@click.option(
+    "--by-text",
+    is_flag=True,
+    help="Search by text: by the values of FIELD, or by the queries of the file.",
+)
 @click.option("--against", metavar="INDEX", help="Another index of the images, to compare with.")
 @click.option("--fit-weights", is_flag=True, help="Also find the best weights, cross-validated.")
 @click.option(
@@ -56,6 +62,7 @@ def evaluate(
     url: str | None,
     weights: tuple[Any, ...],
     judgments: str | None,
+    by_text: bool,
     against: str | None,
     fit_weights: bool,
     save_preset: str | None,
@@ -67,12 +74,12 @@ def evaluate(
     html: str | None,
     model_dir: str | None,
 ) -> None:
-    """Measures how well searches by image find images with the same value of FIELD, or those that
-    a file of judged pairs or clicks names."""
+    """Measures how well searches by image or text find images with the same value of FIELD, or
+    those that a file of judged pairs or clicks names."""
     from lookalike.cli.terminal import results
 
     options: dict[str, Any] = {"limit": limit, "queries": queries, "where": where}
-    options |= {"save_preset": save_preset, "replace": replace}
+    options |= {"save_preset": save_preset, "replace": replace, "by_text": by_text}
     options |= {"judgments": judgments, "weights": list(weights), "fit": fit_weights}
     with (
         writable(html) as sheet,
@@ -85,7 +92,8 @@ def evaluate(
     if as_json:
         print_json(asdict(evaluation))
         return
-    title = f"{evaluation.queries:,} searches by image, by {evaluation.field}, the first {limit:,}"
+    kind = "text" if by_text else "image"
+    title = f"{evaluation.queries:,} searches by {kind}, by {evaluation.field}, the first {limit:,}"
     print_table(results.evaluation_table(evaluation), title)
     if evaluation.unknown:
         note(f"the index, or the filter, lacks {count(evaluation.unknown, 'image')} of {judgments}")
@@ -101,9 +109,17 @@ def _sheet(index: Index, evaluation: Evaluation, where: str | None) -> str:
 
     best = next(result for result in evaluation.results if not result.against)
     panels = []
-    for id in best.worst:
-        hits = index.search(id=id, weights=best.weights, limit=evaluation.limit, where=where)
-        value = index.get(id).payload.get(evaluation.field)
+    same: dict[str, Any] = {
+        "weights": best.weights or None,
+        "limit": evaluation.limit,
+        "where": where,
+    }
+    for query in best.worst:
+        if evaluation.by_text:
+            with suppress(QueryError):  # words that the model does not know
+                panels.append(Panel(f'"{query}"', index.search(text=query, **same)))
+            continue
+        value = index.get(query).payload.get(evaluation.field)
         label = "" if value is None else f" ({evaluation.field}: {value})"
-        panels.append(Panel(f"like {id}{label}", hits))
+        panels.append(Panel(f"like {query}{label}", index.search(id=query, **same)))
     return contact_sheet(panels, index.thumbnail)

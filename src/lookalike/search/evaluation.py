@@ -17,7 +17,13 @@ from lookalike.manifest import Manifest
 from lookalike.options import Option, check
 from lookalike.protocols import Engine
 from lookalike.search.hits import Hits
-from lookalike.search.judgments import JudgedQuery, judge_by_field, judge_by_file
+from lookalike.search.judgments import (
+    Judged,
+    JudgedQuery,
+    judge_by_field,
+    judge_by_file,
+    judge_by_values,
+)
 from lookalike.search.request import Where
 from lookalike.search.weights import presets_of
 from lookalike.system.inputs import Id
@@ -77,6 +83,14 @@ class EvaluationOptions(TypedDict, total=False):
             "clicks do."
         ),
     ]
+    by_text: Annotated[
+        bool,
+        Option(
+            "Search by text instead of by image: by the values of the field, or by the queries of "
+            "the file. Words that the model does not know find nothing.",
+            False,
+        ),
+    ]
     against: Annotated[Any, Option("Another open index of the same images, to compare with.")]
     save_preset: Annotated[str | None, Option("Name under which to store the fitted weights.")]
     replace: Annotated[bool, Option("Whether a preset of this name may be replaced.", False)]
@@ -105,10 +119,10 @@ class EvaluatedWeights:
 
     Attributes:
         name: the preset, or the weights in words.
-        weights: by aspect, or the name of a preset.
+        weights: by aspect, or the name of a preset; empty for those a search takes by itself.
         precision: share of the first k results that are relevant, or of as many as there are.
         ndcg: normalized discounted cumulative gain of the first k results.
-        worst: ids of the queries with the lowest nDCG, the lowest first.
+        worst: ids, or texts, of the queries with the lowest nDCG, the lowest first.
         fitted: whether they were found by `fit`; their figures are then of queries that had no
             part in the choice.
         against: whether the other index was searched.
@@ -132,9 +146,10 @@ class Evaluation:
     Attributes:
         field: the field, or the file, that tells relevant images.
         limit: number of results that count.
-        queries: number of images that were searched by.
+        queries: number of images or texts that were searched by.
         results: one by choice, the best first.
         unknown: ids of a file that no image has, or none that passes the filter.
+        by_text: whether the queries are texts.
     """
 
     field: str
@@ -142,6 +157,7 @@ class Evaluation:
     queries: int
     results: tuple[EvaluatedWeights, ...]
     unknown: int = 0
+    by_text: bool = False
 
     @property
     def fitted(self) -> Mapping[str, float]:
@@ -168,26 +184,43 @@ def evaluate(
     chosen = check(EvaluationOptions, options)
     if chosen["save_preset"] and not chosen["fit"]:
         raise QueryError("A preset stores fitted weights: add --fit-weights (in Python, fit=True).")
-    file, limit, number = chosen["judgments"], chosen["limit"], chosen["queries"]
-    if field is not None and file is None:
-        judged, name = judge_by_field(engine, field, where, limit, number), field.name
-    elif field is None and file is not None:
-        judged, name = judge_by_file(engine, file, where, limit, number), os.fspath(file)
-    else:
-        raise QueryError("Results are judged by a field or by a file: name one of them.")
-    queries, against = judged.queries, chosen["against"]
-    if against is not None:
+    by_text, limit, against = chosen["by_text"], chosen["limit"], chosen["against"]
+    if by_text and chosen["fit"]:
+        raise QueryError("Texts are searched by meaning, so there are no weights to fit.")
+    name, judged = _judge(engine, field, where, chosen)
+    queries = judged.queries
+    if against is not None and not by_text:
         queries = _common(queries, against)
     run = _Run(search_many, queries, limit, chosen["where"])
     alone = [{aspect: 1.0} for aspect in manifest.aspects]
     several = list(chosen["weights"]) or [*alone, *presets_of(manifest)]
+    if by_text and not chosen["weights"]:
+        several = [{}]  # the aspects that the words are about
     measured = [run.measure(weights) for weights in several]
     if chosen["fit"]:
         measured.append(run.fit(list(manifest.aspects)))
     if against is not None:
         other = replace(run, search_many=against.search_many, against=True)
         measured += [other.measure(_spelled_out(one, manifest)) for one in several]
-    return Evaluation(name, limit, len(queries), _ranked(measured), judged.unknown)
+    return Evaluation(name, limit, len(queries), _ranked(measured), judged.unknown, by_text)
+
+
+def _judge(
+    engine: Engine, field: Field | None, where: Filter | None, chosen: Mapping[str, Any]
+) -> tuple[str, Judged]:
+    """The name of the field or file that judges results, and the queries.
+
+    Raises:
+        QueryError: neither a field nor a file is named, or both are.
+    """
+    file, by_text = chosen["judgments"], chosen["by_text"]
+    options = where, chosen["limit"], chosen["queries"]
+    if field is not None and file is None:
+        judge = judge_by_values if by_text else judge_by_field
+        return field.name, judge(engine, field, *options)
+    if field is None and file is not None:
+        return os.fspath(file), judge_by_file(engine, file, *options, by_text=by_text)
+    raise QueryError("Results are judged by a field or by a file: name one of them.")
 
 
 def _common(queries: Sequence[JudgedQuery], other: Searchable) -> list[JudgedQuery]:
@@ -242,14 +275,24 @@ class _Run:
     def _qualities(self, weights: Weights) -> Table:
         """(n, 2): precision and nDCG by query."""
         requests = [
-            {"id": query.id, "limit": self.limit, "weights": weights, "where": self.where}
+            {
+                "text" if query.is_text else "id": query.id,
+                "limit": self.limit,
+                "weights": weights or None,
+                "where": self.where,
+            }
             for query in self.queries
         ]
         rows = []
-        for query, answer in zip(self.queries, self.search_many(requests), strict=True):
-            if isinstance(answer, LookalikeError):
+        answers = self.search_many(requests)
+        none_found = all(isinstance(answer, LookalikeError) for answer in answers)
+        for query, answer in zip(self.queries, answers, strict=True):
+            if not isinstance(answer, LookalikeError):
+                rows.append(query.quality(answer))
+            elif isinstance(answer, QueryError) and query.is_text and not none_found:
+                rows.append((0.0, 0.0))  # the model does not know these words
+            else:
                 raise answer
-            rows.append(query.quality(answer))
         return np.array(rows)
 
     def _result(
@@ -283,4 +326,6 @@ def _spelled_out(weights: Weights, manifest: Manifest) -> Weights:
 def _name(weights: Weights) -> str:
     if isinstance(weights, str):
         return weights
+    if not weights:
+        return "default"
     return ",".join(f"{aspect}={weight:g}" for aspect, weight in weights.items())

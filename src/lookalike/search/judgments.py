@@ -23,15 +23,18 @@ from lookalike.types import AnyOfValues, FieldType, Filter, Payload, join
 QUERY, RESULT, RELEVANCE = "query", "id", "relevance"
 """Columns of a file of judgments."""
 
+MOST_VALUES = 100_000
+"""Distinct values of a field that are searched by as texts."""
+
 _TYPES = (FieldType.KEYWORD, FieldType.KEYWORDS, FieldType.INTEGER, FieldType.BOOLEAN)
 
 
 @dataclass(frozen=True, slots=True)
 class JudgedQuery:
-    """An image to search by, and the relevance of its results.
+    """An image or a text to search by, and the relevance of its results.
 
     Attributes:
-        id: the image.
+        id: the image, or the text.
         best: relevance of the best results that there could be, the greatest first.
         relevance: returns that of some results, 0 for irrelevant ones.
     """
@@ -39,6 +42,7 @@ class JudgedQuery:
     id: str
     best: NDArray[np.float64]
     relevance: Callable[[Hits], NDArray[np.float64]]
+    is_text: bool = False
 
     def quality(self, hits: Hits) -> tuple[float, float]:
         """Precision and nDCG of results."""
@@ -96,6 +100,27 @@ def judge_by_field(
     return Judged(drawn)
 
 
+def judge_by_values(
+    engine: Engine, field: Field, where: Filter | None, limit: int, number: int
+) -> Judged:
+    """Takes the values of a field as texts to search by; beyond `number` they are drawn at random.
+
+    Raises:
+        QueryError: the field holds no short texts, or fewer than two.
+    """
+    if field.type not in (FieldType.KEYWORD, FieldType.KEYWORDS):
+        raise QueryError(f"{field.name} holds no words to search by: name a field of short texts.")
+    values = sorted(engine.facet(field.path, where, MOST_VALUES), key=str)
+    if len(values) < 2:
+        raise QueryError(f"{field.name} has too few values to search by: at least 2 are needed.")
+    picked = sorted(np.random.default_rng(0).permutation(len(values))[:number])
+    queries = [
+        JudgedQuery(str(value), np.ones(min(limit, count)), _shares(field, {value}), is_text=True)
+        for value, count in (values[i] for i in picked)
+    ]
+    return Judged(queries)
+
+
 def _labels(field: Field, payload: Payload) -> set[Any]:
     value = payload.get(field.name)
     return set(value) if isinstance(value, list) else set() if value is None else {value}
@@ -112,25 +137,34 @@ def _shares(field: Field, labels: set[Any]) -> Callable[[Hits], NDArray[np.float
 
 
 def judge_by_file(
-    engine: Engine, file: str | os.PathLike[str], where: Filter | None, limit: int, number: int
+    engine: Engine,
+    file: str | os.PathLike[str],
+    where: Filter | None,
+    limit: int,
+    number: int,
+    *,
+    by_text: bool = False,
 ) -> Judged:
     """Reads the relevance of results from a file; queries beyond `number` are drawn at random.
+
+    With `by_text`, the queries are texts instead of images.
 
     Raises:
         MetadataError: the file cannot be used as it is.
         QueryError: fewer than two of its queries have a relevant image.
     """
     pairs = _read(Path(file))
-    ids = sorted({*pairs, *(id for judged in pairs.values() for id in judged)})
+    images = () if by_text else pairs
+    ids = sorted({*images, *(id for judged in pairs.values() for id in judged)})
     known = _present(engine, ids, where)
     queries = []
     for query, judged in pairs.items():
         relevance = {
             id: one for id, one in judged.items() if one > 0 and id in known and id != query
         }
-        if query in known and relevance:
+        if (by_text or query in known) and relevance:
             best = np.array(sorted(relevance.values(), reverse=True)[:limit])
-            queries.append(JudgedQuery(query, best, _looked_up(relevance)))
+            queries.append(JudgedQuery(query, best, _looked_up(relevance), by_text))
     if len(queries) < 2:
         raise QueryError(
             f"Too few queries of {file} have a relevant image in this index ({len(queries)} of "

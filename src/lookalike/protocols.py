@@ -37,17 +37,24 @@ from lookalike.types import (
 
 
 class Source(Protocol):
-    """A place with images: a folder, a file, a glob.
+    """A place with images: a folder, a file, a glob, a bucket.
 
     Attributes:
         root: base of relative paths in metadata rows.
+        readers: images to read at once, ahead of the decoders; 1 where reading takes no time.
     """
 
     root: str
+    readers: int
 
     @property
     def passed_over(self) -> bool:
         """True if `refs` has passed over anything that is excluded."""
+        ...
+
+    @property
+    def incomplete(self) -> bool:
+        """True if `refs` could not list every image, so that none counts as removed."""
         ...
 
     def refs(self) -> Iterator[ImageRef]:

@@ -54,6 +54,21 @@ class ImageRef:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceOptions:
+    """Options of a source, which ignores those that do not concern it.
+
+    Attributes:
+        exclude: patterns of what to pass over, in the syntax of `.gitignore`.
+        endpoint: URL of an object store, in place of the cloud's own.
+        anonymous: whether to read a public bucket without credentials.
+    """
+
+    exclude: Sequence[str] = ()
+    endpoint: str | None = None
+    anonymous: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class DecodeLimits:
     """Limits of the decoder; an image beyond one of them is rejected.
 

@@ -81,7 +81,7 @@ def test_paths_that_hold_nothing(tmp_path: Path) -> None:
     at = ("--index", tmp_path / "i", "--model", "built-in")
     assert "There is nothing to index in" in error("index", tmp_path / "empty", *at)
     assert "nowhere does not exist" in error("index", tmp_path / "nowhere", *at)
-    assert "there is no source for s3:// addresses" in error("index", "s3://bucket/prefix", *at)
+    assert "there is no source for ftp:// addresses" in error("index", "ftp://host/folder", *at)
 
 
 def test_a_run_that_fails_leaves_no_empty_index(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from lookalike.errors import ImageRejected, InputError, QueryError, SourceError
 from lookalike.protocols import Source
 from lookalike.sources import open_paths, open_source, read_image
-from lookalike.types import ImageRef
+from lookalike.types import ImageRef, SourceOptions
 from tests.support.pictures import folder_of
 
 
@@ -90,7 +90,7 @@ def test_a_folder_that_cannot_be_listed_is_one_reject(tmp_path: Path) -> None:
         source.read(ImageRef(str(tmp_path / "a" / "gone"), etag="", size=0))
 
 
-@pytest.mark.parametrize("uri", ["s3://bucket/a.jpg", "uploads://a.jpg"])
+@pytest.mark.parametrize("uri", ["ftp://host/a.jpg", "uploads://a.jpg"])
 def test_a_scheme_that_no_source_serves_is_an_error(uri: str) -> None:
     with pytest.raises(SourceError, match="there is no source for"):
         open_source(uri)
@@ -112,7 +112,7 @@ def test_a_list_of_paths_reports_what_is_not_there(tmp_path: Path) -> None:
     gone = next(ref for ref in source.refs() if ref.uri.endswith("gone.jpg"))
     with pytest.raises(ImageRejected, match="No such file"):
         source.read(gone)
-    excluding = open_paths([folder / "001.jpg", folder / "000.jpg"], ["001*"])
+    excluding = open_paths([folder / "001.jpg", folder / "000.jpg"], SourceOptions(["001*"]))
     assert [Path(ref.uri).name for ref in excluding.refs()] == ["000.jpg"]
     assert excluding.passed_over
 

@@ -10,6 +10,7 @@ import pytest
 from lookalike.errors import SourceError
 from lookalike.index import Index
 from lookalike.sources import open_source
+from lookalike.types import SourceOptions
 from tests.support.command_line import documents, error, lookalike
 from tests.support.pictures import folder_of
 
@@ -28,7 +29,7 @@ def index(tmp_path: Path) -> Iterator[Index]:
 
 def listed(source: object, *exclude: str) -> set[str]:
     """Names of the files that a source lists, and of their folders."""
-    opened = open_source(str(source), exclude)
+    opened = open_source(str(source), SourceOptions(exclude))
     refs = list(opened.refs())
     assert all(opened.has(ref.uri) and not opened.excludes(ref.uri) for ref in refs if ref.etag)
     return {f"{Path(ref.uri).parent.name}/{Path(ref.uri).name}" for ref in refs}
@@ -125,7 +126,7 @@ def test_an_ignore_file_that_cannot_be_used_is_a_reject_and_indexes_nothing_ther
 
 def test_a_pattern_that_is_not_valid_is_an_error(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="'!' is not a valid pattern to exclude"):
-        open_source(str(photos), ["!"])
+        open_source(str(photos), SourceOptions(["!"]))
     at = ("--index", tmp_path / "i", "--model", "built-in")
     assert "is not a valid pattern" in error("index", photos, *at, "--exclude", "!")
 

@@ -13,16 +13,19 @@ from lookalike.errors import SourceError
 
 @dataclass(frozen=True, slots=True)
 class AllowedFolders:
-    """The folders of this machine that clients may read.
+    """The folders of this machine and of buckets that clients may read.
 
     Attributes:
-        roots: the folders, including their subfolders; without any, nothing may be read.
+        roots: folders of this machine, including their subfolders.
+        buckets: addresses such as `s3://bucket/folder`, including what is below them.
     """
 
-    roots: Sequence[Path]
+    roots: Sequence[Path] = ()
+    buckets: Sequence[str] = ()
 
     def resolve(self, path: str) -> str:
-        """Returns the real path of a client's path, which is absolute or relative to a root.
+        """Returns the real path of a client's path, which is absolute or relative to a root; an
+        address in a bucket as it is.
 
         Links and `..` are resolved first. A path outside the roots gives the same error whether it
         exists or not.
@@ -31,6 +34,8 @@ class AllowedFolders:
             Forbidden: the path is not below a root.
             SourceError: the path is below a root and does not exist.
         """
+        if self.buckets and _is_address(path) and self.contains(path):
+            return path
         if not self.roots:
             raise Forbidden(
                 "This service reads no folders of its machine; start it with --root and a folder "
@@ -49,8 +54,15 @@ class AllowedFolders:
         )
 
     def contains(self, path: str) -> bool:
-        """Tells if a path is in one of the folders once links and `..` are resolved."""
+        """Tells if a path is in one of the folders once links and `..` are resolved, or an address
+        below one of the buckets."""
+        if _is_address(path):
+            return any(path == one or path.startswith(f"{one}/") for one in self.buckets)
         return any(_below(root, path) is not None for root in self.roots)
+
+
+def _is_address(path: str) -> bool:
+    return "://" in path
 
 
 def _below(root: Path, path: str) -> str | None:

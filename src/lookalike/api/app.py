@@ -97,7 +97,7 @@ def _open_state(index: Index, options: Options) -> StateStore:
 
 def _service(index: Index, options: Options, state: StateStore, sessions: SessionStore) -> Service:
     write_lock = WriteLock()
-    folders = AllowedFolders(options.roots)
+    folders = AllowedFolders(options.roots, options.buckets)
     return Service(
         index,
         options,

@@ -17,6 +17,8 @@ class Options:
         read_key, write_key: API keys. Without either, every caller may do everything, so the
             service must be reachable from this machine only.
         roots: folders on this machine that ingest jobs may read, including subfolders.
+        buckets: addresses of folders in object stores that they may read, without a slash at the
+            end.
         allow_url_fetch: whether a search may name query images by URL.
         cors: origins of other pages that may call the API, such as "https://shop.example".
         max_upload_bytes: largest body of a request that carries images.
@@ -34,6 +36,7 @@ class Options:
     read_key: str | None = None
     write_key: str | None = None
     roots: tuple[Path, ...] = ()
+    buckets: tuple[str, ...] = ()
     allow_url_fetch: bool = False
     cors: tuple[str, ...] = ()
     max_upload_bytes: int = 100 * 10**6

@@ -366,6 +366,7 @@ class ReportResponse(BaseModel):
     unchanged: int
     rejected: int
     prune_refused: str | None = Field(description="Why nothing was pruned.")
+    incomplete: bool = Field(description="Whether a part of a bucket could not be listed.")
     rejects: list[RejectResponse]
     skipped: int = Field(description="Copies that were left out.")
     removed: int = Field(description="Images that their source or the metadata no longer has.")

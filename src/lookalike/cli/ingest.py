@@ -103,6 +103,12 @@ if TYPE_CHECKING:
     metavar="GLOB",
     help="Files and folders to pass over, as in a .gitignore file; repeatable.",
 )
+@click.option(
+    "--endpoint",
+    metavar="URL",
+    help="Object store of s3:// addresses. Default: AWS_ENDPOINT_URL, else the cloud's own.",
+)
+@click.option("--anonymous", is_flag=True, help="Read a public bucket without credentials.")
 @click.option("--partition", metavar="N/M", help="Index only the Nth of M parts of the images.")
 @click.option(
     "--copies",
@@ -158,6 +164,8 @@ def index_command(
     prune: bool,
     yes: bool,
     exclude: tuple[str, ...],
+    endpoint: str | None,
+    anonymous: bool,
     partition: str | None,
     copies: Literal["keep", "skip", "link"],
     thumbnails: str | None,
@@ -169,8 +177,8 @@ def index_command(
     server: dict[str, str] | None,
     as_json: bool,
 ) -> None:
-    """Adds images, and updates those that have changed. PATH is a folder, a file, a glob, or, with
-    --fetch, a catalog feed or its address."""
+    """Adds images, and updates those that have changed. PATH is a folder, a file, a glob, an
+    address such as s3://bucket/folder/, or, with --fetch, a catalog feed or its address."""
     from lookalike.cli.terminal import bars, reports
     from lookalike.ingest.partition import parse_partition
     from lookalike.output import documents
@@ -210,6 +218,8 @@ def index_command(
                     prune=prune,
                     yes=yes,
                     exclude=exclude,
+                    endpoint=endpoint,
+                    anonymous=anonymous,
                     partition=part,
                     copies=copies,
                     progress=progress,
@@ -233,6 +243,8 @@ def _exit(report: IngestReport) -> None:
         stopped()
     if report.prune_refused:
         fail(report.prune_refused, 1)
+    if report.incomplete:
+        fail("A part of the bucket could not be listed; see the rejected keys above.", 1)
     if report.rejected and report.rejected == report.done:
         fail("None of the images could be read; see the reasons above.", 1)
     if report.outdated:
@@ -254,7 +266,7 @@ def optimize(url: str | None) -> None:
 
 _NOT_WITH_VECTORS = (
     "metadata", "fields", "encoding", "decimal", "fetch", "recheck", "private", "prune", "yes",
-    "exclude", "partition", "copies", "ray_address",
+    "exclude", "endpoint", "anonymous", "partition", "copies", "ray_address",
 )  # fmt: skip
 """Options that say something about paths or their metadata."""
 

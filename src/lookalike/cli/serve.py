@@ -58,7 +58,8 @@ _PACKAGES = (
     "roots",
     multiple=True,
     metavar="DIR",
-    help="Folder that clients may index over HTTP, including subfolders; repeatable.",
+    help="Folder or s3:// address that clients may index over HTTP, including subfolders; "
+    "repeatable.",
 )
 @click.option(
     "--uploads",
@@ -131,7 +132,8 @@ def serve(
         uploads,
         read_key=read_key or settings.read_key,
         write_key=write_key or settings.write_key,
-        roots=tuple(_folder(root) for root in roots),
+        roots=tuple(_folder(root) for root in roots if "://" not in root),
+        buckets=tuple(root.rstrip("/") for root in roots if "://" in root),
         allow_url_fetch=allow_url_fetch,
         cors=cors,
         max_upload_bytes=max_upload * _MEGABYTE,

@@ -51,7 +51,7 @@ def opened(
     """
     feed = _feed_of(sources, request)
     if not request.fetch:
-        yield Inputs(request, open_sources(sources, request.exclude), None)
+        yield Inputs(request, open_sources(sources, request.source_options), None)
         return
     if feed is None and request.metadata is None:
         raise InputError("Only a feed or metadata names images to fetch: give a file with rows.")
@@ -62,7 +62,7 @@ def opened(
             request = replace(request, metadata=path, feed=name, prune=True)
             cleanup.enter_context(_named(path, name))
             sources = []
-        files = open_sources(sources, request.exclude) if sources else []
+        files = open_sources(sources, request.source_options) if sources else []
         yield Inputs(request, files, cleanup.enter_context(_web(request, limits)))
 
 

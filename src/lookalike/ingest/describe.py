@@ -1,67 +1,49 @@
-"""Reading, decoding and describing of images: from items to the changes to write for them."""
+"""Decoding and describing of images: from items to the changes to write for them."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 from lookalike import record
 from lookalike.errors import ImageRejected
-from lookalike.imaging.decode import check_size
 from lookalike.ingest.items import Change, IngestItem, Outcome
 from lookalike.ingest.known_content import KnownContent, location
+from lookalike.ingest.reading import File, Reading
 from lookalike.ingest.report import FileNote, Reject
-from lookalike.protocols import ConditionalSource, Describers, Descriptor, ImageDecoder
+from lookalike.protocols import Describers, Descriptor, ImageDecoder
 from lookalike.record import record_of
 from lookalike.system.times import now
-from lookalike.types import DecodeLimits, Described, Image, ImageRef, Point, Vector
+from lookalike.types import Described, Image, Point, Vector
 
 DECODE_BATCH_BYTES = 2**20
 """Total size of the files that are decoded together. More is not faster, and all are in memory."""
 
 
-_File: TypeAlias = bytes | ImageRejected | None
 _Decoded: TypeAlias = Described | ImageRejected | None
 """None stands for a file whose bytes the index has described under the same id."""
 
 
-class _Read(NamedTuple):
-    """A file that was read, for the rows after it that name the same image.
-
-    Attributes:
-        ref, known: the image as listed, and as the index has it.
-        now: the image as it is now; None if it could not be read.
-        file: its bytes, if they have changed.
-    """
-
-    ref: ImageRef | None
-    known: ImageRef | None
-    now: ImageRef | None
-    file: _File
-
-
 class ItemProcessor:
-    """Reads, decodes and describes images; safe to use from several threads."""
+    """Decodes and describes images; safe to use from several threads."""
 
     def __init__(
         self,
         decoder: ImageDecoder,
         describers: Describers,
-        limits: DecodeLimits,
         known: KnownContent,
     ) -> None:
         self._decoder = decoder
         self._describers = describers
-        self._limits = limits
         self._known = known
 
-    def process(self, items: Sequence[IngestItem]) -> list[Change]:
-        """The changes for some items."""
+    def process(self, items: Sequence[IngestItem], files: Sequence[Reading]) -> list[Change]:
+        """The changes for some items and their files."""
         changes: list[Change] = []
         decoded: list[tuple[IngestItem, _Decoded]] = []
-        for batch in self._read(items):
+        for batch in self._read(items, files):
             known, unknown = self._divide(batch)
             changes += known
             decoded += self._decode(unknown)
@@ -73,44 +55,30 @@ class ItemProcessor:
         ]
         return [*changes, *self._describe(described)]
 
-    def _read(self, items: Sequence[IngestItem]) -> Iterator[list[tuple[IngestItem, _File]]]:
+    def _read(
+        self, items: Sequence[IngestItem], files: Sequence[Reading]
+    ) -> Iterator[list[tuple[IngestItem, File]]]:
         """The items with their files, in batches to decode together."""
-        batch: list[tuple[IngestItem, _File]] = []
+        batch: list[tuple[IngestItem, File]] = []
         size = 0
-        last = _Read(None, None, None, None)
-        for item in items:
-            if (item.ref, _known(item)) != (last.ref, last.known):
-                last = self._read_file(item)
-            if last.now is not None:
-                item = replace(item, ref=last.now)
-            file = last.file
-            if isinstance(file, bytes) and _is_stored(item, file) and not item.own_vectors:
-                file = None
-            batch.append((item, file))
+        last = None
+        for item, read in zip(items, files, strict=True):
+            if read is not last:
+                ref, file = read()
+                last = read
+            if ref is not None:
+                item = replace(item, ref=ref)
+            is_stored = isinstance(file, bytes) and _is_stored(item, file) and not item.own_vectors
+            batch.append((item, None if is_stored else file))
             size += len(file) if isinstance(file, bytes) else 0
             if size > DECODE_BATCH_BYTES:
                 yield batch
                 batch, size = [], 0
         yield batch
 
-    def _read_file(self, item: IngestItem) -> _Read:
-        ref, known = item.ref, _known(item)
-        try:
-            if ref.size:  # an unknown size is checked after reading
-                check_size(ref.size, self._limits)
-            if isinstance(item.source, ConditionalSource):
-                now, data = item.source.read_if_changed(ref, known)
-            else:
-                now, data = ref, item.source.read(ref)
-            if data is not None:
-                check_size(len(data), self._limits)
-        except ImageRejected as error:
-            return _Read(ref, known, None, error)
-        return _Read(ref, known, now, data)
-
     def _divide(
-        self, batch: Sequence[tuple[IngestItem, _File]]
-    ) -> tuple[list[Change], list[tuple[IngestItem, _File]]]:
+        self, batch: Sequence[tuple[IngestItem, File]]
+    ) -> tuple[list[Change], list[tuple[IngestItem, File]]]:
         """The changes for files whose content the index has, and the other files."""
         hashed = [
             (item, hashlib.sha256(file).hexdigest())
@@ -126,7 +94,7 @@ class ItemProcessor:
         return [change for known in found for change in known], unknown
 
     def _decode(
-        self, batch: Sequence[tuple[IngestItem, _File]]
+        self, batch: Sequence[tuple[IngestItem, File]]
     ) -> Iterator[tuple[IngestItem, _Decoded]]:
         describers = self._describers
         decoded = iter(
@@ -224,16 +192,6 @@ def _without_description(item: IngestItem, result: ImageRejected | None) -> Chan
         ends_move=item.ends_move,
         fields=item.field_counts,
     )
-
-
-def _known(item: IngestItem) -> ImageRef | None:
-    """The item's image as the index has it; None if it has none at its address, or has to be read
-    anyway."""
-    own = None if item.stored is None else record_of(item.stored.payload)
-    if own is None or own["uri"] != item.ref.uri or item.own_vectors:
-        return None
-    modified_at = own.get("modified_at", "")
-    return ImageRef(own["uri"], own["etag"], own["bytes"], modified_at, item.ref.listed_in)
 
 
 def _is_stored(item: IngestItem, data: bytes) -> bool:

@@ -70,6 +70,7 @@ class _RestrictedSource:
 
     def __init__(self, source: Source, partition: Partition) -> None:
         self.root = source.root
+        self.readers = source.readers
         self._source = source
         self._partition = partition
 
@@ -79,6 +80,10 @@ class _RestrictedSource:
     @property
     def passed_over(self) -> bool:
         return self._source.passed_over
+
+    @property
+    def incomplete(self) -> bool:
+        return self._source.incomplete
 
     def read(self, ref: ImageRef) -> bytes:
         return self._source.read(ref)

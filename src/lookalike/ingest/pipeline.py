@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from functools import partial
 
 from lookalike.cache.store import Cache
 from lookalike.errors import LookalikeError
@@ -21,6 +21,7 @@ from lookalike.ingest.items import Change, IngestItem, report_of
 from lookalike.ingest.known_content import KnownContent
 from lookalike.ingest.listing import ListedImage
 from lookalike.ingest.lookup import CopyDetector
+from lookalike.ingest.reading import FileReader, Reading
 from lookalike.ingest.report import Canceled, IngestCounts, IngestReport, Tally
 from lookalike.ingest.writer import Writer
 from lookalike.protocols import Describers, Engine, ImageDecoder
@@ -28,8 +29,6 @@ from lookalike.record import record_of
 from lookalike.system import interrupts, patience
 from lookalike.system.iteration import batched
 from lookalike.types import DecodeLimits
-
-_T = TypeVar("_T")
 
 BATCH_SIZE = 32
 """Images that a thread describes together. Larger batches cost less for each image, but a stopped
@@ -67,9 +66,8 @@ class Pipeline:
         detector: CopyDetector | None,
     ) -> None:
         self._engine = engine
-        self._processor = ItemProcessor(
-            decoder, describers, limits, KnownContent(engine, describers)
-        )
+        self._processor = ItemProcessor(decoder, describers, KnownContent(engine, describers))
+        self._reader = FileReader(limits)
         self._writer = Writer(engine, detector)
         self._detector = detector
         self._progress = progress
@@ -102,6 +100,7 @@ class Pipeline:
         finally:
             # Threads finish what they have begun, but an interrupted run waits for no server.
             pool.shutdown(cancel_futures=True)
+            self._reader.close()
             self._thumbnails.flush()
         return self._tally.report(interrupted=self._interrupted)
 
@@ -112,22 +111,21 @@ class Pipeline:
     def _submit_all(self, images: Iterable[ListedImage], pool: ThreadPoolExecutor) -> None:
         for items, settled in lookup.compare(self._engine, images, self._detector):
             if settled:
-                self._submit(pool, self._write, settled)
+                self._submit(pool, partial(self._write, settled))
             for batch in batched(items, BATCH_SIZE):
-                self._submit(pool, self._process, batch)
+                files = self._reader.begin(batch)
+                self._submit(pool, partial(self._process, batch, files))
         while self._pending:
             self._wait_for_first()
 
-    def _submit(
-        self, pool: ThreadPoolExecutor, work: Callable[[list[_T], int], None], batch: list[_T]
-    ) -> None:
+    def _submit(self, pool: ThreadPoolExecutor, work: Callable[[int], None]) -> None:
         if len(self._pending) >= 2 * self._threads:
             self._wait_for_first()
-        self._pending.append(pool.submit(patience.carried(work), batch, next(self._numbers)))
+        self._pending.append(pool.submit(patience.carried(work), next(self._numbers)))
 
-    def _process(self, items: Sequence[IngestItem], number: int) -> None:
+    def _process(self, items: Sequence[IngestItem], files: Sequence[Reading], number: int) -> None:
         # The same thread writes, so that a distant server delays no other batch.
-        self._write(self._processor.process(items), number)
+        self._write(self._processor.process(items, files), number)
 
     def _write(self, changes: Sequence[Change], number: int) -> None:
         """Writes and counts changes, in a thread: Ctrl-C, which ends the main thread's work at any

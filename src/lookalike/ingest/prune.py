@@ -35,6 +35,7 @@ class MissingImages:
             as where a disk is not mounted.
         excluded: number of missing images that the sources pass over.
         unread_rows: number of metadata rows that could not be read.
+        incomplete: whether a part of a source could not be listed.
     """
 
     ids: Mapping[str, str]
@@ -43,6 +44,7 @@ class MissingImages:
     lost: Mapping[str, int]
     excluded: int
     unread_rows: int
+    incomplete: bool
 
     @property
     def doubt(self) -> str | None:
@@ -53,6 +55,8 @@ class MissingImages:
             others = f" (and {len(self.lost) - 1:,} more folders)" if len(self.lost) > 1 else ""
             why = f"{folder}{others}, which had {number:,} of them, is empty or gone"
             check = "check that its disk is mounted"
+        elif self.incomplete:
+            why, check = "a part of the bucket could not be listed", "see the rejects"
         elif self.without_row and self.unread_rows:
             why = f"{self.unread_rows:,} rows of the metadata that may be theirs could not be read"
             check = "mend these rows"
@@ -119,7 +123,9 @@ def find_missing(
                 id: uri for id, uri in uris.items() if id in unnamed and uri not in rejected
             }
         pause()
-    return MissingImages(ids, without_row, known, lost, excluded, listing.unread_rows)
+    incomplete = any(source.incomplete for source in sources)
+    unread = listing.unread_rows
+    return MissingImages(ids, without_row, known, lost, excluded, unread, incomplete)
 
 
 def remove_missing(engine: Engine, missing: MissingImages, thumbnails: Cache) -> int:

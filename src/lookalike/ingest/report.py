@@ -103,6 +103,7 @@ class IngestReport(Displayed, IngestCounts):
         excluded: images in the index that the sources now pass over; pruning removes them.
         without_row: images in the index that the metadata no longer describes; likewise.
         prune_refused: a sentence on why nothing was pruned; None if all went as asked.
+        incomplete: whether a part of a bucket could not be listed, so that images may be missing.
         engine_notes: sentences on what is not as it should be, as replicas that differ.
     """
 
@@ -115,6 +116,7 @@ class IngestReport(Displayed, IngestCounts):
     excluded: int = 0
     without_row: int = 0
     prune_refused: str | None = None
+    incomplete: bool = False
     engine_notes: tuple[str, ...] = ()
 
 

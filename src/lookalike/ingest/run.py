@@ -50,7 +50,7 @@ from lookalike.metadata.table import MetadataTable, Row, read_metadata
 from lookalike.options import Option, with_defaults
 from lookalike.protocols import Describers, Engine, ImageDecoder, Source
 from lookalike.system.iteration import batched
-from lookalike.types import FieldType, Vector
+from lookalike.types import FieldType, SourceOptions, Vector
 
 OpenWeb: TypeAlias = Callable[[MetadataTable], Source]
 """Opens the source of the images whose addresses are in a table."""
@@ -127,6 +127,14 @@ class AddOptions(TypedDict, total=False):
         Sequence[str],
         Option("Files and folders to pass over: patterns as in a .gitignore file.", ()),
     ]
+    endpoint: Annotated[
+        str | None,
+        Option(
+            "URL of an object store, such as https://minio.example:9000; by default "
+            "AWS_ENDPOINT_URL, else the cloud's own."
+        ),
+    ]
+    anonymous: Annotated[bool, Option("Read a public bucket without credentials.", False)]
     partition: Annotated[
         Partition | None,
         Option(
@@ -210,6 +218,8 @@ class AddRequest:
     prune: bool
     yes: bool
     exclude: Sequence[str]
+    endpoint: str | None
+    anonymous: bool
     partition: Partition | None
     copies: Literal["keep", "skip", "link"]
     progress: IngestProgress | None
@@ -239,6 +249,10 @@ class AddRequest:
         chosen["fields"] = declared_types(chosen["fields"] or {})
         chosen["decimal"] = _decimal(chosen["decimal"])
         return cls(**chosen, started=time.monotonic())
+
+    @property
+    def source_options(self) -> SourceOptions:
+        return SourceOptions(self.exclude, self.endpoint, self.anonymous)
 
     def ingest(self, local: Ingest, opener: Opener | None) -> AbstractContextManager[Ingest]:
         """The ingest of the run: the executor's, or else the local one."""
@@ -286,6 +300,7 @@ def add(
         **pruned,
         outdated=report.outdated + misfits,
         warnings=(*misfit_warnings(changes), *listing.warnings),
+        incomplete=any(source.incomplete for source in sources),
         engine_notes=tuple(notes),
     )
 

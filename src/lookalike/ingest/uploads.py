@@ -63,7 +63,9 @@ class UploadSource:
     """A source with one image, an upload. See `protocols.Source`."""
 
     root = ""
+    readers = 1
     passed_over = False
+    incomplete = False
 
     def __init__(self, upload: Upload) -> None:
         self._upload = upload

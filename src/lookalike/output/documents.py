@@ -29,6 +29,7 @@ def of_report(report: IngestReport) -> dict[str, Any]:
         "excluded": report.excluded,
         "without_row": report.without_row,
         "prune_refused": report.prune_refused,
+        "incomplete": report.incomplete,
         "engine_notes": list(report.engine_notes),
         "cleared": report.cleared,
         "outdated": report.outdated,

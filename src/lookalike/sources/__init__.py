@@ -1,4 +1,4 @@
-"""Sources: places that images come from. Each module here serves one scheme of addresses."""
+"""Sources: places that images come from. Each module here serves schemes of addresses."""
 
 from __future__ import annotations
 
@@ -7,33 +7,38 @@ import os
 import pkgutil
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from importlib.metadata import entry_points
+from types import ModuleType
 from typing import TypeAlias
 
 from lookalike.errors import InputError, QueryError, SourceError
 from lookalike.protocols import Source
 from lookalike.system.inputs import ImageInput, is_url, plain_image
 from lookalike.system.text import with_article
-from lookalike.types import ImageRef
+from lookalike.types import ImageRef, SourceOptions
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://")
 
 SourceInput: TypeAlias = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
-"""A folder, a file or a glob; or many of them."""
+"""A folder, a file, a glob or the address of a bucket; or many of them."""
+
+_DEFAULTS = SourceOptions()
 
 Fetch: TypeAlias = Callable[[str], bytes]
 """Reads the file at a URL."""
 
 
-def open_source(uri: str, exclude: Sequence[str] = ()) -> Source:
-    """Opens the source for a path, a glob, or an address such as `s3://bucket/prefix`.
+def open_source(uri: str, options: SourceOptions = _DEFAULTS) -> Source:
+    """Opens the source for a path, a glob, or an address such as `s3://bucket/folder/`.
 
-    The scheme names a module of this package, whose `open` makes the source, or an entry point of
-    the group `lookalike.sources`, which makes it. A path has the scheme `file`.
+    Each module of this package names the schemes that it serves, and an entry point of the group
+    `lookalike.sources` is named after one; its `open` makes the source. A path has the scheme
+    `file`.
 
     Args:
         uri: the address.
-        exclude: patterns of what to pass over, in the syntax of `.gitignore`.
+        options: see `SourceOptions`.
 
     Raises:
         SourceError: nothing is there, no source serves the scheme, or a pattern is not valid.
@@ -41,20 +46,27 @@ def open_source(uri: str, exclude: Sequence[str] = ()) -> Source:
     match = _SCHEME.match(uri)
     scheme = match[1] if match else "file"
     source: Source
-    if scheme in {one.name for one in pkgutil.iter_modules(__path__) if not one.ispkg}:
-        source = importlib.import_module(f"{__name__}.{scheme}").open(uri, exclude)
+    if scheme in (own := _own_schemes()):
+        source = own[scheme].open(uri, options)
         return source
     for entry in entry_points(group="lookalike.sources", name=scheme):
-        if exclude:
-            raise SourceError(f"{uri}: only local files can be excluded; leave out the patterns.")
-        source = entry.load()(uri)
+        source = entry.load()(uri, options)
         return source
     raise SourceError(
-        f"{uri}: there is no source for {scheme}:// addresses; give a folder, a file or a glob."
+        f"{uri}: there is no source for {scheme}:// addresses; give a folder, a file, a glob, or "
+        f"an address that starts with {', '.join(f'{one}://' for one in own)}."
     )
 
 
-def open_sources(uris: Sequence[SourceInput], exclude: Sequence[str] = ()) -> list[Source]:
+@cache
+def _own_schemes() -> dict[str, ModuleType]:
+    """The modules of this package by the schemes that they serve."""
+    names = [one.name for one in pkgutil.iter_modules(__path__) if not one.ispkg]
+    modules = [importlib.import_module(f"{__name__}.{name}") for name in names if name[0] != "_"]
+    return {scheme: module for module in modules for scheme in module.SCHEMES}
+
+
+def open_sources(uris: Sequence[SourceInput], options: SourceOptions = _DEFAULTS) -> list[Source]:
     """Opens several sources; see `open_source`.
 
     Raises:
@@ -62,9 +74,9 @@ def open_sources(uris: Sequence[SourceInput], exclude: Sequence[str] = ()) -> li
         InputError: one is neither a path nor several paths.
     """
     sources = [
-        open_source(os.fspath(uri), exclude)
+        open_source(os.fspath(uri), options)
         if isinstance(uri, str | os.PathLike)
-        else open_paths(uri, exclude)
+        else open_paths(uri, options)
         for uri in uris
     ]
     if not any(next(source.refs(), None) for source in sources):
@@ -76,7 +88,9 @@ def open_sources(uris: Sequence[SourceInput], exclude: Sequence[str] = ()) -> li
     return sources
 
 
-def open_paths(paths: Iterable[str | os.PathLike[str]], exclude: Sequence[str] = ()) -> Source:
+def open_paths(
+    paths: Iterable[str | os.PathLike[str]], options: SourceOptions = _DEFAULTS
+) -> Source:
     """Opens one source for many local paths.
 
     Raises:
@@ -90,7 +104,7 @@ def open_paths(paths: Iterable[str | os.PathLike[str]], exclude: Sequence[str] =
             f"{with_article(type(paths).__name__).capitalize()} is not a list of paths: give it to "
             "`put`."
         )
-    return Paths(map(_path, paths), exclude)
+    return Paths(map(_path, paths), options)
 
 
 def open_file(path: str) -> tuple[Source, ImageRef]:

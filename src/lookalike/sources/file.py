@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import builtins
 import glob
-import mimetypes
 import os
 import re
 import stat
@@ -17,20 +16,20 @@ from lookalike.errors import ImageRejected, Reason, SourceError
 from lookalike.imaging.formats import image_format
 from lookalike.protocols import Source
 from lookalike.sources._exclusions import IGNORE_FILE, Exclusions, is_system_name
+from lookalike.sources._names import glob_regex, may_be_image
 from lookalike.sources._reading import SPECIAL, read_regular
 from lookalike.system.times import format_datetime
-from lookalike.types import ImageRef
+from lookalike.types import ImageRef, SourceOptions
 
-# Only the types that Python itself knows: those of a machine must not change what is listed.
-_TYPES = mimetypes.MimeTypes(filenames=())
+SCHEMES = ("file",)
 
 
-def open(uri: str, exclude: Sequence[str] = ()) -> Source:
+def open(uri: str, options: SourceOptions) -> Source:
     """Opens the source for a local path, which may start with `file://` or `~`.
 
     Args:
         uri: the path.
-        exclude: patterns of what to pass over, in the syntax of `.gitignore`.
+        options: see `SourceOptions`.
 
     Raises:
         SourceError: the path does not exist, or a pattern is not valid.
@@ -38,13 +37,13 @@ def open(uri: str, exclude: Sequence[str] = ()) -> Source:
     path = os.path.expanduser(uri.removeprefix("file://"))
     if os.path.isdir(path):
         root = os.path.realpath(path)
-        return Folder(root, Exclusions(root, exclude))
+        return Folder(root, Exclusions(root, options.exclude))
     if os.path.lexists(path):
-        named = Exclusions(os.sep, exclude, only_patterns=True)
+        named = Exclusions(os.sep, options.exclude, only_patterns=True)
         return Files(path, os.path.dirname(os.path.abspath(path)), named)
     if glob.has_magic(path):
         root = _fixed_part(path)
-        return Files(path, root, Exclusions(root, exclude))
+        return Files(path, root, Exclusions(root, options.exclude))
     raise SourceError(f"{uri} does not exist: give a folder, a file or a glob.")
 
 
@@ -56,6 +55,8 @@ class _LocalSource:
     """
 
     root: str
+    readers = 1
+    incomplete = False
     _exclusions: Exclusions
 
     @property
@@ -133,7 +134,7 @@ class Folder(_LocalSource):
         if not uri.startswith(os.path.join(self.root, "")):
             return False
         *folders, name = os.path.relpath(uri, self.root).split(os.sep)
-        return not any(folder.startswith(".") for folder in folders) and _may_be_image(name)
+        return not any(folder.startswith(".") for folder in folders) and may_be_image(name)
 
     def _entries(self, folder: str) -> Iterator[ImageRef | str]:
         """The images in a folder and the paths of its subfolders, by name."""
@@ -154,7 +155,7 @@ class Folder(_LocalSource):
             if _is_folder(entry):
                 if not entry.name.startswith(".") and not self._passes_over(folder, entry, True):
                     yield entry.path
-            elif _may_be_image(entry.name) and not self._passes_over(folder, entry, False):
+            elif may_be_image(entry.name) and not self._passes_over(folder, entry, False):
                 ref = _ref(entry.path)
                 if ref is not None and (not ref.etag or _seems_image(entry)):
                     yield ref
@@ -173,7 +174,7 @@ class Files(_LocalSource):
         self.root = root
         self._exclusions = exclusions
         self.pattern = os.path.abspath(pattern)
-        self._matches = re.compile(_regex(self.pattern)).fullmatch
+        self._matches = re.compile(glob_regex(self.pattern)).fullmatch
 
     def refs(self) -> Iterator[ImageRef]:
         # A file may have a name that looks like a pattern.
@@ -193,14 +194,14 @@ class Paths(_LocalSource):
     """Files, and folders and globs among them, in the order of a list. A path where nothing is is
     listed too, so that the run reports it."""
 
-    def __init__(self, paths: Iterable[str], exclude: Sequence[str]) -> None:
+    def __init__(self, paths: Iterable[str], options: SourceOptions) -> None:
         self.root = os.getcwd()
-        self._exclusions = Exclusions(os.sep, exclude, only_patterns=True)
+        self._exclusions = Exclusions(os.sep, options.exclude, only_patterns=True)
         self._parts: dict[str, Source | None] = {}
         for path in paths:
             named = os.path.expanduser(path.removeprefix("file://"))
             several = os.path.isdir(named) or (glob.has_magic(named) and not os.path.lexists(named))
-            part = open(path, exclude) if several else None
+            part = open(path, options) if several else None
             self._parts[os.path.abspath(named)] = part
         self._sources = [part for part in self._parts.values() if part is not None]
 
@@ -239,24 +240,6 @@ class Paths(_LocalSource):
         )
 
 
-def _regex(pattern: str) -> str:
-    """Translates a glob as `glob` reads it: `*` stays within a name, `**` matches any folders."""
-    parts = []
-    for part in re.findall(r"\*\*/|\*\*$|\*|\?|\[!?\]?[^\]]*\]|.", pattern, re.DOTALL):
-        if part == "**/":
-            parts.append("(?:[^/]+/)*")
-        elif part in ("*", "**"):
-            parts.append("[^/]*" if part == "*" else ".*")
-        elif part == "?":
-            parts.append("[^/]")
-        elif len(part) > 1:  # a set of characters
-            negated = part[1] == "!"
-            parts.append(f"[{'^' if negated else ''}{re.escape(part[1 + negated : -1])}]")
-        else:
-            parts.append(re.escape(part))
-    return "".join(parts).replace("\\-", "-")
-
-
 def _fixed_part(pattern: str) -> str:
     """The folders of a glob before its first wildcard."""
     parts = Path(os.path.abspath(pattern)).parts
@@ -266,11 +249,6 @@ def _fixed_part(pattern: str) -> str:
             break
         fixed.append(part)
     return os.path.join(*fixed)
-
-
-def _may_be_image(name: str) -> bool:
-    guess, _ = _TYPES.guess_type(name)
-    return guess is None or guess.startswith("image/")
 
 
 def _is_index(folder: str) -> bool:

@@ -45,18 +45,19 @@ else:
         AddOptions,
         base=Body,
         types=_INGEST_TYPES,
-        without=["partition", "progress", "executor", "optimize"],
+        without=["endpoint", "anonymous", "partition", "progress", "executor", "optimize"],
     )
 
 
 class IngestJob(_AddOptions):
-    """Brings the index up to date with a folder or file on the service's machine.
+    """Brings the index up to date with a folder or file on the service's machine, or with an
+    address in an object store.
 
-    The folder and the metadata file lie below folders that the service may read.
+    It and the metadata file lie below folders that the service may read.
     """
 
     kind: Literal["ingest"]
-    path: Path = Field(description="Below a folder that the service may read.")
+    path: str = Field(min_length=1, description="Below a folder that the service may read.")
 
 
 class DuplicatesJob(Body):

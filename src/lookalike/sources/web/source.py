@@ -52,7 +52,9 @@ class WebImages:
         recheck: whether to ask for images that the index has.
     """
 
+    readers = 16  # for several hosts; `Hosts` limits those of one
     passed_over = False
+    incomplete = False
 
     def __init__(self, listed: Addresses | None, hosts: Hosts, *, recheck: bool = True) -> None:
         self.root = "" if listed is None else listed.name

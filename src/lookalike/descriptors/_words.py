@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 
 from lookalike.errors import ModelError, QueryError
 from lookalike.imaging import color_terms
-from lookalike.protocols import Mention, Word
-from lookalike.types import Vector
+from lookalike.types import Mention, Vector, Word
 
 _UNWANTED = 0.5
 """Weight of the words after "not" beside the others."""

@@ -18,8 +18,7 @@ import numpy as np
 from lookalike.descriptors._pixels import shrink
 from lookalike.descriptors._words import Vocabulary
 from lookalike.errors import ModelError
-from lookalike.protocols import Mention, Word
-from lookalike.types import Description, Distance, Image, Pixels, Vector, VectorSpec
+from lookalike.types import Description, Distance, Image, Mention, Pixels, Vector, VectorSpec, Word
 
 WEIGHTS = Path(__file__).with_name("lookalike-small-1.onnx")
 _WORDS = Path(__file__).with_name("lookalike-small-1-words.npz")

@@ -20,7 +20,7 @@ from lookalike.manifest import Manifest
 from lookalike.opening import Parts
 from lookalike.options import documented
 from lookalike.output import notebook, tables
-from lookalike.protocols import Word, require_points
+from lookalike.protocols import require_points
 from lookalike.record import ImageRecord, record_of
 from lookalike.search import embedding
 from lookalike.search.request import Params, ScrollOptions, TableOptions, Where
@@ -31,7 +31,7 @@ from lookalike.search.vocabulary import words_of
 from lookalike.search.weights import presets_of
 from lookalike.system.inputs import Id, id_of, ids_of, plain_images
 from lookalike.system.state import KeepsState, StateStore
-from lookalike.types import Filter, Image, ImageInput, Point
+from lookalike.types import Filter, Image, ImageInput, Point, Word
 from lookalike.workers.loader import Loader
 
 

@@ -9,12 +9,11 @@ from typing import Any
 from lookalike.duplicates.groups import DuplicateGroup
 from lookalike.duplicates.verdicts import Duplicate
 from lookalike.ingest.report import IngestReport
-from lookalike.protocols import Word
 from lookalike.record import record_of
 from lookalike.search.histogram import Histogram
 from lookalike.search.hits import Hits
 from lookalike.system.times import format_datetime
-from lookalike.types import Point
+from lookalike.types import Point, Word
 
 
 def of_report(report: IngestReport) -> dict[str, Any]:

@@ -26,13 +26,12 @@ from lookalike.protocols import (
     Descriptors,
     ImageLoader,
     KnowsWords,
-    Mention,
 )
 from lookalike.search import colors
 from lookalike.search.calibration import Calibrator
 from lookalike.search.embedding import text_describers
 from lookalike.search.request import Box, ColorInput, VectorInput
-from lookalike.types import Background, Image, ImageInput, Vector, WeightedVector
+from lookalike.types import Background, Image, ImageInput, Mention, Vector, WeightedVector
 
 Floats: TypeAlias = NDArray[np.floating]
 

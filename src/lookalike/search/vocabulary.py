@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lookalike.protocols import Descriptor, KnowsWords, Word
+from lookalike.protocols import Descriptor, KnowsWords
+from lookalike.types import Word
 
 
 def words_of(descriptor: Descriptor, prefix: str = "") -> list[Word]:

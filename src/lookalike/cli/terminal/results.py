@@ -13,13 +13,12 @@ from rich.text import Text
 from lookalike import record
 from lookalike.cli.console import printable
 from lookalike.output.labels import completeness, field_summary, name_field
-from lookalike.protocols import Word
 from lookalike.record import record_of
 from lookalike.search.evaluation import Evaluation
 from lookalike.search.histogram import Histogram
 from lookalike.search.hits import Hit, Hits
 from lookalike.system.text import count
-from lookalike.types import Point
+from lookalike.types import Point, Word
 
 
 def hits_table(hits: Hits, *, clipped: bool = True) -> Table:

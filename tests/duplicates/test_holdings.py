@@ -64,6 +64,15 @@ def test_an_enlargement_with_stronger_edges_of_a_file_is_no_finer(
     assert not wrong
 
 
+def test_a_smooth_photo_does_not_go_in_favor_of_its_strong_compression(
+    data: Path, tmp_path: Path
+) -> None:
+    """JPEG at quality 40 leaves more of it than of any other of 80 photos."""
+    photo = data / "photos/caltech101/water_lilly/image_0035.jpg"
+    wrong, _ = measure([photo], {"JPEG 40": MUST_STAY["JPEG 40"]}, tmp_path)
+    assert not wrong
+
+
 def test_of_equal_copies_one_stays(data: Path, tmp_path: Path) -> None:
     photos = [data / "photos" / name for name in PHOTOS]
     wrong, resolved = measure(photos, MAY_GO, tmp_path)

@@ -1378,6 +1378,7 @@ export interface components {
             unchanged: number;
             rejected: number;
             prune_refused: string | null;
+            incomplete: boolean;
             rejects: components["schemas"]["RejectResponse"][];
             skipped: number;
             removed: number;
@@ -1547,6 +1548,7 @@ export interface components {
             unchanged: number;
             rejected: number;
             prune_refused: string | null;
+            incomplete: boolean;
             rejects: components["schemas"]["RejectResponse"][];
             skipped: number;
             removed: number;

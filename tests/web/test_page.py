@@ -684,6 +684,7 @@ def test_images_are_added_found_and_rejected(opened: Open, tmp_path: Path) -> No
         choice.value.set_files([new, broken])
         expect(page.locator(".add-state")).to_contain_text("1 image added, 1 rejected")
         expect(page.locator(".rejects")).to_contain_text("broken.jpg")
+        expect(page.locator(".notes")).to_have_count(0)
         expect(page.locator(".count")).to_have_text(f"{before + 1} images")
         assert violations(page) == []
         screenshot(page, "library", tmp_path)
@@ -706,6 +707,35 @@ def test_a_folder_is_indexed_as_a_job(opened: Open, images: Path) -> None:
         page.get_by_role("button", name="Start", exact=True).click()
         expect(page.locator(".job").first).to_contain_text("5 added")
         expect(page.locator(".job").first).to_contain_text("Done")
+
+
+def test_notes_on_files_are_shown_with_the_rejects(
+    opened: Open, images: Path, tmp_path: Path
+) -> None:
+    folder = images / "damaged"
+    folder.mkdir(exist_ok=True)  # a second try finds it
+    scene(110).save(tmp_path / "whole.jpg")
+    (folder / "cut.jpg").write_bytes((tmp_path / "whole.jpg").read_bytes()[:-2])  # the end marker
+    (folder / "broken.jpg").write_bytes(b"no picture")
+    with opened() as seen:
+        page = seen.page
+        page.goto("/library")
+        page.get_by_role("textbox", name="Folder").fill(str(folder))
+        page.get_by_role("button", name="Start", exact=True).click()
+        job = page.locator(".job").first
+        expect(job).to_contain_text("1 added")
+        expect(job.locator(".rejects")).to_contain_text("broken.jpg")
+        notes = job.locator(".notes")
+        expect(notes.locator("summary")).to_have_text("1 note")
+        expect(notes).to_contain_text("cut.jpg")
+        expect(notes).to_contain_text("its last bytes are missing")
+        assert violations(page) == []
+        scene(111).save(tmp_path / "whole.jpg")
+        (tmp_path / "cut too.jpg").write_bytes((tmp_path / "whole.jpg").read_bytes()[:-2])
+        with page.expect_file_chooser() as choice:
+            page.get_by_role("button", name="Add images").click()
+        choice.value.set_files([tmp_path / "cut too.jpg"])
+        expect(page.locator(".add-state .notes")).to_contain_text("cut too.jpg")
 
 
 # --- how it looks and feels -----------------------------------------------------------------

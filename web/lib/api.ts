@@ -15,6 +15,7 @@ export type Job = Schemas["JobResponse"];
 export type Member = Schemas["MemberResponse"];
 export type Payload = Schemas["PayloadResponse"];
 export type Reject = Schemas["RejectResponse"];
+export type FileNote = Schemas["FileNoteResponse"];
 export type SearchAnswer = Schemas["HitsResponse"];
 export type Stats = Schemas["StatsResponse"];
 

@@ -3,7 +3,7 @@
 import { type SubmitEvent, useState } from "react";
 import { Chip, ErrorMessage, FileButton, IconButton, Progress } from "@/components/Controls";
 import { Icon } from "@/components/Icon";
-import { addImages, ApiError, type Body, call, isFinal, type Job, type Reject, type Stats } from "@/lib/api";
+import { addImages, ApiError, type Body, call, type FileNote, isFinal, type Job, type Reject, type Stats } from "@/lib/api";
 import { clearCounts } from "@/lib/counts";
 import { ago, aspect, bytes, fileName, number, plural, sentence } from "@/lib/format";
 import { useAnswer, useCommon, useJob } from "@/lib/hooks";
@@ -157,6 +157,7 @@ interface AddState {
   added: number;
   known: number;
   rejects: Reject[];
+  notes: FileNote[];
   error: ApiError | null;
 }
 
@@ -165,7 +166,7 @@ function AddImages({ done }: { done: () => void }) {
   const busy = state !== null && state.done < state.total && !state.error;
   const send = async (files: File[]) => {
     if (busy) return;
-    let next: AddState = { done: 0, total: files.length, added: 0, known: 0, rejects: [], error: null };
+    let next: AddState = { done: 0, total: files.length, added: 0, known: 0, rejects: [], notes: [], error: null };
     setState(next);
     for (let first = 0; first < files.length; first += BATCH) {
       const batch = files.slice(first, first + BATCH);
@@ -177,6 +178,7 @@ function AddImages({ done }: { done: () => void }) {
           added: next.added + report.added,
           known: next.known + report.updated + report.unchanged + report.moved,
           rejects: [...next.rejects, ...report.rejects],
+          notes: [...next.notes, ...report.notes],
         };
       } catch (error) {
         const failure = ApiError.from(error);
@@ -208,22 +210,24 @@ function AddImages({ done }: { done: () => void }) {
             {state.rejects.length > 0 && `, ${number(state.rejects.length)} rejected`}
           </p>
           {state.error && <p className="bad">{state.error.message}</p>}
-          <Rejects rejects={state.rejects} />
+          <Files kind="reject" files={state.rejects} />
+          <Files kind="note" files={state.notes} />
         </div>
       )}
     </section>
   );
 }
 
-function Rejects({ rejects }: { rejects: Reject[] }) {
-  if (!rejects.length) return null;
+/** Files with the reasons why they were rejected, or what is wrong with them although they were used. */
+function Files({ kind, files }: { kind: "reject" | "note"; files: (FileNote & { reason?: string })[] }) {
+  if (!files.length) return null;
   return (
-    <details className="rejects" open={rejects.length <= 5}>
-      <summary>{plural(rejects.length, "reject")}</summary>
+    <details className={`files ${kind}s`} open={files.length <= 5}>
+      <summary>{plural(files.length, kind)}</summary>
       <ul>
-        {rejects.map(({ uri, reason, detail }, i) => (
+        {files.map(({ uri, reason, detail }, i) => (
           <li key={`${i} ${uri}`}>
-            <b title={uri}>{fileName(uri)}</b> <code>{reason}</code>
+            <b title={uri}>{fileName(uri)}</b> {reason && <code>{reason}</code>}
             <p className="soft">{detail}</p>
           </li>
         ))}
@@ -367,7 +371,8 @@ function JobRow({ job: listed, write, ended }: { job: Job; write: boolean; ended
       )}
       {report?.prune_refused && <p className="bad">{report.prune_refused}</p>}
       {!open && <p className="soft">{ago(job.finished_at ?? job.created_at)}</p>}
-      {report && <Rejects rejects={report.rejects} />}
+      {report && <Files kind="reject" files={report.rejects} />}
+      {report && <Files kind="note" files={report.notes} />}
     </li>
   );
 }

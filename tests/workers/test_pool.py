@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
+from benchmarks._documents import meme
 
 from lookalike.comparison import batch
 from lookalike.errors import ImageRejected, Reason
@@ -21,6 +22,7 @@ from lookalike.imaging.decode import decode
 from lookalike.imaging.digest import content_digest
 from lookalike.types import DecodeLimits, Described, FileFacts, Image
 from lookalike.workers.pool import DecoderPool
+from tests.support.pictures import scene
 from tests.workers.samples import (
     assert_same,
     gone,
@@ -214,12 +216,16 @@ def pictures() -> list[batch.StoredPicture]:
     drawing, other = (
         np.random.default_rng(seed).integers(0, 256, (15, 20, 3), np.uint8) for seed in (1, 2)
     )
-    made = []
-    for pixels, size in ((drawing, (320, 240)), (drawing, (240, 180)), (other, (320, 240))):
-        file = BytesIO()
-        PIL.Image.fromarray(pixels).resize(size, PIL.Image.Resampling.BICUBIC).save(file, "JPEG")
-        made.append(batch.StoredPicture(b"", file.getvalue()))
-    return made
+    return [
+        thumbnail(PIL.Image.fromarray(pixels), size)
+        for pixels, size in ((drawing, (320, 240)), (drawing, (240, 180)), (other, (320, 240)))
+    ]
+
+
+def thumbnail(picture: PIL.Image.Image, size: tuple[int, int]) -> batch.StoredPicture:
+    file = BytesIO()
+    picture.resize(size, PIL.Image.Resampling.BICUBIC).save(file, "JPEG")
+    return batch.StoredPicture(b"", file.getvalue())
 
 
 PAIRS = ((0, 1), (0, 2), (1, 2))
@@ -231,11 +237,13 @@ def test_compared_as_in_this_process(pool: DecoderPool) -> None:
     assert sketched == batch.sketch(made[0].thumbnail)
     assert pool.sketch(b"no JPEG") == b""
     made[0] = made[0]._replace(sketch=sketched)
-    pairs = [*PAIRS, (0, 3), (4, 0)]
+    made += [thumbnail(meme(scene(3), number).convert("RGB"), (320, 240)) for number in (0, 1)]
+    pairs = [*PAIRS, (0, 3), (4, 0), (5, 6)]
     compared = pool.compare(made, pairs)
     assert compared == batch.compare(made, pairs)
-    assert [one is not None for one in compared.comparisons] == [True, False, False, False, False]
-    assert [bool(sketch) for sketch in compared.sketches[3:]] == [False, False]
+    assert [one is not None for one in compared.comparisons] == [True, *4 * [False], True]
+    assert [one.alignment is not None for one in compared.comparisons if one] == [False, True]
+    assert [bool(sketch) for sketch in compared.sketches[3:5]] == [False, False]
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])

@@ -13,8 +13,11 @@ import numpy as np
 
 from lookalike.comparison import evidence
 from lookalike.comparison import sketch as sketches
+from lookalike.comparison.agreement import Doubles
 from lookalike.comparison.codec import completeness, pack, packed_completeness, unpack
 from lookalike.comparison.evidence import Evidence
+from lookalike.comparison.full_size import refined_alignment, rescaled
+from lookalike.comparison.marks import mark_changes, may_be_document
 from lookalike.comparison.sketch import Sketch, shrunk
 from lookalike.imaging.thumbnails import decode_thumbnail
 from lookalike.types import Pixels
@@ -27,6 +30,9 @@ _CACHED_SKETCHES = 128
 """Sketches in memory: 95 kB each while corners suffice, and 260 kB (320 kB for a square picture)
 after a comparison by features and pixels."""
 
+_CACHED_THUMBNAILS = 8
+"""Decoded thumbnails in memory, 230 kB each."""
+
 
 class StoredPicture(NamedTuple):
     """The packed sketch and the JPEG thumbnail of a picture.
@@ -38,16 +44,36 @@ class StoredPicture(NamedTuple):
     thumbnail: bytes
 
 
+class RelativeAlignment(NamedTuple):
+    """An alignment of two pictures of any size.
+
+    Attributes:
+        matrix: the six numbers of the matrix from the first picture to the second, row by row, as
+            if both were one pixel wide.
+        is_refined: whether it is as exact as the thumbnails allow.
+    """
+
+    matrix: tuple[float, ...]
+    is_refined: bool
+
+    def between(self, widths: tuple[int, int]) -> Doubles:
+        """The matrix between two pictures of these widths."""
+        return rescaled(np.reshape(self.matrix, (2, 3)), (1, 1), widths)
+
+
 class Comparison(NamedTuple):
     """The result for two pictures of which one is a copy of the other.
 
     Attributes:
         evidence: that it is a copy.
         looks_identical: whether the thumbnails are so alike that all pixels may be the same.
+        alignment: by which the contents of the originals are to be compared; None if the thumbnails
+            suffice to tell that they are the same.
     """
 
     evidence: Evidence
     looks_identical: bool
+    alignment: RelativeAlignment | None
 
 
 class BatchResult(NamedTuple):
@@ -76,7 +102,14 @@ def sketch(thumbnail: bytes) -> bytes:
 def compare(pictures: Sequence[StoredPicture], pairs: Sequence[tuple[int, int]]) -> BatchResult:
     """Compares pairs of pictures, given by their positions."""
     loaded = [_sketch(picture) for picture in pictures]
-    comparisons = [_compare(loaded[first], loaded[second]) for first, second in pairs]
+    comparisons = [
+        _compare(
+            loaded[first],
+            loaded[second],
+            (pictures[first].thumbnail, pictures[second].thumbnail),
+        )
+        for first, second in pairs
+    ]
     packed = [_extended(made, picture) for made, picture in zip(loaded, pictures, strict=True)]
     return BatchResult(comparisons, packed)
 
@@ -98,6 +131,7 @@ def _sketch(picture: StoredPicture) -> Sketch | None:
     return None if pixels is None else sketches.sketch(pixels)
 
 
+@lru_cache(maxsize=_CACHED_THUMBNAILS)
 def _pixels(thumbnail: bytes) -> Pixels:
     """The pixels of a thumbnail from which a sketch was made."""
     pixels = decode_thumbnail(thumbnail)
@@ -105,13 +139,16 @@ def _pixels(thumbnail: bytes) -> Pixels:
     return pixels
 
 
-def _compare(first: Sketch | None, second: Sketch | None) -> Comparison | None:
+def _compare(
+    first: Sketch | None, second: Sketch | None, thumbnails: tuple[bytes, bytes]
+) -> Comparison | None:
     if first is None or second is None:
         return None
-    found = evidence.compare(first, second)
-    if found is None or not found.is_copy:
+    found = evidence.best_evidence(first, second)
+    if found is None or not found[0].is_copy:
         return None
-    return Comparison(found, _look_identical(first, second))
+    alignment = _alignment_if_changed((first, second), thumbnails, found[1])
+    return Comparison(found[0], _look_identical(first, second), alignment)
 
 
 def _look_identical(first: Sketch, second: Sketch) -> bool:
@@ -119,3 +156,31 @@ def _look_identical(first: Sketch, second: Sketch) -> bool:
         return False
     difference = np.abs(first.shades.astype(np.int16) - second.shades)
     return bool(difference.mean() <= MAX_SHADE_DIFFERENCE)
+
+
+def _alignment_if_changed(
+    pair: tuple[Sketch, Sketch], thumbnails: tuple[bytes, bytes], matrix: Doubles
+) -> RelativeAlignment | None:
+    """The alignment of two copies that may have other contents; None if they have the same.
+
+    Args:
+        pair: their sketches.
+        thumbnails: of the same.
+        matrix: from the pixels of the first sketch to those of the second.
+    """
+    one, other = pictures = _pixels(thumbnails[0]), _pixels(thumbnails[1])
+    widths = one.shape[1], other.shape[1]
+    matrix = rescaled(matrix, (pair[0].shades.shape[1], pair[1].shades.shape[1]), widths)
+    if may_be_document(one) or may_be_document(other):
+        return _relative(matrix, widths, is_refined=False)
+    # The coarse alignment comes first, as it is known: where it is wrong, marks seem to change.
+    if mark_changes(*pictures, matrix).is_unchanged:
+        return None
+    refined = refined_alignment(pair, pictures)
+    if refined is None or mark_changes(*pictures, refined).is_unchanged:
+        return None
+    return _relative(refined, widths, is_refined=True)
+
+
+def _relative(matrix: Doubles, widths: tuple[int, int], *, is_refined: bool) -> RelativeAlignment:
+    return RelativeAlignment(tuple(rescaled(matrix, widths, (1, 1)).ravel().tolist()), is_refined)

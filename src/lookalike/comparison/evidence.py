@@ -181,13 +181,19 @@ def best_evidence(first: Sketch, second: Sketch) -> tuple[Evidence, Doubles] | N
     return best
 
 
+def comes_first(first: Sketch, second: Sketch) -> bool:
+    """True if the first picture is the one that the other is laid over, in whatever order they are
+    given."""
+    return first.squares.tobytes() <= second.squares.tobytes()
+
+
 def every_evidence(first: Sketch, second: Sketch) -> Iterator[tuple[Evidence, Doubles]]:
     """The evidence of each plausible alignment with its matrix, the cheapest to find first.
 
     Aligning rounds and breaks ties in favor of one picture. So the same one is always laid over the
     other, and the order of the two does not matter.
     """
-    if first.squares.tobytes() <= second.squares.tobytes():
+    if comes_first(first, second):
         for alignment in alignments(first, second):
             yield _measured(first, second, alignment), alignment.matrix
     else:

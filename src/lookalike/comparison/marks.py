@@ -18,11 +18,11 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from lookalike.comparison.agreement import Doubles
-from lookalike.comparison.difference import full_size_alignment
-from lookalike.comparison.sketch import FLAT, THUMBNAIL_SIDE, Bytes, Floats
+from lookalike.comparison.sketch import FLAT, Bytes, Floats
 from lookalike.types import Pixels
 
 SIDE = 1024
@@ -46,6 +46,9 @@ _REPLACED = 0.4  # the same with cells in which only one has marks, as where pri
 _REPLACED_SHARE = 0.08  # and of all marked cells; logos reach 0.073
 _CONFLICTING_FLAT = 0.45  # of the changed cells, with cells in which only one has marks
 _FEW = 6  # cells
+_SAME_SCALE = 1e-3  # scales nearer to 1 count as 1
+
+_Indices = NDArray[np.intp]
 
 
 class MarkChanges(NamedTuple):
@@ -113,21 +116,18 @@ def fitted(pixels: Pixels, side: int = SIDE) -> Pixels:
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def mark_changes(first: Pixels, second: Pixels, *, refine: bool = True) -> MarkChanges | None:
-    """Compares the marks of two pictures, fitted to `SIDE`; None if they cannot be aligned.
+def mark_changes(first: Pixels, second: Pixels, matrix: Doubles) -> MarkChanges:
+    """Compares the marks of two pictures, whose order does not matter.
 
     Args:
-        first, second: the pictures.
-        refine: as in `full_size_alignment`; without it more marks may seem to have changed.
+        first, second: the pictures, fitted to `SIDE`.
+        matrix: from pixels of the first to those of the second. Where it is not exact, marks seem
+            to have changed.
     """
-    thumbnails = fitted(first, THUMBNAIL_SIDE), fitted(second, THUMBNAIL_SIDE)
-    widths = first.shape[1], second.shape[1]
-    matrix = full_size_alignment(*thumbnails, widths, refine=refine)
-    if matrix is None:
-        return None
     coarse, fine = _gray(first), _gray(second)
     scale = abs(float(np.linalg.det(matrix[:, :2]))) ** 0.5
-    if scale < 1:
+    is_same_scale = abs(scale - 1) < _SAME_SCALE
+    if coarse.tobytes() > fine.tobytes() if is_same_scale else scale < 1:
         coarse, fine, scale = fine, coarse, 1 / scale
         matrix = np.asarray(cv2.invertAffineTransform(matrix), np.float64)
     is_flat = min(_flat(coarse), _flat(fine)) > FLAT
@@ -151,7 +151,7 @@ def _overlaid(
     """Both pictures on the coarser grid, and the part that both show."""
     size, flags = coarse.shape[::-1], cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     sharp = fine.astype(np.float32)
-    if scale > 1:
+    if scale > 1 + _SAME_SCALE:
         sharp = np.asarray(cv2.GaussianBlur(sharp, (0, 0), scale / 2), np.float32)
     overlay = cv2.warpAffine(sharp, matrix, size, flags=flags)
     covered = cv2.warpAffine(np.ones_like(sharp), matrix, size, flags=flags)
@@ -167,26 +167,62 @@ def _overlaid(
 def _counted(
     ours: Floats, theirs: Floats, shared: NDArray[np.bool_], *, is_flat: bool
 ) -> MarkChanges:
-    mean, variance = _moments(ours)
-    correlation = np.full_like(ours, -1)
-    for down in (-1, 0, 1):  # the alignment is not exact to a pixel
-        for right in (-1, 0, 1):
-            shifted = np.roll(theirs, (down, right), (0, 1))
-            other_mean, other_variance = _moments(shifted)
-            product = cv2.blur(ours * shifted, (_CELL, _CELL)) - mean * other_mean
-            spread = np.sqrt((variance + _NOISE) * (other_variance + _NOISE))
-            correlation = np.maximum(correlation, product / spread)
-    cells = slice(_CELL // 2, None, _CELL // 2), slice(_CELL // 2, None, _CELL // 2)
-    own, other = (np.sqrt(values)[cells] for values in (variance, _moments(theirs)[1]))
+    moments, other_moments = _moments(ours), _moments(theirs)
+    at = _centers(shared)
+    own, other = np.sqrt(moments[1][at]), np.sqrt(other_moments[1][at])
+    marked = np.maximum(own, other) > _MARKED
+    at, own, other = (at[0][marked], at[1][marked]), own[marked], other[marked]
+    product = cv2.blur(ours * theirs, (_CELL, _CELL))[at]
+    mean, other_mean = moments[0][at], other_moments[0][at]
+    changed = _correlation(product - mean * other_mean, own**2, other**2) < _OTHER
+    at, own, other = (at[0][changed], at[1][changed]), own[changed], other[changed]
+    shifted = _is_shifted(ours, theirs, at)
+    own, other = own[~shifted], other[~shifted]
     stronger, weaker = np.maximum(own, other), np.minimum(own, other)
-    marked = shared[cells] & (stronger > _MARKED)
-    changed = marked & (correlation[cells] < _OTHER)
-    conflicting = changed & (weaker > _MARKED) & (weaker > _COMPARABLE * stronger)
-    alone = changed & ~conflicting
+    conflicting = (weaker > _MARKED) & (weaker > _COMPARABLE * stronger)
+    alone = ~conflicting
     balance = 2 * min(int((alone & (own > other)).sum()), int((alone & (own < other)).sum()))
     return MarkChanges(
-        int(marked.sum()), int(changed.sum()), int(conflicting.sum()), balance, is_flat
+        int(marked.sum()), int((~shifted).sum()), int(conflicting.sum()), balance, is_flat
     )
+
+
+def _centers(shared: NDArray[np.bool_]) -> tuple[_Indices, _Indices]:
+    """Rows and columns of the centers of cells in the shared part."""
+    half = _CELL // 2
+    rows, columns = shared[half::half, half::half].nonzero()
+    return half * (rows + 1), half * (columns + 1)
+
+
+def _is_shifted(ours: Floats, theirs: Floats, at: tuple[_Indices, _Indices]) -> NDArray[np.bool_]:
+    """(n,) whether cells correlate if one picture is shifted by a pixel, because the alignment is
+    not exact to a pixel.
+
+    Args:
+        at: rows and columns of the centers of cells that do not correlate as they are.
+    """
+    rows, columns = at[0] - _CELL // 2, at[1] - _CELL // 2
+    cells = _deviations(sliding_window_view(ours, (_CELL, _CELL))[rows, columns])
+    around = sliding_window_view(theirs, (_CELL + 2, _CELL + 2))[rows - 1, columns - 1]
+    shifted = np.zeros(len(rows), np.bool_)
+    for down in range(3):
+        for right in range(3):
+            others = _deviations(around[:, down : down + _CELL, right : right + _CELL])
+            product, own, other = (
+                np.einsum("nij,nij->n", one, two) / _CELL**2
+                for one, two in ((cells, others), (cells, cells), (others, others))
+            )
+            shifted |= _correlation(product, own, other) >= _OTHER
+    return shifted
+
+
+def _deviations(cells: Floats) -> Floats:
+    return np.asarray(cells - cells.mean(axis=(1, 2), keepdims=True), np.float32)
+
+
+def _correlation(product: Floats, variance: Floats, other_variance: Floats) -> Floats:
+    noisy = (variance + _NOISE) * (other_variance + _NOISE)
+    return np.asarray(product / np.sqrt(noisy), np.float32)
 
 
 def _moments(picture: Floats) -> tuple[Floats, Floats]:

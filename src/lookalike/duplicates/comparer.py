@@ -131,7 +131,8 @@ class Comparer:
         if may_be_same_pixels and self._have_same_pixels(first, second):
             why = "the same pixels in another file"
             return Grade(Verdict.SAME_PIXELS, {"why": why, **evidence})
-        if self._content.differs(first, second):
+        alignment = comparison.alignment
+        if alignment is not None and self._content.differs(first, second, alignment):
             return None
         why = edits(first, second, comparison.evidence)
         return Grade(Verdict.SAME_PICTURE, {"why": why, **evidence})

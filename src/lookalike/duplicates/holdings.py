@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.comparison.agreement import Doubles
-from lookalike.comparison.difference import full_size_alignment
+from lookalike.comparison.full_size import full_size_alignment
 from lookalike.comparison.resolution import Finer, finer
 from lookalike.comparison.sketch import THUMBNAIL_SIDE
 from lookalike.comparison.surroundings import Surroundings, shown_shares, surroundings

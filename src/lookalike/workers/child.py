@@ -10,7 +10,12 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.comparison.batch import BatchResult, Comparison, StoredPicture
+from lookalike.comparison.batch import (
+    BatchResult,
+    Comparison,
+    RelativeAlignment,
+    StoredPicture,
+)
 from lookalike.comparison.evidence import Evidence
 from lookalike.errors import ImageRejected, LookalikeError, Reason
 from lookalike.imaging.exif import checked_place
@@ -233,9 +238,20 @@ def _digest(reply: Mapping[str, Any]) -> str | None:
     return None if digest is None else str(digest)[:64]
 
 
-def _found(evidence: Mapping[str, Any], looks_identical: bool) -> Comparison:
+def _found(
+    evidence: Mapping[str, Any], looks_identical: bool, alignment: Sequence[Any] | None
+) -> Comparison:
     one, other = evidence["shown"]
-    return Comparison(Evidence(**{**evidence, "shown": (one, other)}), bool(looks_identical))
+    return Comparison(
+        Evidence(**{**evidence, "shown": (one, other)}),
+        bool(looks_identical),
+        None if alignment is None else _alignment(*alignment),
+    )
+
+
+def _alignment(matrix: Sequence[Any], is_refined: bool) -> RelativeAlignment:
+    a, b, c, d, e, f = (float(value) for value in matrix)
+    return RelativeAlignment((a, b, c, d, e, f), bool(is_refined))
 
 
 def _facts(header: Mapping[str, Any]) -> FileFacts:

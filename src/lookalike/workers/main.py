@@ -232,8 +232,7 @@ def _compare(replies: IO[bytes], pairs: Sequence[tuple[int, int]], bodies: Seque
     pictures = [batch.StoredPicture(*both) for both in zip(bodies[::2], bodies[1::2], strict=True)]
     found, grown = batch.compare(pictures, pairs)
     answers = [
-        None if one is None else [dataclasses.asdict(one.evidence), one.looks_identical]
-        for one in found
+        None if one is None else [dataclasses.asdict(one.evidence), *one[1:]] for one in found
     ]
     send_json(replies, {"found": answers, "sizes": [len(packed) for packed in grown]}, *grown)
 

@@ -20,8 +20,8 @@ The parent sends a request, the child answers with one reply. Each is a message 
 
     parent -> child   {"task": "compare", "sizes", "pairs"}; the sketch and the thumbnail of each
                       picture
-    child -> parent   {"found", "sizes"}; the new sketch of each picture, empty where nothing is
-                      to be added
+    child -> parent   {"found", "sizes"}: each `Comparison` as a list; the new sketch of each
+                      picture, empty where nothing is to be added
 
 An outcome stands for one file. It is {"reason", "detail"} for a rejected one, the attributes of
 its `Image` for a decoded one, and {} for a deferred one: the parent must send that file again by

@@ -316,7 +316,7 @@ class Index(ReadableIndex):
         Raises:
             QueryError: there is no such field, or it has a `histogram` instead: floats, dates.
         """
-        counted = require_field(field, self.fields)
+        counted = self.up_to_date(lambda: require_field(field, self.fields))
         return facets(self._engine, counted, self._filter(**filter), limit)
 
     @documented(FilterOptions)
@@ -326,7 +326,7 @@ class Index(ReadableIndex):
         Raises:
             QueryError: there is no such field, or it holds neither numbers nor dates.
         """
-        counted = require_field(field, self.fields)
+        counted = self.up_to_date(lambda: require_field(field, self.fields))
         return histogram(self._engine, counted, self._filter(**filter), bins=bins)
 
     @documented(EvaluationOptions)

@@ -354,10 +354,14 @@ class ManifestStore:
                 f"fields and may have {self._max_fields:,}; use fewer, or raise --max-fields."
             )
 
-    def reload(self) -> None:
-        """Takes over what another process has changed."""
-        self.current = self.read()
-        self._on_update(self.current)
+    def reload(self) -> bool:
+        """Takes over what another process has changed; tells if it has changed anything."""
+        stored = self.read()
+        if stored == self.current:
+            return False
+        self.current = stored
+        self._on_update(stored)
+        return True
 
     def update(self, change: Callable[[Manifest], Manifest] = lambda manifest: manifest) -> None:
         """Applies a change to the stored manifest, and writes it if it differs.

@@ -10,13 +10,15 @@ from collections.abc import Iterator
 from contextlib import closing
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 from PIL import Image
 
-from lookalike.api.stores import query_images, sessions
+from lookalike.api import following
+from lookalike.api.stores import query_images
 from lookalike.api.stores.uploads import UploadStore
 from lookalike.index import Index
 from lookalike.ingest.uploads import Upload
@@ -95,7 +97,7 @@ def test_query_images_are_dropped_beyond_the_limit_and_when_out_of_use(
 def test_a_session_holds_in_every_service_and_ends_in_every_one(
     server: RestServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions, "POLL_SECONDS", 0.1)
+    monkeypatch.setattr(following, "POLL_SECONDS", 0.1)
     keys = {"read_key": READ, "write_key": WRITE}
     with two_services(server.url, tmp_path, **keys) as urls, balanced(urls) as client:
         cookies = []
@@ -126,6 +128,36 @@ def test_an_image_added_by_one_service_is_shown_changed_and_removed_by_the_other
     assert (again["added"], again["ids"]) == (0, [id])
     assert client.delete("/v1/image", params={"id": id}).json() == {"deleted": 1}
     assert client.get("/v1/image", params={"id": id}).status_code == 404
+
+
+QUERIES: list[tuple[str, dict[str, Any]]] = [
+    ("/v1/images", {"where": "FIELD > 3"}),
+    ("/v1/images", {"sort": "-FIELD"}),
+    ("/v1/facets", {"field": "FIELD"}),
+    ("/v1/histogram", {"field": "FIELD"}),
+    ("/v1/search", {"id": "new 0", "where": "FIELD > 3"}),
+    ("/v1/where", {"conditions": ["FIELD > 3"]}),
+]
+
+
+@pytest.mark.parametrize(("path", "query"), QUERIES, ids=[f"{a} {b}" for a, b in QUERIES])
+def test_a_field_made_through_one_service_is_known_to_the_other_at_once(
+    urls: list[str], path: str, query: dict[str, Any]
+) -> None:
+    one, other = (httpx.Client(base_url=url) for url in urls)
+    field = f"field_{QUERIES.index((path, query))}"
+    with one, other:
+        files = [("files", (f"{n}.png", picture(700 + n))) for n in range(2)]
+        items = json.dumps([{"id": f"new {n}", "fields": {field: n + 3}} for n in (0, 1)])
+        assert one.post("/v1/images", files=files, data={"items": items}).is_success
+        asked = json.loads(json.dumps(query).replace("FIELD", field))
+        if path in ("/v1/search", "/v1/where"):
+            answer = other.post(path, json=asked)
+        else:
+            answer = other.get(path, params=asked)
+        assert answer.is_success, answer.text
+        assert field in other.get("/v1/stats").json()["fields"]
+        one.post("/v1/images/delete", json={"ids": ["new 0", "new 1"]})
 
 
 def test_a_file_survives_another_service_s_removal_of_the_same(

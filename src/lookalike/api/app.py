@@ -13,6 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from lookalike.api import openapi, problems
 from lookalike.api.allowed_folders import AllowedFolders
 from lookalike.api.auth import Authenticator
+from lookalike.api.following import Follower
 from lookalike.api.jobs.queue import JobQueue
 from lookalike.api.metrics import Metrics
 from lookalike.api.middleware.admission import AdmissionMiddleware
@@ -47,14 +48,15 @@ def create_app(index: Index, options: Options) -> FastAPI:
     state = _open_state(index, options)
     sessions = SessionStore(state)
     service = _service(index, options, state, sessions)
+    follower = Follower([sessions.read, index.refresh])
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        sessions.start()
+        follower.start(follow=state.shared)
         service.jobs.start()
         yield
         service.jobs.stop()
-        sessions.stop()
+        follower.stop()
         state.close()
 
     app = FastAPI(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Self, Unpack
+from typing import Any, Self, TypeVar, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lookalike.admin.integrity import Verification, verify
 from lookalike.comparison.sketch import THUMBNAIL_SIDE
 from lookalike.engines import share
-from lookalike.errors import QueryError
+from lookalike.errors import FilterError, QueryError
 from lookalike.fields import Field
 from lookalike.filters import parse_where
 from lookalike.ingest import run
@@ -34,6 +34,8 @@ from lookalike.system.state import KeepsState, StateStore
 from lookalike.types import Filter, Image, ImageInput, Point, Word
 from lookalike.workers.loader import Loader
 
+T = TypeVar("T")
+
 
 class ReadableIndex:
     """An open index, to be read."""
@@ -48,6 +50,7 @@ class ReadableIndex:
         self._loader = Loader(parts.decoder, parts.fetch)
         self._searcher = Searcher(parts.engine, parts.manifest, parts.models, self._loader)
         self._manifests = parts.manifests(self._searcher.refresh)
+        self._searcher.reload = self.refresh
         self._destination = run.Destination(parts.engine, self._manifests, parts.cache)
         share(parts.engine, self._manifests.reload)
         notebook.show_thumbnails_of(self)
@@ -64,6 +67,21 @@ class ReadableIndex:
             AccessDenied: the server's key does not permit it.
         """
         return self._engine.open_state() if isinstance(self._engine, KeepsState) else None
+
+    def refresh(self) -> bool:
+        """Takes over the fields, presets and calibration that other processes have changed; tells
+        if they have. An index does so by itself where a name is unknown to it."""
+        return self._manifests.reload()
+
+    def up_to_date(self, work: Callable[[], T]) -> T:
+        """Does work that names fields, and once more if a name is unknown that another process has
+        made meanwhile."""
+        try:
+            return work()
+        except (FilterError, QueryError):
+            if not self.refresh():
+                raise
+        return work()
 
     def close(self) -> None:
         """Releases the index. Closing twice is harmless."""
@@ -106,7 +124,7 @@ class ReadableIndex:
         names = list(self._manifest.vectors) if options.get("vectors") else ()
         last, sort = None if after is None else id_of(after), options.get("sort")
         if sort is not None:
-            order = Order.of(sort, self.fields)
+            order = self.up_to_date(lambda: Order.of(sort, self.fields))
             yield from sorted_points(self._engine, order, filter, vectors=names, after=last)
             return
         for points in self._engine.scroll(filter, vectors=names, after=last):
@@ -272,6 +290,7 @@ class ReadableIndex:
     def stats(self) -> dict[str, Any]:
         """Returns counts, bytes on disk, vectors, fields with their values, engine, and problems:
         descriptions of damage."""
+        self.refresh()
         return statistics(self._engine, self._manifest, thumbnails=self._cache.bytes_on_disk)
 
     def verify(self, *, full: bool = True) -> Verification:
@@ -317,4 +336,4 @@ class ReadableIndex:
         return self._manifests.current
 
     def _filter(self, where: Where | None = None, params: Params | None = None) -> Filter | None:
-        return parse_where(where, self.fields, params, engine=self._engine)
+        return self.up_to_date(lambda: parse_where(where, self.fields, params, engine=self._engine))

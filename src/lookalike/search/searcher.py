@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from lookalike.errors import LookalikeError
+from lookalike.errors import FilterError, LookalikeError, QueryError
 from lookalike.manifest import Manifest
 from lookalike.protocols import Descriptors, Engine, ImageLoader
 from lookalike.search import threshold
@@ -17,7 +17,7 @@ from lookalike.search.hits import Hits
 from lookalike.search.planner import Plan, Planner
 from lookalike.search.products import count_others
 from lookalike.search.ranking import Ranked, rank
-from lookalike.search.request import is_listing, read_request
+from lookalike.search.request import Request, is_listing, read_request
 from lookalike.search.results import hits_of
 from lookalike.search.sorting import listed
 from lookalike.search.threshold import Result
@@ -31,12 +31,21 @@ FAILURES = 3
 
 @dataclass(slots=True)
 class Searcher:
-    """Answers searches in one index."""
+    """Answers searches in one index.
+
+    Attributes:
+        engine: stores the points.
+        manifest: what the index was made with.
+        models: its descriptors.
+        loader: loads query images.
+        reload: reads the manifest anew, and tells if another process has changed it.
+    """
 
     engine: Engine
     manifest: Manifest
     models: Descriptors
     loader: ImageLoader
+    reload: Callable[[], bool] = lambda: False
     _planner: Planner = field(init=False)
 
     def __post_init__(self) -> None:
@@ -68,8 +77,19 @@ class Searcher:
         return answers
 
     def _plan(self, options: Mapping[str, Any]) -> Plan | Hits:
-        """The plan of a search; or the hits of one that lists images and needs none."""
+        """The plan of a search; or the hits of one that lists images and needs none.
+
+        A search may name a field or a preset that another process has made.
+        """
         request = read_request(options)
+        try:
+            return self._plan_request(request)
+        except (FilterError, QueryError):
+            if not self.reload():
+                raise
+        return self._plan_request(request)
+
+    def _plan_request(self, request: Request) -> Plan | Hits:
         if is_listing(request):
             return listed(self.engine, self.manifest.all_fields, request)
         return self._planner.plan(request)

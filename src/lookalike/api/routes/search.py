@@ -105,11 +105,15 @@ def upload_thumbnail(
 def where(service: Serving, query: Conditions) -> Document:
     """Parses a filter without searching; returns each of its conditions as text and as JSON."""
     index = service.index
-    expressions = (
+    expressions = [
         condition if isinstance(condition, str) else where_of({"must": condition})
         for condition in query.conditions
+    ]
+    parts = index.up_to_date(
+        lambda: [
+            part for text in expressions for part in split(text, index.fields, _spellings(index))
+        ]
     )
-    parts = [part for text in expressions for part in split(text, index.fields, _spellings(index))]
     conditions = [{"where": text, "filter": json_of(filter)} for text, filter in parts]
     return Document({"where": " and ".join(text for text, _ in parts), "conditions": conditions})
 

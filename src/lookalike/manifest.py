@@ -354,14 +354,12 @@ class ManifestStore:
                 f"fields and may have {self._max_fields:,}; use fewer, or raise --max-fields."
             )
 
-    def reload(self) -> bool:
-        """Takes over what another process has changed; tells if it has changed anything."""
+    def reload(self) -> None:
+        """Takes over what another process has changed; otherwise `current` stays what it is."""
         stored = self.read()
-        if stored == self.current:
-            return False
-        self.current = stored
-        self._on_update(stored)
-        return True
+        if stored != self.current:
+            self.current = stored
+            self._on_update(stored)
 
     def update(self, change: Callable[[Manifest], Manifest] = lambda manifest: manifest) -> None:
         """Applies a change to the stored manifest, and writes it if it differs.

@@ -59,7 +59,7 @@ def open_engine(
         time.sleep(_PAUSE)
 
 
-def share(engine: Engine, on_manifest: Callable[[], object]) -> None:
+def share(engine: Engine, on_manifest: Callable[[], None]) -> None:
     """Lets other processes of this user use an open index, if its engine runs in a child process.
 
     Args:

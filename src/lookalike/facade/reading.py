@@ -68,18 +68,20 @@ class ReadableIndex:
         """
         return self._engine.open_state() if isinstance(self._engine, KeepsState) else None
 
-    def refresh(self) -> bool:
-        """Takes over the fields, presets and calibration that other processes have changed; tells
-        if they have. An index does so by itself where a name is unknown to it."""
-        return self._manifests.reload()
+    def refresh(self) -> None:
+        """Takes over the fields, presets and calibration that other processes have changed. An
+        index does so by itself where a name is unknown to it."""
+        self._manifests.reload()
 
     def up_to_date(self, work: Callable[[], T]) -> T:
         """Does work that names fields, and once more if a name is unknown that another process has
         made meanwhile."""
+        known = self._manifest
         try:
             return work()
         except (FilterError, QueryError):
-            if not self.refresh():
+            self.refresh()
+            if self._manifest is known:
                 raise
         return work()
 

@@ -38,14 +38,14 @@ class Searcher:
         manifest: what the index was made with.
         models: its descriptors.
         loader: loads query images.
-        reload: reads the manifest anew, and tells if another process has changed it.
+        reload: reads the manifest anew, and refreshes this if another process has changed it.
     """
 
     engine: Engine
     manifest: Manifest
     models: Descriptors
     loader: ImageLoader
-    reload: Callable[[], bool] = lambda: False
+    reload: Callable[[], None] = lambda: None
     _planner: Planner = field(init=False)
 
     def __post_init__(self) -> None:
@@ -81,11 +81,12 @@ class Searcher:
 
         A search may name a field or a preset that another process has made.
         """
-        request = read_request(options)
+        request, known = read_request(options), self.manifest
         try:
             return self._plan_request(request)
         except (FilterError, QueryError):
-            if not self.reload():
+            self.reload()
+            if self.manifest is known:
                 raise
         return self._plan_request(request)
 

@@ -92,7 +92,7 @@ class SubprocessEngine(RemoteEngine):
         info: Mapping[str, Any] = self._call("info")
         return {**info, "building": building}
 
-    def share(self, on_manifest: Callable[[], object]) -> None:
+    def share(self, on_manifest: Callable[[], None]) -> None:
         """Lets other processes of this user use the index; see `sharing`.
 
         Args:

@@ -59,7 +59,7 @@ class SharedEngine:
         on_manifest: called after another process has changed the manifest.
     """
 
-    def __init__(self, engine: Any, folder: Path, on_manifest: Callable[[], object]) -> None:
+    def __init__(self, engine: Any, folder: Path, on_manifest: Callable[[], None]) -> None:
         self._engine = engine
         self._path = folder / SOCKET
         self._on_manifest = on_manifest

@@ -61,6 +61,11 @@ def moto(folder: Path) -> Iterator[str]:
         yield endpoint
 
 
+def bucket_of(endpoint: str, name: str) -> S3Store:
+    """A bucket, which is made if it does not exist."""
+    return fill(endpoint, name, {})
+
+
 def fill(endpoint: str, bucket: str, objects: Mapping[str, bytes]) -> S3Store:
     """Stores objects, in a bucket that is made; returns the bucket."""
     import boto3

@@ -86,6 +86,7 @@ def declared(
     base: type[Body],
     types: Mapping[str, Any] = _TYPES,
     without: Collection[str] = (),
+    only: Collection[str] | None = None,
 ) -> Any:
     """A model with the options of declarations as its fields; see `options`.
 
@@ -94,10 +95,11 @@ def declared(
         base: the model to extend.
         types: types of options whose limits over HTTP are their own.
         without: options that requests do not have.
+        only: options that requests have, where a new one must not become theirs by itself.
     """
     fields: dict[str, Any] = {}
     for name, option in [one for each in declarations for one in options_of(each).items()]:
-        if name not in without:
+        if name not in without and (only is None or name in only):
             default = [] if option.default == () else option.default
             field = Field(default, description=option.help, examples=_EXAMPLES.get(name))
             fields[name] = (types.get(name) or _json_type(option.type, option), field)

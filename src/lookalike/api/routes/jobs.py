@@ -38,6 +38,12 @@ _INGEST_TYPES = {
     "fields": dict[Text, Literal[tuple(map(str, USER_TYPES))]] | None,  # type: ignore[misc]
 }
 
+_INGEST_OPTIONS = (
+    *("metadata", "id_field", "fields", "encoding", "decimal"),
+    *("exclude", "copies", "prune", "yes"),
+)
+"""Options of `Index.add` that clients may give: none that sends requests from this machine."""
+
 if TYPE_CHECKING:
     _AddOptions: TypeAlias = Body
 else:
@@ -45,7 +51,7 @@ else:
         AddOptions,
         base=Body,
         types=_INGEST_TYPES,
-        without=["endpoint", "anonymous", "partition", "progress", "executor", "optimize"],
+        only=_INGEST_OPTIONS,
     )
 
 
@@ -57,7 +63,7 @@ class IngestJob(_AddOptions):
     """
 
     kind: Literal["ingest"]
-    path: str = Field(min_length=1, description="Below a folder that the service may read.")
+    path: Path = Field(description="Below a folder that the service may read.")
 
 
 class DuplicatesJob(Body):

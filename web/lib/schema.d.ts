@@ -1348,12 +1348,6 @@ export interface components {
             encoding?: string | null;
             decimal?: ("comma" | "point") | null;
             /** @default false */
-            fetch?: boolean;
-            /** @default true */
-            recheck?: boolean;
-            /** @default [] */
-            private?: string[];
-            /** @default false */
             prune?: boolean;
             /** @default false */
             yes?: boolean;

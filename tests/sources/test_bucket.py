@@ -171,6 +171,23 @@ def test_a_bucket_is_indexed_and_kept_up_to_date(
     ]
 
 
+def test_duplicates_in_a_bucket_are_found_and_left_where_they_are(
+    shop: S3Store, pictures: list[bytes], tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        shop.put(f"twins/{name}.jpg", pictures[0])
+    with Index.open(tmp_path / "index", model="built-in", thumbnails=0) as index:
+        index.add("s3://shop/twins/")
+        (group,) = index.duplicates()
+        report = index.resolve_duplicates(
+            [group], "delete", dry_run=False, log=tmp_path / "log.jsonl"
+        )
+        assert [file.uri for file in report.skipped] == ["s3://shop/twins/two.jpg"]
+        assert "not a file on this machine" in report.skipped[0].reason
+        assert shop.head("twins/two.jpg")["size"] == len(pictures[0])
+        assert index.thumbnail("s3://shop/twins/one.jpg", 64).startswith(b"\xff\xd8")
+
+
 @pytest.mark.usefixtures("shop")
 def test_metadata_names_objects_by_key_or_name(tmp_path: Path, index: Index) -> None:
     table = tmp_path / "shop.csv"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import glob
 import importlib.util
+import os
 import posixpath
 import re
 import sqlite3
@@ -49,16 +50,39 @@ def open(uri: str, options: SourceOptions) -> Source:
         raise SourceError(f"{uri}: name a bucket, as in {scheme}://bucket/folder/.")
     if importlib.util.find_spec("obstore") is None:
         raise SourceError(f"{scheme}:// addresses need a library: pip install 'lookalike[cloud]'.")
-    bucket = Bucket(scheme, name, options.endpoint, options.anonymous)
+    bucket = _bucket(scheme, name, options.endpoint, options.anonymous, _environment())
     if key and not key.endswith("/"):
-        bucket.require_access(posixpath.dirname(key))
-        if (found := bucket.head(key)) is not None:
+        if (found := _find(bucket, key)) is not None:
             return _Object(bucket, found, options)
         if glob.has_magic(key):
             return Objects(bucket, _fixed_part(key), options, re.compile(glob_regex(key)))
         key += "/"
     bucket.require_access(key)
     return Objects(bucket, key, options)
+
+
+def _find(bucket: Bucket, key: str) -> StoredObject | None:
+    try:
+        return bucket.head(key)
+    except SourceError:
+        bucket.require_access(_folder_of(key))  # which says more: the answer to HEAD has no text
+        raise
+
+
+@lru_cache(16)
+def _bucket(
+    scheme: str, name: str, endpoint: str | None, anonymous: bool, environment: tuple[str, ...]
+) -> Bucket:
+    """A bucket, whose connections serve the reads of many single images."""
+    return Bucket(scheme, name, endpoint, anonymous)
+
+
+def _environment() -> tuple[str, ...]:
+    """All variables that may name credentials or an endpoint."""
+    prefixes = ("AWS_", "AZURE_", "GOOGLE_")
+    return tuple(
+        f"{name}={value}" for name, value in os.environ.items() if name.startswith(prefixes)
+    )
 
 
 class Objects:

@@ -23,9 +23,13 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 from qdrant_client.common.version_check import is_compatible
 
+from lookalike.api.middleware.admission import EXEMPT
+from lookalike.api.options import Options
+from lookalike.api.server import STOP_SECONDS
 from lookalike.cli import cli
 from lookalike.cli.settings import Settings
 from lookalike.engines.options import ServerOptions
+from lookalike.engines.server.address import parse_address
 from lookalike.engines.server.connection import LEAST_VERSION
 from lookalike.index import Index
 from tests.support.paths import ROOT
@@ -41,6 +45,11 @@ def read(name: str) -> dict[str, Any]:
 
 
 SINGLE, CLUSTER, HELM = read("compose.yaml"), read("compose.cluster.yaml"), read("helm-values.yaml")
+KUBERNETES = {
+    one["kind"]: one
+    for one in yaml.safe_load_all((ROOT / "deploy" / "kubernetes.yaml").read_text("utf-8"))
+}
+BALANCER = CLUSTER["services"].pop("balancer")
 ALL = [*SINGLE["services"].items(), *CLUSTER["services"].items()]
 NODES = [(name, node) for name, node in ALL if name != "lookalike"]
 SERVICES = [node for name, node in ALL if name == "lookalike"]
@@ -135,15 +144,95 @@ def test_the_command_of_the_service_is_valid(service: dict[str, Any]) -> None:
     context = cli.commands[command].make_context(command, [*options, "--root=/"])
     assert context.params["host"] == "0.0.0.0"  # noqa: S104 -- of the container
     settings = Settings.from_environment(service["environment"])
-    assert settings.index in {f"http://{name}:6333/images" for name, _ in NODES}
+    nodes = SINGLE if service is SERVICES[0] else CLUSTER
+    servers = [name for name in nodes["services"] if name != "lookalike"]
+    assert settings.index == f"http://{','.join(f'{server}:6333' for server in servers)}/images"
+    assert len(parse_address(settings.index, ServerOptions()).nodes) == len(servers)
     assert (settings.write_key or "").startswith("${LOOKALIKE_WRITE_KEY:?")
     assert (settings.api_key or "").startswith("${QDRANT_API_KEY:?")
-    (server,) = service["depends_on"]
-    assert settings.index.startswith(f"http://{server}:")
-    assert service["ports"] == ["${LOOKALIKE_BIND:-127.0.0.1}:8765:8765"]
+    assert list(service["depends_on"]) == servers
+    published = service if nodes is SINGLE else BALANCER
+    assert published["ports"] == ["${LOOKALIKE_BIND:-127.0.0.1}:8765:8765"]
     assert context.params["port"] == 8765
     folders = [volume.rpartition(":/")[2].removesuffix(":ro") for volume in service["volumes"]]
     assert Path(context.params["uploads"]).parts[1] == folders[0]
+
+
+class Recorder(dict[str, str]):
+    """An environment that records the names that are read."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.names.add(name)
+        return default
+
+
+def test_the_names_of_our_settings_are_ours() -> None:
+    recorder = Recorder()
+    Settings.from_environment(recorder)
+    own = {"HOME", "PATH", "PYTHONUNBUFFERED"}
+    for file in (ROOT / "deploy").iterdir():
+        text = file.read_text("utf-8")
+        named = set(re.findall(r"\b(?:LOOKALIKE_\w+|QDRANT_API_KEY|FASTEMBED_\w+|HF_\w+)\b", text))
+        assert named - recorder.names - {"LOOKALIKE_BIND"} == set(), file.name
+    container = KUBERNETES["Deployment"]["spec"]["template"]["spec"]["containers"][0]
+    for names in (
+        *(service["environment"] for service in SERVICES),
+        [variable["name"] for variable in container["env"]],
+        re.findall(r"^ENV (\w+)|^    (?=\w+=)(\w+)=", (ROOT / "deploy" / "Dockerfile").read_text()),
+    ):
+        flat = {name if isinstance(name, str) else "".join(name) for name in names}
+        assert flat - recorder.names - own == set()
+
+
+def test_two_services_stand_behind_one_address() -> None:
+    assert SERVICES[1]["deploy"]["replicas"] == 2
+    assert "ports" not in SERVICES[1]
+    assert list(BALANCER["depends_on"]) == ["lookalike"]
+    (mount,) = BALANCER["volumes"]
+    assert mount == "./nginx.conf:/etc/nginx/nginx.conf:ro"
+    conf = (ROOT / "deploy" / "nginx.conf").read_text("utf-8")
+    assert "server lookalike:8765 resolve" in conf
+    assert "listen 8765" in conf
+    assert int(re.search(r"client_max_body_size (\d+)m", conf)[1]) * 2**20 >= (  # type: ignore[index]
+        Options(ROOT).max_upload_bytes
+    )
+    waits = int(re.search(r"proxy_read_timeout (\d+)s", conf)[1])  # type: ignore[index]
+    assert waits > Options(ROOT).response_timeout
+
+
+def test_kubernetes_runs_two_services_on_all_nodes_of_the_chart() -> None:
+    deployment = KUBERNETES["Deployment"]["spec"]
+    pod = deployment["template"]["spec"]
+    (container,) = pod["containers"]
+    assert deployment["replicas"] == 2
+    command, *options = container["args"]
+    params = cli.commands[command].make_context(command, options).params
+    assert params["host"] == "0.0.0.0"  # noqa: S104 -- of the container
+    mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    assert set(mounts.values()) == set(volumes)
+    claim = volumes[mounts[params["uploads"]]]["persistentVolumeClaim"]["claimName"]
+    uploads = KUBERNETES["PersistentVolumeClaim"]
+    assert uploads["metadata"]["name"] == claim
+    assert uploads["spec"]["accessModes"] == ["ReadWriteMany"]
+    environment = {one["name"]: one for one in container["env"]}
+    hosts = [f"qdrant-{i}.qdrant-headless:6333" for i in range(HELM["replicaCount"])]
+    assert environment["LOOKALIKE_INDEX"]["value"] == f"http://{','.join(hosts)}/images"
+    secret = environment["QDRANT_API_KEY"]["valueFrom"]["secretKeyRef"]
+    assert secret == HELM["apiKey"]["valueFrom"]["secretKeyRef"]
+    for probe in ("readinessProbe", "livenessProbe", "startupProbe"):
+        asked = container[probe]["httpGet"]
+        assert asked["port"] == params["port"] == container["ports"][0]["containerPort"]
+        assert asked["path"] in EXEMPT
+    assert pod["terminationGracePeriodSeconds"] > STOP_SECONDS + 1
+    labels = deployment["template"]["metadata"]["labels"]
+    for one in (KUBERNETES["Service"]["spec"]["selector"], deployment["selector"]["matchLabels"]):
+        assert one == labels
+    assert KUBERNETES["Service"]["spec"]["ports"][0]["targetPort"] == params["port"]
+    assert KUBERNETES["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"] == labels
 
 
 def test_the_image_copies_files_that_exist() -> None:

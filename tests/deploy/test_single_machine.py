@@ -106,6 +106,7 @@ def test_compose_accepts_the_file() -> None:
 
 
 def test_the_pages_name_files_that_exist() -> None:
-    pages = PAGE + (ROOT / "docs" / "cluster.md").read_text("utf-8")
-    mentioned = set(re.findall(r"deploy/(?:[\w.-]+\.(?:yaml|service)|Dockerfile)", pages))
+    others = ("cluster.md", "operations.md")
+    pages = PAGE + "".join((ROOT / "docs" / name).read_text("utf-8") for name in others)
+    mentioned = set(re.findall(r"deploy/(?:[\w.-]+\.(?:yaml|conf|service)|Dockerfile)", pages))
     assert mentioned == {f"deploy/{file.name}" for file in (ROOT / "deploy").iterdir()}

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lookalike.index import Index
     from lookalike.ingest.report import IngestReport
     from lookalike.ingest.uploads import Upload
+    from lookalike.output.progress import progress_bar
     from lookalike.protocols import AspectDescriptor
     from lookalike.search.histogram import Bin, Histogram
     from lookalike.search.hits import AspectPlan, Explanation, Hit, Hits
@@ -49,6 +50,7 @@ __all__ = [
     "Point",
     "Upload",
     "Verdict",
+    "progress_bar",
 ]
 
 _HOMES = {
@@ -70,6 +72,7 @@ _HOMES = {
     "DecodeLimits": "types",
     "Point": "types",
     "Upload": "ingest.uploads",
+    "progress_bar": "output.progress",
 }
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import pickle
+import shutil
+import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
 
+from lookalike import progress_bar
 from lookalike.errors import InputError, QueryError
 from lookalike.index import Index
 from tests.support.pictures import draw
@@ -89,3 +93,62 @@ def test_clusters(index: Index, tmp_path: Path) -> None:
     assert index.update_many((id, {"group": n}) for id, n in groups.items()).updated == 12
     with pytest.raises(InputError, match="k must be"):
         index.cluster(13)
+
+
+def test_other_reports_are_shown(filled: Index, photos: Path, tmp_path: Path) -> None:
+    filled.update_many((str(photos / f"{i:03}.jpg"), {"kind": "ab"[i % 2]}) for i in range(12))
+    html = filled.evaluate("kind", limit=3, weights=["style"])._repr_html_() or ""
+    assert "12 searches by image, by kind" in html
+    assert "<td>style</td>" in html
+    html = filled.update_many([("<gone>", {"price": 1})], dry_run=True)._repr_html_() or ""
+    assert "0 images would be updated" in html
+    assert "&lt;gone&gt;" in html
+    shutil.copy(photos / "003.jpg", photos / "copy.jpg")
+    filled.add(photos)
+    log = tmp_path / "log.jsonl"
+    report = filled.resolve_duplicates(filled.duplicates(), "delete", log=log, dry_run=True)
+    assert "1 file done, 0 skipped" in (report._repr_html_() or "")
+
+
+class Notebook(ModuleType):
+    """Stands in for IPython in a notebook: shows HTML, and changes what it has shown."""
+
+    kernel = "running"
+
+    def __init__(self) -> None:
+        super().__init__("IPython")
+        self.cell: list[str] = []
+        self.display = SimpleNamespace(HTML=str, display=self.show)
+
+    def get_ipython(self) -> Notebook:
+        return self
+
+    def show(self, html: str, *, display_id: bool) -> Notebook:
+        assert display_id
+        self.cell.append(html)
+        return self
+
+    def update(self, html: str) -> None:
+        self.cell[-1] = html
+
+
+def test_progress_in_a_notebook(
+    index: Index, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notebook = Notebook()
+    monkeypatch.setitem(sys.modules, "IPython", notebook)
+    with progress_bar() as progress:
+        index.add(photos, progress=progress)
+    (cell,) = notebook.cell
+    assert 'value="12" max="12"' in cell
+    assert "12 of 12" in cell
+    with progress_bar() as progress:
+        list(index.duplicates(progress=progress))
+    assert len(notebook.cell) == 2
+
+
+def test_progress_elsewhere(index: Index, photos: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with progress_bar() as progress:
+        index.add(photos, progress=progress)
+        assert len(list(index.duplicates(progress=progress))) == 0
+    assert capfd.readouterr().out == ""

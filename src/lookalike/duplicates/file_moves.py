@@ -21,6 +21,7 @@ from typing import TypeAlias
 
 from lookalike.duplicates.companions import companions
 from lookalike.duplicates.undo_log import LogEntry, UndoLog, read_log
+from lookalike.system.display import Displayed
 from lookalike.system.files import sync, sync_folder
 
 _NO_HARD_LINK = (
@@ -65,7 +66,7 @@ class SkippedFile:
 
 
 @dataclass(slots=True)
-class CleanupReport:
+class CleanupReport(Displayed):
     """The outcome for every file: each is in one of the lists, in the order of the files."""
 
     done: list[HandledFile] = field(default_factory=list)

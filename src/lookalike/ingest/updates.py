@@ -20,6 +20,7 @@ from lookalike.manifest import Manifest, ManifestStore
 from lookalike.metadata.readers import MetadataWarning
 from lookalike.metadata.table import read_metadata
 from lookalike.protocols import Engine
+from lookalike.system.display import Displayed
 from lookalike.system.inputs import Id, id_of
 from lookalike.system.iteration import batched
 from lookalike.types import FieldType, Point
@@ -34,7 +35,7 @@ Lookup: TypeAlias = Callable[[Sequence[str]], Mapping[str, Sequence[Point]]]
 
 
 @dataclass(frozen=True, slots=True)
-class UpdateReport:
+class UpdateReport(Displayed):
     """The result of an update of many images.
 
     Attributes:

@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet
 
+from lookalike.duplicates.file_moves import CleanupReport
 from lookalike.duplicates.groups import DuplicateGroup
 from lookalike.errors import LookalikeError
 from lookalike.ingest.report import IngestReport
+from lookalike.ingest.updates import UpdateReport
 from lookalike.output.labels import completeness, display_name, field_summary
 from lookalike.record import ImageRecord, record_of
+from lookalike.search.evaluation import Evaluation
 from lookalike.search.hits import Hits
 from lookalike.system.display import renders
 from lookalike.system.text import count
@@ -97,6 +100,48 @@ def report_html(report: IngestReport) -> str:
         rejects=report.rejects[:MOST_REJECTS],
         more=max(0, len(report.rejects) - MOST_REJECTS),
     )
+
+
+@renders("Evaluation")
+def evaluation_html(evaluation: Evaluation) -> str:
+    """The quality of each choice of weights, the best first."""
+    kind = "text" if evaluation.by_text else "image"
+    notes = f"{evaluation.queries:,} searches by {kind}, by {evaluation.field}"
+    names = ["weights", f"nDCG@{evaluation.limit}", "95 %", "precision", "95 %"]
+    rows = []
+    for one in evaluation.results:
+        marks = (" (fitted)" if one.fitted else "") + (" (other)" if one.against else "")
+        figures = [
+            text
+            for quality in (one.ndcg, one.precision)
+            for text in (f"{quality.mean:.3f}", f"{quality.low:.3f} to {quality.high:.3f}")
+        ]
+        rows.append([one.name + marks, *figures])
+    return _table(notes, names, rows)
+
+
+@renders("UpdateReport")
+def update_html(report: UpdateReport) -> str:
+    """The counts of an update, and what it left out."""
+    done = "would be updated" if report.dry_run else "updated"
+    notes = f"{count(report.updated, 'image')} {done}, {report.unchanged:,} unchanged"
+    left_out = [["no image is named so", name] for name in report.examples]
+    left_out += [["left out", str(warning)] for warning in report.warnings[:MOST_REJECTS]]
+    return _table(notes, ["problem", "value"] if left_out else [], left_out)
+
+
+@renders("CleanupReport")
+def cleanup_html(report: CleanupReport) -> str:
+    """The files that were handled, and those that were not, with the reason."""
+    notes = f"{count(len(report.done), 'file')} done, {len(report.skipped):,} skipped"
+    rows = [[one.uri, one.reason] for one in report.skipped[:MOST_REJECTS]]
+    return _table(notes, ["skipped", "reason"] if rows else [], rows)
+
+
+def _table(notes: str, names: list[str], rows: list[list[str]]) -> str:
+    from lookalike.output.pages import render
+
+    return render("notebook_table.html", notes=notes, names=names, rows=rows)
 
 
 def _page(notes: list[str], cards: list[dict[str, Any]], more: int) -> str:

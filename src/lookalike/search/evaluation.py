@@ -26,6 +26,7 @@ from lookalike.search.judgments import (
 )
 from lookalike.search.request import Where
 from lookalike.search.weights import presets_of
+from lookalike.system.display import Displayed
 from lookalike.system.inputs import Id
 from lookalike.types import Filter, Point
 
@@ -140,7 +141,7 @@ class EvaluatedWeights:
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
+class Evaluation(Displayed):
     """The quality of several choices of weights, over the same queries.
 
     Attributes:

@@ -20,7 +20,7 @@ from lookalike.sources._object_store import next_readable
 from lookalike.types import SourceOptions
 from tests.api.test_jobs import finished
 from tests.support.api_server import options, serving
-from tests.support.object_stores import CREDENTIALS, fill, moto, seaweed
+from tests.support.object_stores import CREDENTIALS, fill, google, moto, seaweed
 from tests.support.pictures import folder_of
 
 KEYS = ("a/000.jpg", "a/001.jpg", "a/b/002.jpg", "a/ü %20+#?&.jpg", "c/003.jpg", "004.jpg")
@@ -266,3 +266,13 @@ def test_keys_beside_an_odd_one_are_missed_without_boto3(
 )
 def test_a_listing_goes_on_after_the_unreadable_folder(key: str, following: str) -> None:
     assert key < next_readable(key) == following
+
+
+def test_a_bucket_of_google_is_indexed(index: Index, pictures: list[bytes], tmp_path: Path) -> None:
+    objects = {f"shop/{key}": data for key, data in zip(KEYS, pictures, strict=True)}
+    with google(tmp_path / "google", objects) as endpoint:
+        report = index.add("gs://shop/a/", endpoint=endpoint, anonymous=True)
+        assert report.added == 4
+        again = index.add("gs://shop/a/", endpoint=endpoint, anonymous=True)
+        assert again.unchanged == 4
+    assert index["gs://shop/a/000.jpg"].payload["image"]["sha256"]

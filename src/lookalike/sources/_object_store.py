@@ -77,7 +77,7 @@ class Bucket:
         self.name = name
         self.endpoint = endpoint or next(filter(None, map(os.getenv, _ENDPOINTS[scheme])), None)
         self.anonymous = anonymous
-        if self.endpoint and not re.fullmatch(r"https?://[^/?#\s]+/?", self.endpoint):
+        if self.endpoint and not re.fullmatch(r"https?://[^/?#\s][^?#\s]*", self.endpoint):
             raise SourceError(
                 f"{self.endpoint} is not a valid endpoint: write it as https://host:port."
             )

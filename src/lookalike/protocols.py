@@ -103,8 +103,7 @@ class ConditionalSource(Protocol):
     def read_if_changed(
         self, ref: ImageRef, known: ImageRef | None
     ) -> tuple[ImageRef, bytes | None]:
-        """Reads an image unless it is the one that the index has at its address, if any; returns
-        it as it is now, with its etag.
+        """Reads an image unless it is the one that the index has there; returns it as it is now.
 
         Raises:
             ImageRejected: with the reason.
@@ -233,6 +232,10 @@ class Engine(Protocol):
 
     def set_payload(self, id: str, fields: Payload) -> None:
         """Merges `fields` into the payload; `image` is merged one level deeper, None removes."""
+        ...
+
+    def set_payloads(self, updates: Sequence[tuple[str, Payload]]) -> None:
+        """As `set_payload`, for many points at once, by id: one sync of the disk for all."""
         ...
 
     def retrieve(

@@ -33,6 +33,7 @@ from lookalike.types import (
     HasId,
     Missing,
     Not,
+    Payload,
     Point,
     Query,
     Range,
@@ -474,6 +475,20 @@ def test_set_payload_merges_and_removes(engine: Engine) -> None:
     expected |= {"category": "coat", "image": {**expected["image"], "etag": "z"}}
     assert engine.retrieve(["photos/8.jpg"])[0].payload == expected
     assert passing(engine, AnyOfValues("category", ("coat",))) == {8}
+
+
+def test_set_payloads_updates_many_in_their_order(engine: Engine) -> None:
+    engine.set_payloads([])
+    updates: list[tuple[str, Payload]] = [
+        (f"photos/{i}.jpg", {"price": i / 4, "category": None}) for i in range(150)
+    ]
+    engine.set_payloads([*updates, ("photos/8.jpg", {"price": 77.5})])
+    assert engine.count() == COUNT
+    assert passing(engine, Missing("category")) >= set(range(150))
+    found = {one.id: one.payload for one in engine.retrieve([id for id, _ in updates])}
+    expected = {id: fields["price"] for id, fields in updates} | {"photos/8.jpg": 77.5}
+    assert {id: payload["price"] for id, payload in found.items()} == expected
+    assert found["photos/8.jpg"]["image"] == point(8).payload["image"]
 
 
 def test_delete(engine: Engine) -> None:

@@ -161,14 +161,16 @@ def _update_batch(
     parsed = [(key, parse_fields(fields, types)) for key, fields in batch]
     if not dry_run:
         learn_new_types(engine, manifests, types)
-    updated = unchanged = 0
+    updates: list[tuple[str, Mapping[str, Any]]] = []
     named = [(point, fields) for key, fields in parsed for point in stored.get(key, ())]
     for point, fields in named:
         before = point.payload
         changed = {n: value for n, value in fields.items() if not is_same(before.get(n), value)}
-        updated, unchanged = updated + bool(changed), unchanged + (not changed)
-        if changed and not dry_run:
-            engine.set_payload(point.id, changed)
+        if changed:
+            updates.append((point.id, changed))
+    if updates and not dry_run:
+        engine.set_payloads(updates)
+    updated, unchanged = len(updates), len(named) - len(updates)
     unknown = [key for key, _ in batch if key not in stored]
     return UpdateReport(updated, unchanged, len(unknown), tuple(unknown), dry_run=dry_run)
 

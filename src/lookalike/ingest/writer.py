@@ -37,9 +37,9 @@ class Writer:
             changes = [change for change in changes if change.outcome is not Outcome.ADDED]
             admitted = self._admit(new, self._detector)
         self._engine.upsert([change.point for change in changes if change.point])
-        for change in changes:
-            if change.payload:
-                self._engine.set_payload(change.id, change.payload)
+        updates = [(change.id, change.payload) for change in changes if change.payload]
+        if updates:
+            self._engine.set_payloads(updates)
         self._engine.delete([change.obsolete_id for change in changes if change.obsolete_id])
         for change in changes:
             if change.ends_move:

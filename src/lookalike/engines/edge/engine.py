@@ -138,8 +138,15 @@ class EdgeEngine:
         self._update(qe.UpdateOperation.delete_points(list(ids)), points=len(ids), deletes=True)
 
     def set_payload(self, id: str, fields: Payload) -> None:
+        self.set_payloads([(id, fields)])
+
+    def set_payloads(self, updates: Sequence[tuple[str, Payload]]) -> None:
+        for id, fields in updates:
+            self._merge(id, PayloadUpdate.of(fields))
+        self._commit()
+
+    def _merge(self, id: str, update: PayloadUpdate) -> None:
         point: list[qe.PointId] = [point_id(id)]
-        update = PayloadUpdate.of(fields)
         if update.fields:
             self._update(qe.UpdateOperation.set_payload(point, dict(update.fields)))
         if update.record:
@@ -147,7 +154,6 @@ class EdgeEngine:
             self._update(operation)
         if update.removed:
             self._update(qe.UpdateOperation.delete_payload(point, list(update.removed)))
-        self._commit()
 
     # --- reading ----------------------------------------------------------------------------
 

@@ -50,7 +50,12 @@ class RemoteEngine:
             self._write(batch, "delete", batch)
 
     def set_payload(self, id: str, fields: Payload) -> None:
-        self._write([id], "set_payload", id, dict(fields))
+        self.set_payloads([(id, fields)])
+
+    def set_payloads(self, updates: Sequence[tuple[str, Payload]]) -> None:
+        for start in range(0, len(updates), BATCH):
+            batch = [(id, dict(fields)) for id, fields in updates[start : start + BATCH]]
+            self._write([id for id, _ in batch], "set_payloads", batch)
 
     # --- reading ----------------------------------------------------------------------------
 

@@ -40,6 +40,7 @@ METHODS = frozenset(
         "read_manifest",
         "retrieve",
         "set_payload",
+        "set_payloads",
         "upsert",
         "write_manifest",
     }

@@ -19,10 +19,9 @@ from uuid import UUID
 
 from qdrant_client import QdrantClient, models
 
-from lookalike import record
 from lookalike.engines.facets import exact_facet
 from lookalike.engines.options import ServerOptions
-from lookalike.engines.points import PayloadUpdate, check_vectors
+from lookalike.engines.points import check_vectors
 from lookalike.engines.rows import ordered_value, scored, stored
 from lookalike.engines.server import reads
 from lookalike.engines.server.caller import Caller
@@ -31,12 +30,13 @@ from lookalike.engines.server.consistency import Consistency
 from lookalike.engines.server.filters import to_server
 from lookalike.engines.server.layout import field_params, vector_params
 from lookalike.engines.server.limits import Limits, Rows
-from lookalike.engines.server.points import to_grpc, to_rest
+from lookalike.engines.server.points import merging, to_grpc, to_rest
 from lookalike.engines.server.replicas import NewReplicas, disagreement, number_of_nodes
 from lookalike.engines.server.requests import ID_ALONE, candidate_request, query_request
 from lookalike.engines.server.state import ServerState
 from lookalike.errors import EngineError
 from lookalike.system import patience
+from lookalike.system.iteration import batched
 from lookalike.system.point_ids import next_point_id
 from lookalike.types import (
     All,
@@ -240,22 +240,19 @@ class ServerEngine:
             self._call(lambda client: client.delete(self.collection, selector, wait=True))
 
     def set_payload(self, id: str, fields: Payload) -> None:
-        point: list[models.ExtendedPointId] = [str(point_id(id))]
-        update = PayloadUpdate.of(fields)
-        operations: list[models.UpdateOperation] = []
-        if update.fields:
-            merge = models.SetPayload(payload=dict(update.fields), points=point)
-            operations.append(models.SetPayloadOperation(set_payload=merge))
-        if update.record:
-            merge = models.SetPayload(payload=dict(update.record), points=point, key=record.KEY)
-            operations.append(models.SetPayloadOperation(set_payload=merge))
-        if update.removed:
-            remove = models.DeletePayload(keys=list(update.removed), points=point)
-            operations.append(models.DeletePayloadOperation(delete_payload=remove))
-        if operations:
-            self._call(
-                lambda client: client.batch_update_points(self.collection, operations, wait=True)
-            )
+        self.set_payloads([(id, fields)])
+
+    def set_payloads(self, updates: Sequence[tuple[str, Payload]]) -> None:
+        size = self._collection.limits.within_batch(self.options.batch)
+        for batch in batched(updates, size):
+            operations = [one for id, fields in batch for one in merging(id, fields)]
+            if operations:
+                self._update(operations)
+
+    def _update(self, operations: Sequence[models.UpdateOperation]) -> None:
+        self._call(
+            lambda client: client.batch_update_points(self.collection, operations, wait=True)
+        )
 
     # --- reading ----------------------------------------------------------------------------
 

@@ -8,7 +8,9 @@ from qdrant_client import grpc, models
 from qdrant_client.conversions.conversion import payload_to_grpc
 from qdrant_client.uploader.grpc_uploader import convert_vector_struct
 
-from lookalike.types import Point, point_id
+from lookalike import record
+from lookalike.engines.points import PayloadUpdate
+from lookalike.types import Payload, Point, point_id
 
 
 def to_rest(point: Point) -> models.PointStruct:
@@ -18,6 +20,23 @@ def to_rest(point: Point) -> models.PointStruct:
         vector={name: vector.tolist() for name, vector in point.vectors.items()},
         payload=dict(point.payload),
     )
+
+
+def merging(id: str, fields: Payload) -> list[models.UpdateOperation]:
+    """The operations that merge fields into the payload of a point; see `Engine.set_payload`."""
+    point: list[models.ExtendedPointId] = [str(point_id(id))]
+    update = PayloadUpdate.of(fields)
+    operations: list[models.UpdateOperation] = []
+    if update.fields:
+        merge = models.SetPayload(payload=dict(update.fields), points=point)
+        operations.append(models.SetPayloadOperation(set_payload=merge))
+    if update.record:
+        merge = models.SetPayload(payload=dict(update.record), points=point, key=record.KEY)
+        operations.append(models.SetPayloadOperation(set_payload=merge))
+    if update.removed:
+        remove = models.DeletePayload(keys=list(update.removed), points=point)
+        operations.append(models.DeletePayloadOperation(delete_payload=remove))
+    return operations
 
 
 def to_grpc(point: Point) -> Any:

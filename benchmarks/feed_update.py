@@ -1,8 +1,9 @@
 """Speed of updates from a catalog feed in which prices have changed and pictures have not.
 
-The index has synthetic points, as if the pictures had been fetched, and the feed is a Merchant table
-with a row for each. With `recheck=False` nothing is asked of the pictures' server, so the figure is
-that of reading the feed, comparing it with the index, and writing prices.
+The index has synthetic points, as if the pictures had been fetched, and the feed is a table with a
+row for each. With `recheck=False` nothing is asked of the pictures' server, so the figure is that
+of reading the feed, comparing it with the index, and writing prices. It is in seconds of the
+process's own time on all cores, which other processes disturb less.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -31,25 +33,27 @@ def main() -> None:
         with Index.open(Path(folder) / "index", model="built-in") as index:
             fill(index, feed, rows)
             update(index, feed, rows, price=10)  # brings the fields
-            unchanged = update(index, feed, rows, price=10)
+            unchanged, rate = update(index, feed, rows, price=10)
             assert unchanged.unchanged == rows
-            print(f"{rows:,} rows, none changed: {unchanged.images_per_second:,.0f} rows/s")
-            changed = update(index, feed, rows, price=20)
+            print(f"{rows:,} rows, none changed: {rate:,.0f} rows/s")
+            changed, rate = update(index, feed, rows, price=20)
             assert changed.updated == rows
-            rate = changed.images_per_second
-            index.optimize()
-    bound("a feed whose prices have all changed, rows/s", rate, least=5_000)
+            print(f"all prices changed: {changed.images_per_second:,.0f} rows/s by the clock")
+    bound("a feed whose prices have all changed, rows/s of processor time", rate, least=5_000)
     finish()
 
 
-def update(index: Index, feed: Path, rows: int, *, price: int) -> IngestReport:
-    """Writes the feed with prices from a given one on, and brings the index up to date with it."""
+def update(index: Index, feed: Path, rows: int, *, price: int) -> tuple[IngestReport, float]:
+    """Writes the feed with prices from a given one on, and brings the index up to date with it;
+    returns the report, and rows per second of processor time."""
     with feed.open("w", encoding="utf-8") as file:
         file.write("id\ttitle\tbrand\tprice\tavailability\timage_link\n")
         for n in range(rows):
             cells = f"{n}\tProduct {n}\tBrand {n % 50}\t{price + n % 500}.95 EUR\tin stock"
             file.write(f"{cells}\t{address(n)}\n")
-    return index.add(feed, fetch=True, recheck=False, optimize=False)
+    started = time.process_time()
+    report = index.add(feed, fetch=True, recheck=False, optimize=False)
+    return report, rows / (time.process_time() - started)
 
 
 def fill(index: Index, feed: Path, rows: int) -> None:

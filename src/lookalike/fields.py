@@ -276,9 +276,11 @@ _PARSERS: Mapping[FieldType, Callable[[Any], Value]] = {
 def is_missing(value: Any) -> bool:
     """True if a value stands for none, and clears a field: empty, null, NaN, or a list of nothing
     but such values."""
-    if isinstance(value, list | tuple):
+    if isinstance(value, str):  # first, as most values are texts
+        return not value
+    if isinstance(value, (list, tuple)):
         return all(map(is_missing, value))
-    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def is_unicode(text: str) -> bool:

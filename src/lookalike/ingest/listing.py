@@ -111,7 +111,7 @@ def list_with_metadata(
                 yield ListedImage(_source_of(ref, sources), ref, rows)
 
     if named:
-        total = sum(1 for _ in images())
+        total = sum(belongs_to(partition, uri) for uri in table.listed(named=True))
     return Listing(
         sources,
         images(),
@@ -133,6 +133,8 @@ def list_refs(sources: Sequence[Source]) -> Iterator[tuple[Source, ImageRef]]:
 
 def _source_of(ref: ImageRef, sources: Sequence[Source]) -> Source:
     """The source that lists the image; a folder that cannot be listed belongs to none of them."""
+    if ref.listed_in:
+        return next(source for source in sources if source.root == ref.listed_in)
     owners = (s for s in sources if s.covers(ref.uri) and not s.excludes(ref.uri))
     return next(owners, sources[0])
 

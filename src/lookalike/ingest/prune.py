@@ -182,7 +182,7 @@ def _covering(uri: str, sources: Iterable[Source]) -> list[Source]:
 
 
 def _is_gone(uri: str, sources: Sequence[Source]) -> bool:
-    return not any(source.has(uri) for source in _covering(uri, sources))
+    return not any(source.has(uri) for source in sources)
 
 
 def _lost_folder(uri: str, sources: Sequence[Source]) -> str | None:

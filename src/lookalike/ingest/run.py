@@ -423,7 +423,7 @@ def _listing(
         if open_web is not None:
             sources = [*sources, open_web(table)]
         listing = list_with_metadata(table, sources, partition, named=request.prune)
-        if request.prune:
+        if request.prune and request.feed is None:  # images of a new id are cheap to fetch again
             listing = replace(listing, images=with_obsolete_ids(index.engine, listing))
         changes = _retyped(index, request)
         learn_types(index.engine, index.manifests, table.fields, _pause(request, IngestCounts()))

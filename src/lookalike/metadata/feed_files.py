@@ -15,28 +15,24 @@ from xml.parsers import expat
 from lookalike.errors import MetadataError
 from lookalike.fields import kind_of
 from lookalike.metadata.notation import Decimal
-from lookalike.metadata.products import (
-    Entry,
-    dialect_of,
-    products,
-    shopify_products,
-)
+from lookalike.metadata.products import Entry, dialect_of, products, shopify_products
 from lookalike.metadata.readers import Cells, MetadataWarning, Reader, detect_encoding, reader_for
 
 FEED_SUFFIXES = frozenset(
-    {
-        ".xml",
-        ".rss",
-        ".atom",
-        ".csv",
-        ".tsv",
-        ".txt",
-        ".json",
-        ".jsonl",
-        ".ndjson",
-        ".parquet",
-        ".pq",
-    }
+    f".{name}"
+    for name in (
+        "xml",
+        "rss",
+        "atom",
+        "csv",
+        "tsv",
+        "txt",
+        "json",
+        "jsonl",
+        "ndjson",
+        "parquet",
+        "pq",
+    )
 )
 """Extensions of files that are feeds where they are named in place of images."""
 
@@ -69,7 +65,12 @@ def feed_reader(path: Path, encoding: str | None, decimal: Decimal | None) -> Re
         convert = partial(products, dialect=dialect, decimal=decimal)
     else:
         return replace(raw, skips=True)
-    return Reader(lambda path, encoding: convert(raw.rows(path, encoding)), kind_of, skips=True)
+    return Reader(
+        lambda path, encoding: convert(raw.rows(path, encoding)),
+        kind_of,
+        exact=True,
+        skips=True,
+    )
 
 
 def _raw_reader(path: Path, encoding: str | None) -> Reader:

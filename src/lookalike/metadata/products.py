@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
 from typing import Any, TypeAlias
 
@@ -104,6 +105,7 @@ def dialect_of(columns: Iterable[str]) -> Dialect | None:
     return next((d for d in _DIALECTS if all(words & group for group in d.needs)), None)
 
 
+@lru_cache(maxsize=1024)
 def word_of(column: str) -> str:
     """The letters and digits of a column's name, in lower case, without a namespace."""
     return "".join(filter(str.isalnum, column.rpartition(":")[2].casefold()))

@@ -61,6 +61,7 @@ class Reader:
             or UnicodeDecodeError.
         kind: returns the narrowest type of a cell's value.
         texts: whether all cells are texts, so that a text may be a number.
+        exact: whether all values have the types that they are to have, so that no text is read.
         skips: whether rows without images, and with ids of earlier rows, are passed over, as in
             feeds. Elsewhere they are mistakes.
     """
@@ -68,6 +69,7 @@ class Reader:
     rows: Callable[[Path, str | None], Iterator[tuple[int, Cells] | MetadataWarning]]
     kind: Callable[[Any], FieldType | None]
     texts: bool = False
+    exact: bool = False
     skips: bool = False
 
 

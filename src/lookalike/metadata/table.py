@@ -217,7 +217,9 @@ class MetadataTable:
                 line, cells = entry
                 for name, value in cells.items():
                     evidence = columns[name]
-                    if not is_missing(value):
+                    if reader.exact and isinstance(value, str):
+                        evidence.kinds[FieldType.KEYWORD] += 1
+                    elif not is_missing(value):
                         evidence.add(value, kind_of(value))
                 yield line, json.dumps(cells)
 
@@ -425,6 +427,16 @@ class MetadataTable:
                     if line is not None
                 ],
             )
+
+    def listed(self, *, named: bool = False) -> Iterator[str]:
+        """The addresses of the images that `matched` gives, in no particular order."""
+        found = self._db.execute(
+            "SELECT uri FROM refs WHERE NOT ? OR n IN doubtful OR etag = ''"
+            " OR EXISTS (SELECT 1 FROM links WHERE links.n = refs.n)",
+            (named,),
+        )
+        for (uri,) in found:
+            yield as_text(uri)
 
     def rows(self) -> Iterator[Row]:
         """All rows in their order, whichever images they name."""

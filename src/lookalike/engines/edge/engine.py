@@ -141,19 +141,12 @@ class EdgeEngine:
         self.set_payloads([(id, fields)])
 
     def set_payloads(self, updates: Sequence[tuple[str, Payload]]) -> None:
-        for id, fields in updates:
-            self._merge(id, PayloadUpdate.of(fields))
+        self.folder.require_space(0)
+        with self._translated():
+            for id, fields in updates:
+                for operation in _merging(id, PayloadUpdate.of(fields)):
+                    self.open_shard.update(operation, 1, deletes=False)
         self._commit()
-
-    def _merge(self, id: str, update: PayloadUpdate) -> None:
-        point: list[qe.PointId] = [point_id(id)]
-        if update.fields:
-            self._update(qe.UpdateOperation.set_payload(point, dict(update.fields)))
-        if update.record:
-            operation = qe.UpdateOperation.set_payload(point, dict(update.record), key=record.KEY)
-            self._update(operation)
-        if update.removed:
-            self._update(qe.UpdateOperation.delete_payload(point, list(update.removed)))
 
     # --- reading ----------------------------------------------------------------------------
 
@@ -441,3 +434,14 @@ class EdgeEngine:
                 f"Qdrant Edge failed on the index {path} ({message}); look for damage with "
                 "`lookalike verify`."
             ) from error
+
+
+def _merging(id: str, update: PayloadUpdate) -> Iterator[qe.UpdateOperation]:
+    """The operations that merge an update into the payload of a point."""
+    point: list[qe.PointId] = [point_id(id)]
+    if update.fields:
+        yield qe.UpdateOperation.set_payload(point, dict(update.fields))
+    if update.record:
+        yield qe.UpdateOperation.set_payload(point, dict(update.record), key=record.KEY)
+    if update.removed:
+        yield qe.UpdateOperation.delete_payload(point, list(update.removed))

@@ -83,13 +83,22 @@ def _opened(
 
 
 def _status(cluster: Cluster, as_json: bool) -> None:
-    status = cluster.status()
+    status, beside = cluster.status(), cluster.of_state()
+    state = None if beside is None else beside.status()
     if as_json:
-        print_json(asdict(status))
+        print_json(asdict(status) | {"state": state and asdict(state)})
     else:
         for line in _status_lines(status):
             click.echo(line)
-    sys.exit(1 if status.problems else 0)
+        for line in _state_lines(state):
+            click.echo(f"state of the services: {line}")
+    sys.exit(1 if status.problems or (state and state.problems) else 0)
+
+
+def _state_lines(state: ClusterStatus | None) -> Iterator[str]:
+    for replica in () if state is None else state.replicas:
+        yield f"shard {replica.shard} on node {replica.peer}: {replica.state}"
+    yield from () if state is None else state.problems
 
 
 def _status_lines(status: ClusterStatus) -> Iterator[str]:
@@ -136,19 +145,33 @@ def _balance(
 ) -> None:
     from lookalike.engines.server.cluster import plan
 
-    steps = plan(cluster.status(), replicas=replicas, without=without)
+    parts = [cluster, *filter(None, [cluster.of_state()])]
+    plans = [plan(part.status(), replicas=replicas, without=without) for part in parts]
+    steps, state_steps = [*plans, []][:2]
     if as_json:
-        print_json({"steps": [asdict(step) for step in steps], "done": yes})
-    elif not steps:
+        print_json(
+            {
+                "steps": [asdict(step) for step in steps],
+                "state_steps": [asdict(step) for step in state_steps],
+                "done": yes,
+            }
+        )
+    elif not (steps or state_steps):
         click.echo("The replicas are spread evenly; there is nothing to do.")
-    for step in () if as_json else steps:
-        click.echo(str(step))
+    else:
+        for step in steps:
+            click.echo(str(step))
+        for step in state_steps:
+            click.echo(f"state of the services: {step}")
     if not yes:
-        if steps:
+        if steps or state_steps:
             note(_DRY)
         return
+    total, number = len(steps) + len(state_steps), 0
     with console(stderr=True).status("waiting for Qdrant"):
-        for number, step in enumerate(cluster.carry_out(steps), 1):
-            note(f"{number} of {len(steps)} done: {step}")
-    if cluster.status().transfers:
+        for part, planned in zip(parts, plans, strict=True):
+            for step in part.carry_out(planned):
+                number += 1
+                note(f"{number} of {total} done: {step}")
+    if any(part.status().transfers for part in parts):
         fail("A transfer still runs; run the same command again.", 1)

@@ -15,6 +15,7 @@ from lookalike.engines.options import ServerOptions
 from lookalike.engines.server.cluster import ACTIVE, ClusterStatus, Replica, Step, plan
 from lookalike.engines.server.engine import ServerEngine
 from lookalike.errors import EngineError, InputError
+from lookalike.system.state import StateRecord
 from tests.contract.test_engines import SPECS, point
 from tests.support.command_line import documents, error, lookalike
 from tests.support.qdrant_wire import Cluster, RestServer
@@ -176,6 +177,34 @@ def test_balance_shows_its_steps_and_then_takes_them() -> None:
         assert "3 replicas need as many nodes" in error(*at, "--replicas", 3, "--without", 2)
         lookalike(*at, "--without", 2, "--yes")
         assert Counter(peer for _, peer in store.placement) == {0: 6, 1: 6}
+
+
+def test_the_state_of_services_is_watched_and_moved_with_the_index() -> None:
+    with Cluster(3, replicas=2) as cluster:
+        with closing(ServerEngine.connect(cluster.url, QUICK)) as engine:
+            engine.create(SPECS)
+            engine.write_manifest({"schema": 1})
+            engine.open_state().put("kind", [StateRecord("key")])
+        at = ("--index", cluster.url, *SERVER)
+        assert (
+            "state of the services: shard 0 on node 1: Active"
+            in lookalike("cluster", "status", *at).stdout
+        )
+        cluster.store.state_placement[0, 1] = "Dead"
+        assert documents("cluster", "status", *at, code=1)["state"]["problems"] == [
+            "The replica of shard 0 on node 1 is Dead."
+        ]
+        cluster.store.state_placement[0, 1] = "Active"
+        leaving = ("cluster", "balance", *at, "--without", 1)
+        shown = "state of the services: copy shard 0 from node 0 to node 2\n"
+        assert shown in lookalike(*leaving).stdout
+        assert {step["kind"] for step in documents(*leaving)["state_steps"]} == {
+            "replicate",
+            "drop",
+        }
+        lookalike(*leaving, "--yes")
+        assert set(cluster.store.state_placement) == {(0, 0), (0, 2)}
+        assert {node for _, node in cluster.store.placement} == {0, 2}
 
 
 def test_what_is_not_a_cluster_is_refused(tmp_path: Path, rest: RestServer) -> None:

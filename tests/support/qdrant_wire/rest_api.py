@@ -35,7 +35,7 @@ def _route(
         case "GET", ["cluster"]:
             return "placement", lambda: store.collection_cluster(name, node)
         case "POST", ["cluster"]:
-            return "operation", lambda: store.change_cluster(json.loads(body))
+            return "operation", lambda: store.change_cluster(name, json.loads(body))
         case "GET", ["exists"]:
             return "exists", lambda: {"exists": local.collection_exists(name)}
         case "GET", []:

@@ -144,6 +144,7 @@ class Store:
         api_key: the key that requests must carry.
         shards: shards of every collection, which count facets each for itself.
         placement: states of replicas by shard and node.
+        state_placement: the same of the collection with the state of services.
         operations: operations on replicas, in order.
         wanted: replicas that each shard should have, if not `replicas`.
         strict: limits of every collection.
@@ -165,6 +166,7 @@ class Store:
     api_key: str | None = None
     shards: int = 1
     placement: dict[tuple[int, int], str] = field(default_factory=dict)
+    state_placement: dict[tuple[int, int], str] = field(default_factory=dict)
     operations: list[Any] = field(default_factory=list)
     wanted: int | None = None
     strict: models.StrictModeConfigOutput = field(default_factory=models.StrictModeConfigOutput)
@@ -209,14 +211,15 @@ class Store:
 
     def collection_cluster(self, name: str, node: int) -> Any:
         """What a node says of a collection."""
-        if not self.placement:
-            for shard in range(self.shards):
+        placement, number = self._placed(name)
+        if not placement:
+            for shard in range(number):
                 for i in range(self.replicas):
-                    self.placement[shard, (shard + i) % self.nodes] = "Active"
+                    placement[shard, (shard + i) % self.nodes] = "Active"
         client = self.local.clients[node % self.replicas]
         points = client.scroll(name, limit=1_000_000, with_payload=False)[0]
-        shards = Counter(UUID(str(point.id)).int % self.shards for point in points)
-        states = {at: "Dead" if at[1] in self.dead else s for at, s in self.placement.items()}
+        shards = Counter(UUID(str(point.id)).int % number for point in points)
+        states = {at: "Dead" if at[1] in self.dead else s for at, s in placement.items()}
         local = [
             {"shard_id": shard, "points_count": shards[shard], "state": state}
             for (shard, peer), state in states.items()
@@ -229,23 +232,30 @@ class Store:
         ]
         return {
             "peer_id": node,
-            "shard_count": self.shards,
+            "shard_count": number,
             "local_shards": local,
             "remote_shards": remote,
             "shard_transfers": [],
         }
 
-    def change_cluster(self, body: Any) -> bool:
+    def _placed(self, name: str) -> tuple[dict[tuple[int, int], str], int]:
+        """The placement and the number of shards of a collection."""
+        if name.endswith("__state"):
+            return self.state_placement, 1
+        return self.placement, self.shards
+
+    def change_cluster(self, name: str, body: Any) -> bool:
         """Carries out an operation on the replicas of a collection."""
         self.operations.append(body)
+        placement, _ = self._placed(name)
         match body:
             case {"replicate_shard": ends}:
-                self.placement[ends["shard_id"], ends["to_peer_id"]] = "Active"
+                placement[ends["shard_id"], ends["to_peer_id"]] = "Active"
             case {"move_shard": ends}:
-                del self.placement[ends["shard_id"], ends["from_peer_id"]]
-                self.placement[ends["shard_id"], ends["to_peer_id"]] = "Active"
+                del placement[ends["shard_id"], ends["from_peer_id"]]
+                placement[ends["shard_id"], ends["to_peer_id"]] = "Active"
             case {"drop_replica": ends}:
-                del self.placement[ends["shard_id"], ends["peer_id"]]
+                del placement[ends["shard_id"], ends["peer_id"]]
         return True
 
     def do(

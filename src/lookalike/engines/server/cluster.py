@@ -18,7 +18,8 @@ from lookalike.engines.options import ServerOptions
 from lookalike.engines.server.caller import Caller
 from lookalike.engines.server.connection import Node, Nodes
 from lookalike.engines.server.errors import FAILURES, failure_of
-from lookalike.errors import EngineError, InputError
+from lookalike.engines.server.state import SUFFIX
+from lookalike.errors import AccessDenied, EngineError, InputError
 from lookalike.system import patience
 
 T = TypeVar("T")
@@ -169,6 +170,7 @@ def _fill(placement: _Placement, shard: int, wanted: int) -> None:
     while len(staying) < wanted and (target := placement.free(shard)) is not None:
         placement.steps.append(Step("replicate", shard, source, target))
         placement.holders[shard].add(target)
+        placement.healthy[shard].add(target)
         staying.add(target)
     for peer in leaving:
         placement.steps.append(Step("drop", shard, peer))
@@ -191,7 +193,9 @@ def _level(placement: _Placement) -> None:
             if movable:
                 shard = movable[0]
                 placement.steps.append(Step("move", shard, source, target))
-                placement.holders[shard] = placement.holders[shard] - {source} | {target}
+                for peers in (placement.holders[shard], placement.healthy[shard]):
+                    peers.remove(source)
+                    peers.add(target)
                 break
         else:
             return
@@ -212,6 +216,18 @@ class Cluster:
         self.collection = collection
         self.url = url
         self._call = Caller(nodes, url, options)
+
+    def of_state(self) -> Cluster | None:
+        """The same for the collection that services keep their state in; None where there is none,
+        or none that the key permits."""
+        name = f"{self.collection}{SUFFIX}"
+        try:
+            exists = self._call(lambda client: client.collection_exists(name))
+        except AccessDenied:
+            return None
+        return (
+            Cluster(self.nodes, name, f"{self.url}{SUFFIX}", self._call.options) if exists else None
+        )
 
     def status(self) -> ClusterStatus:
         """Asks all nodes of the address for what they hold.

@@ -10,6 +10,7 @@ its best points are not the best of any aspect.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from lookalike.engines.edge.engine import EdgeEngine
 from lookalike.index import Index
 from lookalike.manifest import Manifest
 from lookalike.opening import Parts
+from lookalike.protocols import Engine
 from lookalike.types import DecodeLimits, Distance, FieldType, Point, VectorSpec
 from lookalike.workers.pool import DecoderPool
 
@@ -71,24 +73,24 @@ def open_index(engine: EdgeEngine, points: Points, *, optimize: bool = True) -> 
         if optimize:
             engine.optimize()
         engine.write_manifest(manifest.with_fields({"rank": FieldType.FLOAT}).to_json())
-    stored = Manifest.from_json(engine.read_manifest() or {}, str(engine.folder.path))
-    choice = ModelChoice("made", None, engine.folder.path, None)
-    decoder, cache = (
-        DecoderPool(1, limits=DecodeLimits()),
-        Cache(cache_file(str(engine.folder.path))),
-    )
-    index = Index(
+    index = index_of(engine, engine.folder.path)
+    if index._manifest.calibration is None:
+        index.calibrate()
+    return index
+
+
+def index_of(engine: Engine, folder: Path) -> Index:
+    """The index that an engine has, with a cache in a folder."""
+    stored = Manifest.from_json(engine.read_manifest() or {}, str(folder))
+    return Index(
         Parts(
             engine=engine,
             manifest=stored,
-            models=Models(stored, choice),
-            decoder=decoder,
-            cache=cache,
+            models=Models(stored, ModelChoice("made", None, folder, None)),
+            decoder=DecoderPool(1, limits=DecodeLimits()),
+            cache=Cache(cache_file(str(folder))),
         )
     )
-    if stored.calibration is None:
-        index.calibrate()
-    return index
 
 
 def _point(points: Points, i: int) -> Point:

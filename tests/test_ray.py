@@ -205,9 +205,10 @@ print(ray.is_initialized(), os.environ["RAY_USAGE_STATS_ENABLED"])
 """
     environment = {name: v for name, v in os.environ.items() if name != "RAY_USAGE_STATS_ENABLED"}
     process = subprocess.run(
-        [sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE, check=True
+        [sys.executable, "-c", program], env=environment, capture_output=True, check=True
     )
     assert process.stdout.decode().split() == [str(COUNT), "False", "0"]
+    assert process.stderr == b""  # Ray's own warnings stay out of the terminal
     assert len(index) == COUNT
 
 

@@ -11,11 +11,13 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import warnings
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from lookalike.errors import InputError, LookalikeError
@@ -27,6 +29,17 @@ from lookalike.system.iteration import batched
 
 BLOCK_SIZE = 256
 """Images in a block: so many are indexed again when an actor is lost."""
+
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # else it reports home
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # else its core writes warnings to the terminal
+    "RAY_gcs_server_port_wait_time_s": "300",
+}
+"""Settings of Ray, unless they are set already. It reads them when it starts."""
+_SLOW = "timed out during startup"
+"""Part of the error of a node that needed more than 30 seconds, which Ray fixes, to start."""
+_STARTS = 5
+"""Attempts to start such a node; a later one finds the files in memory, and is faster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,25 +86,60 @@ class RayExecutor:
             ) from error
         started_here = not ray.is_initialized()
         if started_here:
-            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else it reports home
-            logging.getLogger("ray.data").setLevel(logging.ERROR)
-            try:
-                ray.init(
-                    self.address,
-                    include_dashboard=False,
-                    log_to_driver=False,
-                    logging_level=logging.WARNING,
-                )
-            except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-                raise LookalikeError(
-                    f"Ray cannot be reached at {self.address or 'its usual address'} ({error}): "
-                    "run `ray status` on a machine of the cluster."
-                ) from error
+            _connect(self.address)
         try:
             yield _RayIngest(opener, self.max_actors, self.cores)
         finally:
             if started_here:
                 ray.shutdown()
+
+
+def _connect(address: str | None) -> None:
+    """Connects to a cluster, or starts Ray on this machine, where the first start may be slow.
+
+    Raises:
+        LookalikeError: Ray cannot be reached, or does not start.
+    """
+    import ray
+
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    starts = 0
+    while True:
+        starts += 1
+        try:
+            with _quiet():
+                ray.init(
+                    address,
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                )
+        except Exception as error:  # Ray raises this very class, among others
+            ray.shutdown()
+            if _SLOW in str(error) and starts < _STARTS:
+                continue
+            raise LookalikeError(
+                f"Ray cannot be reached at {address or 'its usual address'} ({error}): run `ray "
+                "status` on a machine of the cluster."
+            ) from error
+        return
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps out of the terminal what is said meanwhile, by Ray's core too, which uses no logger."""
+    terminal = os.dup(2)
+    try:
+        with warnings.catch_warnings(), Path(os.devnull).open("wb") as nowhere:
+            warnings.simplefilter("ignore")
+            os.dup2(nowhere.fileno(), 2)
+            yield
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
 
 
 @dataclass(frozen=True, slots=True)

@@ -401,7 +401,9 @@ class WeightedVector:
     weight: float
 
 
-Candidates: TypeAlias = Sequence[tuple[PointId, float]]
+CandidateId: TypeAlias = PointId | str
+"""A point's id as an engine's own candidates have it; a server's are texts, which are faster."""
+Candidates: TypeAlias = Sequence[tuple[CandidateId, float]]
 """Points with their similarities to one target, nearest first."""
 
 
@@ -443,7 +445,7 @@ class Query:
     filter: Filter | None = None
     limit: int = 10
     offset: int = 0
-    among: Sequence[PointId] | None = None
+    among: Sequence[CandidateId] | None = None
     vectors: Sequence[str] = ()
     exact: bool = False
 

@@ -17,6 +17,7 @@ from lookalike.engines.edge.engine import EdgeEngine
 from lookalike.errors import DiskFull, EngineError, IndexDamaged, InputError, NotFound
 from lookalike.index import Index
 from lookalike.manifest import UNFINISHED
+from lookalike.system.point_ids import as_point_id
 from lookalike.types import AnyOfValues, CandidateQuery, Point, WeightedVector
 from tests.admin.indexes import COUNT, MANIFEST, ODD, At, assert_same, content, fill
 from tests.contract.test_engines import ENGINES, point, vector
@@ -44,7 +45,7 @@ def test_a_copy_answers_as_the_index_does(large: Path, tmp_path: Path, place: At
         CandidateQuery(WeightedVector("style", vector(i, 24), 1.0), filter, 10) for i in range(20)
     ]
     for one, other in zip(source.engine.nearest(asked), target.engine.nearest(asked), strict=True):
-        assert [id for id, _ in one] == [id for id, _ in other]
+        assert [as_point_id(id) for id, _ in one] == [as_point_id(id) for id, _ in other]
     # Facets need the payload indexes, the odd names among them.
     for path in ("category", "tags", '"odd name"', '"größe 尺寸"', "image.colors[].name"):
         counted = dict(target.engine.facet(path))

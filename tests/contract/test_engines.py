@@ -21,6 +21,7 @@ from lookalike.engines.server.connection import Nodes
 from lookalike.engines.server.engine import ServerEngine
 from lookalike.errors import EngineError
 from lookalike.protocols import Engine
+from lookalike.system.point_ids import as_point_id
 from lookalike.types import (
     All,
     AnyElement,
@@ -342,7 +343,7 @@ def test_nearest_gives_candidates_for_every_target(engine: Engine) -> None:
         assert scores == sorted(scores, reverse=True)
         assert len({id for id, _ in candidates}) == len(candidates)
         # Quantized vectors are slightly off.
-        assert scores == pytest.approx([exact[id] for id, _ in candidates], abs=0.02)
+        assert scores == pytest.approx([exact[as_point_id(id)] for id, _ in candidates], abs=0.02)
         least = sorted(passing.values(), reverse=True)[: query.limit][-1]
         assert scores[-1] == pytest.approx(least, abs=0.02)
     assert engine.nearest([]) == []
@@ -379,7 +380,7 @@ def test_an_exact_search_is_the_brute_force_ranking(engine: Engine, filter: Filt
     assert [row.score for row in rows] == pytest.approx([exact[row.id] for row in rows], abs=1e-6)
     for limit in (20, COUNT):
         (candidates,) = engine.nearest([CandidateQuery(near, filter, limit, exact=True)])
-        assert [id for id, _ in candidates] == [point_id(id) for id in ranking[:limit]]
+        assert [as_point_id(id) for id, _ in candidates] == [point_id(id) for id in ranking[:limit]]
         scores = [score for _, score in candidates]
         assert scores == pytest.approx([exact[id] for id in ranking[:limit]], abs=1e-6)
     assert engine.nearest([CandidateQuery(near, AnyOf(()), 5, exact=True)]) == [[]]

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from lookalike.protocols import Engine
 from lookalike.search import threshold
+from lookalike.system.point_ids import as_point_id
 from lookalike.types import (
     All,
     AnyOf,
@@ -242,7 +243,7 @@ def test_one_target_finds_the_same(
     same_rows(ours, theirs)
     proposal = CandidateQuery(near, filter, limit)
     (ours_,), (theirs_,) = edge.nearest([proposal]), server.nearest([proposal])
-    assert [id for id, _ in theirs_] == [id for id, _ in ours_]
+    assert [as_point_id(id) for id, _ in theirs_] == [id for id, _ in ours_]
     assert [s for _, s in theirs_] == pytest.approx([s for _, s in ours_], abs=1e-4)
 
 

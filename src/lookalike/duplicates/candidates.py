@@ -18,6 +18,7 @@ from lookalike.duplicates.check import LOOKUP_RADIUS, SEMANTIC_NEIGHBORS, Duplic
 from lookalike.duplicates.keepers import KeeperPolicy
 from lookalike.protocols import existing_points
 from lookalike.record import record_of
+from lookalike.system.point_ids import as_point_id
 from lookalike.types import CandidateQuery, Candidates, Filter, WeightedVector, point_id
 
 JOIN_RADIUS = 8
@@ -176,7 +177,7 @@ def _semantic_neighbors(
             place = place_of[point_id(point.id)]
             least = search.thresholds.proposed
             near = [
-                (id, similarity)
+                (as_point_id(id), similarity)
                 for rank, (id, similarity) in enumerate(candidates)
                 if rank <= SEMANTIC_NEIGHBORS or similarity >= least  # the image itself is first
             ]

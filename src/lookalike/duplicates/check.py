@@ -20,6 +20,7 @@ from lookalike.duplicates.decisions import may_be_duplicates
 from lookalike.duplicates.verdicts import SAME_BYTES, Duplicate, Grade, Verdict
 from lookalike.protocols import Engine
 from lookalike.record import record_of
+from lookalike.system.point_ids import as_point_id
 from lookalike.types import (
     AnyOfValues,
     Background,
@@ -162,7 +163,8 @@ class DuplicateSearch:
         ):
             for id, distance in candidates:
                 if distance <= LOOKUP_RADIUS:
-                    distances[id] = min(int(distance), distances.get(id, LOOKUP_RADIUS))
+                    known = distances.get(as_point_id(id), LOOKUP_RADIUS)
+                    distances[as_point_id(id)] = min(int(distance), known)
         if not distances:
             return {}
         # Payloads are read only now: of 80 candidates one or two are near enough.

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.protocols import Engine
-from lookalike.types import CandidateQuery, Candidates, PointId, Query, Scored
+from lookalike.types import CandidateId, CandidateQuery, Candidates, Query, Scored
 
 FIRST_CANDIDATES = 400
 MOST_CANDIDATES = 1_000
@@ -107,7 +107,7 @@ class _Search:
     depths: list[int] = field(default_factory=list)
     widen: list[int] = field(default_factory=list)
     lists: list[Candidates] = field(default_factory=list)
-    ids: Sequence[PointId] = ()
+    ids: Sequence[CandidateId] = ()
     bounds: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     unseen: float = -math.inf
     compared: int = 0
@@ -149,7 +149,7 @@ class _Search:
         weights = [near.weight for near in self.query.near]
         floors = [candidates[-1][1] if candidates else 0.0 for candidates in self.lists]
         base = math.fsum(w * floor for w, floor in zip(weights, floors, strict=True))
-        bounds: dict[PointId, float] = {}
+        bounds: dict[CandidateId, float] = {}
         for weight, floor, candidates in zip(weights, floors, self.lists, strict=True):
             for id, similarity in candidates:
                 bounds[id] = bounds.get(id, base) + weight * (similarity - floor)

@@ -146,6 +146,8 @@ def plain_images(images: Any) -> list[PlainImage]:
 
 def is_one_image(value: Any) -> bool:
     """True for one image, False for several in a list, a batch or any other iterable."""
+    if isinstance(value, list | tuple):  # most often; what follows takes longer
+        return False
     if isinstance(value, str | bytes | bytearray | memoryview | os.PathLike) or _is_pillow(value):
         return True
     if isinstance(value, ArrayLike | TensorLike):  # also a data frame's column, of paths

@@ -19,6 +19,11 @@ def point_id(id: str) -> PointId:
     return uuid5(_NAMESPACE, id.encode("utf-8", "backslashreplace").decode())
 
 
+def as_point_id(id: PointId | str) -> PointId:
+    """Returns the id of an engine's candidate, which some engines keep as text."""
+    return UUID(id) if isinstance(id, str) else id
+
+
 def next_point_id(id: str | None) -> PointId | None:
     """Returns the lowest possible id of a point after that of an image; None for None."""
     return None if id is None else UUID(int=point_id(id).int + 1)

@@ -53,6 +53,10 @@ def test_queries_are_answered_as_by_the_client(over_grpc: ServerEngine, consiste
     ]
     theirs = client.query_batch_points(requests=requests, **reading)
     ours = grpc_reads.query_batch(client, {"requests": requests, **reading})
+    candidates = grpc_reads.candidates(client, {"requests": requests, **reading})
+    for rows, pairs in zip(ours, candidates, strict=True):
+        assert [row.id for row in rows] == [id for id, _ in pairs]
+        assert [row.score for row in rows] == pytest.approx([score for _, score in pairs], abs=1e-6)
     for rows, answer in zip(ours, theirs, strict=True):
         for row, other in zip(rows, answer.points, strict=True):
             assert_alike(row, other)

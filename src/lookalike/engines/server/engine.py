@@ -15,7 +15,6 @@ from copy import copy
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
-from uuid import UUID
 
 from qdrant_client import QdrantClient, models
 
@@ -283,16 +282,20 @@ class ServerEngine:
     def nearest(self, queries: Sequence[CandidateQuery]) -> list[Candidates]:
         layout = self._collection.layout
         requests = [candidate_request(query, layout) for query in queries]
-        return [[(UUID(str(row.id)), row.score) for row in rows] for rows in self._query(requests)]
+        return self._query(reads.candidates, requests)
 
     def query(self, queries: Sequence[Query]) -> list[list[Scored]]:
-        answers = self._query([query_request(query) for query in queries])
+        answers = self._query(reads.query_batch, [query_request(query) for query in queries])
         return [
             [scored(row, query) for row in rows]
             for rows, query in zip(answers, queries, strict=True)
         ]
 
-    def _query(self, requests: list[models.QueryRequest]) -> list[Rows]:
+    def _query(
+        self,
+        read: Callable[[Mapping[str, Any], QdrantClient], Sequence[Rows]],
+        requests: list[models.QueryRequest],
+    ) -> list[Rows]:
         if not requests:
             return []
         limits = self._collection.limits
@@ -301,15 +304,12 @@ class ServerEngine:
         rows: list[Rows] = []
         size = limits.queries or len(every)
         for start in range(0, len(every), size):
-            rows += self._send_queries(every[start : start + size])
+            rows += self._read(read, {"requests": every[start : start + size]})
         answers = iter(rows)
         return [
             limits.joined(request, list(islice(answers, len(several))))
             for request, several in zip(requests, parts, strict=True)
         ]
-
-    def _send_queries(self, requests: list[models.QueryRequest]) -> list[Rows]:
-        return self._read(reads.query_batch, {"requests": requests})
 
     def _condition(self, filter: Filter | None) -> models.Filter | None:
         """A filter within the collection's limits."""

@@ -1,7 +1,7 @@
 """Reads over gRPC, without a model of the client's for every row.
 
 The client copies each request, and builds and checks a model for each of the 800 rows that a blend
-reads: two thirds of our own share of a search. The messages are read directly instead.
+reads: two thirds of our own share of a search. The messages are made and read directly instead.
 """
 
 from __future__ import annotations
@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from qdrant_client import QdrantClient, grpc
-from qdrant_client.conversions.conversion import GrpcToRest, RestToGrpc, grpc_to_payload
+import numpy as np
+from qdrant_client import QdrantClient, grpc, models
+from qdrant_client.conversions.conversion import GrpcToRest, RestToGrpc
+
+from lookalike.types import Candidates, Vector
 
 
 class Row(NamedTuple):
@@ -27,6 +30,14 @@ def speaks_grpc(client: QdrantClient) -> bool:
     return bool(client.init_options.get("prefer_grpc"))
 
 
+def candidates(client: QdrantClient, request: Mapping[str, Any]) -> list[Candidates]:
+    """Carries out queries of which only ids and scores are read; see `query_batch`."""
+    return [
+        [(point.id.uuid, point.score) for point in answer.result]
+        for answer in _query_batch(client, request)
+    ]
+
+
 def query_batch(client: QdrantClient, request: Mapping[str, Any]) -> list[list[Row]]:
     """Carries out queries; see `QdrantClient.query_batch_points`.
 
@@ -34,17 +45,84 @@ def query_batch(client: QdrantClient, request: Mapping[str, Any]) -> list[list[R
         client: speaks gRPC.
         request: what the client's method takes.
     """
+    return [
+        [
+            Row(point.id.uuid, _payload(point), _vectors(point), point.score)
+            for point in answer.result
+        ]
+        for answer in _query_batch(client, request)
+    ]
+
+
+def _query_batch(client: QdrantClient, request: Mapping[str, Any]) -> Any:
+    """The results of queries, as messages."""
     name, requests = request["collection_name"], request["requests"]
     message = grpc.QueryBatchPoints(
         collection_name=name,
-        query_points=[RestToGrpc.convert_query_request(request, name) for request in requests],
+        query_points=[_message(one, name) for one in requests],
         read_consistency=_consistency(request),
     )
-    response = client.grpc_points.QueryBatch(message, timeout=_timeout(client))
-    return [
-        _whole(answer) if one.with_payload or one.with_vector else _bare(answer)
-        for one, answer in zip(requests, response.result, strict=True)
+    return client.grpc_points.QueryBatch(message, timeout=_timeout(client)).result
+
+
+def _message(request: models.QueryRequest, collection: str) -> Any:
+    """The message of a query as `requests` makes them."""
+    common = {
+        "collection_name": collection,
+        "limit": request.limit,
+        "filter": _filter(request.filter),
+        "params": _params(request.params),
+        "with_payload": grpc.WithPayloadSelector(enable=bool(request.with_payload)),
+        "with_vectors": RestToGrpc.convert_with_vectors(request.with_vector)
+        if request.with_vector
+        else None,
+        "offset": request.offset,
+    }
+    if not request.prefetch:
+        return grpc.QueryPoints(query=_nearest(request.query), using=request.using, **common)
+    assert isinstance(request.prefetch, list)  # noqa: S101 -- for the type checker
+    stages = [
+        grpc.PrefetchQuery(
+            query=_nearest(stage.query),
+            using=stage.using,
+            limit=stage.limit,
+            params=_params(stage.params),
+        )
+        for stage in request.prefetch
     ]
+    return grpc.QueryPoints(prefetch=stages, query=_weighted_sum(request.query), **common)
+
+
+def _nearest(vector: Any) -> Any:
+    return grpc.Query(nearest=grpc.VectorInput(dense=grpc.DenseVector(data=vector)))
+
+
+def _weighted_sum(query: Any) -> Any:
+    """The formula of a blend."""
+    terms = [
+        grpc.Expression(
+            mult=grpc.MultExpression(
+                mult=[grpc.Expression(constant=weight), grpc.Expression(variable=score)]
+            )
+        )
+        for weight, score in (term.mult for term in query.formula.sum)
+    ]
+    formula = grpc.Expression(sum=grpc.SumExpression(sum=terms))
+    return grpc.Query(formula=grpc.Formula(expression=formula))
+
+
+def _params(params: models.SearchParams | None) -> Any:
+    return None if params is None else RestToGrpc.convert_search_params(params)
+
+
+def _filter(filter: models.Filter | None) -> Any:
+    match filter:
+        case None:
+            return None
+        case models.Filter(must=[models.HasIdCondition(has_id=ids)], should=None, must_not=None):
+            found = grpc.HasIdCondition(has_id=[grpc.PointId(uuid=str(id)) for id in ids])
+            return grpc.Filter(must=[grpc.Condition(has_id=found)])
+    return RestToGrpc.convert_filter(filter)
 
 
 def retrieve(client: QdrantClient, request: Mapping[str, Any]) -> list[Row]:
@@ -75,21 +153,35 @@ def _consistency(request: Mapping[str, Any]) -> Any:
     return None if consistency is None else RestToGrpc.convert_read_consistency(consistency)
 
 
-def _bare(answer: Any) -> list[Row]:
-    """The rows of candidates, of which only ids and scores were requested."""
-    return [Row(point.id.uuid, None, None, point.score) for point in answer.result]
-
-
-def _whole(answer: Any) -> list[Row]:
-    return [
-        Row(point.id.uuid, _payload(point), _vectors(point), point.score) for point in answer.result
-    ]
-
-
 def _payload(point: Any) -> dict[str, Any] | None:
     payload = point.payload
-    return grpc_to_payload(payload) if len(payload) else None
+    return {name: _value(payload[name]) for name in payload} if len(payload) else None
+
+
+def _value(value: Any) -> Any:
+    """A value of a payload."""
+    kind = value.WhichOneof("kind")
+    match kind:
+        case "struct_value":
+            fields = value.struct_value.fields
+            return {name: _value(fields[name]) for name in fields}
+        case "list_value":
+            return [_value(one) for one in value.list_value.values]
+        case "null_value" | None:
+            return None
+    return getattr(value, kind)
 
 
 def _vectors(point: Any) -> Any:
-    return GrpcToRest.convert_vectors_output(point.vectors) if point.HasField("vectors") else None
+    if not point.HasField("vectors"):
+        return None
+    named = point.vectors.vectors.vectors
+    if all(held.HasField("dense") for held in named.values()):
+        return {name: _floats(named[name].dense) for name in named}
+    return GrpcToRest.convert_vectors_output(point.vectors)
+
+
+def _floats(dense: Any) -> Vector:
+    """The numbers of a vector, which are the end of its message: a tag, their length, and they."""
+    count = len(dense.data)
+    return np.frombuffer(dense.SerializeToString()[-4 * count :], "<f4").copy()

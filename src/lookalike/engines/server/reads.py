@@ -13,6 +13,15 @@ from qdrant_client import QdrantClient, models
 
 from lookalike.engines.server import grpc_reads
 from lookalike.engines.server.limits import Rows
+from lookalike.types import Candidates
+
+
+def candidates(request: Mapping[str, Any], client: QdrantClient) -> list[Candidates]:
+    """Carries out queries of which only ids and scores are read."""
+    if grpc_reads.speaks_grpc(client):
+        return grpc_reads.candidates(client, request)
+    responses = client.query_batch_points(**request)
+    return [[(str(row.id), row.score) for row in response.points] for response in responses]
 
 
 def query_batch(request: Mapping[str, Any], client: QdrantClient) -> list[Rows]:

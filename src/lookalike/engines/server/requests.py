@@ -1,4 +1,7 @@
-"""Queries as Qdrant's API takes them."""
+"""Queries as Qdrant's API takes them.
+
+What is long in them, vectors and lists of ids, is not validated: its parts are valid already.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ def candidate_request(
         if quantized is not None
         else None,
     )
-    return models.QueryRequest(
+    return models.QueryRequest.model_construct(
         query=query.near.vector.tolist(),
         using=query.near.name,
         filter=to_server(query.filter),
@@ -57,7 +60,7 @@ def query_request(query: Query) -> models.QueryRequest:
                 rescore=True, oversampling=oversampling(query)
             )
         )
-        return models.QueryRequest(
+        return models.QueryRequest.model_construct(
             query=near.vector.tolist(),
             using=near.name,
             filter=to_server(query.filter),
@@ -66,15 +69,16 @@ def query_request(query: Query) -> models.QueryRequest:
         )
     among = len(query.among)
     stages = [
-        models.Prefetch(
+        models.Prefetch.model_construct(
             query=near.vector.tolist(), using=near.name, limit=max(1, among), params=_EXACT
         )
         for near in query.near
     ]
-    return models.QueryRequest(
+    ids = models.HasIdCondition.model_construct(has_id=[str(id) for id in query.among])
+    return models.QueryRequest.model_construct(
         prefetch=stages,
         # At the root the filter applies to every stage, and is sent once.
-        filter=models.Filter(must=[models.HasIdCondition(has_id=[str(id) for id in query.among])]),
+        filter=models.Filter.model_construct(must=[ids]),
         query=models.FormulaQuery(formula=_weighted_sum(query.near)),
         **common,
     )

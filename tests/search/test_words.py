@@ -50,6 +50,33 @@ def test_a_color_that_is_not_wanted_comes_last(drawn: Index, query: dict[str, An
     assert not any(shows(hit, color="red") for hit in drawn.search(**query, limit=10))
 
 
+@pytest.mark.parametrize("option", ["text", "negative_text"])
+def test_like_this_but_not_in_its_color(drawn: Index, option: str) -> None:
+    right = asked = 0
+    for point in list(drawn)[::9]:
+        kind, color = point.payload["category"], point.payload["color"]
+        others = f'category = "{kind}" and color != "{color}"'
+        count = min(5, drawn.count(others))
+        if not count or color == "multicolor":
+            continue
+        asked += count
+        text = f"not {color}" if option == "text" else color
+        query: dict[str, Any] = {"id": point.id, option: text}
+        hits = drawn.search(limit=count, **query)
+        right += sum(shows(hit, category=kind) and not shows(hit, color=color) for hit in hits)
+    assert right > 0.6 * asked > 0
+
+
+def test_a_color_of_what_is_not_wanted_is_not_excluded(drawn: Index) -> None:
+    hits = drawn.search(text="red shirt, not blue boots", limit=3)
+    assert hits.explanation.colors == "red"
+    assert sum(shows(hit, color="red") for hit in hits) >= 2
+    assert drawn.search(text="red shirt, not blue").explanation.colors == "red and not blue"
+    assert drawn.search(text="not red", limit=3).explanation.colors is None
+    weighed = drawn.search(text="shirt, not red", weights={"semantic": 0.5, "color": 0.5})
+    assert weighed.explanation.colors is None
+
+
 def test_examples_may_be_words(drawn: Index) -> None:
     hits = drawn.recommend(["text:blue shirt"], limit=5)
     assert sum(shows(hit, color="blue") for hit in hits) >= 3

@@ -55,13 +55,16 @@ class ColorGate:
 
     Attributes:
         terms: an image should have all of them.
+        excluded: an image should have none of them.
     """
 
     terms: tuple[Term, ...]
+    excluded: tuple[Term, ...] = ()
 
     @classmethod
-    def of(cls, colors: ColorInput) -> ColorGate | None:
-        """The gate of color words; None for a palette with shares.
+    def of(cls, colors: ColorInput, excluded: Sequence[str] = ()) -> ColorGate | None:
+        """The gate of color words, and of words for colors not wanted; None for a palette with
+        shares.
 
         Raises:
             QueryError: a word names no color.
@@ -71,10 +74,12 @@ class ColorGate:
         words = [colors] if isinstance(colors, str) else list(colors)
         if any("=" in word for word in words):
             return None
-        return cls(tuple(dict.fromkeys(map(term_of, words))))
+        wanted, unwanted = (dict.fromkeys(map(term_of, some)) for some in (words, excluded))
+        return cls(tuple(wanted), tuple(term for term in unwanted if term not in wanted))
 
     def __str__(self) -> str:
-        return " and ".join(term.name for term in self.terms)
+        unwanted = [f"not {term.name}" for term in self.excluded]
+        return " and ".join([*(term.name for term in self.terms), *unwanted])
 
     @property
     def filter(self) -> Filter | None:
@@ -85,14 +90,21 @@ class ColorGate:
 
     def extent(self, payload: Payload) -> float:
         """The extent from 0 to 1 to which an image has the colors."""
-        enough = ENOUGH / len(self.terms)
+        enough = ENOUGH / max(len(self.terms), 1)
         shares = self.shares(payload)
-        return math.prod(min(share / enough, 1.0) for share in shares)
+        has = math.prod(min(share / enough, 1.0) for share in shares)
+        return has * math.prod(1 - min(share / ENOUGH, 1.0) for share in self._unwanted(payload))
 
     def shares(self, payload: Payload) -> list[float]:
         """The share of the image that has each color."""
+        return self._shares(self.terms, payload)
+
+    def _unwanted(self, payload: Payload) -> list[float]:
+        return self._shares(self.excluded, payload) if self.excluded else []
+
+    def _shares(self, terms: Sequence[Term], payload: Payload) -> list[float]:
         colors = without_shadows(record_of(payload)["colors"])
-        return [_share(term, colors) for term in self.terms]
+        return [_share(term, colors) for term in terms]
 
     def representatives(self) -> Sequence[Sequence[RGB]]:
         """Palettes to look for candidates by: an image is as near as it is to the nearest."""

@@ -187,7 +187,7 @@ class Planner:
         if request["strategy"] == "best" and request["like"]:
             _require_likes_alone(request)
             wanted, against = likes, unlikes
-        gate = self._gate(request)
+        gate = self._gate(request, wanted)
         if gate is not None:
             wanted, against = (
                 self._gated(gate, wanted),
@@ -248,11 +248,27 @@ class Planner:
         several = [given] if isinstance(given, str) else list(given)
         return {**request, "color": [*several, *names]}
 
-    def _gate(self, request: Request) -> ColorGate | None:
-        """The color words of a request. Weights make them, like a palette, part of a sum."""
-        if not request["color"] or request["weights"] is not None:
+    def _gate(self, request: Request, wanted: Sequence[Sequence[Part]]) -> ColorGate | None:
+        """The color words of a request. Weights make them, like a palette, part of a sum, and so
+        does a request for nothing but "not red"."""
+        if request["weights"] is not None:
             return None
-        return ColorGate.of(request["color"])
+        excluded = self._excluded_colors(request)
+        has_others = any(replace_colors(parts, []) for parts in wanted)
+        if not request["color"] and not (excluded and has_others):
+            return None
+        return ColorGate.of(request["color"] or [], excluded)
+
+    def _excluded_colors(self, request: Request) -> list[str]:
+        """The colors that results should not have: "not red" excludes red, and "not red shoes"
+        does not."""
+        unwanted = [
+            [one for one in self._reader.mentions(text) if one.wanted is wanted]
+            for name, wanted in (("text", False), ("negative_text", True))
+            for text in _texts(request[name])  # type: ignore[literal-required]
+        ]
+        colors = [several for several in unwanted if all(one.is_color for one in several)]
+        return [one.name for several in colors for one in several]
 
     def _gated(self, gate: ColorGate, wanted: Sequence[Sequence[Part]]) -> list[list[Part]]:
         """The targets beside color words, without colors of their own; or where there are none,

@@ -149,8 +149,7 @@ class PartReader:
         Raises:
             QueryError: it does not know a word.
         """
-        mentions = self._mentions(text)
-        return [one for one in mentions if one.is_color]
+        return [one for one in self.mentions(text) if one.is_color]
 
     def read_text(self, text: str, *, wanted: bool = True, gated: bool = False) -> list[Part]:
         """The parts of a text: what it says is shown, and its colors.
@@ -165,7 +164,7 @@ class PartReader:
         """
         if not text.strip():
             raise QueryError("A text to search by is empty: give words.")
-        mentions = self._mentions(text)
+        mentions = self.mentions(text)
         parts = [
             replace(part, wanted=one.wanted is wanted)
             for one in mentions
@@ -189,7 +188,7 @@ class PartReader:
         ]
         return [*shown, *parts]
 
-    def _mentions(self, text: str) -> Sequence[Mention]:
+    def mentions(self, text: str) -> Sequence[Mention]:
         """Returns what a text mentions; empty where the index takes any text, or has no colors."""
         describer = text_describers(self.manifest, self.models).get("semantic")
         if not isinstance(describer, KnowsWords) or "color" not in self.manifest.aspects:

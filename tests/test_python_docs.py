@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 
 from lookalike.errors import LookalikeError, ModelError, QueryError
 from lookalike.index import Index
+from tests.support.indexes import copied, restored
 from tests.support.paths import ROOT
 from tests.support.pictures import draw, folder_of
 
@@ -23,12 +24,19 @@ SNIPPETS = re.findall(r"```python\n(.*?)```", PAGE, re.S)
 NOTEBOOK = ROOT / "docs" / "notebook.ipynb"
 
 
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
-    """The names and files that the page takes for granted: a shop's pictures and its index."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # FastEmbed tries for 40 s where no hub answers
-    folder_of(tmp_path / "photos", COUNT)
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder `template` beside `world`; both have the shop at `world`."""
+    folder = tmp_path_factory.mktemp("worlds")
+    (folder / "world").mkdir()
+    with contextlib.chdir(folder / "world"):
+        make_shop()
+    return copied(folder / "world", folder / "template")
+
+
+def make_shop() -> None:
+    """Makes the files that the page takes for granted: a shop's pictures and its index."""
+    folder_of(Path("photos"), COUNT)
     draw(3).save("photos/copy.png")
     rows = [f"{i:03}.jpg,sku-{i},{i},{i % 3},true,dress,blue" for i in range(COUNT - 1)]
     rows += [f"{COUNT - 1:03}.jpg,sku-80,9,1,true,shoe,red", "copy.png,sku-81,9,1,true,shoe,red"]
@@ -39,6 +47,13 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str,
         draw(30 + i).save(name)
     with Index.open("shop.index", model="built-in") as index:
         index.add("photos", metadata="catalog.csv")
+
+
+@pytest.fixture
+def world(template: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    """The names that the page takes for granted, in a folder with a shop."""
+    monkeypatch.chdir(restored(template, template.with_name("world")))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # FastEmbed tries for 40 s where no hub answers
     pictures = [draw(40 + i) for i in range(2)]
     names: dict[str, Any] = {
         "LookalikeError": LookalikeError,
@@ -86,6 +101,6 @@ def test_the_notebook_runs(world: dict[str, Any]) -> None:
         if last is not None:
             assert isinstance(last, ast.Expr)
             value = eval(compile(ast.Expression(last.value), str(NOTEBOOK), "eval"), world)  # noqa: S307
-            with suppress(AttributeError):
+            with contextlib.suppress(AttributeError):
                 shown += "<" in (value._repr_html_() or "")
     assert shown >= 3

@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 
 from lookalike.index import Index
 from tests.support.command_line import documents, error, lookalike
+from tests.support.indexes import copied, restored
 from tests.support.pictures import scene
 
 COPIES = {"again": "identical", "half": "same-picture", "mirror": "same-picture"}
@@ -52,10 +53,17 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return library(tmp_path_factory.mktemp("home"))
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder `template` beside `own`; both have the library at `own`."""
+    folder = tmp_path_factory.mktemp("libraries")
+    return copied(library(folder / "own"), folder / "template")
+
+
 @pytest.fixture
-def own(tmp_path: Path) -> Path:
+def own(template: Path) -> Path:
     """A library of the test's own."""
-    return library(tmp_path)
+    return restored(template, template.with_name("own"))
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -401,7 +409,7 @@ def keepers(index: Path) -> set[str]:
 
 
 def test_decisions_are_remembered(home: Path, tmp_path: Path) -> None:
-    index = Path(shutil.copytree(home / "index", tmp_path / "index"))
+    index = copied(home / "index", tmp_path / "index")
     pair = [home / "photos" / "scene1.jpg", home / "photos" / "mirror.jpg"]
     said = ("decide", *pair, "--index", index)
     assert keepers(index) == {"scene0", "scene1"}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from contextlib import closing
 from pathlib import Path
 
 from lookalike.index import Index
 from tests.support.command_line import documents, error, lookalike, lookalike_process
+from tests.support.indexes import copied
 from tests.support.pictures import folder_of
 from tests.support.qdrant_wire import RestServer, Store
 
@@ -166,7 +166,7 @@ def test_a_server_is_named_by_its_address(tmp_path: Path) -> None:
 
 def test_update_delete_and_optimize(shop: Path, tmp_path: Path) -> None:
     copy = tmp_path / "index"
-    shutil.copytree(shop / "index", copy)
+    copied(shop / "index", copy)
     at = ("--index", copy)
     lookalike("update", "sku-5", *at, "--set", "price=99", "--set", "name=")
     payload = documents("show", "sku-5", *at)["payload"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ import click
 from lookalike import cli
 from lookalike.index import Index
 from tests.support.command_line import documents, error, lookalike, lookalike_process
+from tests.support.indexes import copied
 from tests.support.paths import ROOT
 from tests.support.pictures import folder_of
 
@@ -62,7 +62,7 @@ def test_an_index_that_is_a_file(shop: Path) -> None:
 
 def test_a_manifest_of_tomorrow(shop: Path, tmp_path: Path) -> None:
     copy = tmp_path / "index"
-    shutil.copytree(shop / "index", copy)
+    copied(shop / "index", copy)
     manifest = json.loads((copy / "manifest.json").read_text())
     (copy / "manifest.json").write_text(json.dumps({**manifest, "schema": 99}))
     assert "has schema 99" in error("stats", "--index", copy, code=1)
@@ -73,7 +73,7 @@ def test_a_manifest_of_tomorrow(shop: Path, tmp_path: Path) -> None:
 
 def test_a_second_process_is_told_who_has_the_index(shop: Path, tmp_path: Path) -> None:
     copy = tmp_path / "index"
-    shutil.copytree(shop / "index", copy)
+    copied(shop / "index", copy)
     with Index.open(copy):
         message = error("stats", "--index", copy, "--wait", "1", code=1, run=lookalike_process)
     assert f"in use by process {os.getpid()} (" in message

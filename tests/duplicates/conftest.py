@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 
 from lookalike.index import Index
 from tests.duplicates.scenes import draw_scenes
+from tests.support.indexes import copied, restored
 
 
 @pytest.fixture(scope="package")
@@ -28,17 +28,26 @@ def filled(original: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield index
 
 
-@pytest.fixture
-def photos(original: Path, tmp_path: Path) -> Path:
-    """A folder of the test's own."""
-    return Path(shutil.copytree(original, tmp_path / "photos"))
+@pytest.fixture(scope="package")
+def template(original: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder `template` beside `home`; both have the photos and their index at `home`."""
+    home = tmp_path_factory.mktemp("homes") / "home"
+    copied(original, home / "photos")
+    with Index.open(home / "index", model="built-in") as made:
+        made.add(home / "photos")
+    return copied(home, home.with_name("template"))
 
 
 @pytest.fixture
-def index(photos: Path, tmp_path: Path) -> Iterator[Index]:
+def photos(template: Path) -> Path:
+    """A folder of the test's own, whose index is beside it."""
+    return restored(template, template.with_name("home")) / "photos"
+
+
+@pytest.fixture
+def index(photos: Path) -> Iterator[Index]:
     """An index of the test's own."""
-    with Index.open(tmp_path / "index", model="built-in") as made:
-        made.add(photos)
+    with Index.open(photos.with_name("index")) as made:
         yield made
 
 

@@ -83,24 +83,22 @@ def test_the_same_in_reversed_order(large: Path, tmp_path: Path, expected: Group
         assert groups_of(index) == expected
 
 
-NO_COPIES = (
-    ("grocery/god-morgon-apple-juice/train_god-morgon-apple-juice_{}.jpg", "002", "005"),
-    ("caltech101/garfield/image_{}.jpg", "0022", "0023"),
-    ("caltech101/garfield/image_{}.jpg", "0022", "0025"),
-    ("caltech101/metronome/image_{}.jpg", "0003", "0004"),
-    ("caltech101/stop_sign/image_{}.jpg", "0037", "0040"),
-)
+NO_COPIES = {
+    "grocery/god-morgon-apple-juice/train_god-morgon-apple-juice_{}.jpg": ("002", "005"),
+    "caltech101/garfield/image_{}.jpg": ("0022", "0023", "0025"),
+    "caltech101/metronome/image_{}.jpg": ("0003", "0004"),
+    "caltech101/stop_sign/image_{}.jpg": ("0037", "0040"),
+}
 """Two exposures of one scene, a drawing with a caption on another ground, a part that moved, a sign
 and its drawing."""
 
 
-@pytest.mark.parametrize(("name", "first", "second"), NO_COPIES)
 @pytest.mark.parametrize("thumbnails", [None, 0])
 def test_pictures_that_only_look_alike_are_no_copies(
-    data: Path, tmp_path: Path, name: str, first: str, second: str, thumbnails: int | None
+    data: Path, tmp_path: Path, thumbnails: int | None
 ) -> None:
     with Index.open(tmp_path / "index", model="built-in", thumbnails=thumbnails) as index:
-        index.add([data / "photos" / name.format(number) for number in (first, second)])
+        for name, numbers in NO_COPIES.items():
+            index.add([data / "photos" / name.format(number) for number in numbers])
         assert not list(index.duplicates())
-        verdicts = {str(one.verdict) for one in index.duplicates_of(id=next(index.scroll()).id)}
-        assert not verdicts
+        assert not [one for point in index.scroll() for one in index.duplicates_of(id=point.id)]

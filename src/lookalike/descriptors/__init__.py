@@ -35,6 +35,11 @@ def names() -> list[str]:
     return sorted({*_CLASSES, *(entry.name for entry in _entry_points())})
 
 
+def has(name: str) -> bool:
+    """Tells whether a descriptor of this name needs no download."""
+    return name in _CLASSES or any(entry.name == name for entry in _entry_points())
+
+
 def load(name: str) -> Descriptor:
     """Creates the descriptor of this name.
 

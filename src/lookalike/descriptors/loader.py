@@ -69,7 +69,7 @@ def load_semantic(choice: ModelChoice) -> Descriptor:
         ModelError: the name is unknown, or the weights are missing.
     """
     name = BUILT_IN if choice.model == "built-in" else choice.model
-    if name in descriptors.names():
+    if name is not None and descriptors.has(name):
         return descriptors.load(name)
     from lookalike.descriptors import clip
 
@@ -205,11 +205,10 @@ class Models:
     @cached_property
     def without_weights(self) -> list[str]:
         """Names of the descriptors that decoders can run by themselves."""
-        known = descriptors.names()
         return [
             name
             for name in self._manifest.vectors
-            if name in known and self._manifest.own_aspect(name) is None
+            if self._manifest.own_aspect(name) is None and descriptors.has(name)
         ]
 
     def describers(self) -> Describers:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -81,7 +82,7 @@ def sync(file: IO[Any]) -> None:
     _sync_descriptor(file.fileno())
 
 
-def sync_file(path: Path) -> None:
+def sync_file(path: Path | str) -> None:
     """Brings a file to the disk, whoever wrote to it, by a memory map or otherwise."""
     opened = os.open(path, os.O_RDWR)  # Windows syncs no file that is open for reading alone
     try:
@@ -113,11 +114,22 @@ def sync_folder(folder: Path) -> None:
             os.close(opened)
 
 
-def sync_tree(folder: Path) -> None:
-    """Brings a folder with all that is in it to the disk, and its own name."""
+def files_below(folder: Path) -> Iterator[tuple[str, str]]:
+    """The files below a folder: the path of each in the folder, with slashes, and its whole path.
+
+    As texts: a shard has hundreds of files, and making a `Path` takes longer than reading one.
+    """
+    start = len(str(folder)) + 1
     for path, _, names in os.walk(folder):
         for name in names:
-            sync_file(Path(path) / name)
+            file = os.path.join(path, name)  # noqa: PTH118
+            yield file[start:].replace(os.sep, "/"), file
+
+
+def sync_tree(folder: Path) -> None:
+    """Brings a folder with all that is in it to the disk, and its own name."""
+    for _, file in files_below(folder):
+        sync_file(file)
     sync_folders(folder)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -19,6 +18,7 @@ from tests.engines.child_process.helpers import (
     SPECS,
     fill,
 )
+from tests.support.indexes import copied
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +36,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(filled: Path, tmp_path: Path) -> Path:
-    shutil.copytree(filled, tmp_path / "index")
-    return tmp_path / "index"
+    return copied(filled, tmp_path / "index")
 
 
 @pytest.fixture

@@ -37,6 +37,7 @@ from tests.engines.child_process.helpers import (
     vector,
     wait_for,
 )
+from tests.support.indexes import copied
 
 
 def test_a_build_makes_a_graph_and_leaves_one_shard(engine: SubprocessEngine, folder: Path) -> None:
@@ -182,7 +183,7 @@ def test_a_build_needs_room_for_a_second_copy(
     small_disk: Path,
 ) -> None:
     folder = small_disk / "index"
-    shutil.copytree(filled, folder)
+    copied(filled, folder)
     reserve = shutil.disk_usage(folder).free - 16 * 2**20
     with closing(SubprocessEngine(folder, reserve=reserve)) as engine:
         assert engine.count() == COUNT

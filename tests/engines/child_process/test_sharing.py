@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import stat
 import subprocess
@@ -25,6 +24,7 @@ from lookalike.engines.edge.sharing import METHODS, SOCKET
 from lookalike.errors import EngineError, IndexLocked
 from lookalike.types import All, AnyOfValues
 from tests.engines.child_process.helpers import COUNT, EXPECTED, point, run, state
+from tests.support.indexes import copied
 
 pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="needs UNIX sockets")
 
@@ -142,7 +142,7 @@ def test_a_method_that_is_not_shared_is_refused(shared: SubprocessEngine, folder
 def test_a_deep_folder_is_shared(filled: Path, tmp_path: Path) -> None:
     deep = tmp_path / ("x" * 100) / ("y" * 100)
     deep.parent.mkdir()
-    shutil.copytree(filled, deep)
+    copied(filled, deep)
     with closing(SubprocessEngine(deep)) as engine:
         engine.share(lambda: None)
         with closing(client_of(deep)) as client:

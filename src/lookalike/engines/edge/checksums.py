@@ -10,9 +10,8 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 _WINDOW = 2**20
 _PAGE = 4096
@@ -20,8 +19,7 @@ _SMALL = 2**16
 """Bytes up to which reading a whole file takes no longer than reading its samples."""
 
 
-@dataclass(frozen=True, slots=True)
-class Checksum:
+class Checksum(NamedTuple):
     """The checksum of a file.
 
     Attributes:
@@ -37,13 +35,13 @@ class Checksum:
     samples: Sequence[Sequence[int]]
 
     @classmethod
-    def of(cls, path: Path) -> Checksum:
+    def of(cls, path: Path | str) -> Checksum:
         """Reads a file.
 
         Raises:
             OSError: it cannot be read.
         """
-        with path.open("rb", buffering=0) as file:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123
             status = os.fstat(file.fileno())
             whole, windows = 0, []
             for place, data in _windows(file, status.st_size):
@@ -56,10 +54,10 @@ class Checksum:
             ]
         return cls(status.st_size, status.st_mtime_ns, whole, samples)
 
-    def is_unchanged(self, path: Path) -> bool:
+    def is_unchanged(self, path: Path | str) -> bool:
         """True if a file that is never written to again has the size and time it had."""
         try:
-            status = path.stat()
+            status = os.stat(path)  # noqa: PTH116
         except OSError:
             return False
         return (status.st_size, status.st_mtime_ns) == (self.size, self.modified)

@@ -23,6 +23,7 @@ from lookalike.engines.edge.engine import EdgeEngine
 from lookalike.engines.edge.folder import bytes_on_disk
 from lookalike.engines.edge.messages import pack, unpack
 from lookalike.errors import EngineError
+from lookalike.system.files import files_below
 from lookalike.types import FieldType, point_id
 
 UNINDEXED_KB = 10_000
@@ -138,9 +139,8 @@ class ChildEngine(EdgeEngine):
         if hasattr(os, "sysconf"):
             memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
             if bytes_on_disk(segments) < memory // 2:
-                for folder, _, names in os.walk(segments):
-                    for name in names:
-                        _read_through(Path(folder) / name)
+                for _, file in files_below(segments):
+                    _read_through(Path(file))
 
     def _vector_bytes(self) -> list[int]:
         """Bytes of one point's vector, for each vector name."""

@@ -19,7 +19,7 @@ from typing import Any
 
 from lookalike.engines.edge import ledger
 from lookalike.errors import DiskFull, EngineError, IndexDamaged
-from lookalike.system.files import make_folder, write_atomically
+from lookalike.system.files import files_below, make_folder, write_atomically
 
 RESERVE = 256 * 2**20
 """Free bytes that must remain before a write: a disk that fills under the engine's memory maps
@@ -166,17 +166,16 @@ def this_process() -> dict[str, Any]:
 def bytes_on_disk(path: Path) -> int:
     """Bytes of the blocks that a folder's files take: the engine's files are sparse."""
     total = 0
-    for folder, _, names in os.walk(path):
-        for name in names:
-            with suppress(FileNotFoundError):  # the optimizer drops segments meanwhile
-                total += (Path(folder) / name).stat().st_blocks * 512
+    for _, file in files_below(path):
+        with suppress(FileNotFoundError):  # the optimizer drops segments meanwhile
+            total += os.stat(file).st_blocks * 512  # noqa: PTH116
     return total
 
 
 def _holes(folder: Path) -> int:
     """Bytes of a folder's files that take no space yet."""
-    files = [Path(path) / name for path, _, names in os.walk(folder) for name in names]
-    return max(0, sum(file.stat().st_size for file in files) - bytes_on_disk(folder))
+    sizes = sum(os.stat(file).st_size for _, file in files_below(folder))  # noqa: PTH116
+    return max(0, sizes - bytes_on_disk(folder))
 
 
 def _fills_holes(folder: Path) -> bool:

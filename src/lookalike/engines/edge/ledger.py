@@ -16,15 +16,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from lookalike.engines.edge.checksums import Checksum
-from lookalike.system.files import write_atomically
+from lookalike.system.files import files_below, write_atomically
 
-_MAPPED = {".dat", ".mmap"}
+_MAPPED = (".dat", ".mmap")
 """Suffixes of memory maps, which never shrink; other files are rewritten, and may."""
 
 _FIXED = ("matrix.dat", "quantized.", "id_tracker.mappings")
@@ -106,7 +106,8 @@ def read(shard: Path) -> Ledger | None:
 
 def write(shard: Path, ledger: Ledger) -> None:
     """Replaces the ledger of a shard; it survives a power cut once this returns."""
-    document = asdict(ledger)
+    document = {one.name: getattr(ledger, one.name) for one in fields(ledger)}
+    document["checksums"] = {name: own._asdict() for name, own in ledger.checksums.items()}
     content = json.dumps(document | {"checksum": _checksum(document)})
     write_atomically(ledger_file(shard), content.encode())
 
@@ -122,14 +123,11 @@ def files_of(shard: Path) -> dict[str, int]:
     Graphs and payload indexes are left out: the engine makes them again. So are files that it
     removes or rewrites at will.
     """
-    sizes = {}
-    for folder, _, names in os.walk(shard / "segments"):
-        for name in names:
-            path = Path(folder, name)
-            parts = path.relative_to(shard).parts
-            if _holds_points(parts[2:]):
-                sizes["/".join(parts)] = _size(path) if path.suffix in _MAPPED else 0
-    return dict(sorted(sizes.items()))
+    return {
+        name: _size(file) if name.endswith(_MAPPED) else 0
+        for name, file in _segment_files(shard)
+        if _holds_points(name.split("/")[2:])
+    }
 
 
 def checksums_of(shard: Path, before: Mapping[str, Checksum]) -> dict[str, Checksum]:
@@ -140,13 +138,18 @@ def checksums_of(shard: Path, before: Mapping[str, Checksum]) -> dict[str, Check
         before: earlier checksums, which are kept for files that never change.
     """
     checksums = {}
-    for folder, _, names in os.walk(shard / "segments"):
-        for path in (Path(folder, name) for name in names if not name.endswith(_VOLATILE)):
-            name = "/".join(path.relative_to(shard).parts)
+    for name, file in _segment_files(shard):
+        if not name.endswith(_VOLATILE):
             own = before.get(name)
-            kept = own is not None and _is_fixed(name) and own.is_unchanged(path)
-            checksums[name] = own if own is not None and kept else Checksum.of(path)
-    return dict(sorted(checksums.items()))
+            kept = own is not None and _is_fixed(name) and own.is_unchanged(file)
+            checksums[name] = own if own is not None and kept else Checksum.of(file)
+    return checksums
+
+
+def _segment_files(shard: Path) -> list[tuple[str, str]]:
+    """The files of a shard's segments in the order of their names, as `files_below`."""
+    files = files_below(shard / "segments")
+    return sorted((f"segments/{name}", file) for name, file in files)
 
 
 def _is_fixed(name: str) -> bool:
@@ -162,16 +165,16 @@ def _description(names: list[str], state: str) -> list[str]:
     return [f"{', '.join(names[:_LISTED])}{more} {verb} {state}"]
 
 
-def _holds_points(parts: tuple[str, ...]) -> bool:
+def _holds_points(parts: Sequence[str]) -> bool:
     if len(parts) == 1:
         return True
     stored = parts[0] == "payload_storage" or parts[0].startswith("vector_storage")
     return stored and parts[-1] != "tracker_journal.dat"
 
 
-def _size(path: Path) -> int:
+def _size(path: Path | str) -> int:
     try:
-        return path.stat().st_size
+        return os.stat(path).st_size  # noqa: PTH116
     except OSError:
         return -1
 

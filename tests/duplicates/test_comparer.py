@@ -30,9 +30,9 @@ def test_pictures_that_are_displaced_from_memory_are_loaded_again(
     assert filled.duplicates_of(original / "scene00.jpg") == duplicates
 
 
-def test_cached_sketches_change_no_result(index: Index, photos: Path, tmp_path: Path) -> None:
+def test_cached_sketches_change_no_result(index: Index, photos: Path) -> None:
     queries = [photos / "scene02 crop.jpg", *sorted(photos.iterdir())[:4]]  # it needs features
-    file = tmp_path / "index" / "thumbnails.sqlite"
+    file = photos.with_name("index") / "thumbnails.sqlite"
 
     def sizes() -> dict[int, int]:
         """Bytes of each sketch in the cache."""

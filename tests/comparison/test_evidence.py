@@ -197,6 +197,19 @@ def test_only_the_tones_tell_another_carton_on_the_same_shelf(data: Path) -> Non
     assert replace(evidence, differing=0.0).is_copy
 
 
+def test_many_matches_confirm_that_another_bank_note_is_another_picture(data: Path) -> None:
+    folder = data / "photos" / "caltech101" / "dollar_bill"
+    first, second = (PIL.Image.open(folder / f"image_00{number}.jpg") for number in (47, 52))
+    evidence = evidence_of(first, second)
+    assert evidence.matches > 40
+    assert not evidence.is_copy
+    covered = first.convert("RGB")
+    PIL.ImageDraw.Draw(covered).rectangle((200, 20, 290, 60), "white")
+    evidence = evidence_of(first, covered)
+    assert evidence.needs_matches
+    assert evidence.is_copy
+
+
 # --- drawings ---------------------------------------------------------------------------------
 
 BACKGROUND = (245, 244, 240)

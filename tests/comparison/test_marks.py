@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+from pathlib import Path
+
 import numpy as np
 import PIL.Image
 import pytest
-from benchmarks._documents import meme
+from benchmarks._documents import meme, printed
+from benchmarks._transforms import TRANSFORMS
 
 from lookalike.comparison.full_size import full_size_alignment
 from lookalike.comparison.marks import MarkChanges, mark_changes
@@ -45,3 +49,15 @@ def test_a_shift_by_a_pixel_changes_no_marks_and_other_words_do() -> None:
     assert same.marked > 100
     assert changes(picture, other).is_other_content
     assert not changes(picture, scene(3)).is_other_content
+
+
+def test_a_logo_on_a_garment_is_no_other_print(data: Path) -> None:
+    """The badge covers much of what little there is, and shows letters of its own."""
+    name = "9b9b54db-07bf-42de-8538-9de0a3b5b49d.jpg"
+    with PIL.Image.open(data / "catalog" / "images" / "shorts" / name) as garment:
+        (logo,) = (transform for transform in TRANSFORMS if transform.name == "logo")
+        stamped = PIL.Image.open(BytesIO(logo(garment, 1181)))
+        found = changes(garment, stamped)
+        assert found.conflicting + found.exchanged > 0.08 * found.marked
+        assert not found.is_other_content
+        assert changes(printed(garment, 0), printed(garment, 1)).is_other_content

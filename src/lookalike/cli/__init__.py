@@ -23,6 +23,7 @@ from lookalike.cli import (
     search,
     serve,
     transfer,
+    watch,
     words,
 )
 from lookalike.cli.console import fail
@@ -43,6 +44,7 @@ def cli() -> None:
 
 for command in (
     ingest.index_command,
+    watch.watch,
     changes.update,
     changes.delete,
     ingest.optimize,

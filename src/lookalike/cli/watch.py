@@ -1,0 +1,102 @@
+"""The command that keeps an index up to date with folders: watch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from lookalike.cli.console import note
+from lookalike.cli.opening import open_index
+from lookalike.cli.options import index_option, server_option
+from lookalike.errors import LookalikeError
+from lookalike.system import patience
+
+if TYPE_CHECKING:
+    from lookalike.ingest.report import IngestReport
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, metavar="PATH…")
+@index_option
+@click.option("--model", metavar="NAME", help="Model of a new index; see `index`.")
+@click.option("--model-dir", metavar="DIR", help="Folder with the model's files.")
+@click.option("--prune", is_flag=True, help="Remove images whose files are gone.")
+@click.option(
+    "--exclude",
+    multiple=True,
+    metavar="GLOB",
+    help="Files and folders to pass over, as in a .gitignore file; repeatable.",
+)
+@click.option(
+    "--poll",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Look for changes this often instead of waiting for the system to tell of them. Default: "
+    "60 on network drives.",
+)
+@click.option(
+    "--every",
+    type=click.FloatRange(min=0, min_open=True),
+    default=60.0,
+    show_default=True,
+    metavar="MINUTES",
+    help="Time between two passes over all files.",
+)
+@server_option
+def watch(
+    paths: tuple[str, ...],
+    url: str | None,
+    model: str | None,
+    model_dir: str | None,
+    prune: bool,
+    exclude: tuple[str, ...],
+    poll: float | None,
+    every: float,
+    server: dict[str, str] | None,
+) -> None:
+    """Keeps an index up to date with folders, until it is stopped.
+
+    Other commands work between two updates, as the index is open only during them.
+    """
+    from lookalike.cli.settings import Settings
+    from lookalike.engines import is_server
+    from lookalike.facade.watching import Watch
+
+    address = url or Settings.from_environment().index
+    watched = Watch(
+        [str(Path(path).expanduser().resolve()) for path in paths],
+        exclude,
+        None if is_server(address) else str(Path(address).resolve()),
+        poll,
+        every * 60,
+    )
+    told: set[str] = set()
+    for folders in watched.changes():
+        try:
+            with open_index(
+                url, create=True, server=server, model=model, model_dir=model_dir
+            ) as index:
+                report = index.add(*folders, prune=prune, exclude=exclude)
+        except LookalikeError as error:
+            if patience.is_over():
+                raise
+            note(f"{error} Trying again at the next change.")  # the next pass sees the same files
+            continue
+        for line in _lines(report):
+            if line not in told:
+                click.echo(line)
+            told.add(line)
+
+
+def _lines(report: IngestReport) -> list[str]:
+    """What an update changed, in a line, and why images were left out; nothing if nothing did."""
+    from lookalike.cli.console import printable
+    from lookalike.system.times import now
+
+    counts = ("added", "updated", "moved", "removed")
+    changed = [f"{name} {number:,}" for name in counts if (number := getattr(report, name))]
+    lines = [f"{now()} {' · '.join(changed)}"] if changed else []
+    lines += [printable(f"  {one.uri}: {one.reason}: {one.detail}") for one in report.rejects]
+    return lines + ([report.prune_refused] if report.prune_refused else [])

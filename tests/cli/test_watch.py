@@ -1,0 +1,65 @@
+"""`lookalike watch`: folders that change while it runs, as a process of its own."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.command_line import documents, error
+from tests.support.pictures import folder_of
+
+
+@contextmanager
+def watching_process(*arguments: object) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "lookalike", "watch", *map(str, arguments)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def next_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line, process.stderr and process.stderr.read()
+    return line.split(" ", 1)[1].strip()
+
+
+@pytest.mark.parametrize("poll", [(), ("--poll", "0.5")])
+def test_an_index_follows_its_folder(photos: Path, tmp_path: Path, poll: tuple[str, ...]) -> None:
+    index = tmp_path / "photos" / "index"  # in the folder that it indexes
+    others = folder_of(tmp_path / "others", 3, first=20)
+    with watching_process(photos, "--index", index, "--prune", *poll) as process:
+        assert next_line(process) == "added 12"
+        with (photos / "020.jpg").open("wb") as file:  # a slow copy
+            data = (others / "020.jpg").read_bytes()
+            for start in range(0, len(data), len(data) // 3 + 1):
+                file.write(data[start : start + len(data) // 3 + 1])
+                file.flush()
+                time.sleep(0.4)
+        assert next_line(process) == "added 1"
+        shutil.move(others, photos / "new")  # whose files no event names
+        assert next_line(process) == "added 3"  # one has the content of 020.jpg
+        (photos / "000.jpg").unlink()
+        (photos / "001.jpg").rename(photos / "renamed.jpg")
+        assert next_line(process) == "moved 1 · removed 1"
+        assert documents("stats", "--index", index)["images"] == 15
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+        assert process.stderr is not None
+        assert not process.stderr.read().strip()
+
+
+def test_what_cannot_be_watched_is_an_error(tmp_path: Path) -> None:
+    assert "nowhere is not a folder" in error("watch", tmp_path / "nowhere")
+    assert "Missing argument" in error("watch")

@@ -1,4 +1,5 @@
-"""Precision of "like this, but blue" on the drawn catalog, whose kinds and colors are known.
+"""Precision of "like this, but blue" and "like this, but not blue" on the drawn catalog, where all
+kinds and colors are known.
 
 A query is a drawn product and a color that two or more others of its kind have. Of the first
 five hits, or as many as exist, the share that has both the kind and the color is measured for the
@@ -27,6 +28,9 @@ FIRST = 5
 SHORT_OF_FILTER = 0.03
 """Most precision that the words may lose against the perfect filter."""
 
+SHORT_OF_EXCLUSION = 0.05
+"""The same for a color that is not wanted."""
+
 Query: TypeAlias = tuple[str, str]
 """The id of a product, and a color."""
 
@@ -45,6 +49,8 @@ def main() -> None:
             with Index.open(Path(folder) / name, **options) as index:
                 index.add(table.parent, metadata=table)
                 compare(name, index, products)
+                if "model" in options:  # the stand-in takes words as a whole
+                    exclude(name, index, products)
     finish()
 
 
@@ -85,6 +91,31 @@ def compare(name: str, index: Index, products: Mapping[str, Mapping[str, str]]) 
         f"{equal:.2f}, at the best {best:.2f} ({QUERIES} queries)"
     )
     bound(f"{name}: perfect filter - words", perfect - words, most=SHORT_OF_FILTER)
+
+
+def exclude(name: str, index: Index, products: Mapping[str, Mapping[str, str]]) -> None:
+    """Measures "like this, but not in its color"."""
+    words, perfect = list[float](), list[float]()
+    for id in Random(5).sample(sorted(products), QUERIES):
+        kind, color = products[id]["category"], products[id]["color"]
+        right = {
+            other
+            for other, row in products.items()
+            if row["category"] == kind and row["color"] != color
+        }
+        if color == "multicolor" or not right:
+            continue
+        limit = min(FIRST, len(right))
+        found = index.search(id=id, negative_text=color, limit=limit)
+        ideal = index.search(id=id, where="color != :c", params={"c": color}, limit=limit)
+        words.append(sum(hit.id in right for hit in found) / limit)
+        perfect.append(sum(hit.id in right for hit in ideal) / limit)
+    print(
+        f"{name}: not its color {mean(words):.2f}, perfect filter {mean(perfect):.2f} "
+        f"({len(words)} queries)"
+    )
+    short = mean(perfect) - mean(words)
+    bound(f"{name}: perfect filter - not its color", short, most=SHORT_OF_EXCLUSION)
 
 
 def _share(

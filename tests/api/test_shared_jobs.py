@@ -22,10 +22,10 @@ from lookalike.engines.options import ServerOptions
 from lookalike.engines.server.engine import ServerEngine
 from lookalike.index import Index
 from tests.api.test_jobs import document_of, events, finished, start, wait_until_running
-from tests.support.api_server import options, serving
+from tests.support.api_server import options, picture, serving
 from tests.support.many_services import ServiceProcess, balanced, two_services
 from tests.support.pictures import folder_of
-from tests.support.qdrant_wire import RestServer, Store
+from tests.support.qdrant_wire import Cluster, RestServer, Store
 
 MANY = 500
 """Images that take long enough to index that a service can be killed halfway."""
@@ -161,3 +161,27 @@ def test_a_lease_has_one_holder_at_a_time(url: str, monkeypatch: pytest.MonkeyPa
         thread.join()
     assert wrong == []
     assert len(set(turns)) > 2
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_services_go_on_while_a_node_is_away(
+    tmp_path: Path, frozen: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No request fails but those that a frozen node holds up, and jobs run."""
+    monkeypatch.setattr(queue, "POLL_SECONDS", 0.2)
+    few = folder_of(tmp_path / "photos", 6)
+    with Cluster(3, replicas=2) as cluster:
+        Index.open(cluster.url, model="built-in", threads=1).close()
+        node = cluster.nodes[0]
+        with two_services(cluster.url, tmp_path, roots=(few,)) as urls, balanced(urls) as client:
+            finished(client, start(client, kind="ingest", path=str(few)))
+            node.freeze() if frozen else node.kill()
+            files = {"image": ("a.png", picture(1))}
+            token = client.post("/v1/uploads", files=files).json()["upload"]
+            for _ in range(2):
+                assert client.post("/v1/search", json={"upload": token}).is_success
+            for kind in ("optimize", "duplicates"):
+                assert finished(client, start(client, kind=kind))["state"] == "done"
+            for _ in range(2):
+                assert client.get("/v1/duplicates").is_success
+                assert len(client.get("/v1/jobs").json()["jobs"]) == 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import tracemalloc
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +19,11 @@ from lookalike.comparison.hamming import (
     MAX_RADIUS,
     ORIENTATIONS,
     Hashes,
+    Rows,
     all_orientations,
     is_informative,
     near_pairs,
+    near_pairs_in_parts,
     transposed,
 )
 from lookalike.descriptors.phash import Phash
@@ -122,6 +124,37 @@ def test_a_radius_out_of_range_is_refused(radius: int) -> None:
 def test_others_of_another_length_are_refused() -> None:
     with pytest.raises(ValueError, match="give it that of hashes"):
         near_pairs(np.zeros(2, np.uint64), 7, against=np.zeros(3, np.uint64))
+
+
+def turned_copies(count: int) -> Hashes:
+    """Hashes of which most have a near one in every orientation."""
+    rng = np.random.default_rng(5)
+    hashes = rng.integers(0, 2**64, count, dtype=np.uint64)
+    for row in range(count // 8, count):
+        bits = rng.choice(64, int(rng.integers(0, 10)), replace=False).tolist()
+        copy = all_orientations(hashes[row % (count // 8)][None])[0, row % 8]
+        hashes[row] = flipped(int(copy), bits)
+    return hashes
+
+
+@pytest.mark.parametrize("most", [10**6, 700, 90])
+@pytest.mark.parametrize("orientation", range(len(ORIENTATIONS)))
+def test_parts_find_the_same_pairs(orientation: int, most: int) -> None:
+    hashes = turned_copies(1200)
+    rows = np.arange(len(hashes)) * 3 + 1  # any numbers in ascending order
+
+    def read() -> Iterator[tuple[Rows, Hashes]]:
+        for start in range(0, len(hashes), 400):
+            yield rows[start : start + 400], hashes[start : start + 400]
+
+    blocks = near_pairs_in_parts(read, len(hashes), 8, orientation, most=most)
+    found = sorted(
+        row for block in blocks for row in zip(*(a.tolist() for a in block), strict=True)
+    )
+    against = None if orientation == 0 else all_orientations(hashes)[:, orientation]
+    expected = by_brute_force(hashes, 8, against)
+    assert expected
+    assert found == [(3 * i + 1, 3 * j + 1, distance) for i, j, distance in expected]
 
 
 def ball(radius: int) -> Hashes:

@@ -152,6 +152,12 @@ class Evidence:
             and (not self._is_nearly_flat or self._inexact <= INEXACT or self.colors >= COLORS)
         )
 
+    def reversed(self) -> Evidence:
+        """The evidence about the same two pictures in the reverse order."""
+        one, other = self.shown
+        rotation = self.rotation if self.mirrored else -self.rotation
+        return replace(self, shown=(other, one), scale=1 / self.scale, rotation=rotation)
+
     @property
     def needs_matches(self) -> bool:
         """True if whole pictures agree, but so much differs that matches have to confirm it."""
@@ -214,14 +220,7 @@ def every_evidence(first: Sketch, second: Sketch) -> Iterator[tuple[Evidence, Do
     else:
         for alignment in alignments(second, first):
             evidence, matrix = _measured(second, first, alignment), alignment.matrix
-            yield _reversed(evidence), np.asarray(cv2.invertAffineTransform(matrix), np.float64)
-
-
-def _reversed(evidence: Evidence) -> Evidence:
-    """The evidence about the same two pictures in the reverse order."""
-    one, other = evidence.shown
-    rotation = evidence.rotation if evidence.mirrored else -evidence.rotation
-    return replace(evidence, shown=(other, one), scale=1 / evidence.scale, rotation=rotation)
+            yield evidence.reversed(), np.asarray(cv2.invertAffineTransform(matrix), np.float64)
 
 
 def _measured(first: Sketch, second: Sketch, alignment: Alignment) -> Evidence:

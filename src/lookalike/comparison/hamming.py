@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, combinations, islice
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 Hashes = NDArray[np.uint64]
 Rows = NDArray[np.int64]
 Block = tuple[Rows, Rows, NDArray[np.uint8]]
+HashReader = Callable[[], Iterator[tuple[Rows, Hashes]]]
 
 ORIENTATIONS = (
     "upright",
@@ -36,6 +38,9 @@ Mirroring swaps left and right, flipping top and bottom; rotations are clockwise
 MAX_RADIUS = 12
 """Greatest radius: beyond it, so many tables are needed that comparing all pairs is faster."""
 
+BYTES_PER_HASH = 260
+"""Memory of a hash in a part that is searched, as measured among a million."""
+
 _BITS = 64
 _CANDIDATES = 1 << 17  # compared at a time, so that the arrays stay in the cache
 _NEXT = 32  # following rows that are compared with each row whether or not they match
@@ -43,6 +48,7 @@ _SIDE_BY_SIDE = 1 << 15  # rows of this comparison at a time
 _THREADS = 2  # sorting and comparing release the GIL; more threads wait for memory
 _SCATTER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 divided by the golden ratio, as Knuth advises
 _ODD_COLUMNS, _ODD_ROWS = np.uint64(0x5555555555555555), np.uint64(0x00FF00FF00FF00FF)
+_MIRRORS = (0, _ODD_COLUMNS, _ODD_COLUMNS ^ _ODD_ROWS, _ODD_ROWS)
 _SWAPS = ((7, 0x00AA00AA00AA00AA), (14, 0x0000CCCC0000CCCC), (28, 0x00000000F0F0F0F0))
 _MIN_ONES = 12
 
@@ -81,11 +87,80 @@ def near_pairs(hashes: Hashes, radius: int, *, against: Hashes | None = None) ->
         raise ValueError(f"radius is {radius}; choose 0 to {MAX_RADIUS} bits")
     if against is not None and against.shape != hashes.shape:
         raise ValueError(f"against has shape {against.shape}; give it that of hashes")
-    masks = _masks(len(hashes), radius)
-    others = hashes if against is None else against
-    return _in_threads(
-        _join(hashes, others, mask, masks[:at], radius) for at, mask in enumerate(masks)
-    )
+    masks, rows = _masks(len(hashes), radius), np.arange(len(hashes))
+    left = _Rows(rows, hashes)
+    right = left if against is None else _Rows(rows, against)
+    tables = (_join(left, right, mask, masks[:at], radius) for at, mask in enumerate(masks))
+    return _in_threads(tables)
+
+
+def near_pairs_in_parts(
+    read: HashReader, count: int, radius: int, orientation: int, *, most: int
+) -> Iterator[Block]:
+    """The pairs of `near_pairs` for hashes that are too many for the memory.
+
+    Hashes that agree in the bits by which they are sorted are in one part, so each part is searched
+    by itself, and the hashes are read once for each part of each sorting.
+
+    Args:
+        read: reads the hashes again, in blocks of rows in ascending order.
+        count: number of hashes.
+        radius: bits, up to `MAX_RADIUS`.
+        orientation: column of `all_orientations` that the hash of the second row is turned to.
+        most: hashes in memory at a time, each of which takes `BYTES_PER_HASH`.
+
+    Yields:
+        as `near_pairs`, with rows as they were read.
+    """
+    masks = _masks(count, radius)
+    parts = max(math.ceil(count * (_THREADS + 1) / max(most, 1)), 1)
+
+    def tables() -> Iterator[Iterator[Block]]:
+        for at, mask in enumerate(masks):
+            for part in range(parts):
+                yield _join_part(read, orientation, mask, masks[:at], radius, part, parts)
+
+    return _in_threads(tables())
+
+
+def _join_part(
+    read: HashReader,
+    orientation: int,
+    mask: np.uint64,
+    earlier: list[np.uint64],
+    radius: int,
+    part: int,
+    parts: int,
+) -> Iterator[Block]:
+    """The near pairs of one part."""
+    left = _part_of(read, 0, mask, part, parts)
+    right = left if orientation == 0 else _part_of(read, orientation, mask, part, parts)
+    if len(left.hashes) and len(right.hashes):
+        yield from _join(left, right, mask, earlier, radius)
+
+
+def _part_of(read: HashReader, orientation: int, mask: np.uint64, part: int, parts: int) -> _Rows:
+    """The rows of a part, by the masked bits of their turned hashes."""
+    rows, hashes = [np.empty(0, np.int64)], [np.empty(0, np.uint64)]
+    for some, block in read():
+        turned = oriented(block, orientation)
+        if parts == 1:
+            rows.append(some)
+            hashes.append(turned)
+            continue
+        # The high half of a scattered number, so that the product fits.
+        scattered = (turned & mask) * _SCATTER >> np.uint64(32)
+        here = np.flatnonzero(scattered * np.uint64(parts) >> np.uint64(32) == part)
+        rows.append(some[here])
+        hashes.append(turned[here])
+    return _Rows(np.concatenate(rows), np.concatenate(hashes))
+
+
+class _Rows(NamedTuple):
+    """Rows in ascending order, (n,), and their hashes, (n,)."""
+
+    rows: Rows
+    hashes: Hashes
 
 
 def _masks(count: int, radius: int) -> list[np.uint64]:
@@ -106,20 +181,27 @@ def _masks(count: int, radius: int) -> list[np.uint64]:
 
 
 def _join(
-    hashes: Hashes, others: Hashes, mask: np.uint64, earlier: list[np.uint64], radius: int
+    left: _Rows, right: _Rows, mask: np.uint64, earlier: list[np.uint64], radius: int
 ) -> Iterator[Block]:
     """The near pairs that agree in the bits of `mask` and not in those of any earlier mask."""
-    low = np.uint64((1 << len(hashes).bit_length()) - 1)  # room for the row in a sorted number
-    left = _sorted_by(mask, hashes, low)
-    right = left if others is hashes else _sorted_by(mask, others, low)
-    left_rows, right_rows = (left & low).astype(np.int64), (right & low).astype(np.int64)
-    left_hashes, right_hashes = hashes[left_rows], others[right_rows]
+    # Room in a sorted number for a position among the rows, and for the one after the last.
+    low = np.uint64((1 << max(len(left.hashes), len(right.hashes)).bit_length()) - 1)
+    sorted_left = _sorted_by(mask, left.hashes, low)
+    left_at = (sorted_left & low).astype(np.int64)
+    left_rows, left_hashes = left.rows[left_at], left.hashes[left_at]
     candidates: Iterator[tuple[Rows, Rows]]
     if left is right:  # comparing the next few rows side by side is faster
-        first = np.arange(len(left)) + 1 + _NEXT
-        candidates = chain(_near_by(left_hashes, radius), _matches(left, left, low, first))
+        right_rows, right_hashes = left_rows, left_hashes
+        first = np.arange(len(sorted_left)) + 1 + _NEXT
+        following = _matches(sorted_left, sorted_left, low, first)
+        candidates = chain(_near_by(left_hashes, radius), following)
     else:
-        candidates = _matches(left, right, low, np.searchsorted(right, left, "right"))
+        sorted_right = _sorted_by(mask, right.hashes, low)
+        right_at = (sorted_right & low).astype(np.int64)
+        right_rows, right_hashes = right.rows[right_at], right.hashes[right_at]
+        after = np.searchsorted(right.rows, left_rows, "right").astype(np.uint64)
+        first = np.searchsorted(sorted_right, (sorted_left & ~low) | after)
+        candidates = _matches(sorted_left, sorted_right, low, first)
     for i, j in candidates:
         differing = left_hashes[i] ^ right_hashes[j]
         near = np.flatnonzero(np.bitwise_count(differing) <= radius)
@@ -193,9 +275,13 @@ def all_orientations(hashes: Hashes) -> Hashes:
     hash differ from those of the mirrored picture: on 1,293 photos 3.3 on average, up to 4 for
     80 %, up to 7 for 94 %, up to 8 for 98 %, never more than 14. Transposed, at most 2.
     """
-    both = [hashes, transposed(hashes)]
-    mirrors = (0, _ODD_COLUMNS, _ODD_COLUMNS ^ _ODD_ROWS, _ODD_ROWS)
-    return np.stack([rows ^ np.uint64(mirror) for rows in both for mirror in mirrors], axis=-1)
+    return np.stack([oriented(hashes, at) for at in range(len(ORIENTATIONS))], axis=-1)
+
+
+def oriented(hashes: Hashes, orientation: int) -> Hashes:
+    """One column of `all_orientations`."""
+    turned = transposed(hashes) if orientation >= len(_MIRRORS) else hashes
+    return turned ^ np.uint64(_MIRRORS[orientation % len(_MIRRORS)])
 
 
 def transposed(hashes: Hashes) -> Hashes:

@@ -7,17 +7,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Unpack
 
-from lookalike.duplicates import cleanup, decisions
+from lookalike.duplicates import cleanup
 from lookalike.duplicates.cleanup import Action
 from lookalike.duplicates.file_moves import CleanupReport
-from lookalike.duplicates.finder import DuplicateFinder
-from lookalike.duplicates.groups import DuplicateGroup, DuplicateGroups
-from lookalike.duplicates.options import CleanupOptions, DuplicateOptions, GroupOptions
-from lookalike.duplicates.verdicts import Duplicate, Duplicates
+from lookalike.duplicates.groups import DuplicateGroup
+from lookalike.duplicates.options import CleanupOptions
 from lookalike.engines import is_server
 from lookalike.errors import LookalikeError, QueryError
 from lookalike.facade import inputs
-from lookalike.facade.reading import ReadableIndex
+from lookalike.facade.duplicates import IndexWithDuplicates
 from lookalike.filters.parser import require_field
 from lookalike.ingest import prune as pruning
 from lookalike.ingest import run, schema, updates
@@ -44,10 +42,9 @@ from lookalike.search.request import (
 from lookalike.search.weights import check_preset_name, with_preset
 from lookalike.sources import SourceInput, open_file
 from lookalike.system.inputs import Id, ids_of
-from lookalike.types import Decision, ImageInput
 
 
-class Index(ReadableIndex):
+class Index(IndexWithDuplicates):
     """A searchable index of images. Open it with `Index.open`; close it, or use `with`.
 
         with Index.open("shop.index") as index:
@@ -370,39 +367,6 @@ class Index(ReadableIndex):
 
     # --- duplicates -------------------------------------------------------------------------
 
-    @documented(GroupOptions)
-    def duplicates(self, **options: Unpack[GroupOptions]) -> DuplicateGroups:
-        """Finds all groups of duplicates in the index; yields each as soon as it is confirmed.
-
-        The iterator's `problems` say why originals could not be read, by address.
-
-        Args:
-            {options}
-
-        Raises:
-            InputError: no policy has this name.
-            FilterError: `where` does not parse, or does not fit the fields.
-        """
-        filter = self._filter(options.get("where"), options.get("params"))
-        return self._finder().groups(options, filter)
-
-    @documented(DuplicateOptions)
-    def duplicates_of(
-        self, image: ImageInput | None = None, **options: Unpack[DuplicateOptions]
-    ) -> Duplicates:
-        """Finds the duplicates of one image in the index, the strongest verdicts first.
-
-        Args:
-            image: a picture, in any form that `search` takes.
-            {options}
-
-        Raises:
-            QueryError: neither an image nor an id, or both.
-            ImageRejected: the image cannot be read.
-            NotFound: no image has this id.
-        """
-        return self._finder().duplicates_of(image, options)
-
     @documented(CleanupOptions)
     def resolve_duplicates(
         self, groups: Iterable[DuplicateGroup], action: Action, **options: Unpack[CleanupOptions]
@@ -421,30 +385,3 @@ class Index(ReadableIndex):
         return cleanup.resolve_duplicates(
             groups, action, self.delete, is_indexed=self._finder().is_indexed, **options
         )
-
-    def difference(self, keeper: Duplicate, copy: Duplicate) -> bytes | None:
-        """Shows the differences between two images of a group: a JPEG of the keeper in gray, red
-        where the copy, laid over it, differs. None if the two cannot be aligned."""
-        return self._finder().difference(keeper, copy)
-
-    def decide(self, ids: Iterable[Id], decision: Decision | None) -> None:
-        """Stores a decision about images that look like copies: `duplicates` and `duplicates_of`
-        no longer show them beside each other.
-
-        Args:
-            ids: two or more images.
-            decision: that they are not duplicates, or that all of them are kept; None removes
-                earlier decisions.
-
-        Raises:
-            NotFound: no image has one of these ids.
-            InputError: fewer than two images, or too many different files.
-        """
-        decisions.decide(self._engine, ids_of(ids), decision)
-
-    # --- inside -----------------------------------------------------------------------------
-
-    def _finder(self) -> DuplicateFinder:
-        own, loader = self._parts, self._loader
-        services = own.decoder, loader, own.decoder, own.cache
-        return DuplicateFinder(own.engine, self._manifest, own.models, *services)

@@ -130,7 +130,9 @@ def write(db: sqlite3.Connection, statement: str, rows: Iterable[tuple[str, ...]
         db.executemany(statement, rows)
 
 
-def select(db: sqlite3.Connection, query: str, keys: Iterable[str]) -> Iterator[tuple[Any, ...]]:
+def select(
+    db: sqlite3.Connection, query: str, keys: Iterable[str | bytes]
+) -> Iterator[tuple[Any, ...]]:
     """Yields the rows of a query that ends in `IN`, for any number of keys."""
     remaining = iter(keys)
     while batch := list(islice(remaining, MAX_KEYS)):

@@ -49,6 +49,25 @@ if TYPE_CHECKING:
     metavar="FOLDER",
     help="Folder whose files always stay, and are preferred as keepers; repeatable.",
 )
+@click.option(
+    "--memory",
+    default="1G",
+    show_default=True,
+    metavar="BYTES",
+    help="Memory to use; what exceeds it waits on the disk.",
+)
+@click.option(
+    "--work",
+    metavar="DIR",
+    help="Folder for what has been compared, by which an interrupted command goes on. Default: "
+    "beside the thumbnails.",
+)
+@click.option(
+    "--partition",
+    metavar="N/M",
+    help="Compare only the Nth of M parts of the pairs. After all parts, run the command without "
+    "it for the groups.",
+)
 @json_option
 @click.option("--csv", "csv_file", metavar="FILE", help="Write a table, one row per image.")
 @click.option("--html", metavar="FILE", help="Write a report with the pictures side by side.")
@@ -67,57 +86,33 @@ def duplicates(
     path: str | None,
     id: str | None,
     url: str | None,
-    keep: str,
-    where: str | None,
-    params: dict[str, str] | None,
-    similar: bool,
-    verdict: str | None,
-    protect: tuple[str, ...],
     as_json: bool,
     csv_file: str | None,
     html: str | None,
-    remove: bool,
-    move_to: str | None,
-    delete_files: bool,
-    even_if_more: bool,
-    log: str | None,
-    yes: bool,
     model_dir: str | None,
+    **chosen: Any,
 ) -> None:
     """Finds groups of duplicates in the index, or the duplicates of PATH, and can resolve them."""
-    from lookalike.duplicates.keepers import policy_of
-    from lookalike.duplicates.verdicts import verdicts_of
-
-    action = _action(remove, move_to, delete_files)
-    if action is None and yes:
-        raise InputError("--yes needs an action: add --remove, --move-to or --delete-files.")
-    if action not in ("move", "delete") and log is not None:
-        raise InputError("--log needs an action on files: add --move-to or --delete-files.")
-    if action is None and even_if_more:
-        raise InputError(
-            "--even-if-more needs an action: add --remove, --move-to or --delete-files."
-        )
-    options: dict[str, Any] = {
-        "keep": keep,
-        "where": where,
-        "params": params,
-        "similar": similar,
-        "verdicts": None if verdict is None else [name.strip() for name in verdict.split(",")],
-        "protect": [_existing(folder) for folder in protect],
-    }
-    policy_of(keep)  # before any file is created
-    verdicts_of(options["verdicts"])
+    action = _action(chosen)
+    options = _group_options(chosen)
     with open_index(url, model_dir=model_dir) as index:
         if path is not None or id is not None:
-            others = csv_file or html or where or verdict or protect
-            if action or others or keep != "largest":
+            if action or csv_file or html or _others(chosen):
                 raise InputError(
                     "PATH and --id look up one image, and combine only with --similar and --json: "
                     "leave out either them or the other options."
                 )
-            _show_duplicates_of(index, path, id, similar=similar, as_json=as_json)
+            _show_duplicates_of(index, path, id, similar=chosen["similar"], as_json=as_json)
             return
-        images = index.count(where, params)
+        if chosen["partition"] is not None:
+            if action or csv_file or html or options["similar"]:
+                raise InputError(
+                    "--partition compares pairs and shows no groups: leave out the options for "
+                    "groups until all parts are compared."
+                )
+            _compare_part(index, chosen["partition"], options, as_json=as_json)
+            return
+        images = index.count(chosen["where"], chosen["params"])
         with ExitStack() as files:
             table = files.enter_context(writable(csv_file))
             page = files.enter_context(writable(html))
@@ -128,23 +123,14 @@ def duplicates(
                 _write_csv(table, groups)
             if page:
                 page.write(_html(index, groups))
-        report = None
-        if action is not None:
-            report = index.resolve_duplicates(
-                groups,
-                action,
-                move_to=None if move_to is None else Path(move_to),
-                log=_log(action, log),
-                dry_run=not yes,
-                even_if_more=even_if_more,
-            )
+        report = None if action is None else _resolve(index, groups, action, chosen)
         if as_json:
             document = _document(groups, images, problems, milliseconds)
             if report is not None:
-                document |= {"dry_run": not yes, **asdict(report)}
+                document |= {"dry_run": not chosen["yes"], **asdict(report)}
             print_json(document)
         else:
-            _show_summary(groups, problems, report, dry_run=not yes)
+            _show_summary(groups, problems, report, dry_run=not chosen["yes"])
 
 
 @click.command()
@@ -193,14 +179,45 @@ def undo(log: str) -> None:
 # --- options --------------------------------------------------------------------------------
 
 
-def _action(remove: bool, move_to: str | None, delete_files: bool) -> Action | None:
-    chosen: list[Action] = []
-    chosen += ["remove"] if remove else []
-    chosen += ["move"] if move_to is not None else []
-    chosen += ["delete"] if delete_files else []
-    if len(chosen) > 1:
+def _action(chosen: Mapping[str, Any]) -> Action | None:
+    """The action on the copies, if any; options that need one are refused without it."""
+    actions: list[Action] = []
+    actions += ["remove"] if chosen["remove"] else []
+    actions += ["move"] if chosen["move_to"] is not None else []
+    actions += ["delete"] if chosen["delete_files"] else []
+    if len(actions) > 1:
         raise InputError("Choose one of --remove, --move-to and --delete-files.")
-    return chosen[0] if chosen else None
+    action = actions[0] if actions else None
+    if action not in ("move", "delete") and chosen["log"] is not None:
+        raise InputError("--log needs an action on files: add --move-to or --delete-files.")
+    for name, flag in (("yes", "--yes"), ("even_if_more", "--even-if-more")):
+        if action is None and chosen[name]:
+            raise InputError(f"{flag} needs an action: add --remove, --move-to or --delete-files.")
+    return action
+
+
+def _group_options(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of `Index.duplicates`, checked before any file is created."""
+    from lookalike.cli import quantities
+    from lookalike.duplicates.keepers import policy_of
+    from lookalike.duplicates.verdicts import verdicts_of
+
+    verdict = chosen["verdict"]
+    options: dict[str, Any] = {
+        **{name: chosen[name] for name in ("keep", "where", "params", "similar", "work")},
+        "verdicts": None if verdict is None else [name.strip() for name in verdict.split(",")],
+        "protect": [_existing(folder) for folder in chosen["protect"]],
+        "memory": quantities.parse_bytes(chosen["memory"]),
+    }
+    policy_of(options["keep"])
+    verdicts_of(options["verdicts"])
+    return options
+
+
+def _others(chosen: Mapping[str, Any]) -> bool:
+    """True for options that do not combine with a look-up of one image."""
+    given = ("where", "params", "verdict", "protect", "work", "partition")
+    return any(chosen[name] for name in given) or chosen["keep"] != "largest"
 
 
 def _existing(folder: str) -> str:
@@ -237,6 +254,42 @@ def _show_duplicates_of(
         click.echo("The index has no copy of it.")
     for line in reports.problem_lines(matches.problems):
         note(line)
+
+
+def _compare_part(
+    index: Index, partition: str, options: Mapping[str, Any], *, as_json: bool
+) -> None:
+    from lookalike.cli.terminal import bars
+    from lookalike.ingest.partition import parse_partition
+
+    shared = {name: options[name] for name in ("where", "params", "memory", "work")}
+    with bars.stage_bar(console(stderr=True)) as progress:
+        report = index.compare_duplicates(
+            partition=parse_partition(partition), progress=progress, **shared
+        )
+    if as_json:
+        print_json(asdict(report))
+        return
+    compared, copies = count(report.pairs, "pair"), count(report.copies, "copy", "copies")
+    click.echo(f"{compared} compared in part {partition}: {copies}")
+    if report.unfinished:
+        note(f"Still to be compared: part {', '.join(report.unfinished)}.")
+    else:
+        note("All parts are compared. Run the same command without --partition for the groups.")
+
+
+def _resolve(
+    index: Index, groups: Sequence[DuplicateGroup], action: Action, chosen: Mapping[str, Any]
+) -> CleanupReport:
+    move_to = chosen["move_to"]
+    return index.resolve_duplicates(
+        groups,
+        action,
+        move_to=None if move_to is None else Path(move_to),
+        log=_log(action, chosen["log"]),
+        dry_run=not chosen["yes"],
+        even_if_more=chosen["even_if_more"],
+    )
 
 
 def _find_groups(

@@ -132,7 +132,7 @@ class DuplicateSearch:
             if grade is not None:
                 evidence = {**grade.evidence, **proposal.evidence}
                 duplicates.append(Duplicate.of(proposal.row, Grade(grade.verdict, evidence)))
-        self.comparer.save_sketches()
+        self.comparer.save()
         duplicates.sort(key=lambda duplicate: duplicate.verdict.rank)
         return duplicates[:limit]
 

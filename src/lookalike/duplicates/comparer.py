@@ -12,6 +12,7 @@ from lookalike.cache.store import Cache
 from lookalike.comparison.batch import BatchResult, Comparison, StoredPicture
 from lookalike.comparison.difference import difference
 from lookalike.comparison.sketch import THUMBNAIL_SIDE
+from lookalike.duplicates.comparison_store import ComparisonStore
 from lookalike.duplicates.content_check import ContentCheck
 from lookalike.duplicates.holdings import Holdings
 from lookalike.duplicates.verdicts import SAME_BYTES, Grade, Verdict, edits, measurements, size
@@ -76,6 +77,7 @@ class Comparer:
         cache: thumbnails and sketches.
         backend: compares pictures.
         threads: concurrent calls to the backend.
+        store: results of earlier comparisons; None compares everything.
         problems: reasons why originals could not be read, by address; grows with the work.
     """
 
@@ -85,9 +87,11 @@ class Comparer:
     cache: Cache
     backend: PairComparer
     threads: int = 1
+    store: ComparisonStore | None = None
     problems: dict[str, str] = field(default_factory=dict, init=False)
     _pictures: OrderedDict[str, Future[StoredPicture]] = field(default_factory=OrderedDict)
     _new_sketches: dict[str, bytes] = field(default_factory=dict)
+    _new_results: dict[tuple[str, str], Comparison | None] = field(default_factory=dict)
     _external: set[str] = field(default_factory=set)
     _digests: dict[str, str] = field(default_factory=dict)
     _pool: ThreadPoolExecutor = field(init=False)
@@ -107,12 +111,15 @@ class Comparer:
         self._hold(sha256, make)
 
     def start(self, pairs: Sequence[tuple[Payload, Payload]]) -> list[PairResult]:
-        """Starts comparing pairs, for `grade`. Files with the same bytes are not compared."""
+        """Starts comparing pairs, for `grade`. Files with the same bytes are not compared, nor is
+        what the store knows."""
         results: list[PairResult] = [Future() for _ in pairs]
+        keys = [(_key(first), _key(second)) for first, second in pairs]
+        known = {} if self.store is None else self.store.get_many(keys)
         waiting = []
-        for pair, result in zip(pairs, results, strict=True):
-            if _have_same_bytes(*pair):
-                result.set_result(None)
+        for pair, key, result in zip(pairs, keys, results, strict=True):
+            if key[0] == key[1] or key in known:
+                result.set_result(known.get(key))
             else:
                 waiting.append((pair, result))
         most = PICTURES_IN_MEMORY // 2  # both pictures of each pair must be in memory
@@ -137,8 +144,11 @@ class Comparer:
         why = edits(first, second, comparison.evidence)
         return Grade(Verdict.SAME_PICTURE, {"why": why, **evidence})
 
-    def save_sketches(self) -> None:
-        """Stores the sketches that were made or extended since the last call."""
+    def save(self) -> None:
+        """Stores the results since the last call, and the sketches that were made or extended."""
+        results, self._new_results = self._new_results, {}
+        if self.store is not None and results:
+            self.store.put_many(results)
         sketches, self._new_sketches = self._new_sketches, {}
         for key, sketch in sketches.items():
             if key in self._pictures:
@@ -186,6 +196,10 @@ class Comparer:
             for key, sketch in zip(pictures, sketches, strict=True):
                 if sketch and key not in self._external:
                     self._new_sketches[key] = sketch
+            readable = [bool(picture.thumbnail) for picture in loaded]
+            for both, (first, second), comparison in zip(keys, pairs, comparisons, strict=True):
+                if readable[first] and readable[second]:
+                    self._new_results[both] = comparison
             for result, comparison in zip(results, comparisons, strict=True):
                 result.set_result(comparison)
         except BaseException as error:  # raised again where the result is used

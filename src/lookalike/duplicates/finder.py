@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from lookalike import record
 from lookalike.cache.store import Cache
 from lookalike.comparison import batch
 from lookalike.comparison.sketch import THUMBNAIL_SIDE
+from lookalike.duplicates.bulk.check import (
+    LEAST_MEMORY,
+    OTHER_MEMORY,
+    PartReport,
+    Workplace,
+    compare_part,
+)
 from lookalike.duplicates.check import PHASH, DuplicateSearch, SimilarityThresholds
 from lookalike.duplicates.comparer import Comparer, PairComparer
 from lookalike.duplicates.gate import DuplicateGate
 from lookalike.duplicates.groups import DuplicateGroups, find_groups
 from lookalike.duplicates.keepers import policy_of, protecting
-from lookalike.duplicates.options import DuplicateOptions, GroupOptions
+from lookalike.duplicates.options import DuplicateOptions, GroupOptions, PartOptions
 from lookalike.duplicates.protection import protection
 from lookalike.duplicates.verdicts import Duplicate, Duplicates, Grade, Verdict, verdicts_of
-from lookalike.errors import ImageRejected, QueryError
+from lookalike.errors import ImageRejected, InputError, QueryError
 from lookalike.ingest.describe import facts
+from lookalike.ingest.partition import check_partition
 from lookalike.manifest import Manifest
 from lookalike.options import with_defaults
 from lookalike.protocols import Descriptors, Engine, ImageDecoder, ImageLoader, require_points
@@ -59,12 +69,38 @@ class DuplicateFinder:
             search,
             protecting(policy_of(chosen["keep"]), is_protected),
             where,
+            self._workplace(chosen),
             similar=chosen["similar"],
             verdicts=verdicts_of(chosen["verdicts"]),
             is_protected=is_protected,
             progress=chosen["progress"] or (lambda stage, done, total: None),
         )
         return DuplicateGroups(groups, search.comparer.problems)
+
+    def compare_part(self, options: PartOptions, where: Filter | None) -> PartReport:
+        """Compares one part of the pairs; see `Index.compare_duplicates`."""
+        chosen = with_defaults(PartOptions, options)
+        return compare_part(
+            self._search(),
+            where,
+            self._workplace(chosen),
+            check_partition(chosen["partition"]),
+            chosen["progress"] or (lambda stage, done, total: None),
+        )
+
+    def _workplace(self, chosen: Mapping[str, Any]) -> Workplace:
+        """The place for a check of the whole index.
+
+        Raises:
+            InputError: the memory is too little.
+        """
+        memory, folder = chosen["memory"], chosen["work"]
+        if memory < LEAST_MEMORY:
+            raise InputError(
+                f"The memory must be at least {LEAST_MEMORY // 10**6} MB (got {memory:,} bytes)."
+            )
+        default = self.cache.path.with_suffix(".duplicates")
+        return Workplace(default if folder is None else Path(folder), memory - OTHER_MEMORY)
 
     def duplicates_of(self, image: ImageInput | None, options: DuplicateOptions) -> Duplicates:
         """The duplicates of one image; see `Index.duplicates_of`."""

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.duplicates import candidates
-from lookalike.duplicates.candidates import DistinctFiles, Places, StageProgress
+from lookalike.duplicates.bulk.check import Workplace, prepare
+from lookalike.duplicates.bulk.listing import StageProgress
+from lookalike.duplicates.bulk.ranking import RankedFiles
 from lookalike.duplicates.check import DuplicateSearch
 from lookalike.duplicates.decisions import may_be_duplicates
 from lookalike.duplicates.holdings import Reasons
@@ -74,7 +75,8 @@ class DuplicateGroups(Iterator[DuplicateGroup]):
 def find_groups(
     search: DuplicateSearch,
     policy: KeeperPolicy,
-    where: Filter | None = None,
+    where: Filter | None,
+    work: Workplace,
     *,
     similar: bool = False,
     verdicts: Collection[Verdict] = tuple(Verdict),
@@ -87,28 +89,31 @@ def find_groups(
         search: in the index.
         policy: chooses the keepers.
         where: a filter; only matching images are considered.
+        work: a place for what the search holds.
         similar: whether to list similar images beside each keeper. They may be in several groups.
         verdicts: those of the copies that are listed.
         is_protected: whether the image at an address is to be kept in any case.
         progress: called as the search goes on.
     """
-    files = candidates.distinct_files(search, policy, where, progress)
-    pairs = candidates.propose(search, files, where, progress)
-    if not similar:
-        pairs = candidates.confirm(search, files, pairs, progress)
-    count = len(files)
     wanted = {*verdicts, *((Verdict.SIMILAR,) if similar else ())}
-    grouping = _Grouping(
-        search, files, pairs.neighbors(count), wanted, is_protected, np.zeros(count, bool)
-    )
-    for place in range(count):
-        if place % _REPORT_EVERY == 0:
-            progress("grouping", place, count)
-        members, more = grouping.group(place)
-        if len(members) > 1:
-            chosen = policy.reason(members[0].payload)
-            reason = f"holds more: {', '.join(more)}" if more else chosen
-            yield DuplicateGroup(members[0].id, reason, tuple(members))
+    with work.open(search) as folder:
+        check = prepare(folder, search, where, None, work.tables, progress)
+        if not check.is_shared:
+            check.propose()
+            if not similar:
+                check.compare()
+        with check.ranked(policy, confirmed=not similar) as files:
+            count = len(files)
+            grouping = _Grouping(search, files, wanted, is_protected, np.zeros(count, bool))
+            for place in range(count):
+                if place % _REPORT_EVERY == 0:
+                    progress("grouping", place, count)
+                members, more = grouping.group(place)
+                if len(members) > 1:
+                    chosen = policy.reason(members[0].payload)
+                    reason = f"holds more: {', '.join(more)}" if more else chosen
+                    yield DuplicateGroup(members[0].id, reason, tuple(members))
+        check.finish()
     progress("grouping", count, count)
 
 
@@ -117,15 +122,14 @@ class _Grouping:
     """Assignment of files to groups, from the best keeper to the worst.
 
     Attributes:
-        neighbors: candidates of a file.
+        files: their neighbors are candidates for their groups.
         verdicts: verdicts that are listed.
         is_protected: whether the image at an address is to be kept in any case.
         taken: (n,) whether a file is a copy in some group.
     """
 
     search: DuplicateSearch
-    files: DistinctFiles
-    neighbors: Callable[[int], Places]
+    files: RankedFiles
     verdicts: Collection[Verdict]
     is_protected: Callable[[str], bool]
     taken: NDArray[np.bool_]
@@ -134,7 +138,7 @@ class _Grouping:
         """The members of the group of this file, the best keeper of those left; empty if it has
         none. Where another member holds all that this file does and more, that one is the keeper,
         and what it holds is returned, too."""
-        if self.taken[place] or (len(self.files.ids[place]) == 1 and not self._open(place, place)):
+        if self.taken[place] or not (self.files.has_twins(place) or self._open(place, place)):
             return [], ()
         more: Reasons = ()
         keeper, tried, holdings = place, {place}, self.search.comparer.holdings()
@@ -162,7 +166,7 @@ class _Grouping:
     def _members(self, keeper: int, first: int) -> tuple[list[Duplicate], list[int]]:
         """The keeper and its copies, and for each its file. The files before `first` are no
         candidates."""
-        points = existing_points(self.search.engine, self.files.ids[keeper])
+        points = existing_points(self.search.engine, self.files.ids(keeper))
         if not points:  # deleted meanwhile
             return [], []
         kept, *twins = points
@@ -173,11 +177,12 @@ class _Grouping:
         while queue:
             others = [other for other in self._open(queue.popleft(), first) if other not in tried]
             tried.update(others)
-            first_ids = {self.files.ids[other][0]: other for other in others}
+            ids = {other: self.files.ids(other) for other in others}
+            first_ids = {ids[other][0]: other for other in others}
             candidates = existing_points(self.search.engine, list(first_ids))
             for duplicate in self._graded(kept, candidates):
                 other = first_ids[duplicate.id]
-                twins = existing_points(self.search.engine, self.files.ids[other][1:])
+                twins = existing_points(self.search.engine, ids[other][1:])
                 found = [duplicate, *(Duplicate.of(twin, duplicate.grade) for twin in twins)]
                 members += found
                 places += [other] * len(found)
@@ -188,7 +193,7 @@ class _Grouping:
     def _open(self, place: int, first: int) -> list[int]:
         """Candidates of a file that may still join a group. Files before `first` have been
         compared with all of their candidates."""
-        others = self.neighbors(place)
+        others = self.files.neighbors(place)
         return [int(other) for other in others[(others >= first) & ~self.taken[others]]]
 
     def _graded(self, keeper: Point, points: Sequence[Point]) -> Iterator[Duplicate]:
@@ -202,3 +207,4 @@ class _Grouping:
                 grade = self.search.similar(keeper, point)
             if grade is not None and grade.verdict in self.verdicts:
                 yield Duplicate.of(point, grade)
+        comparer.save()

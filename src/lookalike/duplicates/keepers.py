@@ -86,7 +86,7 @@ def _size(payload: Payload) -> str:
     return f"{image['width']:,} × {image['height']:,}"
 
 
-class _Descending(str):
+class Descending(str):
     """A text that sorts in reverse, so that the greatest is the first."""
 
     __slots__ = ()
@@ -102,7 +102,7 @@ def _largest(payload: Payload) -> tuple[Any, ...]:
     """Among equal dimensions, an original is likelier to have a camera date, to have kept its
     detail, and to be older. Bytes alone mislead: a copy with a logo on it often has the most."""
     dated = "taken_at" in record_of(payload)
-    return _pixels(payload), dated, _detail(payload), _Descending(_time(payload))
+    return _pixels(payload), dated, _detail(payload), Descending(_time(payload))
 
 
 def _best_reason(payload: Payload) -> str:
@@ -119,12 +119,12 @@ POLICIES: Mapping[str, KeeperPolicy] = MappingProxyType(
             lambda payload: f"largest: {_size(payload)}",
         ),
         "oldest": KeeperPolicy(
-            lambda payload: _Descending(_time(payload)),
+            lambda payload: Descending(_time(payload)),
             lambda payload: f"oldest: {_time(payload)[:19].replace('T', ' ')}",
         ),
         "best": KeeperPolicy(lambda payload: (_detail(payload), *_largest(payload)), _best_reason),
         "first": KeeperPolicy(
-            lambda payload: _Descending(record_of(payload)["uri"]),
+            lambda payload: Descending(record_of(payload)["uri"]),
             lambda payload: "first by address",
         ),
     }

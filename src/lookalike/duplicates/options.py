@@ -7,13 +7,38 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
-from lookalike.duplicates.candidates import StageProgress
+from lookalike.duplicates.bulk.listing import StageProgress
 from lookalike.duplicates.keepers import KeeperChoice
+from lookalike.ingest.partition import Partition
 from lookalike.options import Option
 from lookalike.system.inputs import Id
 
 
-class GroupOptions(TypedDict, total=False):
+class CheckOptions(TypedDict, total=False):
+    """Options of a check of the whole index."""
+
+    where: Annotated[
+        str | Mapping[str, Any] | None, Option("Filter; only matching images are considered.")
+    ]
+    params: Annotated[
+        Mapping[str, Any] | None,
+        Option("Values by name for the filter, which names them as in price < :max."),
+    ]
+    progress: Annotated[
+        StageProgress | None,
+        Option("Called with the name of a stage, the work done in it, and its total."),
+    ]
+    memory: Annotated[int, Option("Bytes of memory; what exceeds it waits on the disk.", 10**9)]
+    work: Annotated[
+        str | os.PathLike[str] | None,
+        Option(
+            "Folder for what has been compared, by which an interrupted search goes on; by default "
+            "beside the thumbnails of the index."
+        ),
+    ]
+
+
+class GroupOptions(CheckOptions, total=False):
     """Options of `Index.duplicates`."""
 
     keep: Annotated[
@@ -23,13 +48,6 @@ class GroupOptions(TypedDict, total=False):
             '"first", or a function of an image\'s payload whose greatest value is kept.',
             "largest",
         ),
-    ]
-    where: Annotated[
-        str | Mapping[str, Any] | None, Option("Filter; only matching images are considered.")
-    ]
-    params: Annotated[
-        Mapping[str, Any] | None,
-        Option("Values by name for the filter, which names them as in price < :max."),
     ]
     similar: Annotated[
         bool,
@@ -54,9 +72,13 @@ class GroupOptions(TypedDict, total=False):
             (),
         ),
     ]
-    progress: Annotated[
-        StageProgress | None,
-        Option("Called with the name of a stage, the work done in it, and its total."),
+
+
+class PartOptions(CheckOptions, total=False):
+    """Options of `Index.compare_duplicates`."""
+
+    partition: Annotated[
+        Partition, Option("Number of the part, from 1, and number of parts.", (1, 1))
     ]
 
 

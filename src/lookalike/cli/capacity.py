@@ -48,6 +48,21 @@ from lookalike.cli.options import json_option
     metavar="BYTES",
     help="Disk budget for thumbnails; 0 for none.",
 )
+@click.option("--duplicates", is_flag=True, help="Also estimate a check for duplicates.")
+@click.option(
+    "--memory",
+    default="1G",
+    show_default=True,
+    metavar="BYTES",
+    help="With --duplicates: memory of each process.",
+)
+@click.option(
+    "--partitions",
+    default=1,
+    show_default=True,
+    metavar="M",
+    help="With --duplicates: parts of the check, each compared on a machine of its own.",
+)
 @json_option
 def plan_command(
     images: str,
@@ -60,6 +75,9 @@ def plan_command(
     writers: int,
     payload_bytes: int,
     thumbnails: str,
+    duplicates: bool,
+    memory: str,
+    partitions: int,
     as_json: bool,
 ) -> None:
     """Estimates the RAM, disk, machines and hours for an index."""
@@ -81,8 +99,20 @@ def plan_command(
             thumbnails=0 if thumbnails == "0" else quantities.parse_bytes(thumbnails),
         )
     )
+    check = None
+    if duplicates:
+        from lookalike.duplicates.bulk.capacity import estimate_check
+
+        check = estimate_check(
+            estimate.images,
+            memory=quantities.parse_bytes(memory),
+            partitions=partitions,
+            cores=node_cores,
+        )
     if as_json:
-        print_json(asdict(estimate))
+        print_json(asdict(estimate) | ({"duplicates": asdict(check)} if check else {}))
         return
     for line in reports.capacity_lines(estimate):
+        click.echo(line)
+    for line in reports.check_lines(check) if check else ():
         click.echo(line)

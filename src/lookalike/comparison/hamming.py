@@ -163,6 +163,11 @@ class _Rows(NamedTuple):
     hashes: Hashes
 
 
+def sortings(count: int, radius: int) -> int:
+    """Number of times that so many hashes are sorted to find their near pairs."""
+    return len(_masks(count, radius))
+
+
 def _masks(count: int, radius: int) -> list[np.uint64]:
     """Bits to sort by: hashes up to `radius` bits apart agree in all bits of at least one mask."""
     if radius == 0 or count < 2:

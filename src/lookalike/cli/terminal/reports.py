@@ -153,5 +153,22 @@ def capacity_lines(capacity: CapacityEstimate) -> Iterator[str]:
         yield f"- {note}"
 
 
+def check_lines(check: CheckEstimate) -> Iterator[str]:
+    """The time, memory and disk of a check for duplicates."""
+    yield (
+        f"duplicates: {count(check.pairs, 'pair')} to compare, hashes within {check.radius} bits, "
+        f"in {count(check.partitions, 'part')}"
+    )
+    yield f"memory {_gb(check.memory)} for each part"
+    yield f"disk   {_gb(check.disk)} in the folder of the check"
+    yield (
+        f"hours  {check.hours:,.1f}: {check.listing_hours:,.1f} to list, {check.joining_hours:,.1f} "
+        f"to compare hashes, {check.neighbor_hours:,.1f} to find neighbors, "
+        f"{check.comparing_hours:,.1f} to compare pictures"
+    )
+    for note in check.notes:
+        yield f"- {note}"
+
+
 def _gb(size: float) -> str:
     return f"{size / 1e9:,.1f} GB"

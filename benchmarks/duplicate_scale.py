@@ -1,10 +1,10 @@
 """Time, memory and proposals of a check for duplicates at one million drawn points, and at four.
 
 Points are drawn: hashes like those of photos (`hash_pairs`), a tenth of them near copies of others
-in some orientation, and ten neighbors each, of which one is the copy. The engine answers at once, so
-what is measured is the check itself. Comparing pictures is measured by itself, on photos, as its time
-grows with the pairs alone. Time is processor time, which other programs disturb less than wall time;
-each check runs in a process of its own.
+in some orientation, and ten neighbors each, of which one is the copy. The engine answers at once,
+so what is measured is the check itself. Comparing pictures is measured by itself, on photos, as its
+time grows with the pairs alone. Time is processor time, which other programs disturb less than wall
+time; each check runs in a process of its own.
 
 Usage: python -m benchmarks.duplicate_scale [--large]
 """
@@ -30,8 +30,14 @@ from lookalike.comparison import batch
 from lookalike.comparison.batch import StoredPicture
 from lookalike.comparison.hamming import Hashes, all_orientations
 from lookalike.comparison.sketch import THUMBNAIL_SIDE
-from lookalike.duplicates.bulk.check import LEAST_MEMORY, OTHER_MEMORY, prepare
+from lookalike.duplicates.bulk.check import (
+    LEAST_MEMORY,
+    OTHER_MEMORY,
+    BulkCheck,
+    prepare,
+)
 from lookalike.duplicates.bulk.proposals import join_radius, pairs_of
+from lookalike.duplicates.bulk.steps import taken_here
 from lookalike.duplicates.check import DuplicateSearch, SimilarityThresholds
 from lookalike.imaging.decode import decode
 from lookalike.imaging.thumbnails import encode_thumbnail
@@ -62,7 +68,7 @@ class DrawnEngine:
             yield [_point(start + at, hash) for at, hash in enumerate(part)]
 
     def retrieve(self, ids: Sequence[str], **_: object) -> list[Point]:
-        return [Point(id, {"drawn": np.array([int(id)], np.float64)}, {}) for id in ids]
+        return [Point(id, {"drawn": np.array([int(id)], np.float32)}, {}) for id in ids]
 
     def nearest(self, queries: Sequence[CandidateQuery]) -> list[Candidates]:
         return [self._neighbors(int(query.near.vector[0])) for query in queries]
@@ -113,7 +119,10 @@ def check(kind: str, count: int) -> dict[str, float]:
 
     with tempfile.TemporaryDirectory() as folder:
         started = time.process_time()
-        made = prepare(Path(folder), search, None, None, MEMORY - OTHER_MEMORY, progress)
+        tables = MEMORY - OTHER_MEMORY
+        take = taken_here(search)
+        new = BulkCheck(search, None, Path(folder), (1, 1), tables, progress, take)
+        made = prepare(new, None)
         by_hashes = (made.folder / "hash_pairs").stat().st_size / 8
         made.propose()
         progress("", 0, 0)
@@ -161,7 +170,9 @@ def child(kind: str, count: int) -> dict[str, float]:
     for name, value in report.items():
         print(f"  {name}: {value:.1f}")
     bound(f"{count:,} images: MB within {MEMORY / 1e6:.0f}", report["MB"], most=MEMORY / 1e6)
-    bound(f"{count:,} images: share of copies proposed", report["share of copies proposed"], least=1)
+    bound(
+        f"{count:,} images: share of copies proposed", report["share of copies proposed"], least=1
+    )
     bound(f"{count:,} images: pairs an image", report["pairs an image"], most=20)
     return report
 

@@ -14,7 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL.Image import Transpose
 
+from lookalike.duplicates.comparison_store import ComparisonStore
+from lookalike.duplicates.verdicts import Duplicate
 from lookalike.engines.options import ServerOptions
 from lookalike.errors import EngineError, InputError
 from lookalike.index import Index
@@ -26,7 +29,7 @@ from lookalike.sources import open_sources
 from lookalike.sources._exclusions import Exclusions
 from lookalike.sources.file import Files
 from lookalike.types import ImageRef, Point
-from tests.support.pictures import folder_of
+from tests.support.pictures import folder_of, scene
 from tests.support.qdrant_wire import Fault, RestServer, Store
 
 # Ray reads these when it is imported: no usage reports, no token in the home folder.
@@ -215,6 +218,41 @@ print(ray.is_initialized(), os.environ["RAY_USAGE_STATS_ENABLED"])
 def test_an_index_in_a_folder_is_refused(photos: Path, tmp_path: Path) -> None:
     with (
         Index.open(tmp_path / "index", model="built-in") as embedded,
-        pytest.raises(InputError, match="Ray cannot fill an index in a folder"),
+        pytest.raises(InputError, match="Ray cannot work on an index in a folder"),
     ):
         embedded.add(photos, executor=RayExecutor())
+    with (
+        Index.open(tmp_path / "index") as embedded,
+        pytest.raises(InputError, match="Ray cannot work on an index in a folder"),
+    ):
+        list(embedded.duplicates(executor=RayExecutor()))
+
+
+def test_a_check_for_duplicates_has_the_same_groups(
+    index: Index, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lookalike.duplicates.bulk.check.IMAGES_PER_STEP", 8)
+    monkeypatch.setattr("lookalike.duplicates.bulk.check.PAIRS_PER_STEP", 40)
+    for seed in range(3):
+        picture = scene(seed)
+        picture.save(photos / f"scene{seed}.jpg", quality=92)
+        picture.resize((240, 180)).save(photos / f"scene{seed} half.png")
+        picture.transpose(Transpose.FLIP_LEFT_RIGHT).save(photos / f"scene{seed} mirrored.jpg")
+    index.add(photos)
+    expected = list(index.duplicates(work=tmp_path / "here"))
+    executor = RayExecutor(max_actors=2)
+    report = index.compare_duplicates(work=tmp_path / "ray", partition=(1, 1), executor=executor)
+    assert report.unfinished == ()
+    assert report.copies >= 6
+    found = list(index.duplicates(work=tmp_path / "ray"))
+    assert [group.members for group in found] == [group.members for group in expected]
+    assert len(found) >= 3
+    with ComparisonStore(tmp_path / "ray", "comparisons") as store:
+        pairs = [
+            (sha256(group.members[0]), sha256(copy)) for group in found for copy in group.copies
+        ]
+        assert all(store.get_many(pairs).values())
+
+
+def sha256(one: Duplicate) -> str:
+    return str(one.payload["image"]["sha256"])

@@ -1,4 +1,4 @@
-"""Ingest on a Ray cluster: the listing is divided into blocks, and actors index them.
+"""Ingest, and checks for duplicates, on a Ray cluster: actors index images, or compare them.
 
 The pipeline is Ray Data's (https://docs.ray.io/en/latest/data/data.html). This process lists the
 images. Actors map the blocks of the listing: each actor has the same index open, and does what
@@ -20,6 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from lookalike.duplicates.bulk.steps import TakeSteps
 from lookalike.errors import InputError, LookalikeError
 from lookalike.ingest.executor import IndexHandle, Ingest, Opener
 from lookalike.ingest.listing import ListedImage
@@ -29,6 +30,8 @@ from lookalike.system.iteration import batched
 
 BLOCK_SIZE = 256
 """Images in a block: so many are indexed again when an actor is lost."""
+STEPS_AT_A_TIME = 64
+"""Steps of a check for duplicates that wait in the memory of the cluster."""
 
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",  # else it reports home
@@ -72,10 +75,22 @@ class RayExecutor:
             InputError: the index is in a folder, or Ray is not installed.
             LookalikeError: Ray cannot be reached at the address.
         """
+        with self._actors(opener, "ingest") as actors:
+            yield _RayIngest(actors)
+
+    @contextmanager
+    def start_check(self, opener: Opener | None) -> Iterator[TakeSteps]:
+        """See `duplicates.bulk.steps.CheckExecutor`; raises what `start` raises."""
+        with self._actors(opener, "take_duplicate_step") as actors:
+            yield actors.take
+
+    @contextmanager
+    def _actors(self, opener: Opener | None, method: str) -> Iterator[_Actors]:
+        """A cluster whose actors call a method of the index."""
         if opener is None:
             raise InputError(
-                "Ray cannot fill an index in a folder, which only one process may have open: give "
-                "the address of an index on a server, such as http://host:6333/name."
+                "Ray cannot work on an index in a folder, which only one process may have open: "
+                "give the address of an index on a server, such as http://host:6333/name."
             )
         try:
             import ray
@@ -88,7 +103,7 @@ class RayExecutor:
         if started_here:
             _connect(self.address)
         try:
-            yield _RayIngest(opener, self.max_actors, self.cores)
+            yield _Actors(opener, self.max_actors, self.cores, method)
         finally:
             if started_here:
                 ray.shutdown()
@@ -143,12 +158,56 @@ def _quiet() -> Iterator[None]:
 
 
 @dataclass(frozen=True, slots=True)
-class _RayIngest:
-    """See `ingest.executor.Ingest`."""
+class _Actors:
+    """Actors that have the index open, and call one of its methods."""
 
     opener: Opener
     max_actors: int | None
     cores: int
+    method: str
+
+    def take(self, steps: Iterable[Any], done: Callable[[int], None]) -> Iterator[Any]:
+        """See `duplicates.bulk.steps.TakeSteps`."""
+        import ray
+
+        try:
+            for some in batched(steps, STEPS_AT_A_TIME):
+                with closing(self.results(map(_packed, some))) as results:
+                    for result in results:
+                        if isinstance(result, LookalikeError):
+                            raise result
+                        yield result
+        except ray.exceptions.RayError as error:
+            raise _failed(error) from error
+
+    def results(self, blocks: Iterable[bytes]) -> Generator[Any]:
+        """The results of the method for blocks in their order, or the error of an actor."""
+        import ray.data
+
+        rows = [{"block": block} for block in blocks]
+        if not rows:
+            return
+        dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
+            _Actor,
+            fn_constructor_args=(self.opener, self.cores, self.method),
+            num_cpus=self.cores,
+            compute=ray.data.ActorPoolStrategy(
+                min_size=1, max_size=self.max_actors, max_tasks_in_flight_per_actor=2
+            ),
+        )
+        dataset.context.enable_progress_bars = False
+        dataset.context.print_on_execution_start = False
+        dataset.context.execution_options.preserve_order = True
+        with closing(iter(dataset.iter_rows())) as answers:
+            for answer in answers:
+                yield pickle.loads(answer["result"])  # noqa: S301 -- `_Actor` wrote it
+
+
+@dataclass(frozen=True, slots=True)
+class _RayIngest:
+    """See `ingest.executor.Ingest`."""
+
+    actors: _Actors
 
     def __call__(
         self, images: Iterable[ListedImage], progress: Callable[[IngestCounts], None]
@@ -158,7 +217,7 @@ class _RayIngest:
         tally = Tally()
         interrupted = False
         try:
-            with closing(self._results(images)) as results:
+            with closing(self.actors.results(_blocks(images))) as results:
                 for result in results:
                     if isinstance(result, LookalikeError):
                         raise result
@@ -167,50 +226,26 @@ class _RayIngest:
             interrupts.settle()
             interrupted = True
         except ray.exceptions.RayError as error:
-            raise LookalikeError(
-                f"Ray failed ({error}): what was done is stored; run the same command again to "
-                "continue."
-            ) from error
+            raise _failed(error) from error
         return tally.report(interrupted=interrupted)
-
-    def _results(self, images: Iterable[ListedImage]) -> Generator[IngestReport | LookalikeError]:
-        """The reports of the blocks in the order of the listing, or the error of an actor."""
-        import ray.data
-
-        blocks = [{"block": block} for block in _blocks(images)]
-        if not blocks:
-            return
-        dataset = ray.data.from_items(blocks, override_num_blocks=len(blocks)).map(
-            _Actor,
-            fn_constructor_args=(self.opener, self.cores),
-            num_cpus=self.cores,
-            compute=ray.data.ActorPoolStrategy(
-                min_size=1, max_size=self.max_actors, max_tasks_in_flight_per_actor=2
-            ),
-        )
-        dataset.context.enable_progress_bars = False
-        dataset.context.print_on_execution_start = False
-        dataset.context.execution_options.preserve_order = True  # for the report
-        with closing(iter(dataset.iter_rows())) as rows:
-            for row in rows:
-                yield pickle.loads(row["result"])  # noqa: S301 -- `_Actor` wrote it
 
 
 class _Actor:
     """A Ray process that has the index open."""
 
-    def __init__(self, opener: Opener, cores: int) -> None:
+    def __init__(self, opener: Opener, cores: int, method: str) -> None:
         self._opener = opener
         self._cores = cores
+        self._method = method
 
     @cached_property
     def _index(self) -> IndexHandle:
         return self._opener(threads=self._cores)
 
     def __call__(self, row: Mapping[str, Any]) -> dict[str, bytes]:
-        images = pickle.loads(zlib.decompress(row["block"]))  # noqa: S301 -- `_blocks` wrote it
+        argument = pickle.loads(zlib.decompress(row["block"]))  # noqa: S301 -- `_packed` wrote it
         try:
-            result: IngestReport | LookalikeError = self._index.ingest(images)
+            result = getattr(self._index, self._method)(argument)
         except LookalikeError as error:  # Ray would wrap an error that is raised
             result = error
         return {"result": pickle.dumps(result)}
@@ -219,4 +254,14 @@ class _Actor:
 def _blocks(images: Iterable[ListedImage]) -> Iterator[bytes]:
     """The listing in blocks. All of it waits in memory, at about 20 bytes an image."""
     for block in batched(images, BLOCK_SIZE):
-        yield zlib.compress(pickle.dumps(block), level=1)
+        yield _packed(block)
+
+
+def _packed(argument: Any) -> bytes:
+    return zlib.compress(pickle.dumps(argument), level=1)
+
+
+def _failed(error: Exception) -> LookalikeError:
+    return LookalikeError(
+        f"Ray failed ({error}): what was done is stored; run the same command again to continue."
+    )

@@ -476,7 +476,7 @@ def test_thumbnails_stay_within_their_budget(home: Path, tmp_path: Path) -> None
         (["--thumbnails", "lots"], "not 'lots'"),
         (["--thumbnails", "-1"], "not '-1'"),
         (["--copies", "drop"], "'drop' is not one of 'keep', 'skip', 'link'"),
-        (["--ray", "auto"], "Ray cannot fill an index in a folder"),
+        (["--ray", "auto"], "Ray cannot work on an index in a folder"),
     ],
 )
 def test_index_is_refused_before_anything_is_made(

@@ -93,7 +93,7 @@ def test_an_abandoned_check_goes_on_where_it_was(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     work = tmp_path / "work"
-    monkeypatch.setattr("lookalike.duplicates.bulk.comparison.PAIRS_PER_BATCH", 4)
+    monkeypatch.setattr("lookalike.duplicates.bulk.steps.PAIRS_PER_BATCH", 4)
     expected = contents(list(filled.duplicates(work=tmp_path / "whole")))
     pairs = compared.total()
     compared.clear()
@@ -117,9 +117,9 @@ def test_a_killed_check_goes_on_where_it_was(
 ) -> None:
     killed = """
 import os, sys
-from lookalike.duplicates.bulk import comparison
+from lookalike.duplicates.bulk import steps
 from lookalike.index import Index
-comparison.PAIRS_PER_BATCH = 4
+steps.PAIRS_PER_BATCH = 4
 def kill(stage, done, total):
     if stage == "comparing pictures" and done >= total // 2:
         os.kill(os.getpid(), 9)

@@ -68,6 +68,12 @@ if TYPE_CHECKING:
     help="Compare only the Nth of M parts of the pairs. After all parts, run the command without "
     "it for the groups.",
 )
+@click.option(
+    "--ray",
+    "ray_address",
+    metavar="ADDRESS",
+    help="Compare on a Ray cluster: auto, local or host:port.",
+)
 @json_option
 @click.option("--csv", "csv_file", metavar="FILE", help="Write a table, one row per image.")
 @click.option("--html", metavar="FILE", help="Write a report with the pictures side by side.")
@@ -94,7 +100,7 @@ def duplicates(
 ) -> None:
     """Finds groups of duplicates in the index, or the duplicates of PATH, and can resolve them."""
     action = _action(chosen)
-    options = _group_options(chosen)
+    options = _group_options(url, chosen)
     with open_index(url, model_dir=model_dir) as index:
         if path is not None or id is not None:
             if action or csv_file or html or _others(chosen):
@@ -196,18 +202,20 @@ def _action(chosen: Mapping[str, Any]) -> Action | None:
     return action
 
 
-def _group_options(chosen: Mapping[str, Any]) -> dict[str, Any]:
+def _group_options(url: str | None, chosen: Mapping[str, Any]) -> dict[str, Any]:
     """The options of `Index.duplicates`, checked before any file is created."""
     from lookalike.cli import quantities
+    from lookalike.cli.opening import ray_executor
     from lookalike.duplicates.keepers import policy_of
     from lookalike.duplicates.verdicts import verdicts_of
 
-    verdict = chosen["verdict"]
+    verdict, address = chosen["verdict"], chosen["ray_address"]
     options: dict[str, Any] = {
         **{name: chosen[name] for name in ("keep", "where", "params", "similar", "work")},
         "verdicts": None if verdict is None else [name.strip() for name in verdict.split(",")],
         "protect": [_existing(folder) for folder in chosen["protect"]],
         "memory": quantities.parse_bytes(chosen["memory"]),
+        "executor": None if address is None else ray_executor(address, url),
     }
     policy_of(options["keep"])
     verdicts_of(options["verdicts"])
@@ -216,7 +224,7 @@ def _group_options(chosen: Mapping[str, Any]) -> dict[str, Any]:
 
 def _others(chosen: Mapping[str, Any]) -> bool:
     """True for options that do not combine with a look-up of one image."""
-    given = ("where", "params", "verdict", "protect", "work", "partition")
+    given = ("where", "params", "verdict", "protect", "work", "partition", "ray_address")
     return any(chosen[name] for name in given) or chosen["keep"] != "largest"
 
 
@@ -262,7 +270,7 @@ def _compare_part(
     from lookalike.cli.terminal import bars
     from lookalike.ingest.partition import parse_partition
 
-    shared = {name: options[name] for name in ("where", "params", "memory", "work")}
+    shared = {name: options[name] for name in ("where", "params", "memory", "work", "executor")}
     with bars.stage_bar(console(stderr=True)) as progress:
         report = index.compare_duplicates(
             partition=parse_partition(partition), progress=progress, **shared

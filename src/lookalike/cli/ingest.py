@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from lookalike.cli.console import console, fail, note, print_json, stopped
-from lookalike.cli.opening import no_empty_index, open_index, writable
+from lookalike.cli.opening import no_empty_index, open_index, ray_executor, writable
 from lookalike.cli.options import (
     Pairs,
     index_option,
@@ -24,7 +24,6 @@ from lookalike.system.text import count
 
 if TYPE_CHECKING:
     from lookalike.ingest.report import IngestReport
-    from lookalike.ray import RayExecutor
     from lookalike.types import DecodeLimits
 
 
@@ -191,7 +190,7 @@ def index_command(
     options |= {"gps": gps or None}
     if thumbnails is not None:
         options["thumbnails"] = _thumbnails(thumbnails)
-    executor = None if ray_address is None else _executor(ray_address, url, threads)
+    executor = None if ray_address is None else ray_executor(ray_address, url, threads)
     with (
         writable(rejects) as rejects_file,
         no_empty_index(url, server, shared=partition is not None),
@@ -303,21 +302,6 @@ def _thumbnails(text: str) -> int:
         return 0 if text == "0" else parse_bytes(text)
     except InputError:
         raise InputError(f"--thumbnails takes 0 or a size such as 10G, not {text!r}.") from None
-
-
-def _executor(address: str, url: str | None, threads: int | None) -> RayExecutor:
-    """The executor for `--ray`. Refuses a folder, before an index is created in it."""
-    from lookalike.cli.settings import Settings
-    from lookalike.engines import is_server
-    from lookalike.ray import RayExecutor
-
-    name = url or Settings.from_environment().index
-    if not is_server(name):
-        raise InputError(
-            f"Ray cannot fill an index in a folder ({name}), which only one process may have open: "
-            "give --index the address of an index on a server, such as http://host:6333/name."
-        )
-    return RayExecutor(address, cores=threads or 1)
 
 
 def _limits(pairs: dict[str, str] | None) -> DecodeLimits | None:

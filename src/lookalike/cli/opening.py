@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lookalike.engines.options import ServerOptions
     from lookalike.engines.server.engine import ServerEngine
     from lookalike.index import Index
+    from lookalike.ray import RayExecutor
 
 
 def open_index(
@@ -180,3 +181,18 @@ def writable(file: str | None) -> Any:
         raise InputError(
             f"{file} cannot be written ({error.strerror}): name another file."
         ) from None
+
+
+def ray_executor(address: str, url: str | None, threads: int | None = None) -> RayExecutor:
+    """The executor for `--ray`. Refuses a folder, before an index is created in it."""
+    from lookalike.cli.settings import Settings
+    from lookalike.engines import is_server
+    from lookalike.ray import RayExecutor
+
+    name = url or Settings.from_environment().index
+    if not is_server(name):
+        raise InputError(
+            f"Ray cannot work on an index in a folder ({name}), which only one process may have "
+            "open: give --index the address of an index on a server, such as http://host:6333/name."
+        )
+    return RayExecutor(address, cores=threads or 1)

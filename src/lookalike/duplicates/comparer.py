@@ -146,9 +146,8 @@ class Comparer:
 
     def save(self) -> None:
         """Stores the results since the last call, and the sketches that were made or extended."""
-        results, self._new_results = self._new_results, {}
-        if self.store is not None and results:
-            self.store.put_many(results)
+        if self.store is not None:
+            self.store.put_many(self.take_results())
         sketches, self._new_sketches = self._new_sketches, {}
         for key, sketch in sketches.items():
             if key in self._pictures:
@@ -156,6 +155,11 @@ class Comparer:
                 self._pictures[key] = _done(picture._replace(sketch=sketch))
         if sketches:
             self.cache.put_sketches(sketches)
+
+    def take_results(self) -> Mapping[tuple[str, str], Comparison | None]:
+        """The results since the last call that have not been stored."""
+        results, self._new_results = self._new_results, {}
+        return results
 
     def difference(self, keeper: Payload, copy: Payload) -> bytes | None:
         """A JPEG of the differences between two images; None if they cannot be aligned."""

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 import cv2
 
@@ -90,13 +90,19 @@ class ComparisonStore:
             (_key(pair), None if result is None else _text(result, reverse=pair[0] > pair[1]))
             for pair, result in results.items()
         ]
-        if not self.writable:
+        if not (rows and self.writable):
             return
         try:
             with transaction(self._stores[0]):
                 self._stores[0].executemany("INSERT OR REPLACE INTO comparison VALUES (?, ?)", rows)
         except sqlite3.DatabaseError:
             self.writable = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Closes the files. Closing twice is harmless."""

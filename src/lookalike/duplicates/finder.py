@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from lookalike.duplicates.bulk.check import (
     Workplace,
     compare_part,
 )
+from lookalike.duplicates.bulk.steps import Step
 from lookalike.duplicates.check import PHASH, DuplicateSearch, SimilarityThresholds
 from lookalike.duplicates.comparer import Comparer, PairComparer
 from lookalike.duplicates.gate import DuplicateGate
@@ -51,6 +52,7 @@ class DuplicateFinder:
         loader: reads it, and the originals of indexed images.
         comparer: compares pictures.
         cache: thumbnails and sketches.
+        opener: opens the index in another process; None for a folder.
     """
 
     engine: Engine
@@ -60,6 +62,7 @@ class DuplicateFinder:
     loader: ImageLoader
     comparer: PairComparer
     cache: Cache
+    opener: Callable[..., Any] | None = None
 
     def groups(self, options: GroupOptions, where: Filter | None) -> DuplicateGroups:
         """The groups of the whole index; see `Index.duplicates`."""
@@ -88,6 +91,10 @@ class DuplicateFinder:
             chosen["progress"] or (lambda stage, done, total: None),
         )
 
+    def take_step(self, step: Step) -> Any:
+        """Takes one step of a check; see `Index.take_duplicate_step`."""
+        return step.take(self._search(), lambda done: None)
+
     def _workplace(self, chosen: Mapping[str, Any]) -> Workplace:
         """The place for a check of the whole index.
 
@@ -100,7 +107,8 @@ class DuplicateFinder:
                 f"The memory must be at least {LEAST_MEMORY // 10**6} MB (got {memory:,} bytes)."
             )
         default = self.cache.path.with_suffix(".duplicates")
-        return Workplace(default if folder is None else Path(folder), memory - OTHER_MEMORY)
+        place = default if folder is None else Path(folder)
+        return Workplace(place, memory - OTHER_MEMORY, chosen["executor"], self.opener)
 
     def duplicates_of(self, image: ImageInput | None, options: DuplicateOptions) -> Duplicates:
         """The duplicates of one image; see `Index.duplicates_of`."""

@@ -96,8 +96,8 @@ def find_groups(
         progress: called as the search goes on.
     """
     wanted = {*verdicts, *((Verdict.SIMILAR,) if similar else ())}
-    with work.open(search) as folder:
-        check = prepare(folder, search, where, None, work.tables, progress)
+    with work.check(search, where, progress) as new:
+        check = prepare(new, None)
         if not check.is_shared:
             check.propose()
             if not similar:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 from lookalike.duplicates.bulk.listing import StageProgress
+from lookalike.duplicates.bulk.steps import CheckExecutor
 from lookalike.duplicates.keepers import KeeperChoice
 from lookalike.ingest.partition import Partition
 from lookalike.options import Option
@@ -34,6 +35,13 @@ class CheckOptions(TypedDict, total=False):
         Option(
             "Folder for what has been compared, by which an interrupted search goes on; by default "
             "beside the thumbnails of the index."
+        ),
+    ]
+    executor: Annotated[
+        CheckExecutor | None,
+        Option(
+            "Finds neighbors and compares pictures elsewhere, such as `RayExecutor()`; an index in "
+            "a folder cannot use one."
         ),
     ]
 

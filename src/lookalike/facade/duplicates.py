@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Unpack
+from typing import Any, Unpack
 
 from lookalike.duplicates import decisions
 from lookalike.duplicates.bulk.check import PartReport
+from lookalike.duplicates.bulk.steps import Step
 from lookalike.duplicates.finder import DuplicateFinder
 from lookalike.duplicates.groups import DuplicateGroups
 from lookalike.duplicates.options import DuplicateOptions, GroupOptions, PartOptions
@@ -35,6 +36,11 @@ class IndexWithDuplicates(ReadableIndex):
         """
         filter = self._filter(options.get("where"), options.get("params"))
         return self._finder().groups(options, filter)
+
+    def take_duplicate_step(self, step: Step) -> Any:
+        """Finds some neighbors or compares some pairs: the part of `duplicates` that an executor
+        distributes."""
+        return self._finder().take_step(step)
 
     @documented(DuplicateOptions)
     def duplicates_of(
@@ -97,4 +103,6 @@ class IndexWithDuplicates(ReadableIndex):
     def _finder(self) -> DuplicateFinder:
         own, loader = self._parts, self._loader
         services = own.decoder, loader, own.decoder, own.cache
-        return DuplicateFinder(own.engine, self._manifest, own.models, *services)
+        return DuplicateFinder(
+            own.engine, self._manifest, own.models, *services, opener=self._opener
+        )

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from lookalike.admin.capacity import CapacityEstimate
 from lookalike.cli.console import printable
+from lookalike.duplicates.bulk.capacity import CheckEstimate
 from lookalike.duplicates.file_moves import CleanupReport
 from lookalike.duplicates.groups import DuplicateGroup
 from lookalike.duplicates.verdicts import Duplicate, Verdict
@@ -162,8 +163,9 @@ def check_lines(check: CheckEstimate) -> Iterator[str]:
     yield f"memory {_gb(check.memory)} for each part"
     yield f"disk   {_gb(check.disk)} in the folder of the check"
     yield (
-        f"hours  {check.hours:,.1f}: {check.listing_hours:,.1f} to list, {check.joining_hours:,.1f} "
-        f"to compare hashes, {check.neighbor_hours:,.1f} to find neighbors, "
+        f"hours  {check.hours:,.1f}: {check.listing_hours:,.1f} to list, "
+        f"{check.joining_hours:,.1f} to compare hashes, "
+        f"{check.neighbor_hours:,.1f} to find neighbors, "
         f"{check.comparing_hours:,.1f} to compare pictures"
     )
     for note in check.notes:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import hashlib
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,9 +21,16 @@ from typing import Any
 import numpy as np
 
 from lookalike.duplicates.bulk import proposals
-from lookalike.duplicates.bulk.comparison import copies
-from lookalike.duplicates.bulk.listing import Listing, StageProgress, write_listing
+from lookalike.duplicates.bulk.listing import Listing, Numbers, StageProgress, write_listing
+from lookalike.duplicates.bulk.order import side_by_side
 from lookalike.duplicates.bulk.ranking import RankedFiles, rank
+from lookalike.duplicates.bulk.steps import (
+    CheckExecutor,
+    ComparisonStep,
+    NeighborStep,
+    TakeSteps,
+    taken_here,
+)
 from lookalike.duplicates.check import DuplicateSearch
 from lookalike.duplicates.comparison_store import ComparisonStore, StoreInUse, code_version
 from lookalike.duplicates.keepers import KeeperPolicy
@@ -46,6 +53,28 @@ PAIRS_PER_STEP = 32_768
 _LONG = 30 * 86_400.0  # seconds
 
 
+class _Report:
+    """Reports the progress of steps that begin at some numbers of a total."""
+
+    def __init__(
+        self, progress: StageProgress, stage: str, starts: Sequence[int], total: int
+    ) -> None:
+        self._progress = progress
+        self._stage = stage
+        self._starts = deque(starts)
+        self._total = total
+
+    def __call__(self, done: int) -> None:
+        """Reports what is done of the current step."""
+        self._progress(self._stage, min(self._starts[0] + done, self._total), self._total)
+
+    def next(self) -> None:
+        """Goes on to the next step."""
+        self._starts.popleft()
+        reached = min(self._starts[0], self._total) if self._starts else self._total
+        self._progress(self._stage, reached, self._total)
+
+
 @dataclass(frozen=True, slots=True)
 class BulkCheck:
     """A check in its folder.
@@ -57,6 +86,7 @@ class BulkCheck:
         part: the pairs that this process compares.
         memory: bytes for tables.
         progress: called as the work goes on.
+        take: takes the steps, here or elsewhere.
     """
 
     search: DuplicateSearch
@@ -65,6 +95,7 @@ class BulkCheck:
     part: Partition
     memory: int
     progress: StageProgress
+    take: TakeSteps
 
     @property
     def listing(self) -> Listing:
@@ -76,34 +107,42 @@ class BulkCheck:
         listing, own = self.listing, self._file("found")
         if not own.exists():
             steps = range(self.part[0] - 1, -(-listing.count // IMAGES_PER_STEP), self.part[1])
-            for earlier, step in enumerate(steps):
-                self._find_neighbors(listing, step, earlier * IMAGES_PER_STEP)
+            self._find_neighbors(listing, steps)
             found = proposals.unique_pairs(self.folder, self.memory)
             for step in steps:
-                for table in read_table(self.folder / f"neighbors-{step}", 1):
+                for table in read_table(self._neighbor_file(step), 1):
                     found.add(table[:, 0])
             write_table(own, found)
             for step in steps:
-                (self.folder / f"neighbors-{step}").unlink()
+                self._neighbor_file(step).unlink()
         if not self._file("pairs").exists():
             write_table(self._file("pairs"), self._own_pairs(own))
 
     def compare(self) -> None:
         """Compares the pairs of this part, and writes those that are copies."""
-        listing, file = self.listing, self._file("pairs")
-        total = file.stat().st_size // 8
-        for start in range(0, total, PAIRS_PER_STEP):
-            step = self._file(f"copies-{start // PAIRS_PER_STEP}")
-            if step.exists():
-                continue
-            stop = min(start + PAIRS_PER_STEP, total)
-            tables = list(read_table(file, 1, start=start, stop=stop))
-            pairs = np.concatenate(tables)[:, 0]
+        listing, total = self.listing, self._file("pairs").stat().st_size // 8
+        left = [
+            start
+            for start in range(0, total, PAIRS_PER_STEP)
+            if not self._copies_file(start).exists()
+        ]
+        ordered: deque[Numbers] = deque()
 
-            def report(done: int, start: int = start) -> None:
-                self.progress("comparing pictures", start + done, total)
+        def steps() -> Iterator[ComparisonStep]:
+            for start in left:
+                ordered.append(self._pairs_from(start))
+                columns = proposals.files_of(ordered[-1])
+                ids = [listing.ids(column) for column in columns]
+                yield ComparisonStep(list(zip(*ids, strict=True)))
 
-            write_table(step, [copies(self.search, listing, pairs, report)[:, None]])
+        report = _Report(self.progress, "comparing pictures", left, total)
+        for start, answer in zip(left, self.take(steps(), report), strict=True):
+            if self.search.comparer.store is not None:
+                self.search.comparer.store.put_many(answer.results)
+            self.search.comparer.problems.update(answer.problems)
+            copies = ordered.popleft()[np.array(answer.are_copies, bool)]
+            write_table(self._copies_file(start), [np.sort(copies)[:, None]])
+            report.next()
         self._file("done").touch()
 
     # --- the pairs of all parts -----------------------------------------------------------------
@@ -162,18 +201,39 @@ class BulkCheck:
     def _file(self, name: str) -> Path:
         return self.folder / f"{name}-{self.part[0]}-of-{self.part[1]}"
 
-    def _find_neighbors(self, listing: Listing, step: int, earlier: int) -> None:
-        file = self.folder / f"neighbors-{step}"
-        if file.exists():
-            return
-        start, total = step * IMAGES_PER_STEP, -(-listing.count // self.part[1])
-        files = listing.files_within(start, start + IMAGES_PER_STEP)
+    def _copies_file(self, start: int) -> Path:
+        return self._file(f"copies-{start // PAIRS_PER_STEP}")
 
-        def report(done: int) -> None:
-            self.progress("finding neighbors", min(earlier + done, total), total)
+    def _pairs_from(self, start: int) -> Numbers:
+        file = self._file("pairs")
+        stop = min(start + PAIRS_PER_STEP, file.stat().st_size // 8)
+        return side_by_side(np.concatenate(list(read_table(file, 1, start=start, stop=stop)))[:, 0])
 
-        pairs = proposals.semantic_pairs(self.search, self.where, listing, files, report)
-        write_table(file, [pairs[:, None]])
+    def _find_neighbors(self, listing: Listing, steps: Sequence[int]) -> None:
+        """Writes the neighbors of the images of steps where that is not done."""
+        left = [step for step in steps if not self._neighbor_file(step).exists()]
+
+        def files(step: int) -> Numbers:
+            start = step * IMAGES_PER_STEP
+            return listing.files_within(start, start + IMAGES_PER_STEP)
+
+        begun = [steps.index(step) * IMAGES_PER_STEP for step in left]
+        report = _Report(
+            self.progress, "finding neighbors", begun, -(-listing.count // self.part[1])
+        )
+        tasks = (NeighborStep(listing.ids(files(step)), self.where) for step in left)
+        for step, answer in zip(left, self.take(tasks, report), strict=True):
+            own = files(step)
+            numbers = dict(zip(listing.ids(own), own.tolist(), strict=True))
+            first = np.array([numbers[id] for id, near in answer for _ in near], np.int64)
+            second = listing.find([point for _, near in answer for point in near])
+            known = second >= 0
+            pairs = np.unique(proposals.pairs_of(first[known], second[known]))
+            write_table(self._neighbor_file(step), [pairs[:, None]])
+            report.next()
+
+    def _neighbor_file(self, step: int) -> Path:
+        return self.folder / f"neighbors-{step}"
 
     # A pair belongs to the part of its lower file if hashes or that part propose it, else to the
     # part that does. So no pair is compared twice, if the other part has published its pairs.
@@ -226,8 +286,8 @@ def compare_part(
     progress: StageProgress,
 ) -> PartReport:
     """Compares one part of the pairs; see `Index.compare_duplicates`."""
-    with work.open(search, part) as folder:
-        check = prepare(folder, search, where, part, work.tables, progress)
+    with work.check(search, where, progress, part) as new:
+        check = prepare(new, part)
         check.propose()
         check.compare()
         return check.report()
@@ -243,13 +303,37 @@ class Workplace:
     Attributes:
         folder: holds what is found, also for later checks.
         tables: bytes of memory for tables.
+        executor: takes the steps of a check; None takes them in this process.
+        opener: opens the index for the executor.
     """
 
     folder: Path
     tables: int
+    executor: CheckExecutor | None = None
+    opener: Callable[..., Any] | None = None
 
     @contextmanager
-    def open(self, search: DuplicateSearch, part: Partition | None = None) -> Iterator[Path]:
+    def check(
+        self,
+        search: DuplicateSearch,
+        where: Filter | None,
+        progress: StageProgress,
+        part: Partition | None = None,
+    ) -> Iterator[BulkCheck]:
+        """A new check in the folder; for the arguments see `BulkCheck`.
+
+        Raises:
+            InputError: another process compares this part, or the executor cannot be used.
+        """
+        with ExitStack() as stack:
+            folder = stack.enter_context(self._open(search, part))
+            take = taken_here(search)
+            if self.executor is not None:
+                take = stack.enter_context(self.executor.start_check(self.opener))
+            yield BulkCheck(search, where, folder, part or (1, 1), self.tables, progress, take)
+
+    @contextmanager
+    def _open(self, search: DuplicateSearch, part: Partition | None) -> Iterator[Path]:
         """Yields the folder, where the search keeps its comparisons; or a temporary one if another
         process checks the index, or if nothing can be written there.
 
@@ -284,41 +368,38 @@ class Workplace:
             yield folder
 
 
-def prepare(
-    work: Path,
-    search: DuplicateSearch,
-    where: Filter | None,
-    part: Partition | None,
-    memory: int,
-    progress: StageProgress,
-) -> BulkCheck:
+def prepare(new: BulkCheck, part: Partition | None) -> BulkCheck:
     """Lists the index and joins its hashes, unless that is done.
 
     A whole check lists the index each time, and goes on with one before that had listed the same.
     Parts share the listing of the first one.
 
+    Args:
+        new: a check in the folder of all checks.
+        part: None for a whole check.
+
     Raises:
         InputError: there are parts, and they are of another check or not finished.
     """
-    check_in = partial(BulkCheck, search, where, memory=memory, progress=progress)
+    work = new.folder
     shared = next(work.glob("parts-*"), None)
     if part is not None:
         with _locked(work / "preparing.lock"):
             folder = _shared_folder(work, part)
             if not folder.exists():
-                new, _ = _listed(work / "new-parts", search, where, memory, progress)
-                new.replace(folder)
-            check = check_in(folder, part)
+                _list(replace(new, folder=work / "new-parts"))
+                (work / "new-parts").replace(folder)
+            check = replace(new, folder=folder, part=part)
             _require_same(check)
             _join(check)
         return check
     if shared is not None:
-        check = check_in(shared, (1, int(shared.name.removeprefix("parts-"))))
+        check = replace(new, folder=shared, part=(1, int(shared.name.removeprefix("parts-"))))
         _require_same(check)
         _require_finished(check)
         return check
-    new, name = _listed(work / "new-check", search, where, memory, progress)
-    check = check_in(_resumed(new, work / f"check-{name}"), (1, 1))
+    name = _list(replace(new, folder=work / "new-check"))
+    check = replace(new, folder=_resumed(work / "new-check", work / f"check-{name}"))
     _join(check)
     return check
 
@@ -340,22 +421,18 @@ def _join(check: BulkCheck) -> None:
         proposals.write_hash_pairs(file, check.listing, check.memory, check.progress)
 
 
-def _listed(
-    folder: Path,
-    search: DuplicateSearch,
-    where: Filter | None,
-    memory: int,
-    progress: StageProgress,
-) -> tuple[Path, str]:
-    """A new folder with the images as they are now, and a digest of all that proposals depend on.
-    The folder of a killed process is replaced."""
+def _list(check: BulkCheck) -> str:
+    """Writes the images as they are now to the folder of a check, and returns a digest of all that
+    proposals depend on. The folder of a killed process is replaced."""
+    folder = check.folder
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir()
-    digest = write_listing(folder, search.engine, where, memory, progress)
-    (folder / "options").write_text(_options(search, where), "utf-8")
-    content = repr((digest, _options(search, where), search.thresholds))
-    return folder, hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
+    engine = check.search.engine
+    digest = write_listing(folder, engine, check.where, check.memory, check.progress)
+    (folder / "options").write_text(_options(check), "utf-8")
+    content = repr((digest, _options(check), check.search.thresholds))
+    return hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
 
 
 def _resumed(new: Path, folder: Path) -> Path:
@@ -369,13 +446,13 @@ def _resumed(new: Path, folder: Path) -> Path:
     return new.replace(folder)
 
 
-def _options(search: DuplicateSearch, where: Filter | None) -> str:
+def _options(check: BulkCheck) -> str:
     """All in which the parts of a check must agree."""
-    return repr((where, search.semantic, code_version()))
+    return repr((check.where, check.search.semantic, code_version()))
 
 
 def _require_same(check: BulkCheck) -> None:
-    if (check.folder / "options").read_text("utf-8") != _options(check.search, check.where):
+    if (check.folder / "options").read_text("utf-8") != _options(check):
         raise InputError(
             f"The parts in {check.folder} are of a check with another --where, or by another "
             "version: finish it, or remove that folder."

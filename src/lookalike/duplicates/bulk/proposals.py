@@ -5,7 +5,6 @@ A pair is one number: the lower file in its high half, the other in its low half
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,25 +12,19 @@ from numpy.typing import NDArray
 
 from lookalike.comparison.hamming import BYTES_PER_HASH, ORIENTATIONS, near_pairs_in_parts
 from lookalike.duplicates.bulk.listing import Listing, Numbers, StageProgress
-from lookalike.duplicates.check import LOOKUP_RADIUS, SEMANTIC_NEIGHBORS, DuplicateSearch
+from lookalike.duplicates.check import LOOKUP_RADIUS
 from lookalike.system.external_sort import ExternalSort, read_table, write_table
-from lookalike.types import CandidateQuery, Filter, PointId, WeightedVector
 
-JOIN_RADII = ((50_000, LOOKUP_RADIUS), (500_000, 8), (5_000_000, 6))
+JOIN_RADII = ((50_000, LOOKUP_RADIUS), (500_000, 8), (2_000_000, 6))
 """Bits of 64 by which two hashes of a proposed pair may differ, for up to as many hashes; above
 them `LAST_RADIUS`. The larger an index, the more unrelated pictures are near each other: among
 1,939 photos 37 pairs in a million within 10 bits in some orientation, 8 within 8, 1 within 6. So
 every image has a few such neighbors at any size. The semantic vector proposes the same copies."""
 LAST_RADIUS = 4
 
-NEIGHBORS = 10
-"""Nearest semantic vectors that are proposed for each image, the first `SEMANTIC_NEIGHBORS` of them
-at any distance, as for one image."""
 MAX_HASH_PAIRS = 64
 """Pairs that hashes propose for one image, the nearest. It has more only where very many images are
 near one another, and then a copy is found by way of another copy."""
-QUERIES_PER_REQUEST = 64
-"""Images whose nearest neighbors are queried in one request."""
 
 HALF = np.uint64(32)
 _LOW = np.uint64(0xFFFFFFFF)
@@ -118,52 +111,3 @@ def _add_near(
     order = distance.astype(np.uint64) << np.uint64(28) | tie
     nearest.add(first << HALF | order, second)
     nearest.add(second << HALF | order, first)
-
-
-# --- semantic vectors -----------------------------------------------------------------------
-
-
-def semantic_pairs(
-    search: DuplicateSearch,
-    where: Filter | None,
-    listing: Listing,
-    files: Numbers,
-    done: Callable[[int], None],
-) -> Numbers:
-    """Pairs of these files and the nearest by semantic vector, each once, sorted.
-
-    Args:
-        where: a filter that neighbors must match, too.
-        done: called with the number of files whose neighbors are known.
-    """
-    first: list[int] = []
-    points: list[PointId] = []
-    for start in range(0, len(files), QUERIES_PER_REQUEST):
-        done(start)
-        batch = files[start : start + QUERIES_PER_REQUEST]
-        for file, near in _neighbors(search, where, listing, batch):
-            first += [file] * len(near)
-            points += near
-    second = listing.find(points)
-    known = second >= 0
-    return np.unique(pairs_of(np.array(first, np.int64)[known], second[known]))
-
-
-def _neighbors(
-    search: DuplicateSearch, where: Filter | None, listing: Listing, files: Numbers
-) -> Iterator[tuple[int, list[PointId]]]:
-    """The points that are proposed for each of a few files."""
-    name, least = search.semantic, search.thresholds.proposed
-    numbers = dict(zip(listing.ids(files), files.tolist(), strict=True))
-    points = search.engine.retrieve(list(numbers), payload=False, vectors=[name])
-    targets = [WeightedVector(name, point.vectors[name], 1.0) for point in points]
-    answers = search.engine.nearest(
-        [CandidateQuery(target, where, NEIGHBORS + 1) for target in targets]
-    )
-    for point, candidates in zip(points, answers, strict=True):
-        near = [
-            id
-            for rank, (id, similarity) in enumerate(candidates)
-            if rank <= SEMANTIC_NEIGHBORS or similarity >= least  # itself is first
-        ]
-        yield numbers[point.id], near

@@ -13,14 +13,21 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lookalike.comparison import batch
+from lookalike.comparison.batch import StoredPicture
 from lookalike.comparison.hamming import Hashes, all_orientations
+from lookalike.comparison.sketch import THUMBNAIL_SIDE
 from lookalike.duplicates.bulk import proposals
 from lookalike.duplicates.bulk.listing import Listing
 from lookalike.duplicates.comparer import Comparer
+from lookalike.duplicates.comparison_store import ComparisonStore
 from lookalike.duplicates.groups import DuplicateGroup
+from lookalike.duplicates.verdicts import measurements
 from lookalike.errors import InputError
+from lookalike.imaging.thumbnails import encode_thumbnail
 from lookalike.index import Index
 from lookalike.system.external_sort import read_table, write_table
+from tests.support.pictures import scene
 
 Pair = tuple[str, str]
 """SHA-256 of two files."""
@@ -280,3 +287,31 @@ def test_groups_wait_for_all_parts(filled: Index, tmp_path: Path) -> None:
         filled.compare_duplicates(work=work, partition=(1, 3), where="image.width > 100")
     with pytest.raises(InputError, match="not a valid partition"):
         filled.compare_duplicates(work=work, partition=(0, 3))
+
+
+def test_stored_results_are_those_of_the_comparison(tmp_path: Path) -> None:
+    pictures = [scene(1), scene(1).resize((300, 225)), scene(1).crop((20, 15, 460, 345)), scene(2)]
+    made = [StoredPicture(b"", encode_thumbnail(np.array(one), THUMBNAIL_SIDE)) for one in pictures]
+    names = ["c" * 64, "a" * 64, "b" * 64, "d" * 64]
+    pairs = [(0, 1), (2, 0), (1, 2), (0, 3)]
+    found = batch.compare(made, pairs).comparisons
+    assert [result is None for result in found] == [False, False, False, True]
+    results = {
+        (names[one], names[other]): result
+        for (one, other), result in zip(pairs, found, strict=True)
+    }
+    with ComparisonStore(tmp_path, "own") as store:
+        store.put_many(results)
+    with ComparisonStore(tmp_path, "another") as store:
+        known = store.get_many(results)
+        back = store.get_many([(other, one) for one, other in results])
+        assert store.get_many([("e" * 64, "f" * 64)]) == {}
+    assert known.keys() == results.keys()
+    for pair, result in results.items():
+        assert (known[pair] is None) == (result is None)
+        reverse = back[pair[1], pair[0]]
+        for one in (known[pair], reverse and reverse.reversed()):
+            if result is not None and one is not None:
+                assert one.looks_identical == result.looks_identical
+                assert measurements(one.evidence) == measurements(result.evidence)
+                assert (one.alignment is None) == (result.alignment is None)

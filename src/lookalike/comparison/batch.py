@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 from lookalike.comparison import evidence
@@ -60,6 +61,11 @@ class RelativeAlignment(NamedTuple):
         """The matrix between two pictures of these widths."""
         return rescaled(np.reshape(self.matrix, (2, 3)), (1, 1), widths)
 
+    def reversed(self) -> RelativeAlignment:
+        """The alignment of the second picture with the first."""
+        inverse = cv2.invertAffineTransform(np.reshape(self.matrix, (2, 3)))
+        return RelativeAlignment(tuple(inverse.ravel().tolist()), self.is_refined)
+
 
 class Comparison(NamedTuple):
     """The result for two pictures of which one is a copy of the other.
@@ -74,6 +80,11 @@ class Comparison(NamedTuple):
     evidence: Evidence
     looks_identical: bool
     alignment: RelativeAlignment | None
+
+    def reversed(self) -> Comparison:
+        """The result for the same two pictures in the reverse order."""
+        alignment = None if self.alignment is None else self.alignment.reversed()
+        return Comparison(self.evidence.reversed(), self.looks_identical, alignment)
 
 
 class BatchResult(NamedTuple):

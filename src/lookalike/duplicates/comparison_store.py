@@ -19,7 +19,7 @@ import cv2
 
 import lookalike.comparison
 from lookalike.cache.sqlite import select, transaction
-from lookalike.comparison.batch import Comparison
+from lookalike.comparison.batch import Comparison, RelativeAlignment
 from lookalike.comparison.evidence import Evidence
 
 ContentPair: TypeAlias = tuple[str, str]
@@ -159,11 +159,15 @@ def _key(pair: ContentPair) -> bytes:
 
 
 def _text(comparison: Comparison, *, reverse: bool) -> str:
-    evidence = comparison.evidence.reversed() if reverse else comparison.evidence
-    return json.dumps([asdict(evidence), comparison.looks_identical])
+    evidence, looks_identical, alignment = comparison.reversed() if reverse else comparison
+    return json.dumps([asdict(evidence), looks_identical, alignment])
 
 
 def _comparison(text: str, *, reverse: bool) -> Comparison:
-    values, looks_identical = json.loads(text)
+    values, looks_identical, alignment = json.loads(text)
     evidence = Evidence(**{**values, "shown": tuple(values["shown"])})
-    return Comparison(evidence.reversed() if reverse else evidence, looks_identical)
+    if alignment is not None:
+        matrix, is_refined = alignment
+        alignment = RelativeAlignment(tuple(matrix), is_refined)
+    comparison = Comparison(evidence, looks_identical, alignment)
+    return comparison.reversed() if reverse else comparison

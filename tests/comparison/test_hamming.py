@@ -139,7 +139,7 @@ def turned_copies(count: int) -> Hashes:
 
 @pytest.mark.parametrize("most", [10**6, 700, 90])
 @pytest.mark.parametrize("orientation", range(len(ORIENTATIONS)))
-def test_parts_find_the_same_pairs(orientation: int, most: int) -> None:
+def test_parts_find_the_same_pairs(orientation: int, most: int, tmp_path: Path) -> None:
     hashes = turned_copies(1200)
     rows = np.arange(len(hashes)) * 3 + 1  # any numbers in ascending order
 
@@ -147,7 +147,7 @@ def test_parts_find_the_same_pairs(orientation: int, most: int) -> None:
         for start in range(0, len(hashes), 400):
             yield rows[start : start + 400], hashes[start : start + 400]
 
-    blocks = near_pairs_in_parts(read, len(hashes), 8, orientation, most=most)
+    blocks = near_pairs_in_parts(read, len(hashes), 8, orientation, most=most, folder=tmp_path)
     found = sorted(
         row for block in blocks for row in zip(*(a.tolist() for a in block), strict=True)
     )

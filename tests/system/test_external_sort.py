@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from lookalike.system.external_sort import (
+    Division,
     ExternalSort,
     Table,
     absent,
@@ -95,3 +96,14 @@ def test_every_row_has_the_first_of_its_group(size: int) -> None:
     for row, first in zip(rows, np.concatenate([first for _, first in pairs]), strict=True):
         same = rows[(rows[:, :2] == row[:2]).all(axis=1)]
         assert np.array_equal(first, same[0])
+
+
+def test_parts_of_a_division_keep_their_order(tmp_path: Path) -> None:
+    rows = numbers(1_000, 2, 10**9)
+    parts = numbers(1_000, 1, 7, seed=3).ravel()
+    division = Division(tmp_path, 2, 8)
+    for start in range(0, 1_000, 130):
+        division.add(rows[start : start + 130], parts[start : start + 130])
+    for part in range(8):
+        assert np.array_equal(division.take(part), rows[parts == part])
+    assert not list(tmp_path.iterdir())

@@ -10,10 +10,13 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, combinations, islice
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from lookalike.system.external_sort import Division, Table
 
 Hashes = NDArray[np.uint64]
 Rows = NDArray[np.int64]
@@ -95,12 +98,12 @@ def near_pairs(hashes: Hashes, radius: int, *, against: Hashes | None = None) ->
 
 
 def near_pairs_in_parts(
-    read: HashReader, count: int, radius: int, orientation: int, *, most: int
+    read: HashReader, count: int, radius: int, orientation: int, *, most: int, folder: Path
 ) -> Iterator[Block]:
     """The pairs of `near_pairs` for hashes that are too many for the memory.
 
-    Hashes that agree in the bits by which they are sorted are in one part, so each part is searched
-    by itself, and the hashes are read once for each part of each sorting.
+    Hashes that agree in the bits by which they are sorted are in one part. So each part is searched
+    by itself, and for each sorting the hashes are read once and divided in a file.
 
     Args:
         read: reads the hashes again, in blocks of rows in ascending order.
@@ -108,6 +111,7 @@ def near_pairs_in_parts(
         radius: bits, up to `MAX_RADIUS`.
         orientation: column of `all_orientations` that the hash of the second row is turned to.
         most: hashes in memory at a time, each of which takes `BYTES_PER_HASH`.
+        folder: holds the divided hashes, in files without names.
 
     Yields:
         as `near_pairs`, with rows as they were read.
@@ -117,43 +121,42 @@ def near_pairs_in_parts(
 
     def tables() -> Iterator[Iterator[Block]]:
         for at, mask in enumerate(masks):
+            left = right = _divided(read, 0, mask, parts, folder)
+            if orientation:
+                right = _divided(read, orientation, mask, parts, folder)
             for part in range(parts):
-                yield _join_part(read, orientation, mask, masks[:at], radius, part, parts)
+                yield _join_part(left, right, part, mask, masks[:at], radius)
 
     return _in_threads(tables())
 
 
 def _join_part(
-    read: HashReader,
-    orientation: int,
+    left: Division,
+    right: Division,
+    part: int,
     mask: np.uint64,
     earlier: list[np.uint64],
     radius: int,
-    part: int,
-    parts: int,
 ) -> Iterator[Block]:
     """The near pairs of one part."""
-    left = _part_of(read, 0, mask, part, parts)
-    right = left if orientation == 0 else _part_of(read, orientation, mask, part, parts)
-    if len(left.hashes) and len(right.hashes):
-        yield from _join(left, right, mask, earlier, radius)
+    one = _Rows.of(left.take(part))
+    other = one if left is right else _Rows.of(right.take(part))
+    if len(one.hashes) and len(other.hashes):
+        yield from _join(one, other, mask, earlier, radius)
 
 
-def _part_of(read: HashReader, orientation: int, mask: np.uint64, part: int, parts: int) -> _Rows:
-    """The rows of a part, by the masked bits of their turned hashes."""
-    rows, hashes = [np.empty(0, np.int64)], [np.empty(0, np.uint64)]
-    for some, block in read():
-        turned = oriented(block, orientation)
-        if parts == 1:
-            rows.append(some)
-            hashes.append(turned)
-            continue
+def _divided(
+    read: HashReader, orientation: int, mask: np.uint64, parts: int, folder: Path
+) -> Division:
+    """The rows and their turned hashes, divided by the masked bits."""
+    divided = Division(folder, 2, parts)
+    for rows, hashes in read():
+        turned = oriented(hashes, orientation)
         # The high half of a scattered number, so that the product fits.
         scattered = (turned & mask) * _SCATTER >> np.uint64(32)
-        here = np.flatnonzero(scattered * np.uint64(parts) >> np.uint64(32) == part)
-        rows.append(some[here])
-        hashes.append(turned[here])
-    return _Rows(np.concatenate(rows), np.concatenate(hashes))
+        part = scattered * np.uint64(parts) >> np.uint64(32)
+        divided.add(np.column_stack([rows.astype(np.uint64), turned]), part)
+    return divided
 
 
 class _Rows(NamedTuple):
@@ -161,6 +164,11 @@ class _Rows(NamedTuple):
 
     rows: Rows
     hashes: Hashes
+
+    @classmethod
+    def of(cls, table: Table) -> _Rows:
+        """The two columns of a table."""
+        return cls(table[:, 0].astype(np.int64), table[:, 1].copy())
 
 
 def sortings(count: int, radius: int) -> int:

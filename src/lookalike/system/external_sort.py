@@ -6,6 +6,7 @@ A row is one or more unsigned 64-bit numbers, and rows are ordered by the first,
 from __future__ import annotations
 
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, TypeAlias
@@ -154,6 +155,41 @@ def _count_through(table: Table, bound: list[int]) -> int:
         number = np.uint64(value)
         low, high = (low + int(np.searchsorted(part, number, side)) for side in ("left", "right"))
     return high
+
+
+class Division:
+    """Rows divided into parts, in a file without a name. Each part is taken once, by any thread."""
+
+    def __init__(self, folder: Path, columns: int, parts: int) -> None:
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 -- closed with the last part
+        self._columns = columns
+        self._parts = parts
+        self._left = parts
+        self._rows = 0
+        self._bounds: list[NDArray[np.int64]] = []  # of the parts of each table, in rows
+        self._lock = threading.Lock()
+
+    def add(self, table: Table, part: NDArray[np.uint64]) -> None:
+        """Adds rows, given the part of each."""
+        order = np.argsort(part, kind="stable")
+        bounds = np.searchsorted(part[order], np.arange(self._parts + 1, dtype=np.uint64))
+        self._file.write(table[order].data)
+        self._bounds.append(bounds.astype(np.int64) + self._rows)
+        self._rows += len(table)
+
+    def take(self, part: int) -> Table:
+        """The rows of a part, in the order in which they were added."""
+        width = 8 * self._columns
+        with self._lock:
+            read = []
+            for bounds in self._bounds:
+                start, stop = bounds[part : part + 2].tolist()
+                self._file.seek(start * width)
+                read.append(self._file.read((stop - start) * width))
+            self._left -= 1
+            if not self._left:
+                self._file.close()
+        return np.frombuffer(b"".join(read), np.uint64).reshape(-1, self._columns)
 
 
 # --- files ----------------------------------------------------------------------------------

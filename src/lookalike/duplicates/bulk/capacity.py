@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lookalike.comparison.hamming import BYTES_PER_HASH, ORIENTATIONS, sortings
-from lookalike.duplicates.bulk.check import LEAST_MEMORY, OTHER_MEMORY
+from lookalike.comparison.hamming import ORIENTATIONS, sortings
+from lookalike.duplicates.bulk.check import LEAST_MEMORY
 from lookalike.duplicates.bulk.proposals import join_radius
 from lookalike.errors import InputError
 
 # Processor time, measured among a million drawn points.
 _READ = 9e-6  # s to list an image, without the engine's own time
-_SORTED = 0.4e-6  # s for each hash in each sorting in each orientation
-_SCANNED = 5e-9  # s to read a hash again for another part that fits the memory
-_ASKED = 60e-6  # s to ask for the neighbors of an image, without the engine's own time
+_SORTED = 0.6e-6  # s for each hash in each sorting in each orientation, also in parts
+_ASKED = 84e-6  # s to ask for the neighbors of an image, without the engine's own time
 _QUERY = 5e-3  # s of the engine to find them; assumed, as `lookalike plan` does for a search
 
 _PAIRS = 12.0  # proposed for an image: nine or ten by the semantic vector, and a few by the hash
@@ -25,8 +24,6 @@ _COMPARED = 2e-3  # s to compare two pictures with their sketches
 
 _BYTES = 220.0  # of tables for an image, at most at a time
 _BYTES_PER_PAIR = 30.0  # of a stored comparison
-
-_TABLES_IN_JOIN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +76,10 @@ def estimate_check(images: int, *, memory: int, partitions: int, cores: int) -> 
         )
     radius = join_radius(images)
     passes = images * len(ORIENTATIONS) * sortings(images, radius)
-    parts = _TABLES_IN_JOIN * images * BYTES_PER_HASH / ((memory - OTHER_MEMORY) / 2)
     pairs = round(images * _PAIRS)
     hours = {
         "listing_hours": images * _READ / 3600,
-        "joining_hours": passes * (_SORTED + _SCANNED * parts) / 3600,
+        "joining_hours": passes * _SORTED / 3600,
         "neighbor_hours": images * (_ASKED + _QUERY / cores) / partitions / 3600,
         "comparing_hours": (images * _SKETCH + pairs * _COMPARED) / (cores * partitions) / 3600,
     }

@@ -73,6 +73,7 @@ def write_hash_pairs(file: Path, listing: Listing, memory: int, progress: StageP
                 join_radius(listing.hashes),
                 orientation,
                 most=memory // 2 // BYTES_PER_HASH,
+                folder=file.parent,
             ):
                 _add_near(nearest, one, other, distance)
             write_table(step, nearest)

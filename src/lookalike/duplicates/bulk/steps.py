@@ -11,6 +11,7 @@ from lookalike.comparison.batch import Comparison
 from lookalike.duplicates.check import SEMANTIC_NEIGHBORS, DuplicateSearch
 from lookalike.duplicates.comparison_store import ContentPair
 from lookalike.protocols import existing_points
+from lookalike.system.point_ids import as_point_id
 from lookalike.types import CandidateQuery, Filter, PointId, WeightedVector
 
 NEIGHBORS = 10
@@ -123,7 +124,7 @@ def _neighbors(
     )
     for point, candidates in zip(points, answers, strict=True):
         near = [
-            id
+            as_point_id(id)
             for rank, (id, similarity) in enumerate(candidates)
             if rank <= SEMANTIC_NEIGHBORS or similarity >= least  # itself is first
         ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import threading
 import zipfile
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 from lookalike.admin.copy import BATCH, NamedEngine, backup, copy, restore
 from lookalike.engines.edge.engine import EdgeEngine
-from lookalike.errors import DiskFull, EngineError, IndexDamaged, InputError, NotFound
+from lookalike.errors import DiskFull, IndexDamaged, InputError, NotFound
 from lookalike.index import Index
 from lookalike.manifest import UNFINISHED
 from lookalike.system.point_ids import as_point_id
@@ -215,15 +216,37 @@ def test_what_is_no_backup_is_not_replaced(small: Path, tmp_path: Path, place: A
             backup(place(small), nowhere)
 
 
-def test_a_source_that_changes_makes_no_backup(tmp_path: Path, place: At) -> None:
+def test_a_backup_has_what_is_added_meanwhile_and_what_stays(tmp_path: Path, place: At) -> None:
     source = place(fill(tmp_path / "index", 30))
-    with pytest.raises(EngineError, match="was changed while it was backed up"):
-        backup(
-            source,
-            tmp_path / "shop.backup",
-            progress=lambda *_: source.engine.upsert([point(500)]),
-        )
-    assert [one.name for one in tmp_path.iterdir()] == ["index"]
+    stays = {one.id for page in source.engine.scroll(payload=False) for one in page}
+    added: list[str] = []
+    stop = threading.Event()
+
+    def write() -> None:
+        for number in range(500, 100_000):
+            new = point(number)
+            source.engine.upsert([new])
+            added.append(new.id)
+            source.engine.delete(added[-20:-19])
+            if stop.wait(0.001):
+                return
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(5):
+            before = set(added[-19:])
+            done = backup(source, tmp_path / "shop.backup")
+            assert done.images >= 30
+            restored = place(tmp_path / f"restored {done.checksum}")
+            assert restore(tmp_path / "shop.backup", restored).images == done.images
+            ids = {one.id for page in restored.engine.scroll(payload=False) for one in page}
+            assert stays <= ids
+            assert before & set(added[-19:]) <= ids
+    finally:
+        stop.set()
+        writer.join()
+    assert len(added) > 20
 
 
 def test_too_little_space_for_a_copy(small: Path, saved: Path, tmp_path: Path, place: At) -> None:

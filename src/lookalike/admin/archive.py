@@ -1,9 +1,9 @@
 """Backup files: an index as a ZIP file that NumPy and any JSON reader can read.
 
-backup.json              {"version", "images", "manifest"}
 00000000/payload.jsonl   the payloads of some images, one per line; their ids are in `image.id`
 00000000/NAME.npy        the vectors of one name of these images, one row per image
 00000001/…
+backup.json              {"version", "images", "manifest"}
 end.json                 {"sha256"} of all parts above, uncompressed
 """
 
@@ -13,7 +13,7 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -40,13 +40,17 @@ _COMPRESSION = 1
 
 
 def write_archive(
-    file: Path, manifest: Mapping[str, Any], images: int, batches: Iterable[Sequence[Point]]
+    file: Path,
+    manifest: Callable[[], Mapping[str, Any]],
+    images: int,
+    batches: Iterable[Sequence[Point]],
 ) -> None:
     """Writes an index into a file and syncs it to disk, with one batch in memory.
 
     Args:
         file: the file to write.
-        manifest: the manifest of the index.
+        manifest: returns the manifest of the index once all points are written, as new fields may
+            come with them.
         images: approximate number of images.
         batches: all points with all their vectors; points of one batch have the same vectors.
 
@@ -63,14 +67,12 @@ def write_archive(
                 digest.update(data)
                 archive.writestr(name, data)
 
-            put(
-                "backup.json",
-                _json({"version": ARCHIVE_VERSION, "images": images, "manifest": manifest}),
-            )
             for block, (points, lines) in enumerate(_blocks(batches)):
                 put(f"{block:08}/payload.jsonl", lines)
                 for name in points[0].vectors:
                     put(f"{block:08}/{name}.npy", _npy([point.vectors[name] for point in points]))
+            about = {"version": ARCHIVE_VERSION, "images": images, "manifest": manifest()}
+            put("backup.json", _json(about))
             archive.writestr("end.json", _json({"sha256": digest.hexdigest()}))
         files.sync(stream)
 

@@ -27,9 +27,12 @@ from lookalike.fields import indexed_fields
 from lookalike.manifest import UNFINISHED, Manifest
 from lookalike.protocols import Engine
 from lookalike.system.files import Draft
+from lookalike.system.text_set import TextSet
 from lookalike.types import Point
 
 BATCH = 1000
+ROUNDS = 3
+"""Passes for images that were added during the one before, each of which takes less time."""
 
 TransferProgress: TypeAlias = Callable[[int, int], None]
 """Called after every batch with the number of images done and their total."""
@@ -104,10 +107,13 @@ def backup(
 ) -> Transfer:
     """Writes an index into one file, which replaces an older backup once it is complete.
 
+    Others may change the index meanwhile. An image that they change or delete is in the file as it
+    was before or after; one that they add may be missing if it comes at the very end.
+
     Raises:
         NotFound: there is no index at the source.
         InputError: the file cannot be written, or exists and is not a backup.
-        EngineError: the index changed meanwhile.
+        EngineError: the index has another model by now.
         DiskFull: the disk has no room for the file.
     """
     started = time.monotonic()
@@ -116,17 +122,12 @@ def backup(
     try:
         if path.exists():
             _require_backup(path)
-        batches = _digested(index, digest, progress)
+        batches = _digested(_with_additions(index, source), digest, progress)
         runs = (run for points in batches for run in _runs(points))
-        write_archive(draft.path, index.stored, index.images, runs)
+        write_archive(draft.path, lambda: _stored_now(source, index), index.images, runs)
         with open_archive(draft.path) as written:
             written.check()
         _require_intact(source)
-        if source.engine.count() != digest.images:
-            raise EngineError(
-                f"{source.name} was changed while it was backed up; run the same command again "
-                "when nothing writes to it."
-            )
         draft.commit()
     except OSError as error:
         if error.errno == errno.ENOSPC:
@@ -177,6 +178,40 @@ def _engine_source(source: NamedEngine) -> _SourceIndex:
                 yield [_typed(point, manifest) for point in sound]
 
     return _SourceIndex(source.name, stored, manifest, source.engine.count(), batches)
+
+
+def _with_additions(index: _SourceIndex, source: NamedEngine) -> _SourceIndex:
+    """The index with the images that others add while it is read."""
+
+    def batches() -> Iterator[list[Point]]:
+        read = TextSet()
+        for points in index.batches():
+            read.add(point.id for point in points)
+            yield points
+        for _ in range(ROUNDS):
+            before = len(read)
+            for page in source.engine.scroll(payload=False, batch=BATCH):
+                if ids := read.without(point.id for point in page):
+                    points = source.engine.retrieve(ids, vectors=list(index.manifest.vectors))
+                    read.add(ids)
+                    yield [
+                        _typed(point, index.manifest)
+                        for point in _sound(points, index.manifest, source)
+                    ]
+            if len(read) == before:
+                return
+
+    return replace(index, batches=batches)
+
+
+def _stored_now(source: NamedEngine, index: _SourceIndex) -> Mapping[str, Any]:
+    """The manifest after reading, with the fields of images that were added meanwhile."""
+    stored = source.engine.read_manifest() or {}
+    if Manifest.from_json(stored, source.name).vectors != index.manifest.vectors:
+        raise EngineError(
+            f"{source.name} got other vectors while it was backed up; run the same command again."
+        )
+    return stored
 
 
 def _archive_source(archive: Archive) -> _SourceIndex:

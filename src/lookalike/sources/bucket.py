@@ -14,8 +14,6 @@ import importlib.util
 import os
 import posixpath
 import re
-import sqlite3
-import threading
 from collections.abc import Iterator
 from functools import cached_property, lru_cache
 from typing import Any
@@ -25,6 +23,7 @@ from lookalike.protocols import Source
 from lookalike.sources._exclusions import Exclusions, is_system_name
 from lookalike.sources._names import glob_regex, may_be_image
 from lookalike.sources._object_store import Bucket, Listed, StoredObject, UnreadableKey
+from lookalike.system.text_set import TextSet
 from lookalike.system.times import format_datetime
 from lookalike.types import ImageRef, SourceOptions
 
@@ -198,8 +197,8 @@ class Objects:
         return uri[len(self._bucket.address) :]
 
     @cached_property
-    def _listed(self) -> _Addresses:
-        return _Addresses(ref.uri for ref in self.refs())
+    def _listed(self) -> TextSet:
+        return TextSet(ref.uri for ref in self.refs())
 
     @cached_property
     def _has_any(self) -> Any:
@@ -224,21 +223,6 @@ class _Object(Objects):
         found = self._bucket.head(self._found.key)
         if found is not None and not self._is_excluded(found.key):
             yield self._ref(found)
-
-
-class _Addresses:
-    """A set of addresses in a temporary file, as there may be millions. Thread-safe."""
-
-    def __init__(self, uris: Iterator[str]) -> None:
-        self._lock = threading.Lock()
-        self._db = sqlite3.connect("", check_same_thread=False)  # "": a file that is gone with it
-        self._db.execute("CREATE TABLE uris (uri TEXT PRIMARY KEY) WITHOUT ROWID")
-        self._db.executemany("INSERT OR IGNORE INTO uris VALUES (?)", ((uri,) for uri in uris))
-
-    def __contains__(self, uri: str) -> bool:
-        with self._lock:
-            found = self._db.execute("SELECT 1 FROM uris WHERE uri = ?", (uri,)).fetchone()
-        return found is not None
 
 
 def _folder_of(key: str) -> str:

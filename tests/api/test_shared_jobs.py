@@ -73,7 +73,7 @@ def test_jobs_are_run_watched_and_canceled_through_any_service(
         seen.append(document_of(client, second))
         assert client.get("/v1/stats").json()["building"] is False
     assert {job["state"] for job in seen} == {"queued"}
-    threading.Timer(1, client.delete, ["/v1/jobs/one"], {"params": {"job": first}}).start()
+    threading.Timer(0.1, client.delete, ["/v1/jobs/one"], {"params": {"job": first}}).start()
     followed = [document for _, document in events(client, first)]
     assert followed[-1]["state"] == "canceled"
     assert 0 < followed[-1]["report"]["added"] < MANY

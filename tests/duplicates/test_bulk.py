@@ -175,11 +175,11 @@ def test_a_second_check_at_the_same_time_is_right_too(filled: Index, tmp_path: P
     assert contents([*begun, *groups]) == contents(meanwhile)
 
 
-def test_an_unusable_folder_is_no_obstacle(index: Index, tmp_path: Path) -> None:
+def test_an_unusable_folder_is_no_obstacle(index: Index, photos: Path, tmp_path: Path) -> None:
     expected = contents(list(index.duplicates()))
     (tmp_path / "file").write_bytes(b"")
     assert contents(list(index.duplicates(work=tmp_path / "file" / "work"))) == expected
-    store = work_of(tmp_path / "index") / "comparisons.sqlite"
+    store = work_of(photos.with_name("index")) / "comparisons.sqlite"
     store.write_bytes(b"no database" * 1000)
     assert contents(list(index.duplicates())) == expected
 

@@ -6,19 +6,24 @@ expects that it is sent again.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from qdrant_client import QdrantClient, models
 
 from lookalike.engines.options import ServerOptions
-from lookalike.engines.server.connection import Nodes
+from lookalike.engines.server.connection import Node, Nodes
 from lookalike.engines.server.errors import FAILURES, failure_of
 from lookalike.errors import EngineError
 
 ENOUGH_NODES = 3
 """Nodes from which on a new collection gets two replicas: with two nodes, losing one of them leaves
 the cluster without a majority, and it takes no changes of its collections."""
+
+
+ATTEMPTS = 3
+"""Times that a node is asked for its count, as one that has just started may be slow."""
 
 
 def number_of_nodes(client: QdrantClient) -> int | None:
@@ -85,10 +90,11 @@ def disagreement(nodes: Nodes, collection: str, url: str) -> str | None:
     counts: set[int] = set()
     silent: list[str] = []
     for node in nodes.nodes:
-        try:
-            counts.add(node.client(quick=True).count(collection).count)
-        except FAILURES:
+        count = _own_count(node, collection)
+        if count is None:
             silent.append(f"{node.url} does not answer")
+        else:
+            counts.add(count)
     try:
         counts.add(_settled_count(nodes, collection))
     except FAILURES:
@@ -101,6 +107,14 @@ def disagreement(nodes: Nodes, collection: str, url: str) -> str | None:
         )
     if silent:
         return f"The replicas of {url} could not be compared, as {silent[0]}."
+    return None
+
+
+def _own_count(node: Node, collection: str) -> int | None:
+    """The number of images that a node counts; None if it does not answer, busy or not."""
+    for _ in range(ATTEMPTS):
+        with suppress(*FAILURES):
+            return node.client(quick=True).count(collection).count
     return None
 
 

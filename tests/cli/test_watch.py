@@ -35,7 +35,9 @@ def next_line(process: subprocess.Popen[str]) -> str:
     return line.split(" ", 1)[1].strip()
 
 
-@pytest.mark.parametrize("poll", [(), ("--poll", "0.5")])
+@pytest.mark.parametrize(
+    "poll", [(), pytest.param(("--poll", "0.5"), marks=pytest.mark.slow)], ids=["events", "poll"]
+)
 def test_an_index_follows_its_folder(photos: Path, tmp_path: Path, poll: tuple[str, ...]) -> None:
     index = tmp_path / "photos" / "index"  # in the folder that it indexes
     others = folder_of(tmp_path / "others", 3, first=20)

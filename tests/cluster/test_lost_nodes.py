@@ -141,7 +141,6 @@ def test_what_is_deleted_without_a_node_stays_deleted(
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 @one_or_all
 @every_loss
 def test_copies_outlive_a_node(scene: Scene, tmp_path: Path, written: Written, kind: Kind) -> None:
@@ -160,7 +159,6 @@ def test_copies_outlive_a_node(scene: Scene, tmp_path: Path, written: Written, k
     scene.bring_back()
 
 
-@pytest.mark.slow
 @some_slow
 def test_a_service_answers_all_the_while(scene: Scene, tmp_path: Path, kind: Kind) -> None:
     photos = folder_of(tmp_path / "photos", 12, first=scene.draw.randrange(10_000))

@@ -41,6 +41,7 @@ def test_sizes_of_built_in_models_are_those_of_the_descriptors() -> None:
         assert vector_size(model["model"]) == model["dim"]
 
 
+@pytest.mark.slow
 def test_a_plan_for_a_real_index_is_within_a_tenth(tmp_path: Path) -> None:
     build(tmp_path / "index", 5_000)
     measured, planned = measure(tmp_path / "index"), layout_bytes(5_000)

@@ -49,6 +49,7 @@ RESTORE = "restore(a, place(b), progress=progress)"
 BACKUP = "backup(place(a), b, progress=progress)"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [COPY, RESTORE])
 def test_killed_again_and_again_it_goes_on(
     command: str, large: Path, tmp_path: Path, place: At

@@ -261,6 +261,7 @@ def test_a_job_stopped_halfway_keeps_its_work(client: httpx.Client, many: Path) 
     assert over.json() == document
 
 
+@pytest.mark.slow
 def test_a_job_interrupted_by_a_shutdown_continues(
     index: Index, folder: Path, many: Path, tmp_path: Path
 ) -> None:

@@ -110,6 +110,7 @@ def test_requests_in_flight_get_a_problem_and_streams_end(tmp_path: Path) -> Non
     Index.open(tmp_path / "index").close()  # the lock was released
 
 
+@pytest.mark.slow
 def test_a_graph_build_does_not_delay_the_end_and_starts_again(tmp_path: Path) -> None:
     small_index(tmp_path, 3).close()
     add_points(tmp_path / "index", GRAPH_POINTS)
@@ -137,6 +138,7 @@ def test_a_graph_build_does_not_delay_the_end_and_starts_again(tmp_path: Path) -
         assert httpx.get(f"{url}/v1/stats").json()["images"] == GRAPH_POINTS + 3
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the children in /proc")
 def test_a_child_that_hangs_does_not_delay_the_end(tmp_path: Path) -> None:
     small_index(tmp_path, 3).close()

@@ -24,6 +24,7 @@ def search(index: Path, id: str) -> list[str]:
     return [hit["id"] for hit in json.loads(output.stdout)["hits"]]
 
 
+@pytest.mark.slow
 def test_four_searches_at_once_all_answer(index: Path) -> None:
     ids = ["sku-1", "sku-2", "sku-3", "sku-4"]
     with ThreadPoolExecutor(4) as threads:

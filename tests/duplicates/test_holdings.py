@@ -39,6 +39,7 @@ def test_no_photo_goes_in_favor_of_a_copy_that_holds_less(
     assert len(resolved) > len(MUST_STAY) / 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KEPT)
 def test_the_original_is_the_keeper(data: Path, tmp_path: Path, name: str) -> None:
     photo = PIL.Image.open(data / "photos" / name).convert("RGB")

@@ -76,6 +76,7 @@ def test_the_same_once_thumbnails_are_deleted(
         assert groups_of(index) == expected
 
 
+@pytest.mark.slow
 def test_the_same_in_reversed_order(large: Path, tmp_path: Path, expected: Groups) -> None:
     with Index.open(tmp_path / "index", model="built-in") as index:
         for path in sorted(large.iterdir(), reverse=True):

@@ -184,6 +184,7 @@ def test_a_later_page_is_within_the_limits_and_can_be_deferred() -> None:
         content_digest(data, limits=LIMITS, before_load=defer)
 
 
+@pytest.mark.slow
 def test_memory_holds_one_frame_at_a_time() -> None:
     """Also a long animation is digested frame by frame: this one has 200 megapixels."""
     frames = [PIL.Image.new("L", (1000, 1000), i % 250) for i in range(200)]

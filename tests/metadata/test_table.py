@@ -98,6 +98,7 @@ def test_real_catalog(data: Path) -> None:
             assert Path(found.uri).stem == row.id
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
     def peak(count: int) -> int:
         path = tmp_path / f"{count}.csv"

@@ -130,6 +130,7 @@ def test_what_is_written_during_a_build_is_there_after_it(engine: SubprocessEngi
         assert state(plain) == expected
 
 
+@pytest.mark.slow
 def test_threads_write_and_read_at_once_during_builds(engine: SubprocessEngine) -> None:
     stop = threading.Event()
 

@@ -91,7 +91,7 @@ def watch(
 
 
 def _lines(report: IngestReport) -> list[str]:
-    """What an update changed, in a line, and why images were left out; nothing if nothing did."""
+    """Lines on the changes of an update, and on images that were left out; none without changes."""
     from lookalike.cli.console import printable
     from lookalike.system.times import now
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from lookalike.facade.watching import Watch
 from tests.support.command_line import documents, error
 from tests.support.pictures import folder_of
 
@@ -60,6 +61,13 @@ def test_an_index_follows_its_folder(photos: Path, tmp_path: Path, poll: tuple[s
         assert process.wait(20) == 130
         assert process.stderr is not None
         assert not process.stderr.read().strip()
+
+
+def test_what_comes_during_the_first_pass_is_not_missed(photos: Path) -> None:
+    changes = Watch([str(photos)], every=20).changes()
+    assert next(changes) == [str(photos)]
+    folder_of(photos / "new", 1, first=20)  # while the caller indexes
+    assert next(changes) == [str(photos / "new")]
 
 
 def test_what_cannot_be_watched_is_an_error(tmp_path: Path) -> None:

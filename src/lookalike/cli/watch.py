@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from lookalike.cli.console import note
+from lookalike.cli.console import note, printable
 from lookalike.cli.opening import open_index
 from lookalike.cli.options import index_option, server_option
-from lookalike.errors import LookalikeError
+from lookalike.errors import InputError, LookalikeError, SourceError
 from lookalike.system import patience
 
 if TYPE_CHECKING:
     from lookalike.ingest.report import IngestReport
+
+RETRY = 30
+"""Seconds after which an update that failed is tried again."""
 
 
 @click.command()
@@ -73,30 +78,42 @@ def watch(
         every * 60,
     )
     told: set[str] = set()
+
+    def update(folders: Sequence[str]) -> None:
+        with open_index(url, create=True, server=server, model=model, model_dir=model_dir) as index:
+            _report(index.add(*folders, prune=prune, exclude=exclude), told)
+
     for folders in watched.changes():
+        _until_done(partial(update, folders))
+
+
+def _until_done(update: Callable[[], None]) -> None:
+    """Updates the index, again if it cannot be written at the moment: no later event would name
+    the same files."""
+    while True:
         try:
-            with open_index(
-                url, create=True, server=server, model=model, model_dir=model_dir
-            ) as index:
-                report = index.add(*folders, prune=prune, exclude=exclude)
+            return update()
+        except SourceError as error:  # nothing is there yet
+            return note(str(error))
+        except InputError:
+            raise
         except LookalikeError as error:
             if patience.is_over():
                 raise
-            note(f"{error} Trying again at the next change.")  # the next pass sees the same files
-            continue
-        for line in _lines(report):
-            if line not in told:
-                click.echo(line)
-            told.add(line)
+            note(f"{error} Trying again in {RETRY} s.")
+            patience.pause(RETRY)
 
 
-def _lines(report: IngestReport) -> list[str]:
-    """Lines on the changes of an update, and on images that were left out; none without changes."""
-    from lookalike.cli.console import printable
+def _report(report: IngestReport, told: set[str]) -> None:
+    """Prints what an update changed, and each reason for images that were left out once."""
     from lookalike.system.times import now
 
     counts = ("added", "updated", "moved", "removed")
     changed = [f"{name} {number:,}" for name in counts if (number := getattr(report, name))]
-    lines = [f"{now()} {' · '.join(changed)}"] if changed else []
-    lines += [printable(f"  {one.uri}: {one.reason}: {one.detail}") for one in report.rejects]
-    return lines + ([report.prune_refused] if report.prune_refused else [])
+    if changed:
+        click.echo(f"{now()} {' · '.join(changed)}")
+    reasons = [f"  {one.uri}: {one.reason}: {one.detail}" for one in report.rejects]
+    for line in [*reasons, *filter(None, [report.prune_refused])]:
+        if line not in told:
+            click.echo(printable(line))
+            told.add(line)

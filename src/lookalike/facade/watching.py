@@ -20,6 +20,8 @@ from lookalike.types import SourceOptions
 
 DEBOUNCE = 2.0
 """Seconds over which events are collected."""
+LOOK = 1.0
+"""Seconds between two looks at whether a pass over everything is due."""
 STEP = 1.0
 """Seconds for which a file must not change, so that it is not read half-copied."""
 LONGEST_COPY = 600.0
@@ -69,7 +71,7 @@ class Watch:
             *self.folders,
             watch_filter=None,
             debounce=round(DEBOUNCE * 1000),
-            rust_timeout=round(min(self.every, 60.0) * 1000),
+            rust_timeout=round(LOOK * 1000),
             yield_on_timeout=True,
             force_polling=poll is not None,
             poll_delay_ms=round((poll or 1) * 1000),
@@ -80,7 +82,8 @@ class Watch:
         except OSError as error:
             raise InputError(_explained(error)) from error
 
-    def _passes(self, events: Iterable[set[tuple[Any, str]]]) -> Iterator[Sequence[str]]:
+    def _passes(self, events: Iterator[set[tuple[Any, str]]]) -> Iterator[Sequence[str]]:
+        next(events)  # begins to watch, so that nothing is missed during the first pass
         yield self.folders
         passed = time.monotonic()
         for changes in events:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -64,10 +64,10 @@ def test_an_index_follows_its_folder(photos: Path, tmp_path: Path, poll: tuple[s
 
 
 def test_what_comes_during_the_first_pass_is_not_missed(photos: Path) -> None:
-    changes = Watch([str(photos)], every=20).changes()
-    assert next(changes) == [str(photos)]
-    folder_of(photos / "new", 1, first=20)  # while the caller indexes
-    assert next(changes) == [str(photos / "new")]
+    with closing(Watch([str(photos)], every=20).changes()) as changes:
+        assert next(changes) == [str(photos)]
+        folder_of(photos / "new", 1, first=20)  # while the caller indexes
+        assert next(changes) == [str(photos / "new")]
 
 
 def test_what_cannot_be_watched_is_an_error(tmp_path: Path) -> None:

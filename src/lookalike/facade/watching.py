@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ class Watch:
     poll: float | None = None
     every: float = 3600.0
 
-    def changes(self) -> Iterator[Sequence[str]]:
+    def changes(self) -> Generator[Sequence[str]]:
         """Yields the folders to index, as something changes: first all of them.
 
         Raises:

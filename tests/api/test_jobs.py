@@ -24,7 +24,7 @@ from lookalike.system.locks import WriteLock
 from lookalike.system.state import StateRecord
 from lookalike.system.times import now
 from tests.support.api_server import options, picture, serving
-from tests.support.pictures import folder_of
+from tests.support.pictures import folder_of, many_files
 
 FINAL = {"done", "failed", "canceled"}
 MANY = 1_500
@@ -33,12 +33,8 @@ MANY = 1_500
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that takes seconds to index: few images in many files, no two of them equal."""
-    folder = folder_of(tmp_path_factory.mktemp("many") / "photos", 10)
-    for i in range(10, MANY):
-        data = (folder / f"{i % 10:03}.jpg").read_bytes()
-        (folder / f"{i:05}.jpg").write_bytes(data + i.to_bytes(4, "big"))
-    return folder
+    """A folder that takes seconds to index."""
+    return many_files(tmp_path_factory.mktemp("many") / "photos", MANY)
 
 
 @pytest.fixture(scope="module")

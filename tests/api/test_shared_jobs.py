@@ -24,7 +24,7 @@ from lookalike.index import Index
 from tests.api.test_jobs import document_of, events, finished, start, wait_until_running
 from tests.support.api_server import options, picture, serving
 from tests.support.many_services import ServiceProcess, balanced, two_services
-from tests.support.pictures import folder_of
+from tests.support.pictures import folder_of, many_files
 from tests.support.qdrant_wire import Cluster, RestServer, Store
 
 MANY = 500
@@ -33,12 +33,8 @@ MANY = 500
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that takes seconds to index: few images in many files, no two of them equal."""
-    folder = folder_of(tmp_path_factory.mktemp("many") / "photos", 10)
-    for i in range(10, MANY):
-        data = (folder / f"{i % 10:03}.jpg").read_bytes()
-        (folder / f"{i:05}.jpg").write_bytes(data + i.to_bytes(4, "big"))
-    return folder
+    """A folder that takes seconds to index."""
+    return many_files(tmp_path_factory.mktemp("many") / "photos", MANY)
 
 
 @pytest.fixture

@@ -40,6 +40,15 @@ def folder_of(path: Path, count: int, *, first: int = 0) -> Path:
     return path
 
 
+def many_files(path: Path, count: int) -> Path:
+    """A folder with ten images in many files, no two of them equal."""
+    folder = folder_of(path, 10)
+    for i in range(10, count):
+        data = (folder / f"{i % 10:03}.jpg").read_bytes()
+        (folder / f"{i:05}.jpg").write_bytes(data + i.to_bytes(4, "big"))
+    return folder
+
+
 def scene(seed: int, *, size: tuple[int, int] = (480, 360)) -> Image.Image:
     """A picture with as much detail as a photo, different for each seed."""
     rng = np.random.default_rng(seed)

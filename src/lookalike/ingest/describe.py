@@ -147,7 +147,7 @@ class ItemProcessor:
         return Point(item.id, vectors, {**item.new_fields(), record.KEY: own})
 
     def _place(self, image: Image) -> dict[str, Any]:
-        """Where a photo was taken, if the index stores that."""
+        """The position of a photo, if the index stores positions."""
         if image.gps is None or not self._describers.gps:
             return {}
         latitude, longitude = image.gps

@@ -383,5 +383,5 @@ def _cancel(job: Job) -> bool:
 
 def _require(id: str, job: Job | None) -> Job:
     if job is None:
-        raise NotFound(f"There is no job {id:.64}, or it is no longer remembered; list all jobs.")
+        raise NotFound(f"Job {id:.64} does not exist or has expired; list all jobs.")
     return job

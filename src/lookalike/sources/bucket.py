@@ -107,6 +107,7 @@ class Objects:
         self._exclusions = Exclusions(f"/{folder}", options.exclude, only_patterns=True)
         self._arguments = (bucket, folder, options, matches)
         self._incomplete = False
+        self._filled: dict[str, bool] = {}
 
     def __reduce__(self) -> tuple[type[Objects], tuple[Any, ...]]:
         return Objects, self._arguments
@@ -166,7 +167,7 @@ class Objects:
     def lost_folder(self, uri: str) -> str | None:
         lost = None
         folder = posixpath.dirname(self._key(uri))
-        while not self._has_any(f"{folder}/" if folder else ""):
+        while not self._has_any(folder):
             lost = self._bucket.address + folder
             if not folder:
                 break
@@ -200,11 +201,12 @@ class Objects:
     def _listed(self) -> TextSet:
         return TextSet(ref.uri for ref in self.refs())
 
-    @cached_property
-    def _has_any(self) -> Any:
-        return lru_cache(4096)(
-            lambda folder: any(True for page in self._bucket.pages(folder) for _ in page)
-        )
+    def _has_any(self, folder: str) -> bool:
+        """True if there is any object in a folder; remembered, as many lost images share one."""
+        if folder not in self._filled:
+            pages = self._bucket.pages(f"{folder}/" if folder else "")
+            self._filled[folder] = any(True for page in pages for _ in page)
+        return self._filled[folder]
 
 
 class _Object(Objects):

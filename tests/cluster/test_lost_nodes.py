@@ -140,9 +140,6 @@ def test_what_is_deleted_without_a_node_stays_deleted(
         scene.assert_whole(ids(pictures))
 
 
-# Once in a dozen runs, a copy's last comparison reads a node that is just back and lacks a write:
-# it refuses to call the copy whole, and says to run the command again.
-@pytest.mark.flaky(reruns=2)
 @pytest.mark.slow
 @one_or_all
 @every_loss

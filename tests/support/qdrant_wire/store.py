@@ -298,10 +298,10 @@ class Store:
                 raise _rejection(str(error)) from error
             except KeyError as error:
                 raise Rejected(404, f"Not found: No point with id {error} found") from error
+            if name in _CHANGES:  # before a node may come back, which would not know what it missed
+                self._check_written()
         if fault is not None and fault.status == 0:
             raise ConnectionAbortedError
-        if name in _CHANGES:
-            self._check_written()
         return answer
 
     def _check_written(self) -> None:

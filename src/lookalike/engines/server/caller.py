@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import TypeVar
 
 from qdrant_client import QdrantClient
 
 from lookalike.engines.options import ServerOptions
-from lookalike.engines.server.connection import QUICK, Nodes
+from lookalike.engines.server.connection import QUICK, Node, Nodes
 from lookalike.engines.server.errors import FAILURES, Failure, failure_of
 from lookalike.system import patience
 
@@ -41,20 +41,28 @@ class Caller:
         self._url = url
         self.options = options
 
-    def __call__(self, work: Callable[[QdrantClient], T]) -> T:
-        """Carries out a request, which may be sent more than once."""
+    def __call__(
+        self, work: Callable[[QdrantClient], T], *, among: Sequence[Node] | None = None
+    ) -> T:
+        """Carries out a request, which may be sent more than once.
+
+        Args:
+            work: the request.
+            among: the nodes that may answer it; by default all.
+        """
+        among = among or self._nodes.nodes
         limit = patience.limit()
         seconds = self.options.patience
         deadline = time.monotonic() + (seconds if limit is None else min(limit, seconds))
         hurried = quick = limit is not None
         with ExitStack() as waiting:
             for attempt in range(1_000_000):
-                node = self._nodes.pick(deadline, hurried=hurried)
+                node = self._nodes.pick(deadline, among, hurried=hurried)
                 try:
                     return work(node.client(quick=quick))
                 except FAILURES as error:
                     failure = self._failure(error, quick=quick)
-                    pause = self._pause(failure, attempt)
+                    pause = self._pause(failure, attempt, len(among))
                     late = time.monotonic() + pause > deadline or patience.is_over()
                     if late or not failure.temporary:
                         raise failure.error from error
@@ -70,7 +78,8 @@ class Caller:
 
     def once(self, work: Callable[[QdrantClient], T]) -> T:
         """Carries out a request that must not be repeated."""
-        node = self._nodes.pick(time.monotonic() + self.options.timeout, hurried=True)
+        deadline = time.monotonic() + self.options.timeout
+        node = self._nodes.pick(deadline, self._nodes.nodes, hurried=True)
         try:
             return work(node.client(quick=False))
         except FAILURES as error:
@@ -80,12 +89,12 @@ class Caller:
         timeout = min(QUICK, self.options.timeout) if quick else self.options.timeout
         return failure_of(error, self._url, timeout)
 
-    def _pause(self, failure: Failure, attempt: int) -> float:
+    def _pause(self, failure: Failure, attempt: int, nodes: int) -> float:
         """Seconds to wait before the next attempt; infinite if it would be too long."""
         if failure.retry_after > LONGEST_RETRY_AFTER:
             return float("inf")
-        round, turn = divmod(attempt, len(self._nodes.nodes))
-        if turn < len(self._nodes.nodes) - 1 and not failure.retry_after:
+        round, turn = divmod(attempt, nodes)
+        if turn < nodes - 1 and not failure.retry_after:
             return 0.0  # another node is asked first
         ceiling = min(LONGEST_PAUSE, self.options.backoff * 2 ** min(round, 30))
         return failure.retry_after + random.uniform(0, ceiling)

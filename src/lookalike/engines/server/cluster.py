@@ -347,10 +347,7 @@ class Cluster:
         Raises:
             EngineError: it does not answer.
         """
-        try:
-            return work(node.client(quick=False))
-        except FAILURES as error:
-            raise failure_of(error, node.url, self._call.options.timeout).error from error
+        return Caller(self.nodes, node.url, self._call.options)(work, among=[node])
 
     def close(self) -> None:
         """Closes the connections."""

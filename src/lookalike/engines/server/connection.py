@@ -218,26 +218,27 @@ class Nodes:
             raise failure.error from error
         return None
 
-    def pick(self, deadline: float, *, hurried: bool) -> Node:
+    def pick(self, deadline: float, among: Sequence[Node], *, hurried: bool) -> Node:
         """Returns the next node that is up; waits for one until the deadline.
 
         Args:
             deadline: a time of `time.monotonic`.
-            hurried: whether to fail at once if all nodes are known to be away.
+            among: the nodes to choose from.
+            hurried: whether to fail at once if all of them are known to be away.
 
         Raises:
-            EngineError: no node is up.
+            EngineError: none of them is up.
         """
         with self._changed:
             while True:
-                up = [node for node in self.nodes if node.up]
+                up = [node for node in among if node.up]
                 if up:
                     return up[next(self._turn) % len(up)]
                 left = deadline - time.monotonic()
-                known = all(node.known_away for node in self.nodes)
+                known = all(node.known_away for node in among)
                 ended = self._closed or left <= 0 or patience.is_over()
                 if ended or (hurried and known):
-                    raise self.nodes[0].error
+                    raise among[0].error
                 self._changed.wait(min(left, patience.LOOK))
 
     def lost(self, node: Node, error: EngineError) -> None:

@@ -100,6 +100,14 @@ def test_hits_can_be_spread_collapsed_and_cut_off(shop: Path) -> None:
     assert "diversity must be from 0 to 1 (got 2.0)" in error(*arguments, "--diversity", 2)
 
 
+def test_a_sorted_list_says_what_it_is_and_shows_no_scores(shop: Path) -> None:
+    options = ("--where", "price > 0", "--sort", "-price", "--index", shop / "index")
+    shown = lookalike("search", *options).stdout
+    assert shown.startswith("where price > 0, sorted by -price\n")
+    assert "score" not in shown
+    assert "score" in lookalike("search", "--id", "sku-1", *options).stdout
+
+
 def test_search_writes_a_sheet_that_needs_nothing_else(shop: Path, tmp_path: Path) -> None:
     sheet = tmp_path / "sheet.html"
     file = shop / "photos" / "005.jpg"

@@ -73,6 +73,27 @@ def test_color_words_come_first_and_then_what_else_is_asked_for(shop: Shop) -> N
     assert not shop.index.search(id="sku-0", color="blue", where="n = 99999")
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"color": "blue"},
+        {"color": ["blue", "white"]},
+        {"id": "sku-0", "color": "blue"},
+        {"id": "sku-0", "color": "blue", "calibration": "none"},
+        {"text": "dress, not blue"},
+        {"id": ["sku-0", "sku-5"], "weights": {"semantic": 0.6, "color": 0.4}},
+    ],
+)
+def test_hits_rank_by_their_score(shop: Shop, query: Any) -> None:
+    hits = shop.index.search(**query, limit=COUNT)
+    scores = [hit.score for hit in hits]
+    assert scores == pytest.approx(sorted(scores, reverse=True), abs=1e-5)
+    assert len({round(score, 4) for score in scores}) > COUNT // 3
+    for hit in hits:
+        if hit.scores.get("color") == 1 and "id" in query and "weights" not in query:
+            assert hit.score == pytest.approx(hit.scores["semantic"], abs=1e-5)
+
+
 @pytest.mark.parametrize("color", [["red=0.75", "#000=0.25"], {"red": 3.0, "#000": 1.0}])
 def test_a_palette_alone_ranks_by_color(shop: Shop, color: Any) -> None:
     hits = shop.index.search(color=color, limit=COUNT)

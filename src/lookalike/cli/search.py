@@ -157,7 +157,13 @@ def _find(
     from lookalike.output import documents
     from lookalike.output.labels import search_cost
 
-    title = subject.title + (f", where {options['where']}" if options["where"] else "")
+    title = ", ".join(
+        [
+            *([subject.title] if subject.title else []),
+            *([f"where {options['where']}"] if options["where"] else []),
+            *([f"sorted by {options['sort']}"] if options["sort"] else []),
+        ]
+    )
     options = {name: value for name, value in options.items() if value not in (None, (), [])}
     opened = open_index(url, model_dir=model_dir, allow_url_fetch=True)
     with writable(html) as sheet, opened as index:

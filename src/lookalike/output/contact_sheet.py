@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from lookalike.output.labels import completeness, display_name, field_summary, search_cost
+from lookalike.output.labels import completeness, display_name, field_summary, score, search_cost
 from lookalike.output.pages import ThumbnailLoader, load_picture, render
 from lookalike.record import Color, record_of
 from lookalike.search.hits import Hits
@@ -39,6 +39,7 @@ def contact_sheet(panels: Sequence[Panel], thumbnail: ThumbnailLoader) -> str:
         colors=_colors,
         completeness=completeness,
         display_name=display_name,
+        score=score,
         field_summary=field_summary,
         search_cost=search_cost,
     )

@@ -9,7 +9,7 @@ from lookalike import record
 from lookalike.duplicates.groups import DuplicateGroup
 from lookalike.duplicates.verdicts import Verdict
 from lookalike.record import record_of
-from lookalike.search.hits import Hits
+from lookalike.search.hits import Hit, Hits
 from lookalike.system.text import count
 from lookalike.types import Payload
 
@@ -27,6 +27,11 @@ def name_field(payload: Payload) -> str | None:
 def display_name(id: str, payload: Payload) -> str:
     """Returns the user's own name for an image, or else the end of its id."""
     return name_field(payload) or id.rpartition("/")[2]
+
+
+def score(hit: Hit) -> str:
+    """The score of a hit; empty in a list that was only sorted."""
+    return f"{hit.score:.3f}" if hit.scores else ""
 
 
 def field_summary(payload: Payload) -> str:

@@ -11,7 +11,7 @@ from lookalike.duplicates.groups import DuplicateGroup
 from lookalike.errors import LookalikeError
 from lookalike.ingest.report import IngestReport
 from lookalike.ingest.updates import UpdateReport
-from lookalike.output.labels import completeness, display_name, field_summary
+from lookalike.output.labels import completeness, display_name, field_summary, score
 from lookalike.record import ImageRecord, record_of
 from lookalike.search.evaluation import Evaluation
 from lookalike.search.hits import Hits
@@ -62,7 +62,7 @@ def hits_html(hits: Hits) -> str:
         {
             "picture": _picture(hit.payload),
             "name": display_name(hit.id, hit.payload),
-            "note": f"{hit.score:.3f}",
+            "note": score(hit),
             "detail": field_summary(hit.payload),
         }
         for hit in hits[:MOST]

@@ -125,10 +125,16 @@ def _gated(plan: Plan, gate: ColorGate, one: Ranked) -> Ranked:
     """The row, ranked by how far it has the colors first. What else the search is about decides
     between rows that have them alike; if it is about nothing else, the share of the colors."""
     extent = gate.extent(one.row.payload)
-    likeness = one.calibrated
+    cost = PENALTY * (1 - extent)
     if _is_about_color(plan):
-        likeness = math.fsum(gate.shares(one.row.payload)) + _NEAREST_SHADE * likeness
-    return replace(one, calibrated=likeness - PENALTY * (1 - extent), extent=extent)
+        shares = math.fsum(gate.shares(one.row.payload))
+        calibrated = score = shares + _NEAREST_SHADE * one.calibrated - cost
+    else:
+        calibrated = one.calibrated - cost
+        target = one.blend[0]  # of all, a deviation counts alike
+        deviations = target.contribution(1.0) - target.contribution(0.0)
+        score = one.row.score - cost * target.near.weight / deviations
+    return replace(one, row=replace(one.row, score=score), calibrated=calibrated, extent=extent)
 
 
 def may_lack_color(plan: Plan, results: Sequence[Result]) -> bool:

@@ -41,7 +41,10 @@ def choose_weights(
             is negative or not finite, or only zeros.
     """
     if not targets:
-        raise QueryError("Nothing to search by: give an image, an id, a text, a color or examples.")
+        raise QueryError(
+            "Nothing to search by: give an image, an id, a text, a color or examples, or a field "
+            "to sort by."
+        )
     if weights is None:
         chosen = dict.fromkeys(default, 1.0)
     elif isinstance(weights, str):

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from lookalike import record
 from lookalike.cli.console import printable
-from lookalike.output.labels import completeness, field_summary, name_field
+from lookalike.output.labels import completeness, field_summary, name_field, score
 from lookalike.record import record_of
 from lookalike.search.evaluation import Evaluation
 from lookalike.search.histogram import Histogram
@@ -22,8 +22,9 @@ from lookalike.types import Point, Word
 
 
 def hits_table(hits: Hits, *, clipped: bool = True) -> Table:
-    """One row per hit: rank, id, score, score by aspect if there are several, name and fields."""
+    """One row per hit: rank, id, score and score by aspect where there are any, name and fields."""
     aspects = list(hits.weights) if len(hits.weights) > 1 else []
+    ranked = any(hit.scores for hit in hits)
     collapsed = any(hit.others for hit in hits)
     fields = [_fields(hit) for hit in hits]
     table = Table(
@@ -34,7 +35,7 @@ def hits_table(hits: Hits, *, clipped: bool = True) -> Table:
     )
     table.add_column("#", justify="right", style="dim", no_wrap=True)
     table.add_column("id", no_wrap=True)
-    for name in ["score", *aspects, *(["others"] if collapsed else [])]:
+    for name in [*(["score"] if ranked else []), *aspects, *(["others"] if collapsed else [])]:
         table.add_column(name, justify="right", no_wrap=True)
     if any(fields):
         table.add_column("fields", ratio=1, no_wrap=True, overflow="ellipsis", style="dim")
@@ -42,7 +43,7 @@ def hits_table(hits: Hits, *, clipped: bool = True) -> Table:
         table.add_row(
             str(rank),
             Text(_end(printable(hit.id)) if clipped else printable(hit.id)),
-            f"{hit.score:.3f}",
+            *([score(hit)] if ranked else ()),
             *(f"{hit.scores[aspect]:.3f}" if aspect in hit.scores else "" for aspect in aspects),
             *([f"+{hit.others}" if hit.others else ""] if collapsed else ()),
             *([fields[rank - 1]] if any(fields) else ()),

@@ -209,6 +209,19 @@ def test_batch_answers_line_by_line(shop: Path, tmp_path: Path) -> None:
     whole = documents("batch", "-", *at, stdin=good)
     assert len(whole["answers"]) == 2
     assert whole["queries_per_second"] > 0
-    queries.write_text("[1]")
-    assert "Line 1 of the queries is not a JSON object" in error("batch", queries, *at)
     assert "cannot be read" in error("batch", tmp_path / "none", *at)
+
+
+def test_no_line_of_a_batch_harms_another(shop: Path, tmp_path: Path) -> None:
+    queries, good = tmp_path / "queries.jsonl", b'{"id": "sku-1", "limit": 2}'
+    bad = [b"[1]", b'{"id":', b'{"id": "caf\xe9"}', b"[" * 100_000, b'"\\ud83d"']
+    queries.write_bytes(b"\n".join([b"\xef\xbb\xbf" + good, *bad, good]))  # as Windows writes it
+    for given in (queries, "-"):
+        stdin = queries.read_bytes() if given == "-" else None
+        done = lookalike("batch", given, "--index", shop / "index", code=1, stdin=stdin)
+        first, *errors, last = [json.loads(line) for line in done.stdout.splitlines()]
+        assert len(first["hits"]) == len(last["hits"]) == 2
+        for number, answer in enumerate(errors, 2):
+            what = "UTF-8 text" if number == 4 else "a JSON object"
+            assert answer["error"].startswith(f"Line {number} is not {what}: ")
+            assert len(answer["error"]) < 100

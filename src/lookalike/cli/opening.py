@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
@@ -162,11 +163,13 @@ def _wait() -> float:
 
 
 def readable(file: str) -> AbstractContextManager[TextIO]:
-    """Opens a file for reading; - is standard input."""
+    """Opens a text file for reading; - is standard input. Bytes that are not UTF-8 are escaped."""
     if file == "-":
-        return nullcontext(sys.stdin)
+        standard_input = cast(TextIOWrapper, sys.stdin)
+        standard_input.reconfigure(encoding="utf-8-sig", errors="surrogateescape")
+        return nullcontext(standard_input)
     try:
-        return Path(file).open(encoding="utf-8")
+        return Path(file).open(encoding="utf-8-sig", errors="surrogateescape")
     except OSError as error:
         raise InputError(f"{file} cannot be read ({error.strerror}): name another file.") from None
 

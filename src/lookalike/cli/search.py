@@ -22,6 +22,7 @@ from lookalike.cli.options import (
     model_dir_option,
 )
 from lookalike.errors import InputError, LookalikeError
+from lookalike.fields import is_unicode
 from lookalike.search.request import ExampleOptions, RecommendOptions, SearchOptions
 
 if TYPE_CHECKING:
@@ -120,7 +121,8 @@ def batch(file: str, url: str | None, as_json: bool, model_dir: str | None) -> N
     started, answers, failed, count = time.perf_counter(), [], 0, 0
     with readable(file) as lines, open_index(url, model_dir=model_dir) as index:
         for several in _chunks(lines, 256):
-            for answer in index.search_many(several):
+            found = iter(index.search_many([one for one in several if isinstance(one, dict)]))
+            for answer in (next(found) if isinstance(one, dict) else one for one in several):
                 count += 1
                 if isinstance(answer, LookalikeError):
                     failed += 1
@@ -200,23 +202,25 @@ def _sheet(index: Index, title: str, hits: Hits, subject: Subject) -> str:
     return contact_sheet([panel], index.thumbnail)
 
 
-def _chunks(lines: Iterable[str], size: int) -> Iterator[list[dict[str, Any]]]:
-    """Queries from the lines of a file, in chunks."""
-    several: list[dict[str, Any]] = []
+def _chunks(lines: Iterable[str], size: int) -> Iterator[list[dict[str, Any] | InputError]]:
+    """Queries from the lines of a file, in chunks; an error in place of a line that is none."""
+    several: list[dict[str, Any] | InputError] = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        try:
-            query = json.loads(line)
-        except ValueError:
-            query = None
-        if not isinstance(query, dict):
-            raise InputError(
-                f"Line {number} of the queries is not a JSON object: {line.strip()[:60]}"
-            )
-        several.append(query)
+        several.append(_query(line, number))
         if len(several) == size:
             yield several
             several = []
     if several:
         yield several
+
+
+def _query(line: str, number: int) -> dict[str, Any] | InputError:
+    if not is_unicode(line):
+        return InputError(f"Line {number} is not UTF-8 text: save the file as UTF-8.")
+    with suppress(ValueError, RecursionError):
+        query = json.loads(line)
+        if isinstance(query, dict):
+            return query
+    return InputError(f"Line {number} is not a JSON object: {line.strip()[:60]}")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lookalike.cache.skipped import Skipped
+from lookalike.cache.records import Skipped
 from lookalike.cache.store import Cache
 from tests.cache.samples import batch, jpeg, key, opened, sketched
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lookalike.cache.skipped import Skipped
+from lookalike.cache.records import Skipped
 from lookalike.cache.store import DEFAULT_LIMIT, cache_file
 from tests.cache.samples import batch, jpeg, key, opened, sketched
 

@@ -33,6 +33,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "undo": ("{missing}/log.jsonl",),
     "update": ("a", "--set", "price=1"),
     "verify": (),
+    "doctor": (),
     "watch": ("{missing}",),
     "words": (),
 }

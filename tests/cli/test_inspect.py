@@ -1,4 +1,4 @@
-"""`show`, `facets`, `stats` and `verify` as a user sees them."""
+"""`show`, `facets`, `stats`, `verify` and `doctor` as a user sees them."""
 
 from __future__ import annotations
 
@@ -46,11 +46,28 @@ def test_a_sound_index_is_verified(shop: Path) -> None:
     assert documents("verify", "--index", shop / "index")["problems"] == []
 
 
+def test_a_sound_index_is_examined(shop: Path) -> None:
+    at = ("--index", shop / "index")
+    shown = lookalike("doctor", *at).stdout
+    assert "16 images" in shown
+    assert "recall@10" in shown
+    assert "fine  Nothing is missing" in shown
+    found = documents("doctor", *at, "--probes", 5)
+    assert found["vectors"]["color"]["recall"] == {"mean": 1, "low": 1, "high": 1}
+    assert found["rejects"] == []
+    assert {one["level"] for one in found["findings"]} == {"fine"}
+
+
 def test_a_damaged_index_is_named_verified_and_salvaged(shop: Path, tmp_path: Path) -> None:
     at = ("--index", copied(shop / "index", tmp_path / "index"))
     (mappings,) = (tmp_path / "index").rglob("*id_tracker.mappings")
     shutil.rmtree(mappings.parent)
-    for command in (("stats",), ("search", "--id", "sku-1"), ("index", shop / "photos")):
+    for command in (
+        ("stats",),
+        ("doctor",),
+        ("search", "--id", "sku-1"),
+        ("index", shop / "photos"),
+    ):
         assert "see what is left with `lookalike verify`" in error(*command, *at, code=1)
     assert "is damaged" in error("backup", tmp_path / "backup", *at, code=1)
     assert not (tmp_path / "backup").exists()

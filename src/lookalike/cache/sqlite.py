@@ -37,13 +37,15 @@ _TABLES = (
     f"PRAGMA user_version = {CACHE_VERSION}",
 )
 
-# Created in older files, too, which have no sketches yet. `of` is the checksum of the thumbnail
-# that a sketch was made of.
-_SKETCH_TABLES = (
+# Created in older files, too, which lack them. `of` is the checksum of the thumbnail that a sketch
+# was made of.
+_LATER_TABLES = (
     "CREATE TABLE IF NOT EXISTS sketch (id INTEGER PRIMARY KEY, of INTEGER NOT NULL, "
     "crc INTEGER NOT NULL, bytes BLOB NOT NULL)",
     "CREATE TRIGGER IF NOT EXISTS sketch_goes AFTER DELETE ON thumbnail "
     "BEGIN DELETE FROM sketch WHERE id = OLD.rowid; END",
+    "CREATE TABLE IF NOT EXISTS rejected (uri TEXT PRIMARY KEY, reason TEXT NOT NULL, "
+    "detail TEXT NOT NULL) WITHOUT ROWID",
 )
 
 _EVICT_SKETCHES = "DELETE FROM sketch WHERE id IN (SELECT id FROM sketch ORDER BY id LIMIT ?)"
@@ -87,7 +89,7 @@ def open_database(path: Path) -> sqlite3.Connection:
                 if _is_empty(db):
                     for statement in _TABLES:
                         db.execute(statement)
-                for statement in _SKETCH_TABLES:
+                for statement in _LATER_TABLES:
                     db.execute(statement)
     except BaseException:
         db.close()

@@ -1,4 +1,4 @@
-"""The cache of an index: thumbnails, their sketches, and the copies that an ingest left out.
+"""The cache of an index: thumbnails, their sketches, and the images that an ingest left out.
 
 It is one SQLite file instead of a file for each thumbnail: small blobs are read and written faster
 there (https://sqlite.org/fasterthanfs.html), and a million small files burden every backup.
@@ -22,7 +22,7 @@ from typing import Self, TypeVar
 
 import platformdirs
 
-from lookalike.cache.skipped import Skipped
+from lookalike.cache.records import Rejected, Skipped
 from lookalike.cache.sqlite import (
     MAX_KEYS,
     PAGE_BYTES,
@@ -66,7 +66,8 @@ def cache_file(index: str) -> Path:
 
 
 class Cache:
-    """Thumbnails and sketches by the SHA-256 of the picture's file, skipped images by their URI.
+    """Thumbnails and sketches by the SHA-256 of the picture's file; skipped and rejected images by
+    their URI.
 
     Any number of threads and processes on one machine can use the same file. A process killed at
     any moment leaves it intact. No method raises an error because of the file.
@@ -75,8 +76,8 @@ class Cache:
         path: path of the file.
         limit: maximum bytes of the file; 0 keeps no thumbnails. To make room, all sketches are
             evicted, and then the least recently used thumbnails: by the hour of their last use, and
-            within it in the order of their arrival. Skipped images, a few hundred bytes each, are
-            never evicted.
+            within it in the order of their arrival. Skipped and rejected images, a few hundred
+            bytes each, are never evicted.
         problem: a sentence about the last problem with the file; None if there was none.
     """
 
@@ -200,6 +201,28 @@ class Cache:
         def put(db: sqlite3.Connection) -> None:
             self._require_space()
             write(db, "INSERT OR REPLACE INTO skipped VALUES (?, ?, ?, ?)", rows)
+
+        self._attempt(put, None, create=True)
+
+    # --- rejected images --------------------------------------------------------------------
+
+    def rejected(self) -> list[Rejected]:
+        """Returns the images that the last runs over their sources rejected, by URI."""
+
+        def read(db: sqlite3.Connection) -> list[Rejected]:
+            rows = db.execute("SELECT uri, reason, detail FROM rejected ORDER BY uri")
+            return [Rejected(*row) for row in rows]
+
+        return self._attempt(read, [])
+
+    def put_rejected(self, images: Iterable[Rejected], gone: Iterable[str]) -> None:
+        """Records rejected images, and forgets those with the URIs in `gone`."""
+
+        def put(db: sqlite3.Connection) -> None:
+            self._require_space()
+            with transaction(db):
+                db.executemany("DELETE FROM rejected WHERE uri = ?", ((uri,) for uri in gone))
+                db.executemany("INSERT OR REPLACE INTO rejected VALUES (?, ?, ?)", images)
 
         self._attempt(put, None, create=True)
 

@@ -53,6 +53,7 @@ for command in (
     inspect.stats,
     words.words,
     inspect.verify,
+    inspect.doctor,
     inspect.export,
     search.search,
     search.recommend,

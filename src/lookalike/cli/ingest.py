@@ -257,9 +257,13 @@ def _exit(report: IngestReport) -> None:
 @click.command()
 @index_option
 def optimize(url: str | None) -> None:
-    """Builds the search graph now. `index` does this at its end, except with --partition."""
+    """Builds the search graph now, and calibrates weights again if the index has doubled or halved.
+
+    `index` does this at its end; with --partition it leaves out the graph.
+    """
     with open_index(url) as index:
         index.optimize()
+        index.calibrate()
     click.echo("optimized")
 
 

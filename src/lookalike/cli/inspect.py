@@ -1,4 +1,4 @@
-"""Commands that show the contents of an index: show, facets, stats, verify."""
+"""Commands that show what an index holds and how it is: show, facets, stats, verify, doctor."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 
 from lookalike.cli.console import console, note, print_json, print_table, printable
 from lookalike.cli.opening import open_index, open_named_engine
-from lookalike.cli.options import filter_options, index_option, json_option
+from lookalike.cli.options import filter_options, index_option, json_option, model_dir_option
 from lookalike.errors import NotFound
 
 
@@ -138,3 +138,33 @@ def verify(url: str | None, as_json: bool) -> None:
         verdict = "damaged" if done.problems else "nothing is damaged"
         click.echo(f"{done.images:,} images read in {done.seconds:.1f} s: {verdict}")
     sys.exit(1 if done.problems else 0)
+
+
+@click.command()
+@index_option
+@click.option(
+    "--probes",
+    default=50,
+    metavar="N",
+    show_default=True,
+    help="Images to search by for the recall; 0 measures none.",
+)
+@model_dir_option
+@json_option
+def doctor(url: str | None, probes: int, model_dir: str | None, as_json: bool) -> None:
+    """Examines the index within seconds, and says what to do about what it finds.
+
+    The exit code is 1 if anything is wrong; advice alone leaves it 0.
+    """
+    from lookalike.cli.terminal import results
+    from lookalike.output import documents
+
+    with open_index(url, model_dir=model_dir) as index:
+        found = index.doctor(probes)
+    if as_json:
+        print_json(documents.of_health(found))
+    else:
+        click.echo(results.health_line(found))
+        for table in (results.vectors_table(found), results.findings_table(found)):
+            print_table(table)
+    sys.exit(1 if found.is_damaged else 0)

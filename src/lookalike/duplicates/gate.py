@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lookalike.cache.skipped import Skipped
+from lookalike.cache.records import Skipped
 from lookalike.cache.store import Cache
 from lookalike.duplicates.check import DuplicateSearch
 from lookalike.duplicates.holdings import Reasons

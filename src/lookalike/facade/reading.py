@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
+from lookalike.admin.health import Health, Patient, examine
 from lookalike.admin.integrity import Verification, verify
 from lookalike.comparison.sketch import THUMBNAIL_SIDE
 from lookalike.engines import share
@@ -23,6 +24,8 @@ from lookalike.output import notebook, tables
 from lookalike.protocols import require_points
 from lookalike.record import ImageRecord, record_of
 from lookalike.search import embedding
+from lookalike.search.calibration import is_due
+from lookalike.search.recall import recall
 from lookalike.search.request import Params, ScrollOptions, TableOptions, Where
 from lookalike.search.searcher import Searcher
 from lookalike.search.sorting import Order, sorted_points
@@ -299,6 +302,31 @@ class ReadableIndex:
         """Looks for damage; `full` reads every image, vector and thumbnail, and otherwise it takes
         milliseconds."""
         return verify(self._engine, self._manifest, self._cache, full=full)
+
+    def doctor(self, probes: int = 50) -> Health:
+        """Examines the index within seconds: what is well, what could be better, what is wrong, and
+        what to do about it. Loads the models.
+
+        Args:
+            probes: images to search by for the recall; 0 measures none.
+        """
+        self.refresh()
+        manifest = self._manifest
+        measured = {
+            name: recall(self._engine, name, probes)
+            for name in (manifest.aspects.values() if probes else ())
+        }
+        recalls = {name: one for name, one in measured.items() if one is not None}
+        due = is_due(manifest.calibration, self._engine.count())
+        patient = Patient(
+            self._engine,
+            manifest,
+            self._cache,
+            self._models,
+            {name: (one.mean, one.low, one.high) for name, one in recalls.items()},
+            due,
+        )
+        return examine(patient)
 
     def decode(self, image: ImageInput) -> Image:
         """Decodes any image as the index does: upright, its shorter side 320 pixels or more. Raises

@@ -21,6 +21,7 @@ from lookalike.ingest.lookup import CopyDetector
 from lookalike.ingest.partition import Partition, check_partition
 from lookalike.ingest.pipeline import Pipeline
 from lookalike.ingest.prune import find_missing, remove_missing, with_obsolete_ids
+from lookalike.ingest.rejects import remember_rejects
 from lookalike.ingest.report import (
     Canceled,
     IngestCounts,
@@ -280,6 +281,8 @@ def add(
     pruned: dict[str, Any] = {}
     with _listing(index, sources, request, open_web) as (listing, changes):
         report = ingest(listing.images, _progress(request.progress, listing))
+        whole = not report.interrupted and request.partition is None
+        remember_rejects(index.thumbnails, report.rejects, listing.sources if whole else ())
         pause = _pause(request, report, listing.count())
         try:
             if not report.interrupted:

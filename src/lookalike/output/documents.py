@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
+from lookalike.admin.health import Health
 from lookalike.duplicates.groups import DuplicateGroup
 from lookalike.duplicates.verdicts import Duplicate
 from lookalike.ingest.report import IngestReport
@@ -80,6 +81,22 @@ def of_facets(field: str, values: Sequence[tuple[Any, int]]) -> dict[str, Any]:
 
 def of_words(words: Sequence[Word]) -> dict[str, Any]:
     return {"words": [asdict(word) for word in words]}
+
+
+def of_health(health: Health) -> dict[str, Any]:
+    """The health of an index."""
+    names = ("mean", "low", "high")
+    return {
+        **asdict(health),
+        "rejects": [one._asdict() for one in health.rejects],
+        "vectors": {
+            name: {
+                **asdict(vector),
+                "recall": vector.recall and dict(zip(names, vector.recall, strict=True)),
+            }
+            for name, vector in health.vectors.items()
+        },
+    }
 
 
 def of_point(point: Point, *, vectors: bool = False) -> dict[str, Any]:

@@ -11,14 +11,17 @@ from rich.table import Table
 from rich.text import Text
 
 from lookalike import record
+from lookalike.admin.health import Health, Level
 from lookalike.cli.console import printable
-from lookalike.output.labels import completeness, field_summary, name_field, score
+from lookalike.output.labels import completeness, field_summary, file_size, name_field, score
 from lookalike.record import record_of
 from lookalike.search.evaluation import Evaluation
 from lookalike.search.histogram import Histogram
 from lookalike.search.hits import Hit, Hits
 from lookalike.system.text import count
 from lookalike.types import Point, Word
+
+_STYLES = {Level.FINE: "green", Level.ADVICE: "yellow", Level.PROBLEM: "bold red"}
 
 
 def hits_table(hits: Hits, *, clipped: bool = True) -> Table:
@@ -157,6 +160,44 @@ def stats_table(stats: Mapping[str, Any]) -> Table:
     for name, field in stats["fields"].items():
         values = "" if field["values"] is None else f", {count(field['values'], 'value')}"
         table.add_row(Text(printable(f"field {name}")), f"{field['type']}{values}")
+    return table
+
+
+def health_line(health: Health) -> str:
+    """Images, sizes and versions."""
+    sizes = [count(health.images, "image")]
+    if health.bytes_on_disk is not None:
+        sizes.append(f"{file_size(health.bytes_on_disk)} on disk")
+    if health.bytes_free is not None:
+        sizes.append(f"{file_size(health.bytes_free)} free")
+    sizes.append(f"{file_size(health.thumbnails)} of thumbnails")
+    sizes.append(f"{file_size(health.memory)} of memory")
+    versions = " · ".join(f"{name} {number}" for name, number in health.versions.items())
+    return f"{' · '.join(sizes)}\n{versions}"
+
+
+def vectors_table(health: Health) -> Table:
+    """One row per aspect: its model, and the recall of searches by it."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("aspect", "model"):
+        table.add_column(name)
+    for name in ("dimensions", "recall@10", "95 %"):
+        table.add_column(name, justify="right")
+    for vector in health.vectors.values():
+        figures = ["", ""]
+        if vector.recall is not None:
+            mean, low, high = vector.recall
+            figures = [f"{mean:.3f}", f"{low:.3f} to {high:.3f}"]
+        table.add_row(vector.aspect, Text(printable(vector.model)), str(vector.size), *figures)
+    return table
+
+
+def findings_table(health: Health) -> Table:
+    """One row per finding: its weight, and the sentences."""
+    table = _two_columns()
+    for finding in health.findings:
+        sentences = f"{finding.what} {finding.remedy}".strip()
+        table.add_row(Text(str(finding.level), _STYLES[finding.level]), Text(printable(sentences)))
     return table
 
 

@@ -1,4 +1,4 @@
-"""Copies that an ingest left out, remembered so that the next run need not read them again."""
+"""Images that an ingest left out: copies, which the next run need not read again, and rejects."""
 
 from __future__ import annotations
 
@@ -17,3 +17,11 @@ class Skipped(NamedTuple):
     etag: str
     of: str
     verdict: str
+
+
+class Rejected(NamedTuple):
+    """An image that an ingest could not index; see `ingest.report.Reject`."""
+
+    uri: str
+    reason: str
+    detail: str

@@ -41,6 +41,7 @@ from lookalike.search.request import (
 )
 from lookalike.search.weights import check_preset_name, with_preset
 from lookalike.sources import SourceInput, open_file
+from lookalike.sources.bucket import open_bucket
 from lookalike.system.inputs import Id, ids_of
 
 
@@ -380,8 +381,11 @@ class Index(IndexWithDuplicates):
             {options}
 
         Raises:
-            InputError: "move" without a folder, "delete" without a log, or the log is not writable.
+            InputError: "move" without a folder, "delete" or a move within a bucket without a log,
+                or the log is not writable.
         """
-        return cleanup.resolve_duplicates(
-            groups, action, self.delete, is_indexed=self._finder().is_indexed, **options
-        )
+        own: dict[str, Any] = {
+            "open_bucket": open_bucket,
+            "is_indexed": self._finder().is_indexed,
+        }
+        return cleanup.resolve_duplicates(groups, action, self.delete, **own, **options)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from lookalike.system.inputs import ImageInput as ImageInput
 from lookalike.system.point_ids import PointId as PointId
 from lookalike.system.point_ids import point_id as point_id
+from lookalike.system.times import format_datetime
 
 Pixels: TypeAlias = NDArray[np.uint8]
 """Shape (height, width, 3), sRGB, upright."""
@@ -51,6 +52,28 @@ class ImageRef:
     size: int
     modified_at: str = ""
     listed_in: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object of an object store.
+
+    Attributes:
+        key: its key.
+        size: bytes.
+        etag: the store's tag of its content, without quotes; empty if it has none.
+        modified: time of its last change.
+    """
+
+    key: str
+    size: int
+    etag: str
+    modified: datetime
+
+    @property
+    def tag(self) -> str:
+        """A tag that changes with its content, whatever the store."""
+        return f"{self.size}-{self.etag or format_datetime(self.modified, 'microseconds')}"
 
 
 @dataclass(frozen=True, slots=True)

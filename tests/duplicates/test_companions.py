@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lookalike.duplicates.file_moves import delete, move_aside, undo
-from tests.duplicates.files import indexed, tree
+from tests.duplicates.files import delete, indexed, move_aside, tree, undo
 
 
 def folder_with(path: Path, *names: str) -> Path:

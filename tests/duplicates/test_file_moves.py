@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from lookalike.duplicates.file_moves import IndexedFile, delete, move_aside, undo
-from tests.duplicates.files import all_indexed, indexed, tree
+from lookalike.duplicates.file_places import IndexedFile
+from tests.duplicates.files import all_indexed, delete, indexed, move_aside, tree, undo
 
 
 @pytest.fixture
@@ -91,6 +91,7 @@ def test_changed_and_missing_files_are_skipped(folders: Path, tmp_path: Path) ->
     report = move_aside(
         [
             *files,
+            IndexedFile("https://shop.example/d.jpg", "0" * 64),
             IndexedFile("s3://bucket/d.jpg", "0" * 64),
             IndexedFile(str(folders / "one"), "0" * 64),
         ],
@@ -104,6 +105,7 @@ def test_changed_and_missing_files_are_skipped(folders: Path, tmp_path: Path) ->
         "no longer exists",
         "symbolic link",
         "not a file on this machine",
+        "choose a folder of its own store",
         "not a regular file",
     )
     for skipped, reason in zip(report.skipped, expected, strict=True):
@@ -259,7 +261,8 @@ def test_undo_finishes_interrupted_moves(folders: Path, tmp_path: Path) -> None:
 CHILD = """
 import json, sys
 from pathlib import Path
-from lookalike.duplicates.file_moves import IndexedFile, move_aside, undo
+from lookalike.duplicates.file_places import IndexedFile
+from tests.duplicates.files import move_aside, undo
 what, log, *rest = sys.argv[1:]
 print("ready", flush=True)
 if what == "undo":
@@ -345,8 +348,8 @@ def test_deletes_only_while_the_keeper_is_unchanged(folders: Path, tmp_path: Pat
         (indexed(linked), indexed(keeper)),
         (indexed(keeper), indexed(keeper)),
         (indexed(keeper), indexed(copy)),  # a keeper that is deleted itself
-        (IndexedFile("s3://bucket/d.jpg", "0" * 64), indexed(keeper)),
-        (indexed(keeper), IndexedFile("s3://bucket/d.jpg", "0" * 64)),
+        (IndexedFile("https://shop/d.jpg", "0" * 64), indexed(keeper)),
+        (indexed(keeper), IndexedFile("https://shop/d.jpg", "0" * 64)),
     ]
     edited.write_bytes(b"edited since")
     log = tmp_path / "log"
@@ -363,7 +366,7 @@ def test_deletes_only_while_the_keeper_is_unchanged(folders: Path, tmp_path: Pat
         "same file as its keeper",
         f"keeper {copy} is itself gone",
         "not a file on this machine",
-        "keeper s3://bucket/d.jpg is not a file on this machine",
+        "keeper https://shop/d.jpg is not a file on this machine",
     )
     for skipped, reason in zip(report.skipped, expected, strict=True):
         assert reason in skipped.reason

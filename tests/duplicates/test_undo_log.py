@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lookalike.duplicates.file_moves import delete, move_aside, undo
 from lookalike.errors import InputError, SchemaTooNew
-from tests.duplicates.files import all_indexed, indexed, tree
+from tests.duplicates.files import all_indexed, delete, indexed, move_aside, tree, undo
 
 
 def test_the_log_reads_as_documented(folders: Path, tmp_path: Path) -> None:
@@ -43,11 +42,11 @@ def test_other_files_are_not_written_to(folders: Path, tmp_path: Path) -> None:
     before = tree(folders)
     newer = tmp_path / "newer"
     line = dict.fromkeys(("time", "action", "from", "to", "sha256", "keeper", "token"), "x")
-    newer.write_text(json.dumps({"version": 2, **line}) + "\n")
+    newer.write_text(json.dumps({"version": 3, **line}) + "\n")
     for dry_run in (True, False):
         with pytest.raises(InputError, match="not a log of moved files"):
             move_aside(all_indexed(folders), tmp_path / "aside", wrong, dry_run=dry_run)
-        with pytest.raises(SchemaTooNew, match="version 2"):
+        with pytest.raises(SchemaTooNew, match="version 3"):
             delete([], newer, dry_run=dry_run)
     with pytest.raises(InputError, match="cannot be written"):
         move_aside([], tmp_path, folders / "one" / "b.jpg" / "log", dry_run=False)

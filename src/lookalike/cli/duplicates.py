@@ -16,6 +16,7 @@ from lookalike.cli.console import console, note, print_json
 from lookalike.cli.opening import open_index, writable
 from lookalike.cli.options import filter_options, index_option, json_option, model_dir_option
 from lookalike.errors import InputError
+from lookalike.system.inputs import is_object
 from lookalike.system.text import count
 
 if TYPE_CHECKING:
@@ -78,7 +79,11 @@ if TYPE_CHECKING:
 @click.option("--csv", "csv_file", metavar="FILE", help="Write a table, one row per image.")
 @click.option("--html", metavar="FILE", help="Write a report with the pictures side by side.")
 @click.option("--remove", is_flag=True, help="Remove the copies from the index.")
-@click.option("--move-to", metavar="DIR", help="Also move the files of the copies to this folder.")
+@click.option(
+    "--move-to",
+    metavar="DIR",
+    help="Also move the files of the copies to this folder, or objects to s3://bucket/folder/.",
+)
 @click.option("--delete-files", is_flag=True, help="Also delete the files of the copies for good.")
 @click.option(
     "--even-if-more",
@@ -174,8 +179,9 @@ def undo(log: str) -> None:
     """Moves files back that `duplicates --move-to` moved, by its LOG."""
     from lookalike.cli.terminal import reports
     from lookalike.duplicates import file_moves
+    from lookalike.sources.bucket import open_bucket
 
-    report = file_moves.undo(Path(log))
+    report = file_moves.undo(Path(log), open_bucket)
     for line in reports.file_lines(report, "moved back"):
         click.echo(line)
     if report.done:
@@ -235,9 +241,14 @@ def _existing(folder: str) -> str:
     return folder
 
 
-def _log(action: Action, log: str | None) -> Path | None:
-    """The log; by default that of moves is in their folder, that of deletions in this one."""
-    return Path(log) if log else Path("lookalike-deleted.jsonl") if action == "delete" else None
+def _log(action: Action, move_to: str | None, log: str | None) -> Path | None:
+    """The log; by default that of moves is in their folder, and that of deletions and of moves in a
+    bucket in this one."""
+    if log is not None:
+        return Path(log)
+    if action == "delete":
+        return Path("lookalike-deleted.jsonl")
+    return Path("lookalike-moved.jsonl") if is_object(move_to or "") else None
 
 
 # --- work and output ------------------------------------------------------------------------
@@ -293,8 +304,8 @@ def _resolve(
     return index.resolve_duplicates(
         groups,
         action,
-        move_to=None if move_to is None else Path(move_to),
-        log=_log(action, chosen["log"]),
+        move_to=move_to,
+        log=_log(action, move_to, chosen["log"]),
         dry_run=not chosen["yes"],
         even_if_more=chosen["even_if_more"],
     )

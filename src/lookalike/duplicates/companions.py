@@ -8,7 +8,9 @@ indexed as an image of its own. They have the name of the picture, and any case 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from pathlib import Path
+from pathlib import PurePath
+
+from lookalike.duplicates.file_places import Location
 
 SIDECARS = frozenset({".xmp", ".aae"})
 VIDEOS = frozenset({".mov", ".mp4"})
@@ -17,30 +19,30 @@ RAWS = frozenset(
 )
 
 
-def companions(path: Path, gone: Collection[Path], is_indexed: Callable[[str], bool]) -> list[Path]:
+def companions(
+    picture: Location, gone: Collection[str], is_indexed: Callable[[str], bool]
+) -> list[PurePath]:
     """The companions of a picture that belong to no other file that stays.
 
     Args:
-        path: of the picture.
-        gone: files that have left the folder, or would have in a dry run.
+        picture: its file.
+        gone: addresses of files that have left the folder, or would have in a dry run.
         is_indexed: whether the index has an image at an address.
     """
-    named = sorted(one for one in path.parent.iterdir() if one.name.startswith(path.stem))
-    here = [one for one in named if one != path and one not in gone and one.is_file()]
+    place, path = picture
+    here = [one for one in sorted(place.neighbors(path)) if place.address(one) not in gone]
     own = [other for other in here if _is_named_after(other, path)]
     same_stem = [other for other in here if other.stem == path.stem and other not in own]
-    shared = [other for other in same_stem if _may_be_companion(other, is_indexed)]
+    shared = [
+        other
+        for other in same_stem
+        if other.suffix.lower() in SIDECARS | VIDEOS | RAWS and not is_indexed(place.address(other))
+    ]
     if len(shared) == len(same_stem):  # no other picture has this name
         own += shared
     return own
 
 
-def _is_named_after(path: Path, picture: Path) -> bool:
+def _is_named_after(path: PurePath, picture: PurePath) -> bool:
     """True for a sidecar with the whole name of a picture, such as `IMG.jpg.xmp`."""
     return path.stem == picture.name and path.suffix.lower() in SIDECARS
-
-
-def _may_be_companion(path: Path, is_indexed: Callable[[str], bool]) -> bool:
-    if path.suffix.lower() not in SIDECARS | VIDEOS | RAWS:
-        return False
-    return not is_indexed(str(path))

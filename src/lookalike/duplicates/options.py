@@ -112,12 +112,18 @@ class DuplicateOptions(TypedDict, total=False):
 class CleanupOptions(TypedDict, total=False):
     """Options of `Index.resolve_duplicates`."""
 
-    move_to: Annotated[Path | None, Option('Folder for the files that "move" moves.')]
+    move_to: Annotated[
+        str | os.PathLike[str] | None,
+        Option(
+            'Folder for the files that "move" moves; for those in a bucket an address in their '
+            "store, such as s3://bucket/aside/."
+        ),
+    ]
     log: Annotated[
         Path | None,
         Option(
             "Log of moved and deleted files, for `lookalike undo`; by default `undo.jsonl` in "
-            "`move_to`."
+            "`move_to`, if that is on disk."
         ),
     ]
     dry_run: Annotated[bool, Option("Report only; change nothing.", True)]

@@ -2,13 +2,13 @@
 
 The log is JSON Lines, one object for each file, with these keys in this order:
 
-    version  1
+    version  1, or 2 for an object of a bucket
     time     RFC 3339, UTC
     action   "move" or "delete"
-    from     absolute path of the file
-    to       its new absolute path; null if it was deleted
+    from     absolute path of the file, or address of the object
+    to       its new path or address; null if it was deleted
     sha256   of its bytes
-    keeper   absolute path of the file kept in its place; null if it was moved
+    keeper   path or address of the file kept in its place; null if it was moved
     token    a random name: a copy across file systems is `.lookalike-TOKEN.part` until complete
 
 A line is on the disk before its file is touched. So a kill at any moment can be undone, and a line
@@ -29,9 +29,10 @@ from typing import Any, BinaryIO
 
 from lookalike.errors import InputError, SchemaTooNew
 from lookalike.system.files import sync, sync_folder
+from lookalike.system.inputs import is_object
 from lookalike.system.times import now
 
-VERSION = 1
+VERSION = 2
 
 _KEYS = {"version", "time", "action", "from", "to", "sha256", "keeper", "token"}
 
@@ -41,11 +42,11 @@ class LogEntry:
     """A file that was moved or deleted, or was about to be; see the module.
 
     Attributes:
-        path: the key `from`.
+        uri: the key `from`.
     """
 
-    path: Path
-    to: Path | None
+    uri: str
+    to: str | None
     sha256: str
     keeper: str | None
     token: str
@@ -87,16 +88,16 @@ class UndoLog:
             yield cls(file)
 
     def add(
-        self, action: str, path: Path, to: Path | None, sha256: str, keeper: str | None = None
+        self, action: str, uri: str, to: str | None, sha256: str, keeper: str | None = None
     ) -> str:
         """Writes a line and returns its token. The line is then on the disk."""
         token = secrets.token_hex(8)
         line = {
-            "version": VERSION,
+            "version": VERSION if is_object(uri) else 1,
             "time": now(),
             "action": action,
-            "from": str(path),
-            "to": None if to is None else str(to),
+            "from": uri,
+            "to": to,
             "sha256": sha256,
             "keeper": keeper,
             "token": token,
@@ -139,5 +140,4 @@ def _entry(log: Path, number: int, text: bytes) -> LogEntry:
             f"The log {log} has version {line['version']} and this lookalike knows up to "
             f"{VERSION}: upgrade it with `pip install -U lookalike`."
         )
-    to = None if line["to"] is None else Path(line["to"])
-    return LogEntry(Path(line["from"]), to, line["sha256"], line["keeper"], line["token"])
+    return LogEntry(*(line[key] for key in ("from", "to", "sha256", "keeper", "token")))

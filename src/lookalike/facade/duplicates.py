@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Unpack
 
-from lookalike.duplicates import decisions
+from lookalike.duplicates import decisions, file_moves
 from lookalike.duplicates.bulk.check import PartReport
 from lookalike.duplicates.bulk.steps import Step
+from lookalike.duplicates.file_moves import CleanupReport
 from lookalike.duplicates.finder import DuplicateFinder
 from lookalike.duplicates.groups import DuplicateGroups
 from lookalike.duplicates.options import DuplicateOptions, GroupOptions, PartOptions
 from lookalike.duplicates.verdicts import Duplicate, Duplicates
 from lookalike.facade.reading import ReadableIndex
 from lookalike.options import documented
+from lookalike.sources.bucket import open_bucket
 from lookalike.system.inputs import Id, ids_of
 from lookalike.types import Decision, ImageInput
 
@@ -77,6 +81,18 @@ class IndexWithDuplicates(ReadableIndex):
         """
         filter = self._filter(options.get("where"), options.get("params"))
         return self._finder().compare_part(options, filter)
+
+    @staticmethod
+    def undo(log: str | os.PathLike[str]) -> CleanupReport:
+        """Moves files back that `resolve_duplicates` moved, by its log; deleted ones are named.
+
+        It can be repeated, and finishes moves that were interrupted. Nothing is overwritten.
+
+        Raises:
+            InputError: the log cannot be read, or is not a log.
+            SchemaTooNew: a newer lookalike wrote the log.
+        """
+        return file_moves.undo(Path(log), open_bucket)
 
     def difference(self, keeper: Duplicate, copy: Duplicate) -> bytes | None:
         """Shows the differences between two images of a group: a JPEG of the keeper in gray, red

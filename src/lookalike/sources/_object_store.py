@@ -1,4 +1,4 @@
-"""Requests to object stores through obstore: listing and reading.
+"""Requests to object stores through obstore: listing, reading, copying and deleting.
 
 Credentials are obstore's, from the environment; none is kept or shown. Two things that obstore
 cannot do are boto3's, if it is installed: the profiles of AWS, and keys with `//` or control
@@ -7,16 +7,19 @@ characters, which end a listing of obstore.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lookalike.errors import ImageRejected, Reason, SourceError
-from lookalike.sources._store_errors import explain
+from lookalike.sources._store_errors import READING, explain
+from lookalike.types import StoredObject
 
 if TYPE_CHECKING:
     from obstore.store import AzureStore, ClientConfig, GCSStore, RetryConfig, S3Store
@@ -24,22 +27,11 @@ if TYPE_CHECKING:
 PAGE = 1000
 """Keys of a page, the most that S3 lists at once."""
 
+LARGEST_CARRIED = 256 * 2**20
+"""Bytes of an object that is brought into another bucket through memory."""
 
-@dataclass(frozen=True, slots=True)
-class StoredObject:
-    """An object of a listing.
-
-    Attributes:
-        key: its key.
-        size: bytes.
-        etag: the store's tag of its content, without quotes; empty if it has none.
-        modified: time of its last change.
-    """
-
-    key: str
-    size: int
-    etag: str
-    modified: datetime
+_CONDITIONAL_COPY = "header:if-none-match:*"
+"""The header by which S3 copies an object only if the new key is free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,15 +96,18 @@ class Bucket:
         except Exception as error:  # obstore's have no common base with what Python raises
             raise self._error(folder, error) from None
 
-    def pages(self, folder: str) -> Iterator[Sequence[Listed]]:
+    def pages(self, folder: str, after: str | None = None) -> Iterator[Sequence[Listed]]:
         """Lists the objects of a folder and its subfolders, by key, a page at a time.
+
+        Args:
+            folder: the folder.
+            after: a key, which need not exist: only those that follow are listed.
 
         Raises:
             SourceError: the store does not answer any more.
         """
         from obstore.exceptions import InvalidPathError
 
-        after: str | None = None
         while True:
             try:
                 for page in self._store.list(folder or None, offset=after, chunk_size=PAGE):
@@ -183,6 +178,103 @@ class Bucket:
             raise ImageRejected(Reason.UNREADABLE, detail)
         return data
 
+    def sha256(self, found: StoredObject) -> str:
+        """Reads an object for its hash.
+
+        Raises:
+            FileNotFoundError: it is gone or has changed.
+            SourceError: the store does not deliver it.
+        """
+        digest = hashlib.sha256()
+        try:
+            answer = self._store.get(found.key)
+            if _stored(answer.meta).tag != found.tag:
+                raise FileNotFoundError(found.key)
+            for chunk in answer.stream():
+                digest.update(chunk)
+        except FileNotFoundError:
+            raise
+        except Exception as error:
+            raise self._error(found.key, error) from None
+        return digest.hexdigest()
+
+    def keys_starting(self, start: str) -> list[str]:
+        """The keys that begin with a text and lie in the same folder.
+
+        Raises:
+            SourceError: they cannot be listed.
+        """
+        keys: list[str] = []
+        for page in self.pages(start[: start.rfind("/") + 1], start):
+            for one in page:
+                if isinstance(one, UnreadableKey):
+                    if one.hides:
+                        raise SourceError(
+                            f"{self.address}{start}: a key beside it cannot be addressed, and "
+                            "hides others: pip install boto3."
+                        )
+                elif not one.key.startswith(start):  # keys come in their order
+                    return keys
+                elif "/" not in one.key[len(start) :]:
+                    keys.append(one.key)
+        return keys
+
+    # --- writing ----------------------------------------------------------------------------
+
+    def copy(self, key: str, to: str) -> None:
+        """Copies an object with its metadata within the bucket.
+
+        A store that knows conditional copies refuses to overwrite. Of another one, the caller has
+        asked just before if the new key is taken.
+
+        Raises:
+            FileExistsError: the new key is taken.
+            SourceError: the store refuses.
+        """
+        with self._writing(to):
+            self._store.copy(key, to, overwrite=False)
+
+    def copy_to(self, bucket: str, found: StoredObject, to: str) -> None:
+        """As `copy`, into another bucket of the store, through the memory of this machine.
+
+        Raises:
+            FileExistsError: the new key is taken.
+            SourceError: the store refuses, or the object is too large.
+        """
+        if found.size > LARGEST_CARRIED:
+            raise SourceError(
+                f"{self.address}{found.key}: objects above {LARGEST_CARRIED // 2**20} MiB move "
+                "only within their bucket."
+            )
+        other = Bucket(self.scheme, bucket, self.endpoint, self.anonymous)
+        with other._writing(to):
+            answer = self._store.get(found.key)
+            attributes = answer.attributes
+            other._store.put(to, answer.bytes(), attributes=attributes, mode="create")
+
+    def delete(self, key: str) -> None:
+        """Deletes an object; one that is gone already is no error.
+
+        Raises:
+            SourceError: the store refuses.
+        """
+        with suppress(FileNotFoundError), self._writing(key):
+            self._store.delete(key)
+
+    @contextmanager
+    def _writing(self, key: str) -> Iterator[None]:
+        """Explains what goes wrong while an object is written or deleted."""
+        from obstore.exceptions import AlreadyExistsError
+
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except AlreadyExistsError:
+            raise FileExistsError(f"{self.address}{key}") from None
+        except Exception as error:
+            raise self._error(key, error, "write and delete objects there") from None
+
     # --- connections ------------------------------------------------------------------------
 
     @cached_property
@@ -225,6 +317,7 @@ class Bucket:
             settings["skip_signature"] = True
         if self.scheme == "s3":
             settings |= _region()
+            settings["copy_if_not_exists"] = os.getenv("AWS_COPY_IF_NOT_EXISTS", _CONDITIONAL_COPY)
         return settings
 
     def _boto3_client(self) -> Any:
@@ -243,11 +336,11 @@ class Bucket:
 
     # --- errors -----------------------------------------------------------------------------
 
-    def _error(self, key: str, error: Exception) -> SourceError:
-        return SourceError(f"{self.address}{key}: {self._explained(error)}")
+    def _error(self, key: str, error: Exception, need: str = READING) -> SourceError:
+        return SourceError(f"{self.address}{key}: {self._explained(error, need)}")
 
-    def _explained(self, error: Exception) -> str:
-        return explain(error, self.scheme, self.endpoint, anonymous=self.anonymous)
+    def _explained(self, error: Exception, need: str = READING) -> str:
+        return explain(error, self.scheme, self.endpoint, anonymous=self.anonymous, need=need)
 
 
 _ENDPOINTS = {

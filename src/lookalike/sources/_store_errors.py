@@ -23,7 +23,13 @@ _CREDENTIALS = {
 _METADATA_SERVICES = ("169.254.169.254", "metadata.google.internal", "metadata/computeMetadata")
 
 
-def explain(error: Exception, scheme: str, endpoint: str | None, *, anonymous: bool) -> str:
+READING = "list the bucket and read it"
+"""The permission that reading needs, in words."""
+
+
+def explain(
+    error: Exception, scheme: str, endpoint: str | None, *, anonymous: bool, need: str = READING
+) -> str:
     """Explains an error of obstore, without the request, which has a signature.
 
     Args:
@@ -31,6 +37,7 @@ def explain(error: Exception, scheme: str, endpoint: str | None, *, anonymous: b
         scheme: `s3`, `gs` or `az`.
         endpoint: URL of the store, if it is not the cloud's own.
         anonymous: whether no credentials were sent.
+        need: the permission that was needed, in words.
     """
     text = str(error).partition("\n\nDebug source")[0]
     details = str(error)
@@ -47,19 +54,19 @@ def explain(error: Exception, scheme: str, endpoint: str | None, *, anonymous: b
         return f"the bucket is in another region: set AWS_REGION{named}."
     if code in _NO_BUCKET or " 404 " in text:
         return f"there is no such bucket{at}: check its name, and the endpoint."
-    if " 403 " in text or " 401 " in text:
+    if " 403 " in text or " 401 " in text or code == "AccessDenied":
         if anonymous:
             return f"the bucket is not public: leave out --anonymous, and {credentials}."
         what = f" ({code})" if code else ""
-        return f"access is denied{what}: allow these credentials to list the bucket and read it."
+        return f"access is denied{what}: allow these credentials to {need}."
     if "sending request" in text or "timed out" in details:
         return f"the store{at} does not answer: check the network, and the endpoint."
     return f"the store{at} failed ({_answer(text) or text:.300}): try again later."
 
 
 def _code(text: str) -> str:
-    code = re.search(r"<Code>(\w+)</Code>", text) or re.search(r'"reason":\s*"(\w+)"', text)
-    return code[1] if code else ""
+    code = re.search(r"""<Code>(\w+)</Code>|"reason":\s*"(\w+)"|\(code: (\w+)\)""", text)
+    return code[code.lastindex or 0] if code else ""
 
 
 def _answer(text: str) -> str:

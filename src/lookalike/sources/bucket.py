@@ -22,12 +22,13 @@ from lookalike.errors import ImageRejected, Reason, SourceError
 from lookalike.protocols import Source
 from lookalike.sources._exclusions import Exclusions, is_system_name
 from lookalike.sources._names import glob_regex, may_be_image
-from lookalike.sources._object_store import Bucket, Listed, StoredObject, UnreadableKey
+from lookalike.sources._object_store import Bucket, Listed, UnreadableKey
+from lookalike.system.inputs import BUCKET_SCHEMES
 from lookalike.system.text_set import TextSet
 from lookalike.system.times import format_datetime
-from lookalike.types import ImageRef, SourceOptions
+from lookalike.types import ImageRef, SourceOptions, StoredObject
 
-SCHEMES = ("s3", "gs", "az")
+SCHEMES = BUCKET_SCHEMES
 
 READERS = 32
 """Objects that are read at once: an object comes after 10 to 100 ms, whatever its size."""
@@ -47,9 +48,7 @@ def open(uri: str, options: SourceOptions) -> Source:
     name, _, key = rest.partition("/")
     if not name:
         raise SourceError(f"{uri}: name a bucket, as in {scheme}://bucket/folder/.")
-    if importlib.util.find_spec("obstore") is None:
-        raise SourceError(f"{scheme}:// addresses need a library: pip install 'lookalike[cloud]'.")
-    bucket = _bucket(scheme, name, options.endpoint, options.anonymous, _environment())
+    bucket = open_bucket(scheme, name, options.endpoint, anonymous=options.anonymous)
     if key and not key.endswith("/"):
         if (found := _find(bucket, key)) is not None:
             return _Object(bucket, found, options)
@@ -58,6 +57,19 @@ def open(uri: str, options: SourceOptions) -> Source:
         key += "/"
     bucket.require_access(key)
     return Objects(bucket, key, options)
+
+
+def open_bucket(
+    scheme: str, name: str, endpoint: str | None = None, *, anonymous: bool = False
+) -> Bucket:
+    """Opens a bucket, without a request to it; for the arguments see `Bucket`.
+
+    Raises:
+        SourceError: a library is missing, or the endpoint is not a URL.
+    """
+    if importlib.util.find_spec("obstore") is None:
+        raise SourceError(f"{scheme}:// addresses need a library: pip install 'lookalike[cloud]'.")
+    return _bucket(scheme, name, endpoint, anonymous, _environment())
 
 
 def _find(bucket: Bucket, key: str) -> StoredObject | None:
@@ -192,7 +204,7 @@ class Objects:
         if isinstance(one, UnreadableKey):
             return ImageRef(uri, etag="", size=0)
         modified = format_datetime(one.modified, "microseconds")
-        return ImageRef(uri, f"{one.size}-{one.etag or modified}", one.size, modified)
+        return ImageRef(uri, one.tag, one.size, modified)
 
     def _key(self, uri: str) -> str:
         return uri[len(self._bucket.address) :]

@@ -107,6 +107,16 @@ def is_url(image: Any) -> bool:
     return isinstance(image, str) and image.lower().startswith(("http://", "https://"))
 
 
+BUCKET_SCHEMES = ("s3", "gs", "az")
+"""Schemes of the addresses in object stores."""
+
+
+def is_object(address: str) -> bool:
+    """True for the address of an object or a folder in an object store."""
+    scheme, separator, _ = address.partition("://")
+    return bool(separator) and scheme in BUCKET_SCHEMES
+
+
 def plain_image(image: Any) -> PlainImage:
     """The path or the bytes of an image; a picture or an array becomes the bytes of a PNG.
 

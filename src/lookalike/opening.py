@@ -68,9 +68,10 @@ class OpenOptions(TypedDict, total=False):
     model: Annotated[
         str | None,
         Option(
-            'Model for the aspect "semantic" of a new index: "clip", "built-in", or any image '
-            "model of FastEmbed. By default CLIP if its weights are cached or can be downloaded, "
-            "else the built-in model. An index keeps its model."
+            'Model for the aspect "semantic" of a new index: "clip", "built-in", any image model '
+            'of FastEmbed, or "onnx:DIR" for a folder with a model in ONNX format. By default CLIP '
+            "if its weights are cached or can be downloaded, else the built-in model. An index "
+            "keeps its model."
         ),
     ]
     model_dir: Annotated[
@@ -215,10 +216,17 @@ def reopening(options: OpenOptions) -> OpenOptions:
 
 def _model_choice(chosen: Mapping[str, Any]) -> ModelChoice:
     """The choice of model that options mean, with absolute folders."""
-    model_dir, cache_dir = chosen["model_dir"], chosen["cache_dir"]
+    model, model_dir, cache_dir = chosen["model"], chosen["model_dir"], chosen["cache_dir"]
+    named = loader.named_folder(model)
+    if named is not None:
+        if model_dir is not None or not named:
+            raise InputError(f"{model} must name a folder, and no other may be given with it.")
+        model_dir = named
     folder = None if model_dir is None else Path(model_dir).expanduser().resolve()
+    if named is not None and folder is not None:
+        model = loader.folder_model(folder)
     cache = loader.default_cache_dir() if cache_dir is None else Path(cache_dir)
-    return ModelChoice(chosen["model"], folder, cache, chosen["hub"])
+    return ModelChoice(model, folder, cache, chosen["hub"])
 
 
 def create_index(

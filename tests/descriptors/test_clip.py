@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import threading
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-import onnx
 import PIL.Image
 import pytest
 from fastembed import ImageEmbedding, TextEmbedding
-from onnx import TensorProto, helper, numpy_helper
 
 from lookalike.descriptors import clip
+from lookalike.descriptors._weights import fingerprint
 from lookalike.descriptors.loader import ModelChoice, load_semantic
 from lookalike.errors import ModelError, QueryError
 from lookalike.imaging.decode import decode
 from lookalike.index import Index
 from lookalike.protocols import DescribesText
+from tests.support.onnx_models import write_preprocessing, write_vision
 from tests.support.pictures import folder_of
 
 
@@ -96,7 +95,7 @@ def with_other_weights(data: Path, part: str, folder: Path) -> Path:
 
 def test_other_weights_are_another_revision(data: Path, standin: clip.Clip, tmp_path: Path) -> None:
     weights = with_other_weights(data, "vision", tmp_path / "model") / "vision" / "model.onnx"
-    assert clip.fingerprint(weights) != standin.spec.revision
+    assert fingerprint(weights) != standin.spec.revision
 
 
 def test_another_text_model_answers_no_texts(data: Path, tmp_path: Path) -> None:
@@ -182,42 +181,16 @@ def test_models_that_cannot_be_loaded(
         load_semantic(choice(tmp_path / folder if folder else None, model))
 
 
-def write_tiny_model(folder: Path, *, side: int) -> Path:
-    """Writes a model folder whose network multiplies the mean color by a 3 x 4 matrix."""
-    folder.mkdir()
-    settings = {
-        "do_resize": True,
-        "size": {"shortest_edge": side},
-        "do_center_crop": True,
-        "crop_size": {"height": side, "width": side},
-        "do_rescale": True,
-        "rescale_factor": 1 / 255,
-    }
-    (folder / "preprocessor_config.json").write_text(json.dumps(settings))
-    matrix = numpy_helper.from_array(np.eye(3, 4, dtype=np.float32), "matrix")
-    nodes = [
-        helper.make_node("GlobalAveragePool", ["pixel_values"], ["pooled"]),
-        helper.make_node("Flatten", ["pooled"], ["means"]),
-        helper.make_node("MatMul", ["means", "matrix"], ["image_embeds"]),
-    ]
-    pixels = helper.make_tensor_value_info(
-        "pixel_values", TensorProto.FLOAT, ["n", 3, "side", "side"]
-    )
-    vectors = helper.make_tensor_value_info("image_embeds", TensorProto.FLOAT, ["n", 4])
-    graph = helper.make_graph(nodes, "tiny", [pixels], [vectors], [matrix])
-    opset = helper.make_opsetid("", 17)
-    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=8), folder / "model.onnx")
-    return folder
-
-
 def test_fastembed_s_private_names_are_where_we_read_them(tmp_path: Path) -> None:
     """A guard: `Clip` reads the weights' folder and the pre-processing's size from attributes that
     FastEmbed does not publish."""
-    folder = write_tiny_model(tmp_path / "tiny", side=96)
+    folder = tmp_path / "tiny"
+    write_preprocessing(folder, side=96)
+    write_vision(folder / "model.onnx")
     tiny = clip.Clip(clip.DEFAULT, {"specific_model_path": str(folder)})
     assert tiny.side == 96
     assert tiny.spec.size == 4
-    assert tiny.spec.revision == clip.fingerprint(folder / "model.onnx")
+    assert tiny.spec.revision == fingerprint(folder / "model.onnx")
     file = BytesIO()
     PIL.Image.new("RGB", (120, 100), "red").save(file, "PNG")
     red = decode(file.getvalue())

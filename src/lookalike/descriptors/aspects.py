@@ -16,10 +16,11 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from lookalike.descriptors._probes import depends_on_batch
 from lookalike.errors import LookalikeError, ModelError
 from lookalike.manifest import check_spec
 from lookalike.protocols import AspectDescriptor, Descriptor
-from lookalike.types import Description, Distance, Image, Pixels, Vector, VectorSpec
+from lookalike.types import Description, Distance, Image, Vector, VectorSpec
 
 AspectsInput: TypeAlias = Mapping[str, AspectDescriptor] | Iterable[str] | None
 """Descriptors by the name of their aspect, or names of registered ones."""
@@ -30,9 +31,6 @@ SIDE = 224
 """Pixels on the shorter side of the images that a descriptor gets, if it does not say."""
 
 _NAME = re.compile(r"[A-Za-z_][\w-]{0,59}", re.ASCII)
-_TOLERANCE = 2e-3
-"""Largest difference, as a share of the length, between the vectors of an image alone and in a
-batch. Rounding on a GPU stays below 1e-3; a model that is quantized by batch is at 1e-2 or more."""
 
 
 def load_aspects(given: AspectsInput) -> dict[str, Descriptor]:
@@ -187,33 +185,12 @@ def _check_batches(own: OwnAspect) -> None:
     Raises:
         ModelError: it does.
     """
-    images = [_bright(own.side, own.side + 7), _dark(own.side + 32, own.side)]
-    together = own.describe(images).vectors
-    for image, row in zip(images, together, strict=True):
-        alone = own.describe([image]).vectors[0]
-        if np.linalg.norm(alone - row) > _TOLERANCE * np.linalg.norm(row):
-            raise ModelError(
-                f"The descriptor of the aspect {own.spec.name!r} makes another vector of an image "
-                "alone than of the same image in a batch, or at random: each vector must depend "
-                "on its image alone."
-            )
-
-
-def _bright(height: int, width: int) -> Image:
-    """A picture of bright noise, to try a descriptor with."""
-    pixels = np.random.default_rng(0).integers(128, 256, (height, width, 3))
-    return _image(pixels.astype(np.uint8))
-
-
-def _dark(height: int, width: int) -> Image:
-    """A picture that differs from the other in every way: a dark gradient of one hue."""
-    ramp = np.linspace(0, 80, height)[:, None, None] * np.array([1.0, 0.5, 0.1])
-    return _image(np.broadcast_to(ramp, (height, width, 3)).astype(np.uint8))
-
-
-def _image(pixels: Pixels) -> Image:
-    height, width, _ = pixels.shape
-    return Image(pixels, None, width, height, "PNG", "0" * 64, pixels.nbytes, None)
+    if depends_on_batch(lambda images: own.describe(images).vectors, own.side):
+        raise ModelError(
+            f"The descriptor of the aspect {own.spec.name!r} makes another vector of an image "
+            "alone than of the same image in a batch, or at random: each vector must depend on its "
+            "image alone."
+        )
 
 
 def _called(name: str, function: Callable[[], Any]) -> Any:

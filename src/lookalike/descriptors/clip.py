@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Sequence
@@ -16,13 +15,13 @@ from fastembed import ImageEmbedding, TextEmbedding
 from loguru import logger
 from numpy.typing import NDArray
 
+from lookalike.descriptors._weights import fingerprint, first_line, require_text_revision
 from lookalike.errors import ModelError
 from lookalike.types import Description, Distance, Image, Vector, VectorSpec
 
 DEFAULT = "Qdrant/clip-ViT-B-32-vision"
 
 _DEFAULT_SIDE = 224
-_BLOCKS, _BLOCK_BYTES = 16, 65_536  # of a weights file, for its fingerprint
 
 logger.disable("fastembed")  # a library does not print; our errors repeat what FastEmbed reports
 
@@ -113,12 +112,7 @@ class ClipWithText(Clip):
             revision = fingerprint(_weights_file(model))
         except Exception as error:
             raise ModelError(_cannot_load(self._text, self._text_source, error)) from error
-        if self._text_revision not in (None, revision):
-            raise ModelError(
-                f"The index was made with another text model (revision {self._text_revision}) than "
-                f"{self._text} here (revision {revision}): name the folder of its own model with "
-                "--model-dir, or search by images."
-            )
+        require_text_revision(self._text, revision, self._text_revision)
         return model
 
 
@@ -170,20 +164,6 @@ def check_name(model: str) -> None:
             f"There is no image model {model!r}: use `clip`, `built-in`, or one of FastEmbed's: "
             f"{', '.join(known)}."
         )
-
-
-def fingerprint(weights: Path) -> str:
-    """Returns a hash of the file's size and of 16 blocks spread over it.
-
-    Reading all of a large model would double the time it takes to load.
-    """
-    size = weights.stat().st_size
-    digest = hashlib.sha256(str(size).encode())
-    with weights.open("rb") as file:
-        for block in range(_BLOCKS):
-            file.seek(size * block // _BLOCKS)
-            digest.update(file.read(_BLOCK_BYTES))
-    return digest.hexdigest()[:16]
 
 
 def _sources(
@@ -245,7 +225,7 @@ def _weights_file(model: ImageEmbedding | TextEmbedding) -> Path:
 
 
 def _cannot_load(model: str, source: dict[str, Any], error: Exception) -> str:
-    reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else repr(error)
+    reason = first_line(error)
     folder = source.get("specific_model_path")
     if folder is not None:
         return f"The model in {os.fspath(folder)} cannot be loaded as {model}: {reason}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from lookalike import descriptors
-from lookalike.descriptors import aspects
+from lookalike.descriptors import aspects, onnx_model
 from lookalike.errors import ModelError
 from lookalike.manifest import Manifest
 from lookalike.protocols import Describers, Descriptor
@@ -29,8 +29,9 @@ class ModelChoice:
     """The semantic model, and where its weights are.
 
     Attributes:
-        model: `clip`, `built-in`, the name of a descriptor or of a FastEmbed model; None for CLIP
-            if possible, else the built-in model.
+        model: `clip`, `built-in`, the name of a descriptor or of a FastEmbed model, or
+            `onnx:NAME` for what `model_dir` holds; None for CLIP if possible, else the built-in
+            model.
         model_dir: folder of the weights; None for the cache and the hub.
         cache_dir: folder of downloaded weights.
         hub: address of the model hub; None forbids downloads.
@@ -62,6 +63,17 @@ def full_name(model: str) -> str:
     return clip.DEFAULT.lower()
 
 
+def named_folder(model: str | None) -> str | None:
+    """The folder in a name such as `onnx:DIR`; None if it names none."""
+    prefix = onnx_model.PREFIX
+    return model.removeprefix(prefix) if model and model.startswith(prefix) else None
+
+
+def folder_model(folder: Path) -> str:
+    """The name that an index records for the model in a folder, wherever it moves."""
+    return onnx_model.PREFIX + folder.name
+
+
 def load_semantic(choice: ModelChoice) -> Descriptor:
     """Loads the chosen descriptor, by default CLIP.
 
@@ -71,6 +83,8 @@ def load_semantic(choice: ModelChoice) -> Descriptor:
     name = BUILT_IN if choice.model == "built-in" else choice.model
     if name is not None and descriptors.has(name):
         return descriptors.load(name)
+    if name is not None and choice.model_dir is not None and name.startswith(onnx_model.PREFIX):
+        return onnx_model.load_onnx(choice.model_dir, name, choice.text_revision)
     from lookalike.descriptors import clip
 
     model = clip.DEFAULT if name in (None, "clip") else name
@@ -103,7 +117,10 @@ def choose_semantic(choice: ModelChoice) -> tuple[Descriptor, str | None]:
         ModelError: as in `load_semantic`.
     """
     if choice.model is not None or choice.model_dir is not None:
-        return load_semantic(choice), None
+        semantic = load_semantic(choice)
+        if isinstance(semantic, onnx_model.OnnxModel):
+            semantic.check()
+        return semantic, None
     from lookalike.descriptors import clip
 
     try:
@@ -146,6 +163,14 @@ def hub_answers(hub: str, seconds: float = _PROBE_SECONDS) -> bool:
     return opened.is_set()
 
 
+def _is_model(model: str | None, recorded: str) -> bool:
+    """Tells if a model that was asked for may be that of an index; weights in a folder are
+    compared when they are loaded, as folders may be renamed."""
+    if model is None or full_name(model) == recorded.lower():
+        return True
+    return named_folder(model) is not None and named_folder(recorded) is not None
+
+
 class Models:
     """The descriptors of one index; see `protocols.Descriptors`.
 
@@ -169,7 +194,7 @@ class Models:
         for descriptor in self._loaded.values():
             manifest.require(descriptor.spec)
         recorded = manifest.semantic.model
-        if choice.model is not None and full_name(choice.model) != recorded.lower():
+        if not _is_model(choice.model, recorded):
             raise ModelError(
                 f"This index was made with {recorded}, not {choice.model}: leave out the model to "
                 "use the index's own, or index into a new folder with the other."

@@ -57,6 +57,10 @@ def test_a_text_is_read(text: str, expected: Sequence[str] | None) -> None:
     ("text", "message"),
     [
         ("elefant", "did you mean elephant"),
+        ("puppy", "it knows dog and domestic animal"),
+        ("two puppies", "it knows dog and domestic animal"),
+        ("a woman", "it knows person; "),
+        ("blouse", "it knows top and woman's clothing"),
         ("garblefrotz", "`lookalike words` lists"),
         ("the", "has no word"),
         ("", "has no word"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
@@ -31,7 +31,8 @@ _NEGATIONS = {"not", "no", "without", "except"}
 _BREAKS = {",", ";", "and", "but", "or", "with"}
 _FILLERS = {
     *("a", "an", "the", "of", "in", "on", "at", "by", "for", "to", "from", "some", "any", "my"),
-    *("is", "are", "it", "this", "that", "one", "photo", "photos", "picture", "pictures"),
+    *("one", "two", "three", "four", "five", "several", "many", "pair"),
+    *("is", "are", "it", "this", "that", "photo", "photos", "picture", "pictures"),
     *("image", "images", "showing", "pattern", "patterned", "colored", "coloured"),
 }
 """Words that say nothing of what a picture shows."""
@@ -50,6 +51,11 @@ _PLURALS = (
     ("", "es"),
 )
 """Endings and what stands in their place in the singular, or in a plural such as "pants"."""
+
+_MISSPELLED = 0.8
+"""Likeness of two spellings, from which on one may be a mistake for the other."""
+
+_NEIGHBORS = "lookalike-small-1-neighbors.tsv"
 
 _TOKEN = re.compile(r"#?\w+(?:['’&]\w+)*|[,;]")
 
@@ -122,22 +128,24 @@ class Vocabulary:
 
     def _name(self, name: str) -> str | None:
         """The known spelling of a name, which may be in the plural."""
-        if name in self._rows:
-            return name
-        for ending, instead in _PLURALS:
-            if name.endswith(ending) and len(name) - len(ending) > 2:
-                other = name.removesuffix(ending) + instead
-                if other in self._rows:
-                    return other
-        return None
+        return _spelling_in(self._rows, name)
 
     def _unknown(self, token: str) -> str:
-        near = get_close_matches(token, self._rows, n=3, cutoff=0.7)
-        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        hint = ""
+        if near := self._neighbors.get(_spelling_in(self._neighbors, token) or ""):
+            hint = f"it knows {' and '.join(near)}; "
+        elif near := get_close_matches(token, self._rows, n=3, cutoff=_MISSPELLED):
+            hint = f"did you mean {' or '.join(near)}? "
         return (
             f"The built-in model does not know the word {token[:60]!r}; {hint}`lookalike words` "
             "lists those that it knows, and an index made with `--model clip` takes any."
         )
+
+    @cached_property
+    def _neighbors(self) -> Mapping[str, Sequence[str]]:
+        """Known words that are near in meaning, by word."""
+        lines = self._file.with_name(_NEIGHBORS).read_text(encoding="utf-8").splitlines()
+        return {word: near for word, *near in (line.split("\t") for line in lines)}
 
     @cached_property
     def _rows(self) -> Mapping[str, int]:
@@ -162,6 +170,18 @@ class Vocabulary:
             for one in entries
         ]
         return words, directions
+
+
+def _spelling_in(known: Container[str], name: str) -> str | None:
+    """The known spelling of a name, which may be in the plural; None if there is none."""
+    if name in known:
+        return name
+    for ending, instead in _PLURALS:
+        if name.endswith(ending) and len(name) - len(ending) > 2:
+            other = name.removesuffix(ending) + instead
+            if other in known:
+                return other
+    return None
 
 
 def tokens_of(text: str) -> list[str]:

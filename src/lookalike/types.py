@@ -459,6 +459,7 @@ class Query:
         limit, offset: the part of the ranking to return.
         among: ids to rank, required with several targets; they are assumed to match `filter`. None
             ranks every point.
+        least: the score from which on the rows of `among` are returned; None returns all.
         vectors: names of the vectors to return with each row.
         exact: compare every point by its original vector, without the search graph. Points in
             `among` always are.
@@ -469,6 +470,7 @@ class Query:
     limit: int = 10
     offset: int = 0
     among: Sequence[CandidateId] | None = None
+    least: float | None = None
     vectors: Sequence[str] = ()
     exact: bool = False
 

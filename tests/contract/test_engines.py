@@ -429,6 +429,9 @@ def test_several_targets_give_the_exact_sum_among_those_that_compete(
     (rows,) = engine.query([Query(near, limit=1000, among=among)])
     assert [row.id for row in rows] == competing
     assert engine.query([Query(near, limit=5, among=[])]) == [[]]
+    least = (sums[competing[4]] + sums[competing[5]]) / 2
+    (rows,) = engine.query([Query(near, limit=12, among=among, least=least)])
+    assert [row.id for row in rows] == competing[:5]
 
 
 def test_a_bound_is_the_least_and_the_greatest_that_passes(engine: Engine) -> None:

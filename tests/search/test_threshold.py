@@ -90,7 +90,7 @@ def unit(rng: np.random.Generator, *shape: int) -> Floats:
 
 
 class Counting(EdgeEngine):
-    """Counts requests, and the points compared by the last one."""
+    """Counts requests, and the points that they compare."""
 
     asked = answered = compared = 0
 
@@ -100,7 +100,7 @@ class Counting(EdgeEngine):
 
     def query(self, queries: Sequence[Query]) -> list[list[Scored]]:
         self.answered += 1
-        self.compared = len(queries[-1].among or ())
+        self.compared += len(queries[-1].among or ())
         return super().query(queries)
 
 
@@ -255,6 +255,7 @@ def test_a_long_answer_says_how_much_it_compared(filled: Filled) -> None:
     rng = np.random.default_rng(0)
     near = tuple(WeightedVector(name, unit(rng, size), 1 / 3) for name, size in SIZES.items())
     for limit in (10, 600):
+        filled.engine.compared = 0
         result = filled.run(Query(near, limit=limit))
         assert len(set(ids(result))) == limit
         assert result.compared == filled.engine.compared >= limit

@@ -48,7 +48,7 @@ class Result:
             approximately; False if the search stopped at its limit of candidates, while something
             better may have been missed.
         candidates: points that each target proposed in the last round.
-        compared: candidates that were compared by their original vectors in it.
+        compared: candidates that were compared by their original vectors.
         rounds: requests to the engine.
     """
 
@@ -80,9 +80,11 @@ def run(
             lists = iter(engine.nearest(asked))
             for search in proposing:
                 search.take_candidates([next(lists) for _ in search.widen])
-        answers = engine.query([search.ranking_query() for search in pending])
-        for search, rows in zip(pending, answers, strict=True):
-            search.take_rows(rows)
+        rankings = [search.ranking_query() for search in pending]
+        comparing = [query for query in rankings if query is not None]
+        answers = iter(engine.query(comparing) if comparing else ())
+        for search, ranking in zip(pending, rankings, strict=True):
+            search.take_rows(() if ranking is None else next(answers))
     return [search.result() for search in searches]
 
 
@@ -96,13 +98,15 @@ class _Search:
         lists: the candidates of each target.
         ids, bounds: all candidates by the upper bound of their sums, highest first.
         unseen: upper bound for the points that no target proposed.
-        compared: how many candidates are compared exactly.
+        compared: how many candidates are compared exactly, the known ones among them.
+        asked: those of them that the last request compares.
+        known: those of them that earlier requests have compared.
+        best: the best of those, down to the last row of the answer.
         ties: rows to ask for beyond the wanted ones, to see whether the last of them tie.
     """
 
     query: Query
     most: int
-    rows: Sequence[Scored] = ()
     rounds: int = 0
     depths: list[int] = field(default_factory=list)
     widen: list[int] = field(default_factory=list)
@@ -111,6 +115,9 @@ class _Search:
     bounds: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     unseen: float = -math.inf
     compared: int = 0
+    asked: Sequence[CandidateId] = ()
+    known: set[CandidateId] = field(default_factory=set)
+    best: Sequence[Scored] = ()
     ties: int = 1
     closed: bool = False
     done: bool = False
@@ -132,7 +139,7 @@ class _Search:
     @property
     def least(self) -> float:
         """The sum that a point has to exceed to belong to the answer."""
-        return self.rows[-1].score if len(self.rows) == self.query.limit else -math.inf
+        return self.best[-1].score if len(self.best) == self.wanted else -math.inf
 
     def candidate_queries(self) -> list[CandidateQuery]:
         self.rounds += 1
@@ -160,23 +167,28 @@ class _Search:
         # A short list holds every point that matches.
         short = any(len(one) < depth for one, depth in zip(self.lists, self.depths, strict=True))
         self.unseen = -math.inf if short else base
-        if self.rows:  # nothing below the last row can enter any more
+        if self.best:  # nothing below the last row can enter any more
             self.compared = min(max(2 * self.wanted, self._above(self.least)), self.most_compared)
 
-    def ranking_query(self) -> Query:
-        self.rounds += 1
+    def ranking_query(self) -> Query | None:
+        """The query that compares what has to be, and has not been; None if there is nothing."""
         query = replace(self.query, offset=0, limit=self.wanted + self.ties)
-        if len(self.query.near) == 1:
-            return query
-        self.compared = min(self.compared, len(self.ids))
-        return replace(query, among=self.ids[: self.compared])
+        if len(query.near) > 1:
+            self.compared = min(self.compared, len(self.ids))
+            self.asked = [id for id in self.ids[: self.compared] if id not in self.known]
+            if not self.asked:
+                return None
+            least = None if math.isinf(self.least) else self.least - _ROUNDING
+            query = replace(query, among=self.asked, least=least)
+        self.rounds += 1
+        return query
 
     def take_rows(self, rows: Sequence[Scored]) -> None:
         if len(rows) == self.wanted + self.ties and rows[self.wanted - 1].score == rows[-1].score:
             self.ties *= 8
             return
-        ranked = sorted(rows, key=lambda row: (-row.score, row.id))
-        self.rows = ranked[self.query.offset : self.wanted]
+        self.best = sorted([*self.best, *rows], key=lambda row: (-row.score, row.id))[: self.wanted]
+        self.known.update(self.asked)
         if len(self.query.near) == 1:  # the engine's own answer
             self.closed = self.done = True
             return
@@ -192,7 +204,8 @@ class _Search:
     def result(self) -> Result:
         complete = (True if self.query.exact else None) if self.closed else False
         candidates = max(self.depths, default=0)
-        return Result(self.rows, complete, candidates, self.compared, self.rounds)
+        rows, compared = self.best[self.query.offset :], len(self.known)
+        return Result(rows, complete, candidates, compared, self.rounds)
 
     def _above(self, least: float) -> int:
         """The number of candidates that may exceed `least`."""

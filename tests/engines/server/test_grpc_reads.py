@@ -49,6 +49,7 @@ def test_queries_are_answered_as_by_the_client(over_grpc: ServerEngine, consiste
         candidate_request(CandidateQuery(STYLE, AnyOfValues("category", ("dress",)), 9), {}),
         query_request(Query((STYLE,), limit=3, offset=2, vectors=("style", "phash"))),
         query_request(Query((STYLE, COLOR), limit=7, among=among)),
+        query_request(Query((STYLE, COLOR), limit=7, among=among, least=0.0)),
         query_request(Query((COLOR,), limit=4, exact=True)),
     ]
     theirs = client.query_batch_points(requests=requests, **reading)

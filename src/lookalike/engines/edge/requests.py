@@ -56,7 +56,10 @@ def query_request(query: Query) -> qe.QueryRequest:
         for near in query.near
     ]
     return qe.QueryRequest(
-        prefetches=stages, query=qe.Formula(_weighted_sum(query.near), {}), **common
+        prefetches=stages,
+        query=qe.Formula(_weighted_sum(query.near), {}),
+        score_threshold=query.least,
+        **common,
     )
 
 

@@ -6,7 +6,7 @@ reads: two thirds of our own share of a search. The messages are made and read d
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +14,10 @@ from qdrant_client import QdrantClient, grpc, models
 from qdrant_client.conversions.conversion import GrpcToRest, RestToGrpc
 
 from lookalike.types import Candidates, Vector
+
+_POINT_ID = "\n\x26\x12\x24"
+"""What stands before the 36 characters of each id: the tags and lengths of `PointId` and `uuid`."""
+_PLAIN = {"string_value", "integer_value", "double_value", "bool_value"}
 
 
 class Row(NamedTuple):
@@ -77,6 +81,7 @@ def _message(request: models.QueryRequest, collection: str) -> Any:
         if request.with_vector
         else None,
         "offset": request.offset,
+        "score_threshold": request.score_threshold,
     }
     if not request.prefetch:
         return grpc.QueryPoints(query=_nearest(request.query), using=request.using, **common)
@@ -120,9 +125,13 @@ def _filter(filter: models.Filter | None) -> Any:
         case None:
             return None
         case models.Filter(must=[models.HasIdCondition(has_id=ids)], should=None, must_not=None):
-            found = grpc.HasIdCondition(has_id=[grpc.PointId(uuid=str(id)) for id in ids])
-            return grpc.Filter(must=[grpc.Condition(has_id=found)])
+            return grpc.Filter(must=[grpc.Condition(has_id=_has_id(ids))])
     return RestToGrpc.convert_filter(filter)
+
+
+def _has_id(ids: Sequence[Any]) -> Any:
+    """The condition on many ids, read from its bytes: a tenth of the time of a message for each."""
+    return grpc.HasIdCondition.FromString("".join([f"{_POINT_ID}{id}" for id in ids]).encode())
 
 
 def retrieve(client: QdrantClient, request: Mapping[str, Any]) -> list[Row]:
@@ -154,34 +163,37 @@ def _consistency(request: Mapping[str, Any]) -> Any:
 
 
 def _payload(point: Any) -> dict[str, Any] | None:
-    payload = point.payload
-    return {name: _value(payload[name]) for name in payload} if len(payload) else None
+    return _fields(point.payload) or None
+
+
+def _fields(fields: Any) -> dict[str, Any]:
+    return {name: _value(fields[name]) for name in fields}
 
 
 def _value(value: Any) -> Any:
     """A value of a payload."""
     kind = value.WhichOneof("kind")
-    match kind:
-        case "struct_value":
-            fields = value.struct_value.fields
-            return {name: _value(fields[name]) for name in fields}
-        case "list_value":
-            return [_value(one) for one in value.list_value.values]
-        case "null_value" | None:
-            return None
-    return getattr(value, kind)
+    if kind in _PLAIN:  # as nearly all are
+        return getattr(value, kind)
+    if kind == "struct_value":
+        return _fields(value.struct_value.fields)
+    if kind == "list_value":
+        return [_value(one) for one in value.list_value.values]
+    return None
 
 
 def _vectors(point: Any) -> Any:
     if not point.HasField("vectors"):
         return None
     named = point.vectors.vectors.vectors
-    if all(held.HasField("dense") for held in named.values()):
-        return {name: _floats(named[name].dense) for name in named}
+    vectors = {name: _floats(named[name].dense) for name in named}
+    if all(map(len, vectors.values())):
+        return vectors
     return GrpcToRest.convert_vectors_output(point.vectors)
 
 
 def _floats(dense: Any) -> Vector:
-    """The numbers of a vector, which are the end of its message: a tag, their length, and they."""
+    """The numbers of a vector, which are the end of its message: a tag, their length, and they;
+    none for a vector that is not dense."""
     count = len(dense.data)
-    return np.frombuffer(dense.SerializeToString()[-4 * count :], "<f4").copy()
+    return np.frombuffer(dense.SerializeToString()[-4 * count :] if count else b"", "<f4").copy()

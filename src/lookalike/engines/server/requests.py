@@ -79,16 +79,17 @@ def query_request(query: Query) -> models.QueryRequest:
         prefetch=stages,
         # At the root the filter applies to every stage, and is sent once.
         filter=models.Filter.model_construct(must=[ids]),
-        query=models.FormulaQuery(formula=_weighted_sum(query.near)),
+        query=models.FormulaQuery.model_construct(formula=_weighted_sum(query.near)),
+        score_threshold=query.least,
         **common,
     )
 
 
 def _weighted_sum(near: Sequence[WeightedVector]) -> models.Expression:
     """The sum of the stages' scores, each times its target's weight."""
-    return models.SumExpression(
+    return models.SumExpression.model_construct(
         sum=[
-            models.MultExpression(mult=[target.weight, f"$score[{i}]"])
+            models.MultExpression.model_construct(mult=[target.weight, f"$score[{i}]"])
             for i, target in enumerate(near)
         ]
     )

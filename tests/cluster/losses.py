@@ -17,6 +17,7 @@ import numpy as np
 from lookalike.engines.options import ServerOptions
 from lookalike.engines.server import connection
 from lookalike.engines.server.cluster import Cluster
+from lookalike.engines.server.state import SUFFIX
 from tests.cluster.nodes import Node, Nodes
 from tests.support.command_line import documents
 
@@ -107,7 +108,8 @@ class Scene:
         for number, points in enumerate(by_node[1:], 1):
             for id, point in points.items():
                 assert _alike(point, by_node[0][id]), f"{id} differs on node {number}"
-        assert documents("cluster", "repair", "--index", self.url)["differing"] == 0
+        differing = documents("cluster", "repair", "--index", self.url)
+        assert differing == {"differing": 0, "first": [], "state_differing": 0}
 
     def _await_status(self) -> None:
         """Waits until `cluster status` has nothing to object to."""
@@ -148,8 +150,9 @@ class Scene:
         traceback: TracebackType | None,
     ) -> None:
         self.bring_back()
-        path = f"http://127.0.0.1:{self.nodes.nodes[0].port}/collections/{self.collection}"
-        httpx.delete(path, timeout=60)
+        for name in (self.collection, f"{self.collection}{SUFFIX}"):
+            path = f"http://127.0.0.1:{self.nodes.nodes[0].port}/collections/{name}"
+            httpx.delete(path, timeout=60)
 
 
 def _alike(point: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -118,25 +118,39 @@ def _status_lines(status: ClusterStatus) -> Iterator[str]:
 
 
 def _repair(cluster: Cluster, engine: ServerEngine, yes: bool, as_json: bool) -> None:
-    from lookalike.engines.server.repair import differing_points, repair
+    from lookalike.engines.server.repair import (
+        differing_points,
+        differing_records,
+        repair,
+        repair_state,
+    )
 
-    differing = differing_points(cluster)
+    differing, beside = differing_points(cluster), cluster.of_state()
+    records = iter(()) if beside is None else differing_records(beside)
     if yes:
         sent = repair(cluster, engine, differing)
+        state = 0 if beside is None else repair_state(beside, engine.open_state(), records)
         if as_json:
-            print_json({"sent": sent})
-        else:
-            click.echo(f"{count(sent, 'image')} sent again")
+            print_json({"sent": sent, "state_sent": state})
+            return
+        click.echo(f"{count(sent, 'image')} sent again")
+        if state:
+            click.echo(f"state of the services: {count(state, 'record')} sent again")
         return
     first = [id for id, _ in islice(differing, _NAMED)]
     total = len(first) + sum(1 for _ in differing)
+    state = sum(1 for _ in records)
     if as_json:
-        print_json({"differing": total, "first": first})
+        print_json({"differing": total, "first": first, "state_differing": state})
         return
     for id in first:
         click.echo(f"point {id}")
     click.echo(f"{count(total, 'image')} that the nodes do not have alike")
-    if total:
+    if state:
+        click.echo(
+            f"state of the services: {count(state, 'record')} that the nodes do not have alike"
+        )
+    if total or state:
         note(_DRY)
 
 

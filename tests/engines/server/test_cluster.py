@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from lookalike.engines.options import ServerOptions
 from lookalike.engines.server.cluster import ACTIVE, ClusterStatus, Replica, Step, plan
+from lookalike.engines.server.cluster import Cluster as ServerCluster
 from lookalike.engines.server.engine import ServerEngine
+from lookalike.engines.server.repair import differing_records, repair_state
 from lookalike.errors import EngineError, InputError
 from lookalike.system.state import StateRecord
 from tests.contract.test_engines import SPECS, point
@@ -205,6 +207,62 @@ def test_the_state_of_services_is_watched_and_moved_with_the_index() -> None:
         lookalike(*leaving, "--yes")
         assert set(cluster.store.state_placement) == {(0, 0), (0, 2)}
         assert {node for _, node in cluster.store.placement} == {0, 2}
+
+
+def test_repair_sends_the_latest_state_again(cluster: Cluster) -> None:
+    at = ("--index", cluster.url, *SERVER)
+    local = cluster.store.local
+    with closing(ServerEngine.connect(cluster.url, QUICK)) as engine:
+        state = engine.open_state()
+        same, old, gone = (StateRecord(key, {"n": 1}) for key in ("same", "old", "gone"))
+        state.put("kind", [same, old, gone])
+        new = old.changed(value={"n": 2})
+        newer = new.changed(value={"n": 3})
+        local.missing = 0
+        state.put("kind", [newer])
+        local.missing = 1
+        state.put("kind", [StateRecord("added")])
+        state.delete("kind", ["gone"])
+        local.missing = None
+        assert documents("cluster", "repair", *at) == {
+            "differing": 0,
+            "first": [],
+            "state_differing": 3,
+        }
+        shown = lookalike("cluster", "repair", *at)
+        assert "state of the services: 3 records that the nodes" in shown.stdout
+        assert "--yes" in shown.stderr
+        done = lookalike("cluster", "repair", *at, "--yes").stdout
+        assert done == "0 images sent again\nstate of the services: 3 records sent again\n"
+        for local.reader in range(2):
+            found = {record.key: record for record in state.scan("kind")}
+            assert found.keys() == {"same", "old", "gone", "added"}
+            assert found["old"] == newer
+            assert found["same"] == same
+    assert documents("cluster", "repair", *at, "--yes") == {"sent": 0, "state_sent": 0}
+
+
+def test_repair_leaves_what_a_service_changes_meanwhile(cluster: Cluster) -> None:
+    with (
+        closing(ServerEngine.connect(cluster.url, QUICK)) as engine,
+        closing(engine_cluster(engine)) as whole,
+    ):
+        state = engine.open_state()
+        cluster.store.local.missing = 0
+        state.put("kind", [StateRecord("key", {"n": 1})])
+        cluster.store.local.missing = None
+        beside = whole.of_state()
+        assert beside is not None
+        differing = list(differing_records(beside))
+        changed = StateRecord("key", {"n": 2})
+        state.put("kind", [changed])
+        assert repair_state(beside, state, iter(differing)) == 1
+        for cluster.store.local.reader in range(2):
+            assert state.read("kind", ["key"]) == [changed]
+
+
+def engine_cluster(engine: ServerEngine) -> ServerCluster:
+    return ServerCluster(engine.nodes, engine.collection, engine.url, QUICK)
 
 
 def test_what_is_not_a_cluster_is_refused(tmp_path: Path, rest: RestServer) -> None:

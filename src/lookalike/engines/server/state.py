@@ -184,14 +184,21 @@ class ServerState:
         if old is None:
             self._call(partial(self._insert, point))
         else:
-            condition = models.FieldCondition(
-                key="version", match=models.MatchValue(value=old.version)
-            )
-            unchanged = models.Filter(must=[models.HasIdCondition(has_id=[point.id]), condition])
-            content = models.SetPayload(payload=point.payload or {}, filter=unchanged)
-            self._update(models.OverwritePayloadOperation(overwrite_payload=content))
+            self._overwrite(point, [old.version])
         stored = self.read(kind, [new.key])
         return bool(stored) and new.version in (stored[0].version, *stored[0].before)
+
+    def send_again(self, point: models.PointStruct, versions: Sequence[str]) -> None:
+        """Writes a record to the replicas that lack it, or have one of these versions of it."""
+        self._call(partial(self._insert, point))
+        self._overwrite(point, versions)
+
+    def _overwrite(self, point: models.PointStruct, versions: Sequence[str]) -> None:
+        """Replaces a record where it has one of these versions."""
+        condition = models.FieldCondition(key="version", match=models.MatchAny(any=list(versions)))
+        unchanged = models.Filter(must=[models.HasIdCondition(has_id=[point.id]), condition])
+        content = models.SetPayload(payload=point.payload or {}, filter=unchanged)
+        self._update(models.OverwritePayloadOperation(overwrite_payload=content))
 
     def _insert(self, point: models.PointStruct, client: QdrantClient) -> None:
         client.upsert(

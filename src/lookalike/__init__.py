@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from lookalike.errors import ImageRejected, LookalikeError
 
 if TYPE_CHECKING:
+    from lookalike.descriptors.catalog import models
     from lookalike.duplicates.groups import DuplicateGroup
     from lookalike.duplicates.verdicts import Duplicate, Verdict
     from lookalike.index import Index
@@ -50,6 +51,7 @@ __all__ = [
     "Point",
     "Upload",
     "Verdict",
+    "models",
     "progress_bar",
 ]
 
@@ -72,6 +74,7 @@ _HOMES = {
     "DecodeLimits": "types",
     "Point": "types",
     "Upload": "ingest.uploads",
+    "models": "descriptors.catalog",
     "progress_bar": "output.progress",
 }
 

@@ -13,6 +13,7 @@ from lookalike import descriptors
 from lookalike.cache.store import Cache, cache_file
 from lookalike.descriptors import loader
 from lookalike.descriptors.aspects import AspectsInput, load_aspects
+from lookalike.descriptors.catalog import default_cache_dir
 from lookalike.descriptors.loader import HUB, ModelChoice, Models
 from lookalike.engines import open_engine
 from lookalike.engines.options import ServerOptions
@@ -68,10 +69,10 @@ class OpenOptions(TypedDict, total=False):
     model: Annotated[
         str | None,
         Option(
-            'Model for the aspect "semantic" of a new index: "clip", "built-in", any image model '
-            'of FastEmbed, or "onnx:DIR" for a folder with a model in ONNX format. By default CLIP '
-            "if its weights are cached or can be downloaded, else the built-in model. An index "
-            "keeps its model."
+            'Model for the aspect "semantic" of a new index: a name that `lookalike.models()` '
+            'lists, such as "clip", "siglip2" or "built-in", or "onnx:DIR" for a folder with a '
+            "model in ONNX format. By default CLIP if its weights are cached or can be downloaded, "
+            "else the built-in model. An index keeps its model."
         ),
     ]
     model_dir: Annotated[
@@ -225,7 +226,7 @@ def _model_choice(chosen: Mapping[str, Any]) -> ModelChoice:
     folder = None if model_dir is None else Path(model_dir).expanduser().resolve()
     if named is not None and folder is not None:
         model = loader.folder_model(folder)
-    cache = loader.default_cache_dir() if cache_dir is None else Path(cache_dir)
+    cache = default_cache_dir() if cache_dir is None else Path(cache_dir)
     return ModelChoice(model, folder, cache, chosen["hub"])
 
 

@@ -29,6 +29,7 @@ def test_sizes_of_built_in_models_are_those_of_the_descriptors() -> None:
 
     from lookalike import descriptors
     from lookalike.admin import capacity
+    from lookalike.descriptors.catalog import NAMED
 
     for aspect, size in (("color", capacity.COLOR), ("texture", capacity.TEXTURE)):
         assert descriptors.load(aspect).spec.size == size
@@ -39,6 +40,8 @@ def test_sizes_of_built_in_models_are_those_of_the_descriptors() -> None:
     )
     for model in ImageEmbedding.list_supported_models():
         assert vector_size(model["model"]) == model["dim"]
+    for named in NAMED:
+        assert vector_size(named.name) == vector_size(named.model) == named.dimensions
 
 
 @pytest.mark.slow

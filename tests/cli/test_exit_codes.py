@@ -22,6 +22,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "export": ("{tmp}/table.csv",),
     "facets": ("category",),
     "index": ("{missing}/photos", "--model", "built-in"),
+    "models": (),
     "optimize": (),
     "plan": (),
     "recommend": ("--like", "a"),
@@ -39,7 +40,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
 }
 """Arguments that a command needs."""
 
-MAKES_OR_NEEDS_NO_INDEX = {"demo", "plan", "restore", "words"}
+MAKES_OR_NEEDS_NO_INDEX = {"demo", "models", "plan", "restore", "words"}
 
 
 def test_all_commands_are_here() -> None:

@@ -18,8 +18,15 @@ __all__ = ["CapacityEstimate", "CapacityRequest", "estimate", "layout_bytes", "v
 
 SEMANTIC_SIZES: Mapping[str, int] = {
     "clip": 512,
+    "siglip2": 768,
+    "fashion": 768,
+    "products": 768,
+    "dinov2": 384,
     "built-in": 512,
     "lookalike-small-1": 512,
+    "marqo/marqo-fashionsiglip": 768,
+    "marqo/marqo-ecommerce-embeddings-b": 768,
+    "onnx-community/dinov2-small-onnx": 384,
     "qdrant/clip-vit-b-32-vision": 512,
     "qdrant/resnet50-onnx": 2048,
     "qdrant/unicom-vit-b-16": 768,
@@ -29,7 +36,7 @@ SEMANTIC_SIZES: Mapping[str, int] = {
     "nomic-ai/nomic-embed-vision-v1.5-q": 768,
     "google/siglip2-base-patch16-224": 768,
 }
-"""Dimensions of the semantic vector by model name in lower case, from FastEmbed's own list."""
+"""Dimensions of the semantic vector by model name in lower case."""
 
 COLOR, TEXTURE, PHASH = 125, 198, 64
 """Elements of the vectors that every index has: floats, and bytes for the hash."""

@@ -74,7 +74,7 @@ if TYPE_CHECKING:
 @click.option(
     "--model",
     metavar="NAME",
-    help="Model of a new index: clip, built-in, a FastEmbed model's name, or onnx:DIR.",
+    help="Model of a new index: a name that `lookalike models` lists, or onnx:DIR.",
 )
 @click.option("--model-dir", metavar="DIR", help="Folder with the model's files.")
 @click.option(

@@ -13,7 +13,8 @@ from urllib.request import getproxies
 
 import platformdirs
 
-from lookalike.descriptors.loader import HUB, default_cache_dir
+from lookalike.descriptors.catalog import default_cache_dir
+from lookalike.descriptors.loader import HUB
 
 _TRUE = {"1", "TRUE", "YES", "ON"}
 

@@ -42,7 +42,8 @@ class TextTower:
                 f"have {', '.join(_INPUTS)} alone, so export the text model by itself."
             )
         settings = _settings(folder)
-        self._is_siglip = str(settings.get("model_type", "")).startswith("siglip")
+        kinds = [settings.get(key) for key in ("model_type", "architectures", "tokenizer_class")]
+        self._is_siglip = "siglip" in str(kinds).lower()
         self._keeps_punctuation = "Gemma" in str(settings.get("tokenizer_class", ""))
         self._tokenizer = _tokenizer(folder, settings, self._fixed_length(), self._is_siglip)
 

@@ -161,9 +161,18 @@ def check_name(model: str) -> None:
     known = [str(entry["model"]) for entry in ImageEmbedding.list_supported_models()]
     if model.lower() not in (name.lower() for name in known):
         raise ModelError(
-            f"There is no image model {model!r}: use `clip`, `built-in`, or one of FastEmbed's: "
-            f"{', '.join(known)}."
+            f"There is no image model {model!r:.200}: `lookalike models` lists them, and onnx:DIR "
+            "takes one from a folder."
         )
+
+
+def supported_models() -> list[tuple[dict[str, Any], dict[str, Any] | None]]:
+    """What FastEmbed tells of each image model, and of the text model beside it."""
+    texts = {str(entry["model"]): entry for entry in TextEmbedding.list_supported_models()}
+    return [
+        (entry, texts.get(_text_model(str(entry["model"])) or ""))
+        for entry in ImageEmbedding.list_supported_models()
+    ]
 
 
 def _sources(

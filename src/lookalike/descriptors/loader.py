@@ -10,7 +10,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from lookalike import descriptors
-from lookalike.descriptors import aspects, onnx_model
+from lookalike.descriptors import aspects, catalog, onnx_model
+from lookalike.descriptors.catalog import NamedModel
 from lookalike.errors import ModelError
 from lookalike.manifest import Manifest
 from lookalike.protocols import Describers, Descriptor
@@ -29,8 +30,8 @@ class ModelChoice:
     """The semantic model, and where its weights are.
 
     Attributes:
-        model: `clip`, `built-in`, the name of a descriptor or of a FastEmbed model, or
-            `onnx:NAME` for what `model_dir` holds; None for CLIP if possible, else the built-in
+        model: a name of `catalog`, of a descriptor or of a FastEmbed model, or `onnx:NAME` for
+            the model that `model_dir` holds; None for CLIP if possible, else the built-in
             model.
         model_dir: folder of the weights; None for the cache and the hub.
         cache_dir: folder of downloaded weights.
@@ -45,22 +46,10 @@ class ModelChoice:
     text_revision: str | None = None
 
 
-def default_cache_dir() -> Path:
-    """Returns the folder for downloaded weights. Unlike FastEmbed's own, it outlives a restart."""
-    import platformdirs
-
-    return platformdirs.user_cache_path("lookalike") / "models"
-
-
 def full_name(model: str) -> str:
     """Returns the name that an index records for a model, in lower case."""
-    if model == "built-in":
-        return BUILT_IN
-    if model != "clip":
-        return model.lower()
-    from lookalike.descriptors import clip  # importing FastEmbed takes half a second
-
-    return clip.DEFAULT.lower()
+    named = catalog.named_model(model)
+    return (model if named is None else named.model).lower()
 
 
 def named_folder(model: str | None) -> str | None:
@@ -80,21 +69,42 @@ def load_semantic(choice: ModelChoice) -> Descriptor:
     Raises:
         ModelError: the name is unknown, or the weights are missing.
     """
-    name = BUILT_IN if choice.model == "built-in" else choice.model
-    if name is not None and descriptors.has(name):
+    named = catalog.named_model(choice.model or "clip")
+    name = choice.model if named is None else named.model
+    assert name is not None  # noqa: S101 -- for the type checker
+    if descriptors.has(name):
         return descriptors.load(name)
-    if name is not None and choice.model_dir is not None and name.startswith(onnx_model.PREFIX):
+    if named is not None and named.hub is not None:
+        return _load_from_hub(named, choice)
+    if choice.model_dir is not None and named_folder(name) is not None:
         return onnx_model.load_onnx(choice.model_dir, name, choice.text_revision)
-    from lookalike.descriptors import clip
+    from lookalike.descriptors import clip  # importing FastEmbed takes half a second
 
-    model = clip.DEFAULT if name in (None, "clip") else name
     return clip.load_clip(
-        model,
+        name,
         choice.model_dir,
         choice.cache_dir,
         download=choice.hub is not None,
         text_revision=choice.text_revision,
     )
+
+
+def _load_from_hub(named: NamedModel, choice: ModelChoice) -> Descriptor:
+    """Loads a model of the hub, or of the folder that was named instead.
+
+    Raises:
+        ModelError: as in `load_semantic`, or it is another model.
+    """
+    folder = choice.model_dir or catalog.download(
+        named, choice.cache_dir, allowed=choice.hub is not None
+    )
+    loaded = onnx_model.load_onnx(folder, named.model, choice.text_revision)
+    if loaded.spec.size != named.dimensions:
+        raise ModelError(
+            f"The model in {folder} makes vectors of {loaded.spec.size} numbers and {named.model} "
+            f"makes {named.dimensions}: name the folder of that model, or use onnx:{folder}."
+        )
+    return loaded
 
 
 def text_revision(semantic: Descriptor) -> str | None:

@@ -13,6 +13,7 @@ from rich.text import Text
 from lookalike import record
 from lookalike.admin.health import Health, Level
 from lookalike.cli.console import printable
+from lookalike.descriptors.catalog import ModelInfo
 from lookalike.output.labels import completeness, field_summary, file_size, name_field, score
 from lookalike.record import record_of
 from lookalike.search.evaluation import Evaluation
@@ -140,6 +141,29 @@ def word_table(words: Sequence[Word]) -> Table:
     for word in words:
         others = ", ".join(word.synonyms)
         table.add_row(word.name, f"{word.precision:.2f}", word.measured_with, others)
+    return table
+
+
+def model_table(models: Sequence[ModelInfo]) -> Table:
+    """One row per model: name, dimensions, size, license, texts, presence, purpose."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("--model", no_wrap=True)
+    table.add_column("dimensions", justify="right")
+    table.add_column("MB", justify="right")
+    table.add_column("license")
+    table.add_column("text")
+    table.add_column("here")
+    table.add_column("for", style="dim")
+    for model in models:
+        table.add_row(
+            model.name,
+            str(model.dimensions),
+            f"{model.megabytes:,g}",
+            model.license,
+            model.text or "no",
+            "yes" if model.is_here else "no",
+            model.purpose,
+        )
     return table
 
 

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from lookalike.index import Index
+from tests.support import no_sync
 from tests.support.paths import DATA
 from tests.support.pictures import folder_of
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Lets no process of the tests wait for the disk: those that run tests with `-n`, and all that
+    tests start."""
+    folder = tempfile.TemporaryDirectory()
+    config.add_cleanup(folder.cleanup)
+    if "LD_PRELOAD" not in os.environ and (library := no_sync.library(Path(folder.name))):
+        os.environ["LD_PRELOAD"] = str(library)
 
 
 @pytest.fixture(scope="session")

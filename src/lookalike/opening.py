@@ -240,7 +240,7 @@ def create_index(
 ) -> tuple[Manifest, Models, str | None]:
     """Makes an empty index; returns its manifest, its models, and a notice for the user."""
     requested = {loader.full_name(choice.model)} if choice.model else set()
-    # The decoders start while the model loads.
+    # The first decoder starts while the model loads.
     decoder.start((*descriptors.STANDARD, *requested & {loader.BUILT_IN}))
     semantic, notice = loader.choose_semantic(choice)
     loaded: Sequence[Descriptor] = (semantic, *map(descriptors.load, descriptors.STANDARD), *own)

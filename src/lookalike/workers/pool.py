@@ -60,18 +60,17 @@ class DecoderPool:
         self._finalizer = weakref.finalize(self, _terminate, self._processes, self._watchdog)
 
     def start(self, names: Sequence[str] = ()) -> None:
-        """Starts all decoders without waiting for them; for use before a large job.
+        """Starts a decoder without waiting for it; the others start when there is work for them.
 
         Args:
             names: descriptors that they load at once.
         """
         self._warm_descriptors = tuple(names)
-        for _ in range(self.size):
-            decoder = self._idle.get()
-            try:
-                decoder = self._running(decoder)
-            finally:
-                self._idle.put(decoder)
+        decoder = self._idle.get()
+        try:
+            decoder = self._running(decoder)
+        finally:
+            self._idle.put(decoder)
 
     def decode(self, data: bytes, *, side: int) -> Image:
         """Decodes one picture as `imaging.decode.decode` does, safely; see `describe`."""

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
-_WINDOW = 2**20
+_WINDOW = 2**16
 _PAGE = 4096
 _SMALL = 2**16
 """Bytes up to which reading a whole file takes no longer than reading its samples."""
@@ -25,13 +25,13 @@ class Checksum(NamedTuple):
     Attributes:
         size: bytes of the file.
         modified: time of its last change, in nanoseconds.
-        whole: CRC-32 of its content.
+        content: CRC-32 of all that is in it.
         samples: places of some pages that are not all zeros, each with its CRC-32.
     """
 
     size: int
     modified: int
-    whole: int
+    content: int
     samples: Sequence[Sequence[int]]
 
     @classmethod
@@ -43,16 +43,16 @@ class Checksum(NamedTuple):
         """
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123
             status = os.fstat(file.fileno())
-            whole, windows = 0, []
+            content, windows = 0, []
             for place, data in _windows(file, status.st_size):
-                whole = zlib.crc32(data, zlib.crc32(place.to_bytes(8), whole))
+                content = zlib.crc32(data, zlib.crc32(place.to_bytes(8), content))
                 windows.append(place)
             samples = [
                 sample
                 for place in _first_middle_last(windows)
                 for sample in _samples(place, _read(file, place, _WINDOW))
             ]
-        return cls(status.st_size, status.st_mtime_ns, whole, samples)
+        return cls(status.st_size, status.st_mtime_ns, content, samples)
 
     def is_unchanged(self, path: Path | str) -> bool:
         """True if a file that is never written to again has the size and time it had."""
@@ -73,7 +73,7 @@ class Checksum(NamedTuple):
             if path.stat().st_size != self.size:
                 return False
             if whole or self.size <= _SMALL:
-                return Checksum.of(path).whole == self.whole
+                return Checksum.of(path).content == self.content
             with path.open("rb", buffering=0) as file:
                 return all(zlib.crc32(_read(file, at, _PAGE)) == crc for at, crc in self.samples)
         except OSError:

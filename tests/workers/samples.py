@@ -71,6 +71,11 @@ def pids(pool: DecoderPool) -> list[int]:
     return [decoder._process.pid for decoder in pool._processes if decoder.is_running()]
 
 
+def ready_pids(pool: DecoderPool) -> list[int]:
+    """Returns the ids of those that have started."""
+    return [decoder._process.pid for decoder in tuple(pool._processes) if decoder._ready]
+
+
 def gone(pid: int) -> bool:
     """Tells whether the process has ended, be it as a zombie."""
     try:

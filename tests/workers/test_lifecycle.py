@@ -19,7 +19,7 @@ from lookalike.errors import ImageRejected, LookalikeError
 from lookalike.imaging.decode import decode
 from lookalike.types import Described
 from lookalike.workers.pool import DecoderPool
-from tests.workers.samples import gone, photo, pids, slow_photo, wait_until
+from tests.workers.samples import gone, photo, pids, ready_pids, slow_photo, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 
@@ -28,8 +28,8 @@ def kill_at_work(pool: DecoderPool, how: signal.Signals, answer: Future[Any], ti
     """Kills the decoder that works on a slow picture, and the ones that take its place."""
     killed: set[int] = set()
     for _ in range(times):
-        wait_until(lambda: bool(set(pids(pool)) - killed))
-        time.sleep(0.5)  # until it has started and is at work
+        wait_until(lambda: bool(set(ready_pids(pool)) - killed))
+        time.sleep(0.3)  # until it is at work
         assert not answer.done()
         [pid] = set(pids(pool)) - killed
         os.kill(pid, how)

@@ -84,6 +84,7 @@ def index_of(engine: Engine, folder: Path) -> Index:
     stored = Manifest.from_json(engine.read_manifest() or {}, str(folder))
     return Index(
         Parts(
+            url=str(folder),
             engine=engine,
             manifest=stored,
             models=Models(stored, ModelChoice("made", None, folder, None)),

@@ -65,7 +65,8 @@ class Index(IndexWithDuplicates):
         """Opens an index, or makes a new one.
 
         Args:
-            url: a folder, or the address of a collection, http://host:6333/collection.
+            url: a folder; the address of a collection, http://host:6333/collection; or ":memory:"
+                for a new index in a temporary folder that goes with this process, or on `close`.
             {options}
 
         Raises:

@@ -15,7 +15,7 @@ from lookalike.descriptors import loader
 from lookalike.descriptors.aspects import AspectsInput, load_aspects
 from lookalike.descriptors.catalog import default_cache_dir
 from lookalike.descriptors.loader import HUB, ModelChoice, Models
-from lookalike.engines import open_engine
+from lookalike.engines import MEMORY, open_engine
 from lookalike.engines.options import ServerOptions
 from lookalike.errors import InputError, NotFound
 from lookalike.fields import indexed_fields
@@ -23,6 +23,7 @@ from lookalike.manifest import MAX_FIELDS, Manifest, ManifestStore
 from lookalike.options import Option, with_defaults
 from lookalike.protocols import Descriptor, Engine
 from lookalike.sources import Fetch
+from lookalike.system.temporary import TemporaryFolder
 from lookalike.types import DecodeLimits
 from lookalike.workers.pool import DecoderPool
 
@@ -32,6 +33,7 @@ class Parts:
     """The parts of an open index.
 
     Attributes:
+        url: the address of the index.
         engine: stores and finds the points.
         manifest: what the index was made with, as read when it was opened.
         models: its descriptors, each loaded when first needed.
@@ -40,8 +42,10 @@ class Parts:
         max_fields: number of fields from which on new ones are refused.
         notice: one line for the user about how the index was made; None when all went as asked.
         fetch: reads images by URL; None where the index reads none.
+        folder: the folder of an index in memory; None for one that stays.
     """
 
+    url: str
     engine: Engine
     manifest: Manifest
     models: Models
@@ -50,6 +54,7 @@ class Parts:
     max_fields: int = MAX_FIELDS
     notice: str | None = None
     fetch: Fetch | None = None
+    folder: TemporaryFolder | None = None
 
     def manifests(self, on_update: Callable[[Manifest], None]) -> ManifestStore:
         """Reads and writes the manifest; calls `on_update` after every update."""
@@ -60,6 +65,8 @@ class Parts:
         self.decoder.close()
         self.cache.close()
         self.engine.close()
+        if self.folder is not None:
+            self.folder.remove()
 
 
 class OpenOptions(TypedDict, total=False):
@@ -148,8 +155,13 @@ def open_parts(url: str, options: OpenOptions) -> Parts:
     chosen = with_defaults(OpenOptions, options)
     choice, own = _model_choice(chosen), tuple(load_aspects(chosen["aspects"]).values())
     with ExitStack() as undo:
+        folder = _temporary_folder(create=chosen["create"]) if url == MEMORY else None
+        address = url
+        if folder is not None:
+            undo.callback(folder.remove)
+            address = str(folder.path)
         engine = open_engine(
-            url, chosen["server"], subprocess=chosen["subprocess"], wait=chosen["wait"]
+            address, chosen["server"], subprocess=chosen["subprocess"], wait=chosen["wait"]
         )
         undo.callback(engine.close)
         stored = engine.read_manifest()
@@ -161,7 +173,7 @@ def open_parts(url: str, options: OpenOptions) -> Parts:
         fetch = _fetcher(limits) if chosen["allow_url_fetch"] else None
         decoder = DecoderPool(chosen["threads"] or _cores(), limits=limits)
         undo.callback(decoder.close)
-        cache = Cache(cache_file(url), chosen["thumbnails"])
+        cache = Cache(cache_file(address), chosen["thumbnails"])
         undo.callback(cache.close)
         notice = None
         if stored is None:
@@ -176,6 +188,7 @@ def open_parts(url: str, options: OpenOptions) -> Parts:
             )
         undo.pop_all()
     return Parts(
+        url=url,
         engine=engine,
         manifest=manifest,
         models=models,
@@ -184,7 +197,15 @@ def open_parts(url: str, options: OpenOptions) -> Parts:
         max_fields=chosen["max_fields"],
         notice=notice,
         fetch=fetch,
+        folder=folder,
     )
+
+
+def _temporary_folder(*, create: bool) -> TemporaryFolder:
+    """The folder of an index in memory."""
+    if not create:
+        raise InputError(f"An index in memory ({MEMORY}) is always new: leave create=False out.")
+    return TemporaryFolder()
 
 
 def _fetcher(limits: DecodeLimits) -> Fetch:

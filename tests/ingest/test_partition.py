@@ -352,6 +352,6 @@ def test_an_index_that_another_process_made_meanwhile_keeps_its_fields(
         assert set(manifest.fields) == {"price"}
         cache = Cache(tmp_path / "thumbnails.sqlite")
         index = Index(
-            Parts(engine=late, manifest=manifest, models=models, decoder=pool, cache=cache)
+            Parts(url=url, engine=late, manifest=manifest, models=models, decoder=pool, cache=cache)
         )
         assert index.count("price < 10") == 10

@@ -34,8 +34,10 @@ def demo(
     """
     from lookalike import demo
     from lookalike.cli.terminal import bars, reports, results
+    from lookalike.engines import require_lasting
     from lookalike.output.contact_sheet import contact_sheet
 
+    require_lasting(url or "")
     workspace = demo.workspace()
     with bars.count_bar(console(stderr=True), "drawing a catalog") as drawing:
         images, metadata = demo.choose_images(folder, workspace, drawing)

@@ -33,11 +33,14 @@ def open_index(
 ) -> Index:
     """Opens the index at a URL, or else the one named by the environment."""
     from lookalike.cli.settings import Settings
+    from lookalike.engines import require_lasting
     from lookalike.index import Index
 
     settings = Settings.from_environment()
+    address = url or settings.index
+    require_lasting(address)
     return Index.open(
-        url or settings.index,
+        address,
         create=create,
         cache_dir=settings.cache_dir,
         hub=settings.hub,

@@ -10,10 +10,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lookalike.engines.options import ServerOptions
-from lookalike.errors import EngineError, IndexLocked
+from lookalike.errors import EngineError, IndexLocked, InputError
 from lookalike.protocols import Engine
 
-__all__ = ["ServerOptions", "is_server", "open_engine", "share"]
+__all__ = [
+    "MEMORY",
+    "ServerOptions",
+    "is_server",
+    "open_engine",
+    "require_lasting",
+    "share",
+]
+
+MEMORY = ":memory:"
+"""Address of an index that goes with its process."""
 
 _PAUSE = 0.1
 """Seconds between two attempts to take the lock of an index."""
@@ -22,6 +32,15 @@ _PAUSE = 0.1
 def is_server(url: str) -> bool:
     """Tells whether an address is a server's; then any number of processes may open the index."""
     return url.startswith(("http://", "https://"))
+
+
+def require_lasting(url: str) -> None:
+    """Raises InputError for the address of an index that would go with this process."""
+    if url == MEMORY:
+        raise InputError(
+            f"An index in memory ({MEMORY}) is gone with the process that opens it, in Python by "
+            "`Index.open`: name a folder, or the address of a collection."
+        )
 
 
 def open_engine(
@@ -44,9 +63,11 @@ def open_engine(
         salvage: whether a damaged index opens all the same, for reading what is left.
 
     Raises:
+        InputError: the address is that of an index in memory, whose folder `opening` makes.
         EngineError: the server cannot be used, or its client is not installed.
         IndexLocked: another process still has the index open.
     """
+    require_lasting(url)
     if is_server(url):
         return _open_server(url, server or ServerOptions())
     until = time.monotonic() + wait

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import Any, Self, TypeVar, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lookalike.admin.copy import NamedEngine, Transfer, TransferProgress, backup, copy
 from lookalike.admin.health import Health, Patient, examine
 from lookalike.admin.integrity import Verification, verify
 from lookalike.comparison.sketch import THUMBNAIL_SIDE
-from lookalike.engines import share
+from lookalike.engines import ServerOptions, open_engine, share
 from lookalike.errors import FilterError, QueryError
 from lookalike.fields import Field
 from lookalike.filters import parse_where
@@ -328,6 +330,45 @@ class ReadableIndex:
         )
         return examine(patient)
 
+    def backup(
+        self, file: str | os.PathLike[str], *, progress: TransferProgress | None = None
+    ) -> Transfer:
+        """Writes the whole index into one file, from which `lookalike restore` makes it again.
+
+        Args:
+            file: an older backup there is replaced once the new one is complete.
+            progress: called after every batch with the number of images done and their total.
+
+        Raises:
+            InputError: the file cannot be written, or exists and is not a backup.
+            DiskFull: its disk has no room.
+        """
+        return backup(self._named_engine, file, progress=progress)
+
+    def copy(
+        self,
+        url: str | os.PathLike[str],
+        *,
+        server: ServerOptions | None = None,
+        progress: TransferProgress | None = None,
+    ) -> Transfer:
+        """Copies the whole index, and compares the copy. If it is interrupted, call it again: it
+        continues where it stopped.
+
+        Args:
+            url: a folder, or the address of a collection.
+            server: connection to a server, and layout of the new collection there.
+            progress: called after every batch with the number of images done and their total.
+
+        Raises:
+            InputError: there is an index at the address, or an unfinished copy of another one.
+            EngineError: the copy differs from this index; it stays unfinished.
+        """
+        address = os.fspath(url)
+        with closing(open_engine(address, server)) as engine:
+            target = NamedEngine(address, engine)
+            return copy(self._named_engine, target, progress=progress)
+
     def decode(self, image: ImageInput) -> Image:
         """Decodes any image as the index does: upright, its shorter side 320 pixels or more. Raises
         InputError if there is no such file, or ImageRejected."""
@@ -360,6 +401,10 @@ class ReadableIndex:
         return self._loader.preview(image, side)
 
     # --- inside -----------------------------------------------------------------------------
+
+    @property
+    def _named_engine(self) -> NamedEngine:
+        return NamedEngine(self._parts.url, self._engine)
 
     @property
     def _manifest(self) -> Manifest:

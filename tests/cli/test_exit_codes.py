@@ -26,6 +26,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "optimize": (),
     "plan": (),
     "recommend": ("--like", "a"),
+    "mcp": (),
     "restore": ("{tmp}/b.lookalike",),
     "search": ("--id", "a"),
     "serve": (),

@@ -20,6 +20,7 @@ from lookalike.cli import (
     evaluate,
     ingest,
     inspect,
+    mcp,
     models,
     search,
     serve,
@@ -70,6 +71,7 @@ for command in (
     capacity.plan_command,
     cluster.cluster,
     serve.serve,
+    mcp.mcp,
     demo.demo,
 ):
     cli.add_command(command)

@@ -165,6 +165,14 @@ def _wait() -> float:
     return seconds
 
 
+def existing_folder(root: str) -> Path:
+    """The folder that an option --root names."""
+    folder = Path(root).expanduser().resolve()
+    if not folder.is_dir():
+        raise InputError(f"There is no folder {root}; name an existing one with --root.")
+    return folder
+
+
 def readable(file: str) -> AbstractContextManager[TextIO]:
     """Opens a text file for reading; - is standard input. Bytes that are not UTF-8 are escaped."""
     if file == "-":

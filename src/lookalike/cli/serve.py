@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from lookalike.cli.console import note
-from lookalike.cli.opening import open_index
+from lookalike.cli.opening import existing_folder, open_index
 from lookalike.cli.options import (
     index_option,
     max_fields_option,
@@ -132,7 +132,7 @@ def serve(
         uploads,
         read_key=read_key or settings.read_key,
         write_key=write_key or settings.write_key,
-        roots=tuple(_folder(root) for root in roots if "://" not in root),
+        roots=tuple(existing_folder(root) for root in roots if "://" not in root),
         buckets=tuple(root.rstrip("/") for root in roots if "://" in root),
         allow_url_fetch=allow_url_fetch,
         cors=cors,
@@ -162,10 +162,3 @@ def _options(url: str, uploads: str | None, **options: object) -> Options:
     state = cache_file(url).with_suffix("") if is_server(url) else Path(url)
     default = None if is_server(url) else state / "uploads"
     return Options(state=state, uploads=Path(uploads) if uploads else default, **options)  # type: ignore[arg-type]
-
-
-def _folder(root: str) -> Path:
-    folder = Path(root).expanduser().resolve()
-    if not folder.is_dir():
-        raise InputError(f"There is no folder {root}; name an existing one with --root.")
-    return folder

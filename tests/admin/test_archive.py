@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from lookalike.admin.archive import ARCHIVE_VERSION, open_archive
+from lookalike.admin.backup_files import DiskFile
 from lookalike.admin.copy import restore
 from lookalike.errors import IndexDamaged, InputError, SchemaTooNew
 from lookalike.manifest import Manifest
@@ -21,7 +22,7 @@ from tests.contract.test_engines import point, vector
 
 
 def read(file: Path) -> tuple[Any, dict[str, Point]]:
-    with open_archive(file) as opened:
+    with open_archive(DiskFile(file)) as opened:
         opened.check()
         points = {
             one.id: one

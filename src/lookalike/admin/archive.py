@@ -12,22 +12,22 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from lookalike.admin.backup_files import BackupFile
 from lookalike.admin.integrity import flaws
 from lookalike.admin.parts import MAX_JSON, Parts
-from lookalike.errors import IndexDamaged, InputError, SchemaTooNew
+from lookalike.errors import IndexDamaged, InputError, SchemaTooNew, SourceError
 from lookalike.manifest import Manifest
 from lookalike.record import record_of
-from lookalike.system import files
 from lookalike.types import Point, Vector
 
 ARCHIVE_VERSION = 1
@@ -39,69 +39,76 @@ _COMPRESSION = 1
 """zlib's fastest level: vectors hardly shrink, and higher levels spend their time on 1 %."""
 
 
-def write_archive(
-    file: Path,
-    manifest: Callable[[], Mapping[str, Any]],
-    images: int,
-    batches: Iterable[Sequence[Point]],
-) -> None:
-    """Writes an index into a file and syncs it to disk, with one batch in memory.
+class _Sink(io.RawIOBase):
+    """Takes what a ZIP writer writes, which never goes back in it."""
+
+    def __init__(self) -> None:
+        self._written: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._written.append(bytes(data))
+        return len(data)
+
+    def taken(self) -> bytes:
+        """All that was written since the last call."""
+        written, self._written = self._written, []
+        return b"".join(written)
+
+
+def archive_chunks(
+    manifest: Callable[[], Mapping[str, Any]], images: int, batches: Iterable[Sequence[Point]]
+) -> Iterator[bytes]:
+    """The content of a file with an index, with one batch in memory.
 
     Args:
-        file: the file to write.
         manifest: returns the manifest of the index once all points are written, as new fields may
             come with them.
         images: approximate number of images.
         batches: all points with all their vectors; points of one batch have the same vectors.
-
-    Raises:
-        OSError: the file cannot be written.
     """
-    digest = hashlib.sha256()
-    with file.open("wb") as stream:
-        with zipfile.ZipFile(
-            stream, "w", zipfile.ZIP_DEFLATED, compresslevel=_COMPRESSION, strict_timestamps=False
-        ) as archive:
+    digest, sink = hashlib.sha256(), _Sink()
+    with zipfile.ZipFile(
+        sink, "w", zipfile.ZIP_DEFLATED, compresslevel=_COMPRESSION, strict_timestamps=False
+    ) as archive:
 
-            def put(name: str, data: bytes) -> None:
-                digest.update(data)
-                archive.writestr(name, data)
+        def put(name: str, data: bytes) -> bytes:
+            digest.update(data)
+            archive.writestr(name, data)
+            return sink.taken()
 
-            for block, (points, lines) in enumerate(_blocks(batches)):
-                put(f"{block:08}/payload.jsonl", lines)
-                for name in points[0].vectors:
-                    put(f"{block:08}/{name}.npy", _npy([point.vectors[name] for point in points]))
-            about = {"version": ARCHIVE_VERSION, "images": images, "manifest": manifest()}
-            put("backup.json", _json(about))
-            archive.writestr("end.json", _json({"sha256": digest.hexdigest()}))
-        files.sync(stream)
+        for block, (points, lines) in enumerate(_blocks(batches)):
+            yield put(f"{block:08}/payload.jsonl", lines)
+            for name in points[0].vectors:
+                yield put(f"{block:08}/{name}.npy", _npy([point.vectors[name] for point in points]))
+        about = {"version": ARCHIVE_VERSION, "images": images, "manifest": manifest()}
+        yield put("backup.json", _json(about))
+        archive.writestr("end.json", _json({"sha256": digest.hexdigest()}))
+    yield sink.taken()
 
 
 @contextmanager
-def open_archive(file: Path) -> Iterator[Archive]:
-    """Opens a file that `write_archive` wrote.
+def open_archive(file: BackupFile) -> Iterator[Archive]:
+    """Opens a file with the content of `archive_chunks`.
 
     Raises:
         InputError: the file does not exist or cannot be read.
         IndexDamaged: the file is not a backup, or was cut short.
         SchemaTooNew: a newer lookalike wrote the file.
     """
-    try:
-        stream = file.open("rb")
-    except OSError as error:
-        raise InputError(
-            f"{file} cannot be read ({error.strerror}); choose another file."
-        ) from error
-    with stream:
-        with _damage_reported(file):
-            parts = Parts(zipfile.ZipFile(stream), file)
+    name = file.name
+    with file.open() as stream:
+        with _damage_reported(name):
+            parts = Parts(zipfile.ZipFile(stream), stream.seek(0, os.SEEK_END))
             about = parts.json("backup.json")
             if int(about["version"]) > ARCHIVE_VERSION:
                 raise SchemaTooNew(
-                    f"The backup {file} has version {about['version']}, and this lookalike reads "
+                    f"The backup {name} has version {about['version']}, and this lookalike reads "
                     f"up to {ARCHIVE_VERSION}; upgrade it with `pip install -U lookalike`."
                 )
-            archive = Archive(file, about["manifest"], int(about["images"]), parts)
+            archive = Archive(name, about["manifest"], int(about["images"]), parts)
         yield archive
 
 
@@ -110,12 +117,12 @@ class Archive:
     """A backup, open for reading.
 
     Attributes:
-        file: path of the file.
+        name: path or address of the file.
         manifest: the manifest of the index.
         images: approximate number of images.
     """
 
-    file: Path
+    name: str
     manifest: Mapping[str, Any]
     images: int
     _parts: Parts
@@ -129,7 +136,7 @@ class Archive:
         Raises:
             IndexDamaged: a part is damaged or missing.
         """
-        with _damage_reported(self.file):
+        with _damage_reported(self.name):
             *names, end = self._parts.names
             digest = hashlib.sha256()
             for part in names:
@@ -154,7 +161,7 @@ class Archive:
         for block in count():
             if f"{block:08}/payload.jsonl" not in parts:
                 return
-            with _damage_reported(self.file):
+            with _damage_reported(self.name):
                 payloads = self._parts.payloads(f"{block:08}/payload.jsonl")
                 vectors = {
                     name: self._parts.vectors(part, len(payloads), spec)
@@ -204,13 +211,13 @@ def _npy(vectors: Sequence[Vector]) -> bytes:
 
 
 @contextmanager
-def _damage_reported(file: Path) -> Iterator[None]:
+def _damage_reported(name: str) -> Iterator[None]:
     """Turns all errors of reading a damaged file, of which there are many kinds, into one."""
     try:
         yield
-    except SchemaTooNew:
+    except (SchemaTooNew, SourceError):
         raise
     except Exception as error:
         raise IndexDamaged(
-            f"{file} is not a backup, or it is cut short or damaged ({error}); use another copy."
+            f"{name} is not a backup, or it is cut short or damaged ({error}); use another copy."
         ) from error

@@ -8,7 +8,6 @@ lacks.
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,18 +18,20 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from lookalike.admin.archive import Archive, open_archive, write_archive
+from lookalike.admin.archive import Archive, archive_chunks, open_archive
+from lookalike.admin.backup_files import BackupFile, DiskFile
 from lookalike.admin.integrity import flaws
 from lookalike.admin.verification import Digest, find_mismatch, mismatches
-from lookalike.errors import DiskFull, EngineError, IndexDamaged, InputError, NotFound
+from lookalike.errors import EngineError, IndexDamaged, InputError, NotFound
 from lookalike.fields import indexed_fields
 from lookalike.manifest import UNFINISHED, Manifest
 from lookalike.protocols import Engine
-from lookalike.system.files import Draft
 from lookalike.system.text_set import TextSet
 from lookalike.types import Point
 
 BATCH = 1000
+_PAYLOAD = 1500
+"""Approximate bytes of an image's payload in a backup."""
 ROUNDS = 3
 """Passes for images that were added during the one before, each of which takes less time."""
 
@@ -84,7 +85,10 @@ def copy(
 
 
 def restore(
-    file: str | os.PathLike[str], target: NamedEngine, *, progress: TransferProgress | None = None
+    file: str | os.PathLike[str] | BackupFile,
+    target: NamedEngine,
+    *,
+    progress: TransferProgress | None = None,
 ) -> Transfer:
     """Copies an index from a backup file into an engine, as `copy` does.
 
@@ -93,7 +97,7 @@ def restore(
         SchemaTooNew: a newer lookalike wrote the file.
         InputError, EngineError: as for `copy`, or the file cannot be read.
     """
-    with open_archive(Path(file)) as archive:
+    with open_archive(_backup_file(file)) as archive:
         source = _archive_source(archive)
         archive.check(source.manifest)  # before anything is written
         return _fill(target, source, progress)
@@ -101,7 +105,7 @@ def restore(
 
 def backup(
     source: NamedEngine,
-    file: str | os.PathLike[str],
+    file: str | os.PathLike[str] | BackupFile,
     *,
     progress: TransferProgress | None = None,
 ) -> Transfer:
@@ -117,30 +121,34 @@ def backup(
         DiskFull: the disk has no room for the file.
     """
     started = time.monotonic()
-    index, path, digest = _engine_source(source), Path(file), Digest()
-    draft = Draft(path)
-    try:
-        if path.exists():
-            _require_backup(path)
-        batches = _digested(_with_additions(index, source), digest, progress)
-        runs = (run for points in batches for run in _runs(points))
-        write_archive(draft.path, lambda: _stored_now(source, index), index.images, runs)
-        with open_archive(draft.path) as written:
-            written.check()
-        _require_intact(source)
-        draft.commit()
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise DiskFull(
-                f"The disk has no room for the backup {path}; free some space, or choose a file on "
-                "another disk."
-            ) from error
-        raise InputError(
-            f"{path} cannot be written ({error.strerror}); choose another file."
-        ) from error
-    finally:
-        draft.discard()
+    index, to, digest = _engine_source(source), _backup_file(file), Digest()
+    _require_free(to)
+    batches = _digested(_with_additions(index, source), digest, progress)
+    runs = (run for points in batches for run in _runs(points))
+
+    def manifest() -> Mapping[str, Any]:
+        _require_intact(source)  # before the file is complete
+        return _stored_now(source, index)
+
+    to.replace(archive_chunks(manifest, index.images, runs), _about(index), _check)
     return Transfer(digest.images, digest.images, digest.checksum, time.monotonic() - started)
+
+
+def _backup_file(file: str | os.PathLike[str] | BackupFile) -> BackupFile:
+    return DiskFile(Path(file)) if isinstance(file, str | os.PathLike) else file
+
+
+def _about(index: _SourceIndex) -> int:
+    """Approximate bytes of a backup."""
+    vectors = sum(
+        spec.size * np.dtype(spec.datatype).itemsize for spec in index.manifest.vectors.values()
+    )
+    return index.images * (vectors + _PAYLOAD)
+
+
+def _check(file: BackupFile) -> None:
+    with open_archive(file) as written:
+        written.check()
 
 
 # --- source ---------------------------------------------------------------------------------
@@ -215,10 +223,9 @@ def _stored_now(source: NamedEngine, index: _SourceIndex) -> Mapping[str, Any]:
 
 
 def _archive_source(archive: Archive) -> _SourceIndex:
-    name = str(archive.file)
-    manifest = Manifest.from_json(archive.manifest, name)
+    manifest = Manifest.from_json(archive.manifest, archive.name)
     return _SourceIndex(
-        name,
+        archive.name,
         {**archive.manifest, "restored": True},
         manifest,
         archive.images,
@@ -331,12 +338,14 @@ def _begin(target: NamedEngine, index: _SourceIndex) -> str | None:
     return notice
 
 
-def _require_backup(file: Path) -> None:
-    """Raises InputError unless the file is a backup, which a new one may replace."""
+def _require_free(file: BackupFile) -> None:
+    """Raises InputError if there is a file that is not a backup, which a new one may replace."""
     try:
-        with open_archive(file):
-            pass
+        if file.exists():
+            with open_archive(file):
+                pass
     except IndexDamaged as error:
         raise InputError(
-            f"{file} exists and is not a complete backup; choose another file, or delete it first."
+            f"{file.name} exists and is not a complete backup; choose another file, or delete it "
+            "first."
         ) from error

@@ -10,7 +10,6 @@ import json
 import zipfile
 from collections.abc import Iterator, Sequence
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,13 +39,13 @@ class Parts:
 
     Args:
         archive: the file.
-        file: its path.
+        size: its bytes.
 
     Raises:
         ValueError: the file is not a valid backup.
     """
 
-    def __init__(self, archive: zipfile.ZipFile, file: Path) -> None:
+    def __init__(self, archive: zipfile.ZipFile, size: int) -> None:
         self._archive = archive
         self._infos = {info.filename: info for info in archive.infolist()}
         if len(self._infos) != len(archive.infolist()):
@@ -56,7 +55,7 @@ class Parts:
             for info in self._infos.values()
         ):
             raise ValueError("a part is compressed in another way than backups are")
-        if sum(info.compress_size for info in self._infos.values()) > file.stat().st_size:
+        if sum(info.compress_size for info in self._infos.values()) > size:
             raise ValueError("its parts overlap")
 
     @property

@@ -18,6 +18,7 @@ from lookalike.cli.options import (
     max_fields_option,
     name_and_value,
     server_option,
+    store_options,
 )
 from lookalike.errors import InputError
 from lookalike.system.text import count
@@ -102,12 +103,7 @@ if TYPE_CHECKING:
     metavar="GLOB",
     help="Files and folders to pass over, as in a .gitignore file; repeatable.",
 )
-@click.option(
-    "--endpoint",
-    metavar="URL",
-    help="Object store of s3:// addresses. Default: AWS_ENDPOINT_URL, else the cloud's own.",
-)
-@click.option("--anonymous", is_flag=True, help="Read a public bucket without credentials.")
+@store_options
 @click.option("--partition", metavar="N/M", help="Index only the Nth of M parts of the images.")
 @click.option(
     "--copies",

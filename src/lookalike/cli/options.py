@@ -122,6 +122,18 @@ def json_option(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)
 
 
+def store_options(command: F) -> F:
+    """The options of an object store: --endpoint and --anonymous."""
+    command = click.option(
+        "--anonymous", is_flag=True, help="Use a public bucket without credentials."
+    )(command)
+    return click.option(
+        "--endpoint",
+        metavar="URL",
+        help="Object store of s3:// addresses. Default: AWS_ENDPOINT_URL, else the cloud's own.",
+    )(command)
+
+
 def where_option(command: F) -> F:
     return _click_option("where", options_of(FilterOptions)["where"])(command)
 

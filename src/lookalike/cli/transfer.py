@@ -9,8 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from lookalike.cli.console import console, note, print_json, stopped
-from lookalike.cli.opening import open_named_engine
-from lookalike.cli.options import index_option, json_option, server_option, wait_option
+from lookalike.cli.opening import backup_file, open_named_engine
+from lookalike.cli.options import (
+    index_option,
+    json_option,
+    server_option,
+    store_options,
+    wait_option,
+)
 from lookalike.errors import LookalikeError
 from lookalike.system import patience
 from lookalike.system.text import count
@@ -46,33 +52,44 @@ def copy_command(
 @click.command("backup")
 @click.argument("file")
 @index_option
+@store_options
 @json_option
-def backup_command(file: str, url: str | None, as_json: bool) -> None:
-    """Writes the whole index into FILE."""
+def backup_command(
+    file: str, url: str | None, endpoint: str | None, anonymous: bool, as_json: bool
+) -> None:
+    """Writes the whole index into FILE, or an object such as s3://bucket/shop.backup."""
     from lookalike.admin.copy import backup
 
+    to = backup_file(file, endpoint, anonymous=anonymous)
     with open_named_engine(url) as here:
-        _run("writing", lambda progress: backup(here, file, progress=progress), file, as_json)
+        _run("writing", lambda progress: backup(here, to, progress=progress), file, as_json)
 
 
 @click.command("restore")
 @click.argument("file")
 @index_option
+@store_options
 @server_option
 @json_option
 def restore_command(
-    file: str, url: str | None, server: dict[str, str] | None, as_json: bool
+    file: str,
+    url: str | None,
+    endpoint: str | None,
+    anonymous: bool,
+    server: dict[str, str] | None,
+    as_json: bool,
 ) -> None:
-    """Makes a new index from the backup FILE.
+    """Makes a new index from the backup FILE, or an object such as s3://bucket/shop.backup.
 
     If the command is interrupted, run it again: it continues where it stopped.
     """
     from lookalike.admin.copy import restore
 
+    saved = backup_file(file, endpoint, anonymous=anonymous)
     with open_named_engine(url, server) as there:
         _run(
             "restoring",
-            lambda progress: restore(file, there, progress=progress),
+            lambda progress: restore(saved, there, progress=progress),
             there.name,
             as_json,
         )

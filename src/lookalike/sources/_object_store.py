@@ -8,17 +8,20 @@ characters, which end a listing of obstore.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import re
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, timedelta
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeAlias
+from functools import cached_property, partial
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 from lookalike.errors import ImageRejected, Reason, SourceError
+from lookalike.sources._object_reader import ObjectReader
 from lookalike.sources._store_errors import READING, explain
+from lookalike.sources._store_settings import ENDPOINT_SETTINGS, ENDPOINTS, profile, region
 from lookalike.types import StoredObject
 
 if TYPE_CHECKING:
@@ -29,6 +32,12 @@ PAGE = 1000
 
 LARGEST_CARRIED = 256 * 2**20
 """Bytes of an object that is brought into another bucket through memory."""
+
+READ_AHEAD = 8 * 2**20
+"""Bytes that a request reads of an object that is read like a file."""
+
+UPLOADS = 4
+"""Parts of an object that are uploaded at once."""
 
 _CONDITIONAL_COPY = "header:if-none-match:*"
 """The header by which S3 copies an object only if the new key is free."""
@@ -67,7 +76,7 @@ class Bucket:
     def __init__(self, scheme: str, name: str, endpoint: str | None, anonymous: bool) -> None:
         self.scheme = scheme
         self.name = name
-        self.endpoint = endpoint or next(filter(None, map(os.getenv, _ENDPOINTS[scheme])), None)
+        self.endpoint = endpoint or next(filter(None, map(os.getenv, ENDPOINTS[scheme])), None)
         self.anonymous = anonymous
         if self.endpoint and not re.fullmatch(r"https?://[^/?#\s][^?#\s]*", self.endpoint):
             raise SourceError(
@@ -219,6 +228,30 @@ class Bucket:
                     keys.append(one.key)
         return keys
 
+    def open(self, found: StoredObject) -> IO[bytes]:
+        """Opens an object in this state for reading at any place."""
+        reader = ObjectReader(found.size, partial(self._range, found))
+        return io.BufferedReader(reader, READ_AHEAD)
+
+    def _range(self, found: StoredObject, start: int, length: int) -> bytes:
+        """Reads a part of an object that is still in this state.
+
+        Raises:
+            SourceError: the store does not deliver it, or the object has changed.
+        """
+        from obstore.exceptions import PreconditionError
+
+        condition = {"if_match": f'"{found.etag}"'} if found.etag else {}
+        options: Any = {"range": (start, start + length), **condition}
+        try:
+            return bytes(self._store.get(found.key, options=options).bytes())
+        except (FileNotFoundError, PreconditionError):
+            raise SourceError(
+                f"{self.address}{found.key} changed while it was read: run the same command again."
+            ) from None
+        except Exception as error:
+            raise self._error(found.key, error) from None
+
     # --- writing ----------------------------------------------------------------------------
 
     def copy(self, key: str, to: str) -> None:
@@ -260,6 +293,31 @@ class Bucket:
         """
         with suppress(FileNotFoundError), self._writing(key):
             self._store.delete(key)
+
+    def upload(self, key: str, chunks: Iterable[bytes], part: int) -> None:
+        """Writes an object in parts of so many bytes, completely or not at all.
+
+        Raises:
+            SourceError: the store refuses.
+        """
+        failed: list[Exception] = []
+
+        def pieces() -> Iterator[bytes]:
+            try:
+                yield from filter(None, chunks)
+            except Exception as error:
+                failed.append(error)  # is not the store's
+                raise
+
+        try:
+            with self._writing(key):
+                self._store.put(
+                    key, pieces(), use_multipart=True, chunk_size=part, max_concurrency=UPLOADS
+                )
+        except SourceError:
+            if failed:
+                raise failed[0] from None
+            raise
 
     @contextmanager
     def _writing(self, key: str) -> Iterator[None]:
@@ -306,17 +364,17 @@ class Bucket:
                 return GCSStore(self.name, config=self._settings(), **common)
             case "az":
                 return AzureStore(self.name, config=self._settings(), **common)
-        return S3Store(self.name, config=self._settings(), **common, **_profile())
+        return S3Store(self.name, config=self._settings(), **common, **profile())
 
     def _settings(self) -> Any:
         """The settings of obstore in place of those in the environment."""
         settings: dict[str, Any] = dict.fromkeys(
-            _ENDPOINT_SETTINGS[self.scheme] if self.endpoint else (), self.endpoint
+            ENDPOINT_SETTINGS[self.scheme] if self.endpoint else (), self.endpoint
         )
         if self.anonymous:
             settings["skip_signature"] = True
         if self.scheme == "s3":
-            settings |= _region()
+            settings |= region()
             settings["copy_if_not_exists"] = os.getenv("AWS_COPY_IF_NOT_EXISTS", _CONDITIONAL_COPY)
         return settings
 
@@ -331,8 +389,8 @@ class Bucket:
         if self.scheme != "s3":
             return None
         config = Config(signature_version=UNSIGNED) if self.anonymous else None
-        region = _region().get("region", "us-east-1")
-        return boto3.client("s3", endpoint_url=self.endpoint, region_name=region, config=config)
+        name = region().get("region", "us-east-1")
+        return boto3.client("s3", endpoint_url=self.endpoint, region_name=name, config=config)
 
     # --- errors -----------------------------------------------------------------------------
 
@@ -341,51 +399,6 @@ class Bucket:
 
     def _explained(self, error: Exception, need: str = READING) -> str:
         return explain(error, self.scheme, self.endpoint, anonymous=self.anonymous, need=need)
-
-
-_ENDPOINTS = {
-    "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
-    "gs": ("GOOGLE_BASE_URL",),
-    "az": ("AZURE_STORAGE_ENDPOINT",),
-}
-
-
-_ENDPOINT_SETTINGS = {
-    "s3": ("endpoint", "aws_endpoint_url_s3"),  # the second one, from the environment, comes first
-    "gs": ("base_url",),
-    "az": ("endpoint",),
-}
-
-
-def _region() -> dict[str, str]:
-    """The region of the environment or of the profile."""
-    region = os.getenv("AWS_REGION") or os.getenv("AWS_DEFAULT_REGION")
-    if region is None and "credential_provider" in (profile := _profile()):
-        region = profile["credential_provider"].config.get("region")
-    return {"region": region} if region else {}
-
-
-def _profile() -> dict[str, Any]:
-    """The credentials of AWS_PROFILE, where the environment has none.
-
-    Raises:
-        SourceError: boto3 is not installed, or there is no such profile.
-    """
-    name = os.getenv("AWS_PROFILE")
-    if not name or os.getenv("AWS_ACCESS_KEY_ID"):
-        return {}
-    try:
-        import boto3
-        from botocore.exceptions import BotoCoreError
-        from obstore.auth.boto3 import Boto3CredentialProvider
-    except ImportError:
-        raise SourceError(
-            f"The profile {name!r} of AWS_PROFILE needs a library: pip install boto3."
-        ) from None
-    try:
-        return {"credential_provider": Boto3CredentialProvider(boto3.Session(profile_name=name))}
-    except (BotoCoreError, ValueError) as error:
-        raise SourceError(f"The profile {name!r} of AWS_PROFILE cannot be used: {error}") from None
 
 
 def _stored(meta: Mapping[str, Any]) -> StoredObject:

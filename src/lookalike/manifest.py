@@ -24,6 +24,9 @@ SCHEMA = 1
 STANDARD_ASPECTS = ("semantic", "color", "texture")
 """Aspects of every index; all others are the user's own."""
 
+FURTHER = "semantic:"
+"""Beginning of the aspects of further models, as in `semantic:dinov2`."""
+
 _MAX_SIZE = 65_536
 """Dimensions that engines take."""
 
@@ -51,6 +54,19 @@ class Calibration:
     backgrounds: Mapping[str, Background]
 
 
+@dataclass(frozen=True, slots=True)
+class FurtherModel:
+    """A further model of an index; see `Manifest`, which has the same of the first one.
+
+    Attributes:
+        model_dir: folder with its files, if the user chose one.
+        text_revision: fingerprint of its text model.
+    """
+
+    model_dir: str | None = None
+    text_revision: str | None = None
+
+
 @dataclass(frozen=True)
 class Manifest:
     """The description of an index that is stored with it.
@@ -67,6 +83,7 @@ class Manifest:
             None if it has none, or its weights were not at hand when the index was made.
         presets: named weights of the user's own, each by aspect.
         gps: whether the index stores where photos were taken.
+        further: the models beside the semantic one, by vector name.
     """
 
     aspects: Mapping[str, str]
@@ -78,6 +95,7 @@ class Manifest:
     text_revision: str | None = None
     presets: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     gps: bool = False
+    further: Mapping[str, FurtherModel] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -87,6 +105,7 @@ class Manifest:
         text_revision: str | None = None,
         *,
         gps: bool = False,
+        further: Mapping[str, FurtherModel] | None = None,
     ) -> Manifest:
         """The manifest of a new index with these vectors.
 
@@ -98,7 +117,7 @@ class Manifest:
         if len({spec.name for spec in specs}) < len(specs):
             raise ModelError(
                 f"Two descriptors have one name ({', '.join(spec.name for spec in specs)}): rename "
-                "your own aspect."
+                "your own aspect, or name each model once."
             )
         return cls(
             aspects={spec.aspect: spec.name for spec in specs if spec.aspect is not None},
@@ -106,6 +125,7 @@ class Manifest:
             model_dir=model_dir,
             text_revision=text_revision,
             gps=gps,
+            further=further or {},
         )
 
     @property
@@ -116,7 +136,9 @@ class Manifest:
     def own_aspect(self, name: str) -> str | None:
         """The aspect of the user's own that a named vector serves; None for other vectors."""
         aspect = self.vectors[name].aspect
-        return None if aspect in (None, *STANDARD_ASPECTS) else aspect
+        if aspect is None or aspect in STANDARD_ASPECTS or aspect.startswith(FURTHER):
+            return None
+        return aspect
 
     @property
     def semantic(self) -> VectorSpec:
@@ -181,6 +203,7 @@ class Manifest:
             "text_revision": self.text_revision,
             "presets": {name: dict(weights) for name, weights in self.presets.items()},
             "gps": self.gps,
+            "further": {name: asdict(model) for name, model in self.further.items()},
         }
 
     @classmethod
@@ -214,6 +237,7 @@ class Manifest:
                 _text_revision(data.get("text_revision")),
                 _presets(data.get("presets", {}), aspects),
                 bool(data.get("gps")),
+                _further(data.get("further", {}), vectors),
             )
         except (KeyError, TypeError, ValueError, AttributeError, InputError) as error:
             raise IndexDamaged(
@@ -280,6 +304,18 @@ def _text_revision(data: object) -> str | None:
     if not isinstance(data, str | None):
         raise TypeError(f"the revision of the text model is {data!r:.80}")
     return data
+
+
+def _further(
+    data: Mapping[str, Mapping[str, Any]], vectors: Mapping[str, VectorSpec]
+) -> dict[str, FurtherModel]:
+    """The further models of an index, which may come from anywhere."""
+    further = {vectors[name].name: FurtherModel(**model) for name, model in data.items()}
+    for model in further.values():
+        if not isinstance(model.model_dir, str | None):
+            raise TypeError(f"the folder of a model is {model.model_dir!r:.80}")
+        _text_revision(model.text_revision)
+    return further
 
 
 def _presets(

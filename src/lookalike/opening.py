@@ -19,7 +19,7 @@ from lookalike.engines import MEMORY, open_engine
 from lookalike.engines.options import ServerOptions
 from lookalike.errors import InputError, NotFound
 from lookalike.fields import indexed_fields
-from lookalike.manifest import MAX_FIELDS, Manifest, ManifestStore
+from lookalike.manifest import MAX_FIELDS, FurtherModel, Manifest, ManifestStore
 from lookalike.options import Option, with_defaults
 from lookalike.protocols import Descriptor, Engine
 from lookalike.sources import Fetch
@@ -85,6 +85,13 @@ class OpenOptions(TypedDict, total=False):
     model_dir: Annotated[
         str | os.PathLike[str] | None,
         Option("Folder with the model's files, or with the folders `vision` and `text`."),
+    ]
+    also: Annotated[
+        str | Sequence[str] | None,
+        Option(
+            'Models of a new index beside the first, each for an aspect of its own: "dinov2" for '
+            "`semantic:dinov2`. Names as of `model`."
+        ),
     ]
     aspects: Annotated[
         AspectsInput,
@@ -153,7 +160,8 @@ class OpenOptions(TypedDict, total=False):
 def open_parts(url: str, options: OpenOptions) -> Parts:
     """Opens the parts of an index; see `Index.open` for errors."""
     chosen = with_defaults(OpenOptions, options)
-    choice, own = _model_choice(chosen), tuple(load_aspects(chosen["aspects"]).values())
+    choice, further = _model_choice(chosen), _further_choices(chosen)
+    own = tuple(load_aspects(chosen["aspects"]).values())
     with ExitStack() as undo:
         folder = _temporary_folder(create=chosen["create"]) if url == MEMORY else None
         address = url
@@ -177,10 +185,12 @@ def open_parts(url: str, options: OpenOptions) -> Parts:
         undo.callback(cache.close)
         notice = None
         if stored is None:
-            manifest, models, notice = create_index(engine, choice, decoder, own, gps=chosen["gps"])
+            manifest, models, notice = create_index(
+                engine, choice, decoder, own, gps=chosen["gps"], further=further
+            )
         else:
             manifest = Manifest.from_json(stored, url)
-            models = Models(manifest, choice, own)
+            models = Models(manifest, choice, own, further)
         if chosen["gps"] and not manifest.gps:
             raise InputError(
                 f"The index at {url} stores no places of photos, and an index keeps what it was "
@@ -238,17 +248,23 @@ def reopening(options: OpenOptions) -> OpenOptions:
 
 def _model_choice(chosen: Mapping[str, Any]) -> ModelChoice:
     """The choice of model that options mean, with absolute folders."""
-    model, model_dir, cache_dir = chosen["model"], chosen["model_dir"], chosen["cache_dir"]
-    named = loader.named_folder(model)
-    if named is not None:
-        if model_dir is not None or not named:
-            raise InputError(f"{model} must name a folder, and no other may be given with it.")
-        model_dir = named
-    folder = None if model_dir is None else Path(model_dir).expanduser().resolve()
-    if named is not None and folder is not None:
-        model = loader.folder_model(folder)
-    cache = default_cache_dir() if cache_dir is None else Path(cache_dir)
-    return ModelChoice(model, folder, cache, chosen["hub"])
+    model_dir = None if chosen["model_dir"] is None else Path(chosen["model_dir"])
+    return loader.model_choice(chosen["model"], model_dir, _cache_dir(chosen), chosen["hub"])
+
+
+def _further_choices(chosen: Mapping[str, Any]) -> list[ModelChoice]:
+    """The choices of models beside the semantic one."""
+    also = chosen["also"] or ()
+    return [
+        loader.model_choice(model, None, _cache_dir(chosen), chosen["hub"])
+        for model in ([also] if isinstance(also, str) else also)
+    ]
+
+
+def _cache_dir(chosen: Mapping[str, Any]) -> Path:
+    """The folder of downloaded weights."""
+    given = chosen["cache_dir"]
+    return default_cache_dir() if given is None else Path(given)
 
 
 def create_index(
@@ -258,16 +274,26 @@ def create_index(
     own: Sequence[Descriptor] = (),
     *,
     gps: bool = False,
+    further: Sequence[ModelChoice] = (),
 ) -> tuple[Manifest, Models, str | None]:
     """Makes an empty index; returns its manifest, its models, and a notice for the user."""
     requested = {loader.full_name(choice.model)} if choice.model else set()
     # The first decoder starts while the model loads.
     decoder.start((*descriptors.STANDARD, *requested & {loader.BUILT_IN}))
     semantic, notice = loader.choose_semantic(choice)
-    loaded: Sequence[Descriptor] = (semantic, *map(descriptors.load, descriptors.STANDARD), *own)
-    folder = None if choice.model_dir is None else str(choice.model_dir)
-    specs = [descriptor.spec for descriptor in loaded]
-    manifest = Manifest.of(specs, folder, loader.text_revision(semantic), gps=gps)
+    beside = loader.load_further(further)
+    standard = map(descriptors.load, descriptors.STANDARD)
+    loaded: Sequence[Descriptor] = (semantic, *standard, *beside, *own)
+    manifest = Manifest.of(
+        [descriptor.spec for descriptor in loaded],
+        _folder(choice),
+        loader.text_revision(semantic),
+        gps=gps,
+        further={
+            one.spec.name: FurtherModel(_folder(its), loader.text_revision(one))
+            for one, its in zip(beside, further, strict=True)
+        },
+    )
     about_layout = engine.create(list(manifest.vectors.values()))
     notice = " ".join(filter(None, (notice, about_layout))) or None
     for field in indexed_fields({}, gps=gps):
@@ -280,7 +306,12 @@ def create_index(
         for descriptor in loaded:
             manifest.require(descriptor.spec)
         loaded = own  # the others are loaded again where needed, and their text model is checked
-    return manifest, Models(manifest, choice, loaded), notice
+    return manifest, Models(manifest, choice, loaded, further), notice
+
+
+def _folder(choice: ModelChoice) -> str | None:
+    """The folder that an index records for a model."""
+    return None if choice.model_dir is None else str(choice.model_dir)
 
 
 def _cores() -> int:

@@ -79,6 +79,13 @@ if TYPE_CHECKING:
 )
 @click.option("--model-dir", metavar="DIR", help="Folder with the model's files.")
 @click.option(
+    "--also",
+    multiple=True,
+    metavar="NAME",
+    help="Model of a new index beside the first, as in --also dinov2 for the aspect "
+    "semantic:dinov2; repeatable.",
+)
+@click.option(
     "--aspect",
     "aspects",
     multiple=True,
@@ -154,6 +161,7 @@ def index_command(
     private: tuple[str, ...],
     model: str | None,
     model_dir: str | None,
+    also: tuple[str, ...],
     aspects: tuple[str, ...],
     gps: bool,
     prune: bool,
@@ -182,7 +190,7 @@ def index_command(
     types = dict(name_and_value(field, "--field") for field in fields)
     part = None if partition is None else parse_partition(partition)
     options: dict[str, Any] = {"model": model, "model_dir": model_dir, "threads": threads}
-    options |= {"max_fields": max_fields, "aspects": aspects or None}
+    options |= {"max_fields": max_fields, "aspects": aspects or None, "also": also or None}
     options |= {"gps": gps or None}
     if thumbnails is not None:
         options["thumbnails"] = _thumbnails(thumbnails)

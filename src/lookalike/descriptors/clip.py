@@ -167,7 +167,7 @@ def check_name(model: str) -> None:
 
 
 def supported_models() -> list[tuple[dict[str, Any], dict[str, Any] | None]]:
-    """What FastEmbed tells of each image model, and of the text model beside it."""
+    """FastEmbed's entries of each image model, and of the text model beside it."""
     texts = {str(entry["model"]): entry for entry in TextEmbedding.list_supported_models()}
     return [
         (entry, texts.get(_text_model(str(entry["model"])) or ""))

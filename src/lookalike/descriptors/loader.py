@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import threading
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,8 +13,8 @@ from urllib.parse import urlsplit
 from lookalike import descriptors
 from lookalike.descriptors import aspects, catalog, onnx_model
 from lookalike.descriptors.catalog import NamedModel
-from lookalike.errors import ModelError
-from lookalike.manifest import Manifest
+from lookalike.errors import InputError, ModelError
+from lookalike.manifest import FURTHER, Manifest
 from lookalike.protocols import Describers, Descriptor
 
 BUILT_IN = "lookalike-small-1"
@@ -52,15 +53,29 @@ def full_name(model: str) -> str:
     return (model if named is None else named.model).lower()
 
 
+def model_choice(
+    model: str | None, model_dir: Path | None, cache_dir: Path, hub: str | None
+) -> ModelChoice:
+    """The choice of a model that a user names, `onnx:DIR` among others.
+
+    Raises:
+        InputError: it names no folder, or a second one.
+    """
+    named = named_folder(model)
+    if named is not None:
+        if model_dir is not None or not named:
+            raise InputError(f"{model} must name a folder, and no other may be given with it.")
+        model_dir = Path(named)
+    folder = None if model_dir is None else model_dir.expanduser().resolve()
+    if named is not None and folder is not None:
+        model = onnx_model.PREFIX + folder.name  # wherever it moves
+    return ModelChoice(model, folder, cache_dir, hub)
+
+
 def named_folder(model: str | None) -> str | None:
     """The folder in a name such as `onnx:DIR`; None if it names none."""
     prefix = onnx_model.PREFIX
     return model.removeprefix(prefix) if model and model.startswith(prefix) else None
-
-
-def folder_model(folder: Path) -> str:
-    """The name that an index records for the model in a folder, wherever it moves."""
-    return onnx_model.PREFIX + folder.name
 
 
 def load_semantic(choice: ModelChoice) -> Descriptor:
@@ -127,10 +142,7 @@ def choose_semantic(choice: ModelChoice) -> tuple[Descriptor, str | None]:
         ModelError: as in `load_semantic`.
     """
     if choice.model is not None or choice.model_dir is not None:
-        semantic = load_semantic(choice)
-        if isinstance(semantic, onnx_model.OnnxModel):
-            semantic.check()
-        return semantic, None
+        return _load_new(choice), None
     from lookalike.descriptors import clip
 
     try:
@@ -149,6 +161,41 @@ def choose_semantic(choice: ModelChoice) -> tuple[Descriptor, str | None]:
         "index into a new folder with `--model clip` when there is a network, or with "
         "`--model-dir DIR`."
     )
+
+
+def _load_new(choice: ModelChoice) -> Descriptor:
+    """Loads a model that a new index is to be made with, and tries it.
+
+    Raises:
+        ModelError: as in `load_semantic`, or its vectors are of no use.
+    """
+    loaded = load_semantic(choice)
+    if isinstance(loaded, onnx_model.OnnxModel):
+        loaded.check()
+    return loaded
+
+
+def load_further(choices: Sequence[ModelChoice]) -> list[Descriptor]:
+    """Loads models of a new index beside its semantic one, each for an aspect of its own.
+
+    Raises:
+        ModelError: as in `load_semantic`, or its vectors are of no use.
+    """
+    return [_serving(_load_new(choice), further_aspect(choice)) for choice in choices]
+
+
+def further_aspect(choice: ModelChoice) -> str:
+    """The aspect that a further model serves, such as `semantic:dinov2`."""
+    model = choice.model or "clip"
+    named = catalog.named_model(model)
+    name = (named_folder(model) or model.rpartition("/")[2]) if named is None else named.name
+    return FURTHER + re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def _serving(descriptor: Descriptor, aspect: str) -> Descriptor:
+    """The descriptor, made to serve another aspect than `semantic`."""
+    descriptor.spec = replace(descriptor.spec, aspect=aspect)
+    return descriptor
 
 
 def hub_answers(hub: str, seconds: float = _PROBE_SECONDS) -> bool:
@@ -187,6 +234,7 @@ class Models:
     Args:
         manifest: names the descriptors that the index was made with.
         choice: the model that was asked for, and where its weights are.
+        further: the same of models beside it.
         loaded: descriptors that are loaded already, as those of a new index are, and those of own
             aspects that were given.
 
@@ -196,10 +244,15 @@ class Models:
     """
 
     def __init__(
-        self, manifest: Manifest, choice: ModelChoice, loaded: Iterable[Descriptor] = ()
+        self,
+        manifest: Manifest,
+        choice: ModelChoice,
+        loaded: Iterable[Descriptor] = (),
+        further: Sequence[ModelChoice] = (),
     ) -> None:
         self._manifest = manifest
         self._choice = choice
+        self._further = {further_aspect(one): one for one in further}
         self._loaded = {descriptor.spec.name: descriptor for descriptor in loaded}
         for descriptor in self._loaded.values():
             manifest.require(descriptor.spec)
@@ -209,6 +262,12 @@ class Models:
                 f"This index was made with {recorded}, not {choice.model}: leave out the model to "
                 "use the index's own, or index into a new folder with the other."
             )
+        for aspect in self._further:
+            if aspect not in manifest.aspects:
+                raise ModelError(
+                    f"This index has no aspect {aspect!r}, only {', '.join(manifest.aspects)}: an "
+                    "index keeps the models that it was made with, so index into a new folder."
+                )
 
     def descriptor(self, name: str) -> Descriptor:
         """Returns the descriptor that makes the vectors of this name; that of an own aspect that is
@@ -233,9 +292,23 @@ class Models:
     def _load(self, name: str) -> Descriptor:
         if name == self._manifest.semantic.name:
             return load_semantic(self._recorded())
+        if name in self._manifest.further:
+            return self._load_further(name)
         if self._manifest.own_aspect(name) is None:
             return descriptors.load(name)
         return aspects.load_registered(name)
+
+    def _load_further(self, name: str) -> Descriptor:
+        """Loads a model beside the semantic one; see `_load`."""
+        spec, recorded = self._manifest.vectors[name], self._manifest.further[name]
+        aspect = str(spec.aspect)
+        given = self._further.get(aspect)
+        folder = given.model_dir if given is not None else None
+        if folder is None and recorded.model_dir is not None:
+            folder = Path(recorded.model_dir)
+        where = self._choice.cache_dir, self._choice.hub
+        choice = ModelChoice(spec.model, folder, *where, recorded.text_revision)
+        return _serving(load_semantic(choice), aspect)
 
     @cached_property
     def without_weights(self) -> list[str]:

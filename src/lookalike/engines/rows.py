@@ -27,7 +27,7 @@ def vectors_wanted(query: Query) -> list[str]:
 def scored(row: Any, query: Query) -> Scored:
     """One row of an engine's result."""
     payload = row.payload or {}
-    id = _id_of(row)
+    id = _id_of(row, payload)
     vectors = _arrays(row.vector)
     if query.among is None:
         (near,) = query.near
@@ -37,7 +37,8 @@ def scored(row: Any, query: Query) -> Scored:
 
 def stored(record: Any) -> Point:
     """One stored point."""
-    return Point(_id_of(record), _arrays(record.vector), record.payload or {})
+    payload = record.payload or {}  # the embedded engine builds it anew at each access
+    return Point(_id_of(record, payload), _arrays(record.vector), payload)
 
 
 def ordered_value(record: Any, path: str) -> float | str:
@@ -54,9 +55,9 @@ def ordered_value(record: Any, path: str) -> float | str:
     return value if number is None or isinstance(value, str) else number
 
 
-def _id_of(row: Any) -> str:
+def _id_of(row: Any, payload: Mapping[str, Any]) -> str:
     """An image's id; that of its point if damage has taken its record, see `record_of`."""
-    own = (row.payload or {}).get(KEY)
+    own = payload.get(KEY)
     id = own.get("id") if isinstance(own, dict) else None
     return id if isinstance(id, str) else str(row.id)
 

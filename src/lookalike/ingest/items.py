@@ -77,11 +77,12 @@ class IngestItem:
     @property
     def field_counts(self) -> FieldCounts:
         """The counts of fields that the row does not just set."""
+        if self.row is None:
+            return FieldCounts()
         values = self.changed_fields(self.stored).values()
-        unread = () if self.row is None else self.row.unread
         return FieldCounts(
             cleared=sum(value is None for value in values),
-            outdated=sum(name in users_fields(self.stored) for name in unread),
+            outdated=sum(name in users_fields(self.stored) for name in self.row.unread),
         )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Protocol
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol, TypeAlias
 
 from lookalike import record
 from lookalike.errors import Reason
@@ -13,8 +15,12 @@ from lookalike.ingest.listing import ListedImage
 from lookalike.ingest.report import IncomingCopy
 from lookalike.protocols import Engine, Source
 from lookalike.record import record_of
+from lookalike.system import patience
 from lookalike.system.iteration import batched
 from lookalike.types import ANY_ETAG, AnyOf, AnyOfValues, HasId, ImageRef, Point
+
+_Stored: TypeAlias = tuple[Mapping[str, Point], Mapping[str, Sequence[Point]]]
+"""Points that the index has, by id and by address."""
 
 BATCH_SIZE = 512
 """Images whose points are looked up in one request."""
@@ -40,20 +46,40 @@ class CopyDetector(Protocol):
 
 def compare(
     engine: Engine, images: Iterable[ListedImage], detector: CopyDetector | None
-) -> Iterator[tuple[list[IngestItem], list[Change]]]:
+) -> Generator[tuple[list[IngestItem], list[Change]], None, None]:
     """Yields, for each batch of images, the items to read and the changes that need no reading."""
-    for batch in batched(images, BATCH_SIZE):
+    for batch, stored in _looked_up(engine, batched(images, BATCH_SIZE)):
         readable = [image for image in batch if is_unicode(image.ref.uri)]
         settled = [_not_utf8(image.ref) for image in batch if not is_unicode(image.ref.uri)]
         skipped = detector.skipped([image.ref for image in readable]) if detector else {}
         to_read = []
-        for item in _items(engine, readable):
+        for item in _items(readable, stored):
             change = _settle(item, skipped)
             if change is None:
                 to_read.append(item)
             else:
                 settled.append(change)
         yield to_read, settled
+
+
+def _looked_up(
+    engine: Engine, batches: Iterable[list[ListedImage]]
+) -> Iterator[tuple[list[ListedImage], _Stored]]:
+    """The batches, each with the points that the index has of it; the engine looks for those of
+    the next batch while the last is being settled."""
+    pool = ThreadPoolExecutor(1, thread_name_prefix="lookalike-lookup")
+    waiting: deque[tuple[list[ListedImage], Future[_Stored]]] = deque()
+    look_up = patience.carried(_stored_points)
+    try:
+        for batch in batches:
+            waiting.append((batch, pool.submit(look_up, engine, batch)))
+            if len(waiting) > 1:
+                first, stored = waiting.popleft()
+                yield first, stored.result()
+        for last, stored in waiting:
+            yield last, stored.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _not_utf8(ref: ImageRef) -> Change:
@@ -85,9 +111,9 @@ def _settle(item: IngestItem, skipped: Mapping[str, IncomingCopy]) -> Change | N
     )
 
 
-def _items(engine: Engine, images: Sequence[ListedImage]) -> Iterator[IngestItem]:
+def _items(images: Sequence[ListedImage], stored_points: _Stored) -> Iterator[IngestItem]:
     """The points to make or keep for the images, each with what the index has of it."""
-    by_id, by_uri = _stored_points(engine, images)
+    by_id, by_uri = stored_points
     for source, ref, rows, obsolete_ids in images:
         with_ids = [row for row in rows if row.id is not None]
         replaceable = iter(obsolete_ids)
@@ -116,15 +142,13 @@ def _moved_from(stored: Point | None, source: Source) -> str | None:
     return None if address is None or source.exists(address) else address
 
 
-def _stored_points(
-    engine: Engine, images: Sequence[ListedImage]
-) -> tuple[dict[str, Point], dict[str, list[Point]]]:
-    """The points that the index has of some images, by id and by address."""
+def _stored_points(engine: Engine, images: Sequence[ListedImage]) -> _Stored:
+    """The points that the index has of some images."""
     by_id: dict[str, Point] = {}
     by_uri: dict[str, list[Point]] = {}
-    if not images:
+    uris = tuple(image.ref.uri for image in images if is_unicode(image.ref.uri))
+    if not uris:
         return by_id, by_uri
-    uris = tuple(image.ref.uri for image in images)
     ids = tuple(row.id for image in images for row in image.rows if row.id is not None)
     for points in engine.scroll(AnyOf((AnyOfValues(record.URI, uris), HasId(ids)))):
         for point in points:

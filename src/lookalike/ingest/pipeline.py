@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 
 from lookalike.cache.store import Cache
@@ -109,12 +110,13 @@ class Pipeline:
         self._interrupted = True
 
     def _submit_all(self, images: Iterable[ListedImage], pool: ThreadPoolExecutor) -> None:
-        for items, settled in lookup.compare(self._engine, images, self._detector):
-            if settled:
-                self._submit(pool, partial(self._write, settled))
-            for batch in batched(items, BATCH_SIZE):
-                files = self._reader.begin(batch)
-                self._submit(pool, partial(self._process, batch, files))
+        with closing(lookup.compare(self._engine, images, self._detector)) as batches:
+            for items, settled in batches:
+                if settled:
+                    self._submit(pool, partial(self._write, settled))
+                for batch in batched(items, BATCH_SIZE):
+                    files = self._reader.begin(batch)
+                    self._submit(pool, partial(self._process, batch, files))
         while self._pending:
             self._wait_for_first()
 

@@ -86,6 +86,8 @@ class Exclusions:
 
     def exclude_path(self, path: str) -> bool:
         """True if a file is passed over by itself or with one of its folders."""
+        if self._only_patterns and not self._patterns:
+            return False
         *folders, name = os.path.relpath(path, self._root).split(os.sep)
         here = self._root
         for folder in folders:

@@ -22,6 +22,7 @@ from lookalike.errors import ImageRejected, Reason, SourceError
 from lookalike.sources._object_reader import ObjectReader
 from lookalike.sources._store_errors import READING, explain
 from lookalike.sources._store_settings import ENDPOINT_SETTINGS, ENDPOINTS, profile, region
+from lookalike.system.iteration import ahead
 from lookalike.types import StoredObject
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ class Bucket:
 
         while True:
             try:
-                for page in self._store.list(folder or None, offset=after, chunk_size=PAGE):
+                for page in ahead(self._store.list(folder or None, offset=after, chunk_size=PAGE)):
                     yield [_stored(one) for one in page]
                     after = page[-1]["path"]
                 return

@@ -156,8 +156,8 @@ class Objects:
             return False
         if self._matches is not None:
             return self._matches.fullmatch(self._key(uri)) is not None
-        *folders, name = uri[len(self.root) :].split("/")
-        return may_be_image(name) and not any(folder.startswith(".") for folder in folders)
+        folder, _, name = uri[len(self.root) :].rpartition("/")
+        return may_be_image(name) and not _is_hidden(folder)
 
     def excludes(self, uri: str) -> bool:
         return self.covers(uri) and self._is_excluded(self._key(uri))
@@ -195,8 +195,10 @@ class Objects:
         return self.covers(self._bucket.address + one.key) and not self._is_excluded(one.key)
 
     def _is_excluded(self, key: str) -> bool:
-        if self._matches is None and any(map(is_system_name, key[len(self._folder) :].split("/"))):
-            return True
+        if self._matches is None:
+            folder, _, name = key[len(self._folder) :].rpartition("/")
+            if is_system_name(name) or _is_of_system(folder):
+                return True
         return self._exclusions.exclude_path(f"/{key}")
 
     def _ref(self, one: Listed) -> ImageRef:
@@ -237,6 +239,16 @@ class _Object(Objects):
         found = self._bucket.head(self._found.key)
         if found is not None and not self._is_excluded(found.key):
             yield self._ref(found)
+
+
+@lru_cache(4096)
+def _is_hidden(folder: str) -> bool:
+    return any(name.startswith(".") for name in folder.split("/"))
+
+
+@lru_cache(4096)
+def _is_of_system(folder: str) -> bool:
+    return any(map(is_system_name, folder.split("/")))
 
 
 def _folder_of(key: str) -> str:

@@ -8,6 +8,7 @@
     │   ├── QueryError           a search for something the index does not have
     │   ├── ImageRejected        an image that cannot be read; carries a reason code
     │   └── NotFound             an id or an index that does not exist
+    ├── Conflict                 a change that another process was faster with
     ├── ModelError               a model that cannot be loaded, or is not the index's own
     └── EngineError              a refusal or failure of the vector engine
         ├── IndexLocked          another process has the index open
@@ -23,6 +24,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 __all__ = [
+    "Conflict",
     "DiskFull",
     "EngineError",
     "FilterError",
@@ -107,6 +109,10 @@ class ImageRejected(InputError):
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+
+
+class Conflict(LookalikeError):
+    """A change of what another process has changed otherwise since it was read."""
 
 
 class ModelError(LookalikeError):

@@ -327,6 +327,23 @@ their quantized vectors, at least this many, and compares them again by their or
 Where similarities are dense, as with colors, the error of int8 moves a point by dozens of ranks."""
 
 
+@runtime_checkable
+class SharedEngine(Protocol):
+    """An engine whose points other processes may change at the same time."""
+
+    def set_lists(
+        self, id: str, before: Mapping[str, Sequence[str]], after: Mapping[str, Sequence[str]]
+    ) -> None:
+        """Sets lists in our record of an image, unless another process has changed one of them.
+
+        Args:
+            id: the image.
+            before: the lists as they were read, by name.
+            after: the lists to set.
+        """
+        ...
+
+
 def oversampling(query: Query) -> float:
     """Ratio of rescored points to wanted points in a single-target query."""
     return max(OVERSAMPLING, LEAST_RESCORED / (query.offset + query.limit))

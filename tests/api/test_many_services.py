@@ -7,6 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from io import BytesIO
 from pathlib import Path
@@ -26,15 +27,21 @@ from tests.api.test_jobs import finished, start
 from tests.support.api_server import options, picture, serving
 from tests.support.many_services import balanced, two_services
 from tests.support.pictures import folder_of
-from tests.support.qdrant_wire import RestServer, Store
+from tests.support.qdrant_wire import Fault, RestServer, Store
 
 READ, WRITE = "may-read-0123456789", "may-write-0123456789"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RestServer]:
+def held() -> Store:
+    """What the server holds."""
+    return Store()
+
+
+@pytest.fixture(scope="module")
+def server(held: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RestServer]:
     """A server with an index of eight images."""
-    with closing(RestServer(Store())) as server:
+    with closing(RestServer(held)) as server:
         with Index.open(server.url, model="built-in", threads=1) as index:
             index.add(folder_of(tmp_path_factory.mktemp("photos"), 8))
         yield server
@@ -128,6 +135,37 @@ def test_an_image_added_by_one_service_is_shown_changed_and_removed_by_the_other
     assert (again["added"], again["ids"]) == (0, [id])
     assert client.delete("/v1/image", params={"id": id}).json() == {"deleted": 1}
     assert client.get("/v1/image", params={"id": id}).status_code == 404
+
+
+@pytest.mark.parametrize("same", [False, True])
+def test_two_services_decide_on_an_image_at_once(held: Store, urls: list[str], same: bool) -> None:
+    with httpx.Client(base_url=urls[0], timeout=30) as one, httpx.Client(base_url=urls[1]) as other:
+        first, second, third = (hit["id"] for hit in one.get("/v1/images").json()["images"][:3])
+
+        def decide(client: httpx.Client, ids: list[str], decision: str | None) -> httpx.Response:
+            return client.post("/v1/duplicates/decide", json={"ids": ids, "decision": decision})
+
+        def decided() -> dict[str, int]:
+            record = one.get("/v1/image", params={"id": first}).json()["payload"]["image"]
+            return {name: len(record.get(name, [])) for name in ("keep_all", "not_duplicates")}
+
+        held.faults.append(Fault(seconds=0.4, on="batch"))  # has the later one be first
+        with ThreadPoolExecutor(1) as pool:
+            slow = pool.submit(decide, one, [first, second], "keep_all")
+            while held.faults:
+                time.sleep(0.01)
+            pair = [first, second if same else third]
+            assert decide(other, pair, "not_duplicates").is_success
+            answer = slow.result()
+        if same:
+            assert (answer.status_code, answer.json()["error"]) == (409, "Conflict")
+            assert "at the same time: look at them again" in answer.json()["detail"]
+            assert decided() == {"keep_all": 0, "not_duplicates": 1}
+        else:
+            assert answer.is_success
+            assert decided() == {"keep_all": 1, "not_duplicates": 1}
+        assert decide(other, [first, second, third], None).is_success
+        assert decided() == {"keep_all": 0, "not_duplicates": 0}
 
 
 QUERIES: list[tuple[str, dict[str, Any]]] = [

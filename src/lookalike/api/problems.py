@@ -24,6 +24,7 @@ from lookalike.api.errors import (
 from lookalike.api.responses import Document
 from lookalike.errors import (
     AccessDenied,
+    Conflict,
     DiskFull,
     EngineError,
     FilterError,
@@ -50,6 +51,7 @@ STATUSES: Mapping[type[LookalikeError], int] = {
     QueryError: 400,
     ImageRejected: 422,
     NotFound: 404,
+    Conflict: 409,
     ModelError: 503,
     EngineError: 503,
     AccessDenied: 503,

@@ -111,6 +111,7 @@ class IndexWithDuplicates(ReadableIndex):
         Raises:
             NotFound: no image has one of these ids.
             InputError: fewer than two images, or too many different files.
+            Conflict: another process decided otherwise about the same images at the same time.
         """
         decisions.decide(self._engine, ids_of(ids), decision)
 

@@ -158,6 +158,26 @@ def test_a_round_is_one_request(engine: ServerEngine, store: Store) -> None:
     assert store.requests == ["query"]
 
 
+def test_lists_are_set_only_as_they_were_read(engine: ServerEngine) -> None:
+    id = point(3).id
+
+    def change(before: dict[str, list[str]], after: dict[str, list[str]]) -> dict[str, list[str]]:
+        engine.set_lists(id, before, after)
+        (stored,) = engine.retrieve([id])
+        return {name: stored.payload["image"].get(name, []) for name in ("one", "other")}
+
+    none: dict[str, list[str]] = {"one": [], "other": []}
+    some = {"one": ["a", "b"], "other": []}
+    more = {"one": ["b"], "other": ["c"]}
+    assert change(none, some) == some
+    for outdated in (none, {**some, "one": ["a"]}, {**some, "one": ["a", "b", "c"]}, more):
+        assert change(outdated, more) == some
+    assert change(some, more) == more
+    assert change(more, none) == none
+    others = engine.retrieve([point(i).id for i in range(20) if i != 3])
+    assert all(other.payload == point(int(other.id[7:-4])).payload for other in others)
+
+
 def test_bytes_are_left_out_as_servers_tell_reserved_sizes(engine: ServerEngine) -> None:
     assert engine.info()["bytes_on_disk"] is None
 

@@ -9,13 +9,14 @@ from fastapi import Query, Request
 from pydantic import BaseModel, Field
 
 from lookalike.api.auth import api_router
+from lookalike.api.problems import error_responses
 from lookalike.api.responses import JPEG, Document, jpeg
 from lookalike.api.routes.jobs import JobResponse
 from lookalike.api.schemas import Body, Id, PayloadResponse, Token
 from lookalike.api.service import Serving
 from lookalike.duplicates.decisions import MAX_DECIDED
 from lookalike.duplicates.verdicts import Duplicate, Grade, Verdict
-from lookalike.errors import NotFound, QueryError
+from lookalike.errors import Conflict, NotFound, QueryError
 from lookalike.output import documents
 from lookalike.record import record_of
 from lookalike.types import Decision
@@ -117,7 +118,9 @@ def groups(
     )
 
 
-@write_router.post("/duplicates/decide", response_model=dict[str, Any])
+@write_router.post(
+    "/duplicates/decide", response_model=dict[str, Any], responses=error_responses(Conflict)
+)
 def decide(service: Serving, body: DecideRequest) -> Document:
     """Stores a decision: the images are no longer shown as copies of each other."""
     decision = None if body.decision is None else Decision(body.decision)

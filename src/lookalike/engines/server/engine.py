@@ -27,9 +27,9 @@ from lookalike.engines.server.caller import Caller
 from lookalike.engines.server.connection import Nodes
 from lookalike.engines.server.consistency import Consistency
 from lookalike.engines.server.filters import to_server
-from lookalike.engines.server.layout import field_params, vector_params
+from lookalike.engines.server.layout import field_params, sizes_of, vector_params, vectors_of
 from lookalike.engines.server.limits import Limits, Rows
-from lookalike.engines.server.points import merging, to_grpc, to_rest
+from lookalike.engines.server.points import changing_lists, merging, to_grpc, to_rest
 from lookalike.engines.server.replicas import NewReplicas, disagreement, number_of_nodes
 from lookalike.engines.server.requests import ID_ALONE, candidate_request, query_request
 from lookalike.engines.server.state import ServerState
@@ -139,8 +139,8 @@ class ServerEngine:
                     raise
         info = self._info()
         self._metadata(info)  # raises if lookalike did not create it
-        existing = _sizes(_vectors(info))
-        if existing != _sizes(layout):
+        existing = sizes_of(vectors_of(info))
+        if existing != sizes_of(layout):
             raise EngineError(
                 f"{self.url} was created with other vectors ({', '.join(existing)}); delete that "
                 "collection, or choose another name."
@@ -175,7 +175,7 @@ class ServerEngine:
 
     def _info(self) -> models.CollectionInfo:
         info = self._call(lambda client: client.get_collection(self.collection))
-        self._known = _Known(_vectors(info), Limits.of(info))
+        self._known = _Known(vectors_of(info), Limits.of(info))
         return info
 
     @property
@@ -248,9 +248,21 @@ class ServerEngine:
             if operations:
                 self._update(operations)
 
-    def _update(self, operations: Sequence[models.UpdateOperation]) -> None:
+    def set_lists(
+        self, id: str, before: Mapping[str, Sequence[str]], after: Mapping[str, Sequence[str]]
+    ) -> None:
+        # In one order on all replicas, so that each decides alike.
+        self._update([changing_lists(id, before, after)], models.WriteOrdering.MEDIUM)
+
+    def _update(
+        self,
+        operations: Sequence[models.UpdateOperation],
+        ordering: models.WriteOrdering | None = None,
+    ) -> None:
         self._call(
-            lambda client: client.batch_update_points(self.collection, operations, wait=True)
+            lambda client: client.batch_update_points(
+                self.collection, operations, wait=True, ordering=ordering
+            )
         )
 
     # --- reading ----------------------------------------------------------------------------
@@ -479,13 +491,3 @@ class _Known:
 
     layout: Mapping[str, models.VectorParams]
     limits: Limits
-
-
-def _vectors(info: models.CollectionInfo) -> Mapping[str, models.VectorParams]:
-    """The named vectors; empty for a collection with an unnamed vector."""
-    vectors = info.config.params.vectors
-    return vectors if isinstance(vectors, dict) else {}
-
-
-def _sizes(vectors: Mapping[str, models.VectorParams]) -> Mapping[str, tuple[int, models.Distance]]:
-    return {name: (params.size, params.distance) for name, params in vectors.items()}

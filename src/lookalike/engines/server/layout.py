@@ -73,3 +73,15 @@ def _quantization(options: ServerOptions) -> models.QuantizationConfig | None:
             return models.BinaryQuantization(binary=models.BinaryQuantizationConfig(memory=memory))
         case "none":
             return None
+
+
+def vectors_of(info: models.CollectionInfo) -> Mapping[str, models.VectorParams]:
+    """The named vectors; empty for a collection with an unnamed vector."""
+    vectors = info.config.params.vectors
+    return vectors if isinstance(vectors, dict) else {}
+
+
+def sizes_of(
+    vectors: Mapping[str, models.VectorParams],
+) -> Mapping[str, tuple[int, models.Distance]]:
+    return {name: (params.size, params.distance) for name, params in vectors.items()}

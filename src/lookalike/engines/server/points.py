@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qdrant_client import grpc, models
@@ -37,6 +38,33 @@ def merging(id: str, fields: Payload) -> list[models.UpdateOperation]:
         remove = models.DeletePayload(keys=list(update.removed), points=point)
         operations.append(models.DeletePayloadOperation(delete_payload=remove))
     return operations
+
+
+def changing_lists(
+    id: str, before: Mapping[str, Sequence[str]], after: Mapping[str, Sequence[str]]
+) -> models.UpdateOperation:
+    """The operation that changes lists of our record; see `SharedEngine.set_lists`."""
+    unchanged: list[models.Condition] = [models.HasIdCondition(has_id=[str(point_id(id))])]
+    for name, values in before.items():
+        unchanged += _exactly(f"{record.KEY}.{name}", values)
+    change = models.SetPayload(
+        payload={name: list(values) for name, values in after.items()},
+        key=record.KEY,
+        filter=models.Filter(must=unchanged),
+    )
+    return models.SetPayloadOperation(set_payload=change)
+
+
+def _exactly(path: str, values: Sequence[str]) -> list[models.Condition]:
+    """Conditions that a list has these different values, and no others."""
+    if not values:
+        return [models.IsEmptyCondition(is_empty=models.PayloadField(key=path))]
+    number = models.ValuesCount(gte=len(values), lte=len(values))
+    other = models.FieldCondition(key=path, match=models.MatchExcept(**{"except": list(values)}))
+    return [
+        models.FieldCondition(key=path, values_count=number),
+        models.Filter(must_not=[other]),
+    ]
 
 
 def to_grpc(point: Point) -> Any:

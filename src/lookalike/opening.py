@@ -100,6 +100,14 @@ class OpenOptions(TypedDict, total=False):
             'as in `{"sleeves": Sleeves()}`, or names that a package registers.'
         ),
     ]
+    device: Annotated[
+        str,
+        Option(
+            'Device that runs the models: "cpu", "cuda", "cuda:1", or "auto" for a GPU if ONNX '
+            "Runtime can use one. The built-in model always runs on the CPU.",
+            "auto",
+        ),
+    ]
     cache_dir: Annotated[
         str | os.PathLike[str] | None,
         Option("Folder for downloaded weights; by default in the user's cache folder."),
@@ -233,7 +241,9 @@ def reopening(options: OpenOptions) -> OpenOptions:
     """The options that open the same index in another process: folders absolute, nothing made."""
     choice = _model_choice(with_defaults(OpenOptions, options))
     kept = {
-        name: options[name] for name in ("aspects", "hub", "limits", "server") if name in options
+        name: options[name]
+        for name in ("aspects", "device", "hub", "limits", "server")
+        if name in options
     }
     return cast(
         OpenOptions,
@@ -249,14 +259,15 @@ def reopening(options: OpenOptions) -> OpenOptions:
 def _model_choice(chosen: Mapping[str, Any]) -> ModelChoice:
     """The choice of model that options mean, with absolute folders."""
     model_dir = None if chosen["model_dir"] is None else Path(chosen["model_dir"])
-    return loader.model_choice(chosen["model"], model_dir, _cache_dir(chosen), chosen["hub"])
+    own = chosen["model"], model_dir
+    return loader.model_choice(*own, _cache_dir(chosen), chosen["hub"], chosen["device"])
 
 
 def _further_choices(chosen: Mapping[str, Any]) -> list[ModelChoice]:
     """The choices of models beside the semantic one."""
     also = chosen["also"] or ()
     return [
-        loader.model_choice(model, None, _cache_dir(chosen), chosen["hub"])
+        loader.model_choice(model, None, _cache_dir(chosen), chosen["hub"], chosen["device"])
         for model in ([also] if isinstance(also, str) else also)
     ]
 

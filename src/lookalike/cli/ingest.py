@@ -86,6 +86,11 @@ if TYPE_CHECKING:
     "semantic:dinov2; repeatable.",
 )
 @click.option(
+    "--device",
+    metavar="DEVICE",
+    help="Device that runs the models: auto, cpu, cuda or cuda:N. Default: auto.",
+)
+@click.option(
     "--aspect",
     "aspects",
     multiple=True,
@@ -162,6 +167,7 @@ def index_command(
     model: str | None,
     model_dir: str | None,
     also: tuple[str, ...],
+    device: str | None,
     aspects: tuple[str, ...],
     gps: bool,
     prune: bool,
@@ -191,7 +197,7 @@ def index_command(
     part = None if partition is None else parse_partition(partition)
     options: dict[str, Any] = {"model": model, "model_dir": model_dir, "threads": threads}
     options |= {"max_fields": max_fields, "aspects": aspects or None, "also": also or None}
-    options |= {"gps": gps or None}
+    options |= {"gps": gps or None, "device": device}
     if thumbnails is not None:
         options["thumbnails"] = _thumbnails(thumbnails)
     executor = None if ray_address is None else ray_executor(ray_address, url, threads)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lookalike.descriptors._device import AUTO, providers, require_device
 from lookalike.descriptors._weights import first_line
 from lookalike.errors import ModelError
 
@@ -32,19 +33,20 @@ class Network:
         output: name of the output that holds the vectors.
     """
 
-    def __init__(self, weights: Path, outputs: Sequence[str]) -> None:
+    def __init__(self, weights: Path, outputs: Sequence[str], device: str = AUTO) -> None:
         """Loads a network.
 
         Args:
             weights: its file.
             outputs: names of the output to take, best first; otherwise it is the first that holds
                 one vector for each input, or the first token of the last layer.
+            device: where it runs; see `_device`.
 
         Raises:
             ModelError: the file cannot be loaded, or has no such output.
         """
         self._weights = weights
-        self._session = _session(weights)
+        self._session = _session(weights, device)
         self.inputs: Mapping[str, Sequence[int | str | None]] = {
             one.name: one.shape for one in self._session.get_inputs()
         }
@@ -83,15 +85,15 @@ class Network:
         return np.asarray(rows / lengths, np.float32)
 
 
-def _session(weights: Path) -> Any:
+def _session(weights: Path, device: str) -> Any:
     import onnxruntime  # type: ignore[import-untyped]  # takes 0.1 s
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
     try:
-        return onnxruntime.InferenceSession(
-            str(weights), options, providers=["CPUExecutionProvider"]
-        )
+        session = onnxruntime.InferenceSession(str(weights), options, providers=providers(device))
     except Exception as error:  # as above
         raise ModelError(f"The model {weights} cannot be loaded: {first_line(error)}") from error
+    require_device(session, device)
+    return session

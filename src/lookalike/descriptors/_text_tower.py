@@ -24,17 +24,18 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 class TextTower:
     """A text model and its tokenizer."""
 
-    def __init__(self, weights: Path, folder: Path) -> None:
+    def __init__(self, weights: Path, folder: Path, device: str) -> None:
         """Loads a text model.
 
         Args:
             weights: its ONNX file.
             folder: folder with `tokenizer.json` and its settings.
+            device: where it runs.
 
         Raises:
             ModelError: a file cannot be loaded, or the model wants more than tokens.
         """
-        self.network = Network(weights, _OUTPUTS)
+        self.network = Network(weights, _OUTPUTS, device)
         unknown = [name for name in self.network.inputs if name not in _INPUTS]
         if unknown or "input_ids" not in self.network.inputs:
             raise ModelError(

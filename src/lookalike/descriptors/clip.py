@@ -15,6 +15,7 @@ from fastembed import ImageEmbedding, TextEmbedding
 from loguru import logger
 from numpy.typing import NDArray
 
+from lookalike.descriptors._device import AUTO, Batches, providers, require_device
 from lookalike.descriptors._weights import fingerprint, first_line, require_text_revision
 from lookalike.errors import ModelError
 from lookalike.types import Description, Distance, Image, Vector, VectorSpec
@@ -39,6 +40,7 @@ class Clip:
     def __init__(self, model: str, source: dict[str, Any], text_problem: str = "") -> None:
         self.text_problem = text_problem
         self._model = ImageEmbedding(model, threads=1, **source)
+        self._batches = Batches()
         self.side = _side(self._model)
         self.spec = VectorSpec(
             name=_slug(model),
@@ -51,10 +53,11 @@ class Clip:
         )
 
     def describe(self, images: Sequence[Image]) -> Description:
-        return Description(self._embed([PIL.Image.fromarray(image.pixels) for image in images]))
+        pictures = [PIL.Image.fromarray(image.pixels) for image in images]
+        return Description(self._batches.run(self._embed, pictures))
 
-    def _embed(self, images: list[PIL.Image.Image]) -> NDArray[np.float32]:
-        rows = list(self._model.embed(images, batch_size=max(1, len(images))))
+    def _embed(self, images: Sequence[PIL.Image.Image]) -> NDArray[np.float32]:
+        rows = list(self._model.embed(list(images), batch_size=max(1, len(images))))
         return np.asarray(rows, np.float32)
 
 
@@ -123,6 +126,7 @@ def load_clip(
     *,
     download: bool,
     text_revision: str | None = None,
+    device: str = AUTO,
 ) -> Clip:
     """Loads an image model of FastEmbed.
 
@@ -133,23 +137,26 @@ def load_clip(
         cache_dir: folder of downloaded weights.
         download: allows a download from the hub.
         text_revision: the fingerprint that the text model must have; None allows any.
+        device: where it runs; see `_device`.
 
     Raises:
         ModelError: the name is unknown, or the weights are missing.
     """
     check_name(model)
     source, text_source = _sources(model_dir, cache_dir, download=download)
+    runs = {"providers": providers(device)}
+    source |= runs
     text = _text_model(model)
     try:
         if text is None:
-            return Clip(model, source)
-        if text_source is None:
-            return Clip(
-                model,
-                source,
-                f"its text model is missing: there is no folder {_text_folder(model_dir)}",
-            )
-        return ClipWithText(model, source, text, text_source, text_revision)
+            loaded = Clip(model, source)
+        elif text_source is None:
+            missing = f"its text model is missing: there is no folder {_text_folder(model_dir)}"
+            loaded = Clip(model, source, missing)
+        else:
+            loaded = ClipWithText(model, source, text, text_source | runs, text_revision)
+        require_device(_session(loaded), device)
+        return loaded
     except ModelError:
         raise
     except Exception as error:  # FastEmbed, the hub and ONNX Runtime share no base class
@@ -216,7 +223,7 @@ def _slug(model: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name).strip("-")
 
 
-# FastEmbed has no public way to ask for the two things below, nor for that of `is_cut`.
+# FastEmbed has no public way to ask for the three things below, nor for that of `is_cut`.
 # tests/descriptors/test_clip.py fails when they move.
 
 
@@ -231,6 +238,11 @@ def _side(model: ImageEmbedding) -> int:
 def _weights_file(model: ImageEmbedding | TextEmbedding) -> Path:
     inner: Any = model.model
     return Path(inner._model_dir, inner.model_description.model_file)
+
+
+def _session(model: Clip) -> Any:
+    inner: Any = model._model.model
+    return inner.model
 
 
 def _cannot_load(model: str, source: dict[str, Any], error: Exception) -> str:

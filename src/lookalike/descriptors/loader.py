@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from lookalike import descriptors
 from lookalike.descriptors import aspects, catalog, onnx_model
+from lookalike.descriptors._device import AUTO, check_device
 from lookalike.descriptors.catalog import NamedModel
 from lookalike.errors import InputError, ModelError
 from lookalike.manifest import FURTHER, Manifest
@@ -38,6 +39,7 @@ class ModelChoice:
         cache_dir: folder of downloaded weights.
         hub: address of the model hub; None forbids downloads.
         text_revision: the fingerprint that the text model must have; None allows any.
+        device: where it runs: `auto`, `cpu`, `cuda` or `cuda:N`.
     """
 
     model: str | None
@@ -45,6 +47,7 @@ class ModelChoice:
     cache_dir: Path
     hub: str | None
     text_revision: str | None = None
+    device: str = AUTO
 
 
 def full_name(model: str) -> str:
@@ -54,13 +57,15 @@ def full_name(model: str) -> str:
 
 
 def model_choice(
-    model: str | None, model_dir: Path | None, cache_dir: Path, hub: str | None
+    model: str | None, model_dir: Path | None, cache_dir: Path, hub: str | None, device: str = AUTO
 ) -> ModelChoice:
     """The choice of a model that a user names, `onnx:DIR` among others.
 
     Raises:
-        InputError: it names no folder, or a second one.
+        InputError: it names no folder, or a second one; or there is no such device.
+        ModelError: the device cannot be used here.
     """
+    check_device(device)
     named = named_folder(model)
     if named is not None:
         if model_dir is not None or not named:
@@ -69,7 +74,7 @@ def model_choice(
     folder = None if model_dir is None else model_dir.expanduser().resolve()
     if named is not None and folder is not None:
         model = onnx_model.PREFIX + folder.name  # wherever it moves
-    return ModelChoice(model, folder, cache_dir, hub)
+    return ModelChoice(model, folder, cache_dir, hub, device=device)
 
 
 def named_folder(model: str | None) -> str | None:
@@ -92,7 +97,9 @@ def load_semantic(choice: ModelChoice) -> Descriptor:
     if named is not None and named.hub is not None:
         return _load_from_hub(named, choice)
     if choice.model_dir is not None and named_folder(name) is not None:
-        return onnx_model.load_onnx(choice.model_dir, name, choice.text_revision)
+        return onnx_model.load_onnx(
+            choice.model_dir, name, choice.text_revision, device=choice.device
+        )
     from lookalike.descriptors import clip  # importing FastEmbed takes half a second
 
     return clip.load_clip(
@@ -101,6 +108,7 @@ def load_semantic(choice: ModelChoice) -> Descriptor:
         choice.cache_dir,
         download=choice.hub is not None,
         text_revision=choice.text_revision,
+        device=choice.device,
     )
 
 
@@ -113,7 +121,7 @@ def _load_from_hub(named: NamedModel, choice: ModelChoice) -> Descriptor:
     folder = choice.model_dir or catalog.download(
         named, choice.cache_dir, allowed=choice.hub is not None
     )
-    loaded = onnx_model.load_onnx(folder, named.model, choice.text_revision)
+    loaded = onnx_model.load_onnx(folder, named.model, choice.text_revision, device=choice.device)
     if loaded.spec.size != named.dimensions:
         raise ModelError(
             f"The model in {folder} makes vectors of {loaded.spec.size} numbers and {named.model} "
@@ -143,15 +151,14 @@ def choose_semantic(choice: ModelChoice) -> tuple[Descriptor, str | None]:
     """
     if choice.model is not None or choice.model_dir is not None:
         return _load_new(choice), None
-    from lookalike.descriptors import clip
-
+    preferred = replace(choice, model="clip")
     try:
-        return clip.load_clip(clip.DEFAULT, None, choice.cache_dir, download=False), None
+        return load_semantic(replace(preferred, hub=None)), None
     except ModelError:
         pass
     if choice.hub is not None and hub_answers(choice.hub):
         try:
-            return clip.load_clip(clip.DEFAULT, None, choice.cache_dir, download=True), None
+            return load_semantic(preferred), None
         except ModelError as error:
             reason = str(error)
     else:
@@ -307,7 +314,8 @@ class Models:
         if folder is None and recorded.model_dir is not None:
             folder = Path(recorded.model_dir)
         where = self._choice.cache_dir, self._choice.hub
-        choice = ModelChoice(spec.model, folder, *where, recorded.text_revision)
+        revision, device = recorded.text_revision, self._choice.device
+        choice = ModelChoice(spec.model, folder, *where, revision, device)
         return _serving(load_semantic(choice), aspect)
 
     @cached_property
@@ -336,4 +344,4 @@ class Models:
         folder = self._choice.model_dir or (Path(recorded) if recorded else None)
         own = self._manifest.semantic.model, folder
         where = self._choice.cache_dir, self._choice.hub
-        return ModelChoice(*own, *where, self._manifest.text_revision)
+        return ModelChoice(*own, *where, self._manifest.text_revision, self._choice.device)

@@ -12,6 +12,7 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
+from lookalike.descriptors._device import AUTO, Batches
 from lookalike.descriptors._preprocessing import read_preprocessing
 from lookalike.descriptors._probes import depends_on_batch, probes
 from lookalike.descriptors._runtime import Network
@@ -88,12 +89,13 @@ class OnnxModel:
         text_problem: a clause that says why a model that can describe text does not; else empty.
     """
 
-    def __init__(self, files: ModelFolder, model: str, text_problem: str = "") -> None:
+    def __init__(self, files: ModelFolder, model: str, device: str, text_problem: str = "") -> None:
         self.text_problem = text_problem
         settings = files.beside(files.vision, "preprocessor_config.json")
         self._preprocess = read_preprocessing(settings)
-        self._network = Network(files.vision, _OUTPUTS)
-        self._input, self._batch = _input(self._network, files.vision)
+        self._network = Network(files.vision, _OUTPUTS, device)
+        self._input, self._fixed = _input(self._network, files.vision)
+        self._batches = Batches(self._fixed)
         self.side = self._preprocess.side
         self.spec = VectorSpec(
             name=_slug(model),
@@ -123,31 +125,35 @@ class OnnxModel:
 
     def _vectors(self, images: Sequence[Image]) -> NDArray[np.float32]:
         """(n, size): the vectors of images."""
+        return self._batches.run(self._vectors_of_batch, images)
+
+    def _vectors_of_batch(self, images: Sequence[Image]) -> NDArray[np.float32]:
         arrays = [self._preprocess(image.pixels) for image in images]
-        size = self._batch or len(arrays)
-        rows = []
-        for start in range(0, len(arrays), size):
-            batch = arrays[start : start + size]
-            padded = batch + batch[-1:] * ((self._batch or 0) - len(batch))
-            rows.append(self._network.vectors({self._input: np.stack(padded)})[: len(batch)])
-        return np.concatenate(rows)
+        arrays += arrays[-1:] * ((self._fixed or 0) - len(arrays))
+        return self._network.vectors({self._input: np.stack(arrays)})[: len(images)]
 
 
 class OnnxModelWithText(OnnxModel):
     """An image model with a text model, which is loaded with the first text."""
 
     def __init__(
-        self, files: ModelFolder, text: Path, model: str, text_revision: str | None = None
+        self,
+        files: ModelFolder,
+        text: Path,
+        model: str,
+        device: str,
+        text_revision: str | None = None,
     ) -> None:
         """Loads the image model.
 
         Args:
             files, text: where the models are.
             model: name of both.
+            device: where they run.
             text_revision: the fingerprint that the text model must have; None allows any.
         """
-        super().__init__(files, model)
-        self._text, self._text_revision = text, text_revision
+        super().__init__(files, model, device)
+        self._text, self._text_revision, self._device = text, text_revision, device
         self._tokenizer = files.beside(text, "tokenizer.json")
         self._tower: TextTower | None = None
         self._lock = Lock()
@@ -190,26 +196,29 @@ class OnnxModelWithText(OnnxModel):
             if self._tower is None:
                 revision = self.text_revision()
                 require_text_revision(str(self._text), revision, self._text_revision)
-                self._tower = TextTower(self._text, self._tokenizer.parent)
+                self._tower = TextTower(self._text, self._tokenizer.parent, self._device)
             return self._tower
 
 
-def load_onnx(folder: Path, model: str, text_revision: str | None = None) -> OnnxModel:
+def load_onnx(
+    folder: Path, model: str, text_revision: str | None = None, *, device: str = AUTO
+) -> OnnxModel:
     """Loads the model in a folder.
 
     Args:
         folder: where it is.
         model: its name, which an index records.
         text_revision: the fingerprint that the text model must have; None allows any.
+        device: where it runs; see `_device`.
 
     Raises:
         ModelError: a file is missing or cannot be used.
     """
     files = ModelFolder.at(folder)
     if files.text is not None:
-        return OnnxModelWithText(files, files.text, model, text_revision)
+        return OnnxModelWithText(files, files.text, model, device, text_revision)
     missing = f"its text model is missing: there is no file {folder / _TEXT[0]}"
-    return OnnxModel(files, model, "" if text_revision is None else missing)
+    return OnnxModel(files, model, device, "" if text_revision is None else missing)
 
 
 def _input(network: Network, weights: Path) -> tuple[str, int | None]:

@@ -75,6 +75,17 @@ if TYPE_CHECKING:
     metavar="ADDRESS",
     help="Compare on a Ray cluster: auto, local or host:port.",
 )
+@click.option(
+    "--fetch",
+    is_flag=True,
+    help="Download originals from the web where their thumbnails do not suffice.",
+)
+@click.option(
+    "--private",
+    multiple=True,
+    metavar="IP:PORT",
+    help="Host of a private network that originals may be fetched from; repeatable.",
+)
 @json_option
 @click.option("--csv", "csv_file", metavar="FILE", help="Write a table, one row per image.")
 @click.option("--html", metavar="FILE", help="Write a report with the pictures side by side.")
@@ -110,10 +121,10 @@ def duplicates(
         if path is not None or id is not None:
             if action or csv_file or html or _others(chosen):
                 raise InputError(
-                    "PATH and --id look up one image, and combine only with --similar and --json: "
-                    "leave out either them or the other options."
+                    "PATH and --id look up one image, and combine only with --similar, --fetch and "
+                    "--json: leave out either them or the other options."
                 )
-            _show_duplicates_of(index, path, id, similar=chosen["similar"], as_json=as_json)
+            _show_duplicates_of(index, path, id, chosen, as_json=as_json)
             return
         if chosen["partition"] is not None:
             if action or csv_file or html or options["similar"]:
@@ -216,8 +227,9 @@ def _group_options(url: str | None, chosen: Mapping[str, Any]) -> dict[str, Any]
     from lookalike.duplicates.verdicts import verdicts_of
 
     verdict, address = chosen["verdict"], chosen["ray_address"]
+    named = ("keep", "where", "params", "similar", "work", "fetch", "private")
     options: dict[str, Any] = {
-        **{name: chosen[name] for name in ("keep", "where", "params", "similar", "work")},
+        **{name: chosen[name] for name in named},
         "verdicts": None if verdict is None else [name.strip() for name in verdict.split(",")],
         "protect": [_existing(folder) for folder in chosen["protect"]],
         "memory": quantities.parse_bytes(chosen["memory"]),
@@ -255,13 +267,14 @@ def _log(action: Action, move_to: str | None, log: str | None) -> Path | None:
 
 
 def _show_duplicates_of(
-    index: Index, path: str | None, id: str | None, *, similar: bool, as_json: bool
+    index: Index, path: str | None, id: str | None, chosen: Mapping[str, Any], *, as_json: bool
 ) -> None:
     from lookalike.cli.terminal import reports
     from lookalike.output import documents
 
     started = time.perf_counter()
-    matches = index.duplicates_of(path, id=id, similar=similar)
+    options = {name: chosen[name] for name in ("similar", "fetch", "private")}
+    matches = index.duplicates_of(path, id=id, **options)
     milliseconds = (time.perf_counter() - started) * 1e3
     if as_json:
         rows = [documents.of_duplicate(match) for match in matches]
@@ -281,7 +294,8 @@ def _compare_part(
     from lookalike.cli.terminal import bars
     from lookalike.ingest.partition import parse_partition
 
-    shared = {name: options[name] for name in ("where", "params", "memory", "work", "executor")}
+    names = ("where", "params", "memory", "work", "executor", "fetch", "private")
+    shared = {name: options[name] for name in names}
     with bars.stage_bar(console(stderr=True)) as progress:
         report = index.compare_duplicates(
             partition=parse_partition(partition), progress=progress, **shared

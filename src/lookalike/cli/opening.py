@@ -15,10 +15,8 @@ import click
 from lookalike.cli.options import WAIT
 from lookalike.errors import InputError, LookalikeError
 from lookalike.system import patience
-from lookalike.system.inputs import is_object
 
 if TYPE_CHECKING:
-    from lookalike.admin.backup_files import BackupFile
     from lookalike.admin.copy import NamedEngine
     from lookalike.engines.options import ServerOptions
     from lookalike.engines.server.engine import ServerEngine
@@ -159,23 +157,6 @@ def open_named_engine(
     options = _server_options(server)
     with closing(open_engine(name, options, wait=_wait(), salvage=salvage)) as engine:
         yield NamedEngine(name, engine, salvage)
-
-
-def backup_file(file: str, endpoint: str | None, *, anonymous: bool) -> BackupFile:
-    """The file of a backup, on disk or in an object store."""
-    from lookalike.admin.backup_files import BucketFile, DiskFile
-
-    if not is_object(file):
-        return DiskFile(Path(file))
-    from lookalike.sources.bucket import open_bucket
-
-    scheme, _, rest = file.partition("://")
-    name, _, key = rest.partition("/")
-    if not name or not key or key.endswith("/"):
-        raise InputError(
-            f"{file} names no object: write it as {scheme}://bucket/folder/shop.backup."
-        )
-    return BucketFile(open_bucket(scheme, name, endpoint, anonymous=anonymous), key)
 
 
 def _wait() -> float:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lookalike.cli.console import console, note, print_json, stopped
-from lookalike.cli.opening import backup_file, open_named_engine
+from lookalike.cli.opening import open_named_engine
 from lookalike.cli.options import (
     index_option,
     json_option,
@@ -59,6 +59,7 @@ def backup_command(
 ) -> None:
     """Writes the whole index into FILE, or an object such as s3://bucket/shop.backup."""
     from lookalike.admin.copy import backup
+    from lookalike.facade.inputs import backup_file
 
     to = backup_file(file, endpoint, anonymous=anonymous)
     with open_named_engine(url) as here:
@@ -84,6 +85,7 @@ def restore_command(
     If the command is interrupted, run it again: it continues where it stopped.
     """
     from lookalike.admin.copy import restore
+    from lookalike.facade.inputs import backup_file
 
     saved = backup_file(file, endpoint, anonymous=anonymous)
     with open_named_engine(url, server) as there:

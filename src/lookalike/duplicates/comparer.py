@@ -18,7 +18,7 @@ from lookalike.duplicates.holdings import Holdings
 from lookalike.duplicates.verdicts import SAME_BYTES, Grade, Verdict, edits, measurements, size
 from lookalike.errors import LookalikeError
 from lookalike.imaging.thumbnails import decode_thumbnail, encode_thumbnail
-from lookalike.record import record_of
+from lookalike.record import ImageRecord, record_of
 from lookalike.types import Image, Payload, Pixels
 
 PICTURES_IN_MEMORY = 1536
@@ -44,7 +44,7 @@ PairResult: TypeAlias = "Future[Comparison | None]"
 class OriginalReader(Protocol):
     """Reads the original of an image."""
 
-    def __call__(self, uri: str, *, side: int) -> Image:
+    def __call__(self, own: ImageRecord, /, *, side: int) -> Image:
         """The decoded original, its shorter side at least `side` pixels where it has them.
 
         Raises:
@@ -72,8 +72,8 @@ class Comparer:
         read_original: reads an original.
         read_thumbnail: makes a thumbnail that is missing in the cache as an ingest does, so that a
             verdict does not depend on what is cached.
-        content_digest: digests all that the original at an address shows; empty if it cannot be
-            told. It raises what `read_original` raises.
+        content_digest: digests all that the original shows; empty if it cannot be told. It raises
+            what `read_original` raises.
         cache: thumbnails and sketches.
         backend: compares pictures.
         threads: concurrent calls to the backend.
@@ -82,8 +82,8 @@ class Comparer:
     """
 
     read_original: OriginalReader
-    read_thumbnail: Callable[[str], bytes]
-    content_digest: Callable[[str], str]
+    read_thumbnail: Callable[[ImageRecord], bytes]
+    content_digest: Callable[[ImageRecord], str]
     cache: Cache
     backend: PairComparer
     threads: int = 1
@@ -171,7 +171,7 @@ class Comparer:
 
     def holdings(self) -> Holdings:
         """Compares what the files of copies hold; for one group or one image."""
-        return Holdings(lambda uri, side: self.read_original(uri, side=side), self.problems)
+        return Holdings(lambda own, side: self.read_original(own, side=side), self.problems)
 
     # --- comparing --------------------------------------------------------------------------
 
@@ -221,12 +221,12 @@ class Comparer:
         return bool(digest) and digest == self._digest(second)
 
     def _digest(self, payload: Payload) -> str:
-        key, uri = _key(payload), record_of(payload)["uri"]
+        key, own = _key(payload), record_of(payload)
         if key not in self._digests:
             try:
-                self._digests[key] = self.content_digest(uri)
+                self._digests[key] = self.content_digest(own)
             except LookalikeError as error:
-                self.problems[uri] = str(error)
+                self.problems[own["uri"]] = str(error)
                 return ""
         return self._digests[key]
 
@@ -234,17 +234,17 @@ class Comparer:
 
     def _load(self, payloads: Sequence[Payload]) -> None:
         """Brings the pictures of these images into memory, or starts making them."""
-        uris = {_key(payload): record_of(payload)["uri"] for payload in payloads}
-        missing = {key: uri for key, uri in uris.items() if key not in self._pictures}
-        for key in uris.keys() - missing.keys():
+        records = {_key(payload): record_of(payload) for payload in payloads}
+        missing = {key: own for key, own in records.items() if key not in self._pictures}
+        for key in records.keys() - missing.keys():
             self._pictures.move_to_end(key)  # so that loading the others does not evict it
         thumbnails = self.cache.get_many(list(missing))
         sketches = self.cache.get_sketches(list(thumbnails))
-        for key, uri in missing.items():
+        for key, own in missing.items():
             if key in thumbnails:
                 self._hold(key, _done(StoredPicture(sketches.get(key, b""), thumbnails[key])))
             else:
-                self._hold(key, self._pool.submit(self._make, key, uri))
+                self._hold(key, self._pool.submit(self._make, own))
 
     def _hold(self, key: str, picture: Future[StoredPicture]) -> None:
         self._pictures[key] = picture
@@ -252,38 +252,38 @@ class Comparer:
             oldest, _ = self._pictures.popitem(last=False)
             self._external.discard(oldest)
 
-    def _make(self, key: str, uri: str) -> StoredPicture:
+    def _make(self, own: ImageRecord) -> StoredPicture:
         """Makes and stores a thumbnail that is missing in the cache."""
-        thumbnail = self._thumbnail(uri)
+        thumbnail = self._thumbnail(own)
         if thumbnail is None:
             return StoredPicture(b"", b"")
-        self.cache.put_many({key: thumbnail})
+        self.cache.put_many({own["sha256"]: thumbnail})
         return StoredPicture(b"", thumbnail)
 
     def _pixels(self, payload: Payload) -> Pixels | None:
         """The pixels of the thumbnail of an image."""
-        key, uri = _key(payload), record_of(payload)["uri"]
+        key = _key(payload)
         held = self._pictures.get(key)
         thumbnail = (held.result().thumbnail if held else b"") or self.cache.get_many([key]).get(
             key
         )
-        thumbnail = thumbnail or self._thumbnail(uri)
+        thumbnail = thumbnail or self._thumbnail(record_of(payload))
         return None if thumbnail is None else decode_thumbnail(thumbnail)
 
     def _original(self, payload: Payload, side: int) -> Pixels | None:
         """The pixels of the original, its shorter side at least this long where it has that."""
-        uri = record_of(payload)["uri"]
+        own = record_of(payload)
         try:
-            return self.read_original(uri, side=side).pixels
+            return self.read_original(own, side=side).pixels
         except LookalikeError as error:
-            self.problems[uri] = str(error)
+            self.problems[own["uri"]] = str(error)
             return None
 
-    def _thumbnail(self, uri: str) -> bytes | None:
+    def _thumbnail(self, own: ImageRecord) -> bytes | None:
         try:
-            return self.read_thumbnail(uri)
+            return self.read_thumbnail(own)
         except LookalikeError as error:
-            self.problems[uri] = str(error)
+            self.problems[own["uri"]] = str(error)
             return None
 
 

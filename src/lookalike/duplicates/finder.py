@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -23,9 +24,10 @@ from lookalike.duplicates.bulk.steps import Step
 from lookalike.duplicates.check import PHASH, DuplicateSearch, SimilarityThresholds
 from lookalike.duplicates.comparer import Comparer, PairComparer
 from lookalike.duplicates.gate import DuplicateGate
-from lookalike.duplicates.groups import DuplicateGroups, find_groups
+from lookalike.duplicates.groups import DuplicateGroup, DuplicateGroups, find_groups
 from lookalike.duplicates.keepers import policy_of, protecting
 from lookalike.duplicates.options import DuplicateOptions, GroupOptions, PartOptions
+from lookalike.duplicates.originals import OpenWeb, Originals
 from lookalike.duplicates.protection import protection
 from lookalike.duplicates.verdicts import Duplicate, Duplicates, Grade, Verdict, verdicts_of
 from lookalike.errors import ImageRejected, InputError, QueryError
@@ -34,6 +36,7 @@ from lookalike.ingest.partition import check_partition
 from lookalike.manifest import Manifest
 from lookalike.options import with_defaults
 from lookalike.protocols import Descriptors, Engine, ImageDecoder, ImageLoader, require_points
+from lookalike.record import ImageRecord
 from lookalike.system.inputs import id_of
 from lookalike.types import AnyOfValues, Described, Filter, Image, ImageInput, Point, Vector
 
@@ -52,6 +55,7 @@ class DuplicateFinder:
         loader: reads it, and the originals of indexed images.
         comparer: compares pictures.
         cache: thumbnails and sketches.
+        open_web: opens a reader of originals on the web, and on hosts of a private network.
         opener: opens the index in another process; None for a folder.
     """
 
@@ -62,12 +66,14 @@ class DuplicateFinder:
     loader: ImageLoader
     comparer: PairComparer
     cache: Cache
+    open_web: OpenWeb
     opener: Callable[..., Any] | None = None
 
     def groups(self, options: GroupOptions, where: Filter | None) -> DuplicateGroups:
         """The groups of the whole index; see `Index.duplicates`."""
         chosen = with_defaults(GroupOptions, options)
-        is_protected, search = protection(chosen["protect"]), self._search()
+        is_protected, originals = protection(chosen["protect"]), self._originals(chosen)
+        search = self._search(originals)
         groups = find_groups(
             search,
             protecting(policy_of(chosen["keep"]), is_protected),
@@ -78,18 +84,19 @@ class DuplicateFinder:
             is_protected=is_protected,
             progress=chosen["progress"] or (lambda stage, done, total: None),
         )
-        return DuplicateGroups(groups, search.comparer.problems)
+        return DuplicateGroups(_closing(groups, originals), search.comparer.problems)
 
     def compare_part(self, options: PartOptions, where: Filter | None) -> PartReport:
         """Compares one part of the pairs; see `Index.compare_duplicates`."""
         chosen = with_defaults(PartOptions, options)
-        return compare_part(
-            self._search(),
-            where,
-            self._workplace(chosen),
-            check_partition(chosen["partition"]),
-            chosen["progress"] or (lambda stage, done, total: None),
-        )
+        with closing(self._originals(chosen)) as originals:
+            return compare_part(
+                self._search(originals),
+                where,
+                self._workplace(chosen),
+                check_partition(chosen["partition"]),
+                chosen["progress"] or (lambda stage, done, total: None),
+            )
 
     def take_step(self, step: Step) -> Any:
         """Takes one step of a check; see `Index.take_duplicate_step`."""
@@ -114,13 +121,15 @@ class DuplicateFinder:
         """The duplicates of one image; see `Index.duplicates_of`."""
         chosen = with_defaults(DuplicateOptions, options)
         id = chosen.pop("id")
-        if image is not None and id is None:
-            return self._duplicates_of_input(image, **chosen)
-        if id is not None and image is None:
+        if (image is None) == (id is None):
+            raise QueryError("Give either an image or an id to find duplicates of.")
+        with closing(self._originals(chosen)) as originals:
+            del chosen["fetch"], chosen["private"]
+            if image is not None:
+                return self._duplicates_of_input(image, originals, **chosen)
             vectors = [self.manifest.semantic.name]
             (point,) = require_points(self.engine, [id_of(id)], vectors=vectors)
-            return _result(self._search(), point, **chosen)
-        raise QueryError("Give either an image or an id to find duplicates of.")
+            return _result(self._search(originals), point, **chosen)
 
     def difference(self, keeper: Duplicate, copy: Duplicate) -> bytes | None:
         """A picture of the differences of two images; see `Index.difference`."""
@@ -138,9 +147,11 @@ class DuplicateFinder:
         # have to wait for them.
         return DuplicateGate(self._search(comparer=batch), self.cache, links=copies == "link")
 
-    def _duplicates_of_input(self, image: ImageInput, **options: Any) -> Duplicates:
-        data = self.loader.read(image)
-        search = self._search(query=data)
+    def _duplicates_of_input(
+        self, image: ImageInput, originals: Originals, **options: Any
+    ) -> Duplicates:
+        data = originals.file(image)
+        search = self._search(originals, query=data)
         described = self._described(data)
         point = self._point(described)
         with ThreadPoolExecutor(1) as pool:  # the model runs while the hash is looked up
@@ -180,26 +191,35 @@ class DuplicateFinder:
         return vector
 
     def _search(
-        self, *, query: bytes | None = None, comparer: PairComparer | None = None
+        self,
+        originals: Originals | None = None,
+        *,
+        query: bytes | None = None,
+        comparer: PairComparer | None = None,
     ) -> DuplicateSearch:
         """A new search.
 
         Args:
+            originals: reads those of the index; by default without fetching.
             query: the file at `QUERY_URI`.
             comparer: compares pictures in place of the finder's.
         """
 
-        def original(uri: str) -> ImageInput:
-            return query if query is not None and uri == QUERY_URI else uri
+        stored = originals or Originals(self.loader)
 
-        def read_original(uri: str, *, side: int) -> Image:
-            return self.loader.load(original(uri), side)
+        def original(own: ImageRecord) -> bytes:
+            if query is not None and own["uri"] == QUERY_URI:
+                return query
+            return stored.read(own)
 
-        def read_thumbnail(uri: str) -> bytes:
-            return self.loader.thumbnail_to_store(original(uri))
+        def read_original(own: ImageRecord, *, side: int) -> Image:
+            return self.loader.load(original(own), side)
 
-        def content_digest(uri: str) -> str:
-            return self.loader.content_digest(original(uri))
+        def read_thumbnail(own: ImageRecord) -> bytes:
+            return self.loader.thumbnail_to_store(original(own))
+
+        def content_digest(own: ImageRecord) -> str:
+            return self.loader.content_digest(original(own))
 
         name, calibration = self.manifest.semantic.name, self.manifest.calibration
         thresholds = (
@@ -216,6 +236,26 @@ class DuplicateFinder:
             self.loader.size,
         )
         return DuplicateSearch(self.engine, name, thresholds, pairs)
+
+    def _originals(self, chosen: Mapping[str, Any]) -> Originals:
+        """The originals, on the web only if they are to be fetched.
+
+        Raises:
+            InputError: a private host is not valid, or other processes are to compare.
+        """
+        if not chosen["fetch"]:
+            return Originals(self.loader)
+        if chosen.get("executor") is not None:
+            raise InputError(
+                "Originals on the web are fetched by this process alone: leave out either the "
+                "fetching or the cluster."
+            )
+        return Originals(self.loader, self.open_web(chosen["private"]))
+
+
+def _closing(groups: Iterator[DuplicateGroup], originals: Originals) -> Iterator[DuplicateGroup]:
+    with closing(originals):
+        yield from groups
 
 
 def _result(

@@ -22,7 +22,7 @@ from lookalike.comparison.sketch import THUMBNAIL_SIDE
 from lookalike.comparison.surroundings import Surroundings, shown_shares, surroundings
 from lookalike.duplicates.verdicts import Duplicate, Verdict
 from lookalike.errors import LookalikeError
-from lookalike.record import record_of
+from lookalike.record import ImageRecord, record_of
 from lookalike.types import FileFacts, Image, Payload, Pixels
 
 CAMERA_RAW = "camera raw"
@@ -84,7 +84,7 @@ class Holdings:
         problems: reasons why originals could not be read, by address; grows with the work.
     """
 
-    read: Callable[[str, int], Image]
+    read: Callable[[ImageRecord, int], Image]
     problems: dict[str, str]
     _pictures: OrderedDict[str, _Picture | None] = field(default_factory=OrderedDict)
 
@@ -120,14 +120,15 @@ class Holdings:
 
     def _picture(self, payload: Payload) -> _Picture | None:
         """The original, or None if it cannot be read."""
-        key, uri = record_of(payload)["sha256"], record_of(payload)["uri"]
+        own = record_of(payload)
+        key = own["sha256"]
         if key in self._pictures:
             self._pictures.move_to_end(key)
             return self._pictures[key]
         try:
-            picture = _decoded(self.read(uri, _FULL_SIZE))
+            picture = _decoded(self.read(own, _FULL_SIZE))
         except LookalikeError as error:
-            self.problems[uri] = str(error)
+            self.problems[own["uri"]] = str(error)
             picture = None
         self._pictures[key] = picture
         if len(self._pictures) > _IN_MEMORY:

@@ -15,7 +15,24 @@ from lookalike.options import Option
 from lookalike.system.inputs import Id
 
 
-class CheckOptions(TypedDict, total=False):
+class WebOptions(TypedDict, total=False):
+    """Options for originals on the web."""
+
+    fetch: Annotated[
+        bool,
+        Option(
+            "Download originals from the web where their thumbnails do not suffice; otherwise they "
+            "are not read.",
+            False,
+        ),
+    ]
+    private: Annotated[
+        Sequence[str],
+        Option("Hosts of a private network, as IP:PORT, that may be fetched from.", ()),
+    ]
+
+
+class CheckOptions(WebOptions, total=False):
     """Options of a check of the whole index."""
 
     where: Annotated[
@@ -90,7 +107,7 @@ class PartOptions(CheckOptions, total=False):
     ]
 
 
-class DuplicateOptions(TypedDict, total=False):
+class DuplicateOptions(WebOptions, total=False):
     """Options of `Index.duplicates_of`."""
 
     id: Annotated[

@@ -15,6 +15,7 @@ from lookalike.duplicates.finder import DuplicateFinder
 from lookalike.duplicates.groups import DuplicateGroups
 from lookalike.duplicates.options import DuplicateOptions, GroupOptions, PartOptions
 from lookalike.duplicates.verdicts import Duplicate, Duplicates
+from lookalike.facade.inputs import web_files
 from lookalike.facade.reading import ReadableIndex
 from lookalike.options import documented
 from lookalike.sources.bucket import open_bucket
@@ -121,5 +122,7 @@ class IndexWithDuplicates(ReadableIndex):
         own, loader = self._parts, self._loader
         services = own.decoder, loader, own.decoder, own.cache
         return DuplicateFinder(
-            own.engine, self._manifest, own.models, *services, opener=self._opener
+            *(own.engine, self._manifest, own.models, *services),
+            open_web=lambda private: web_files(private, own.decoder.limits),
+            opener=self._opener,
         )

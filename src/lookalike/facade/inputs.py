@@ -1,26 +1,29 @@
-"""Opening of the inputs of `Index.add`: files, feeds, and the images on the web that they name."""
+"""Opening of inputs: files, feeds and the images on the web that they name; files of backups."""
 
 from __future__ import annotations
 
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
+from lookalike.admin.backup_files import BackupFile, BucketFile, DiskFile
 from lookalike.errors import InputError, MetadataError
 from lookalike.ingest.run import AddRequest, OpenWeb
 from lookalike.metadata.feed_files import FEED_SUFFIXES
 from lookalike.protocols import Source
 from lookalike.sources import SourceInput, open_sources
-from lookalike.system.inputs import is_url
+from lookalike.sources.bucket import open_bucket
+from lookalike.system.inputs import is_object, is_url
 from lookalike.types import DecodeLimits
 
 if TYPE_CHECKING:
+    from lookalike.sources.web.files import WebFiles
     from lookalike.sources.web.hosts import Hosts
 
 
@@ -66,6 +69,27 @@ def opened(
         yield Inputs(request, files, cleanup.enter_context(_web(request, limits)))
 
 
+def backup_file(
+    file: str | os.PathLike[str], endpoint: str | None = None, *, anonymous: bool = False
+) -> BackupFile:
+    """The file of a backup, on disk or in an object store.
+
+    Raises:
+        InputError: the address names no object.
+        SourceError: the bucket cannot be listed.
+    """
+    address = os.fspath(file)
+    if not is_object(address):
+        return DiskFile(Path(address))
+    scheme, _, rest = address.partition("://")
+    name, _, key = rest.partition("/")
+    if not name or not key or key.endswith("/"):
+        raise InputError(
+            f"{address} names no object: write it as {scheme}://bucket/folder/shop.backup."
+        )
+    return BucketFile(open_bucket(scheme, name, endpoint, anonymous=anonymous), key)
+
+
 def _feed_of(sources: Sequence[SourceInput], request: AddRequest) -> str | None:
     """The path or address of the feed among sources, if there is one."""
     names = [os.fspath(one) for one in sources if isinstance(one, str | os.PathLike)]
@@ -90,7 +114,7 @@ def _located(feed: str, folder: Path, request: AddRequest) -> tuple[Path, str]:
     if not is_url(feed):
         path = Path(feed)
         return path, str(path.absolute())
-    with _hosts(request, None) as hosts:
+    with closing(_hosts(request.private, None)) as hosts:
         from lookalike.sources.web.feeds import download, feed_name
 
         return download(feed, folder, hosts), feed_name(feed)
@@ -108,14 +132,25 @@ def _named(path: Path, name: str) -> Iterator[None]:
 @contextmanager
 def _web(request: AddRequest, limits: DecodeLimits) -> Iterator[OpenWeb]:
     """The function that opens the addresses in metadata."""
-    with _hosts(request, limits) as hosts:
+    with closing(_hosts(request.private, limits)) as hosts:
         from lookalike.sources.web.source import WebImages
 
         yield lambda table: WebImages(table, hosts, recheck=request.recheck)
 
 
-@contextmanager
-def _hosts(request: AddRequest, limits: DecodeLimits | None) -> Iterator[Hosts]:
+def web_files(private: Sequence[str], limits: DecodeLimits) -> WebFiles:
+    """Files on the web, and on hosts of a private network.
+
+    Raises:
+        InputError: there is no library to fetch with, or a private host is not valid.
+    """
+    hosts = _hosts(private, limits)
+    from lookalike.sources.web.files import WebFiles
+
+    return WebFiles(hosts)
+
+
+def _hosts(private: Sequence[str], limits: DecodeLimits | None) -> Hosts:
     """Requests to hosts, for images within limits, or for feeds."""
     try:
         from lookalike.sources.web import feeds
@@ -125,14 +160,10 @@ def _hosts(request: AddRequest, limits: DecodeLimits | None) -> Iterator[Hosts]:
         raise InputError(
             "Fetching images needs a library: pip install 'lookalike[fetch]'."
         ) from None
-    allowed = frozenset(_private(request.private))
+    allowed = frozenset(_private(private))
     ports = {*PORTS, *(port for _, port in allowed)}
     timeout = feeds.TIMEOUT if limits is None else TIMEOUT
-    hosts = Hosts(Fetcher(limits or feeds.LIMITS, timeout, ports, allowed))
-    try:
-        yield hosts
-    finally:
-        hosts.close()
+    return Hosts(Fetcher(limits or feeds.LIMITS, timeout, ports, allowed))
 
 
 def _private(hosts: Iterable[str]) -> Iterator[tuple[str, int]]:

@@ -16,6 +16,7 @@ from lookalike.admin.integrity import Verification, verify
 from lookalike.comparison.sketch import THUMBNAIL_SIDE
 from lookalike.engines import ServerOptions, open_engine, share
 from lookalike.errors import FilterError, QueryError
+from lookalike.facade.inputs import backup_file
 from lookalike.fields import Field
 from lookalike.filters import parse_where
 from lookalike.ingest import run
@@ -331,19 +332,28 @@ class ReadableIndex:
         return examine(patient)
 
     def backup(
-        self, file: str | os.PathLike[str], *, progress: TransferProgress | None = None
+        self,
+        file: str | os.PathLike[str],
+        *,
+        endpoint: str | None = None,
+        anonymous: bool = False,
+        progress: TransferProgress | None = None,
     ) -> Transfer:
         """Writes the whole index into one file, from which `lookalike restore` makes it again.
 
         Args:
-            file: an older backup there is replaced once the new one is complete.
+            file: a path, or an address such as s3://bucket/shop.backup. An older backup there is
+                replaced once the new one is complete.
+            endpoint: URL of an object store, in place of the cloud's own.
+            anonymous: whether to write to a public bucket without credentials.
             progress: called after every batch with the number of images done and their total.
 
         Raises:
             InputError: the file cannot be written, or exists and is not a backup.
             DiskFull: its disk has no room.
         """
-        return backup(self._named_engine, file, progress=progress)
+        to = backup_file(file, endpoint, anonymous=anonymous)
+        return backup(self._named_engine, to, progress=progress)
 
     def copy(
         self,

@@ -329,7 +329,7 @@ def test_deleted_files_are_in_the_log(own: Path) -> None:
     Image.open(photos / "scene1.jpg").save(photos / "scene1.jpg", quality=91)  # a keeper
     done = lookalike("duplicates", *at, "--delete-files", "--log", log, "--yes")
     assert "2 done, 1 skipped" in done.stdout
-    assert "scene1.jpg changed since it was indexed" in done.stdout
+    assert "scene1.jpg has changed since it was indexed" in done.stderr
     deleted = [json.loads(line) for line in log.read_text().splitlines()]
     gone = {str(Path(line["from"]).relative_to(photos)) for line in deleted}
     assert len(gone) == 2

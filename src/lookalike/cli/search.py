@@ -22,7 +22,6 @@ from lookalike.cli.options import (
     model_dir_option,
 )
 from lookalike.errors import InputError, LookalikeError
-from lookalike.fields import is_unicode
 from lookalike.search.request import ExampleOptions, RecommendOptions, SearchOptions
 
 if TYPE_CHECKING:
@@ -217,6 +216,8 @@ def _chunks(lines: Iterable[str], size: int) -> Iterator[list[dict[str, Any] | I
 
 
 def _query(line: str, number: int) -> dict[str, Any] | InputError:
+    from lookalike.fields import is_unicode
+
     if not is_unicode(line):
         return InputError(f"Line {number} is not UTF-8 text: save the file as UTF-8.")
     with suppress(ValueError, RecursionError):

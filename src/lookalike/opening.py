@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypedDict, cast
+from typing import Annotated, Any, Literal, TypedDict, cast
 
 from lookalike import descriptors
 from lookalike.cache.store import Cache, cache_file
@@ -85,6 +85,13 @@ class OpenOptions(TypedDict, total=False):
     model_dir: Annotated[
         str | os.PathLike[str] | None,
         Option("Folder with the model's files, or with the folders `vision` and `text`."),
+    ]
+    precision: Annotated[
+        Literal["fp32", "fp16", "int8"] | None,
+        Option(
+            "Precision of the model's weights, where its files have several; `model` may name it, "
+            'too, as in "dinov2:int8". An index keeps it.'
+        ),
     ]
     also: Annotated[
         str | Sequence[str] | None,
@@ -187,7 +194,7 @@ def open_parts(url: str, options: OpenOptions) -> Parts:
             )
         limits = chosen["limits"] or DecodeLimits()
         fetch = _fetcher(limits) if chosen["allow_url_fetch"] else None
-        decoder = DecoderPool(chosen["threads"] or _cores(), limits=limits)
+        decoder = DecoderPool(chosen["threads"] or cores(), limits=limits)
         undo.callback(decoder.close)
         cache = Cache(cache_file(address), chosen["thumbnails"])
         undo.callback(cache.close)
@@ -259,7 +266,12 @@ def reopening(options: OpenOptions) -> OpenOptions:
 def _model_choice(chosen: Mapping[str, Any]) -> ModelChoice:
     """The choice of model that options mean, with absolute folders."""
     model_dir = None if chosen["model_dir"] is None else Path(chosen["model_dir"])
-    own = chosen["model"], model_dir
+    model, precision = chosen["model"], chosen["precision"]
+    if precision is not None:
+        if model is None:
+            raise InputError(f"Name the model that is wanted in {precision}.")
+        model = f"{model}:{precision}"
+    own = model, model_dir
     return loader.model_choice(*own, _cache_dir(chosen), chosen["hub"], chosen["device"])
 
 
@@ -325,7 +337,7 @@ def _folder(choice: ModelChoice) -> str | None:
     return None if choice.model_dir is None else str(choice.model_dir)
 
 
-def _cores() -> int:
+def cores() -> int:
     """Number of cores that this process may use."""
     try:
         return len(os.sched_getaffinity(0))

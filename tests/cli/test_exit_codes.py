@@ -25,6 +25,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "models": (),
     "optimize": (),
     "plan": (),
+    "precision": ("{missing}", "--model", "dinov2"),
     "recommend": ("--like", "a"),
     "mcp": (),
     "restore": ("{tmp}/b.lookalike",),
@@ -41,7 +42,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
 }
 """Arguments that a command needs."""
 
-MAKES_OR_NEEDS_NO_INDEX = {"demo", "models", "plan", "restore", "words"}
+MAKES_OR_NEEDS_NO_INDEX = {"demo", "models", "plan", "precision", "restore", "words"}
 
 
 def test_all_commands_are_here() -> None:

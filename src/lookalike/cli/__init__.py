@@ -55,6 +55,7 @@ for command in (
     inspect.stats,
     words.words,
     models.models,
+    models.precision,
     inspect.verify,
     inspect.doctor,
     inspect.export,

@@ -79,6 +79,11 @@ if TYPE_CHECKING:
 )
 @click.option("--model-dir", metavar="DIR", help="Folder with the model's files.")
 @click.option(
+    "--precision",
+    type=click.Choice(["fp32", "fp16", "int8"]),
+    help="Precision of the model's weights, in a new index; `precision` compares them.",
+)
+@click.option(
     "--also",
     multiple=True,
     metavar="NAME",
@@ -166,6 +171,7 @@ def index_command(
     private: tuple[str, ...],
     model: str | None,
     model_dir: str | None,
+    precision: str | None,
     also: tuple[str, ...],
     device: str | None,
     aspects: tuple[str, ...],
@@ -197,7 +203,7 @@ def index_command(
     part = None if partition is None else parse_partition(partition)
     options: dict[str, Any] = {"model": model, "model_dir": model_dir, "threads": threads}
     options |= {"max_fields": max_fields, "aspects": aspects or None, "also": also or None}
-    options |= {"gps": gps or None, "device": device}
+    options |= {"gps": gps or None, "device": device, "precision": precision}
     if thumbnails is not None:
         options["thumbnails"] = _thumbnails(thumbnails)
     executor = None if ray_address is None else ray_executor(ray_address, url, threads)

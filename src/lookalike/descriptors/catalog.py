@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ _SETTINGS = (
     "tokenizer_config.json",
 )
 _DATA_SUFFIX = "_data"
+
+
+PRECISIONS = ("fp32", "fp16", "int8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,14 @@ def default_cache_dir() -> Path:
     return platformdirs.user_cache_path("lookalike") / "models"
 
 
+def split_precision(model: str) -> tuple[str, str | None]:
+    """A model's name without its precision, and that: `dinov2:int8` is `dinov2` in int8."""
+    name, _, last = model.rpartition(":")
+    if name in ("", "onnx") or last not in PRECISIONS:
+        return model, None
+    return name, None if last == PRECISIONS[0] else last
+
+
 def named_model(name: str) -> NamedModel | None:
     """The model of a short name, or of the name that an index records."""
     for one in NAMED:
@@ -160,13 +172,16 @@ def models(cache_dir: str | os.PathLike[str] | None = None) -> list[ModelInfo]:
     return listed
 
 
-def download(model: NamedModel, cache_dir: Path, *, allowed: bool) -> Path:
+def download(
+    model: NamedModel, cache_dir: Path, *, allowed: bool, suffixes: Sequence[str] = ("",)
+) -> Path:
     """The folder with the files of a model; downloads those that are not on this machine.
 
     Args:
         model: one with `hub`.
         cache_dir: folder of downloaded weights.
         allowed: allows a download.
+        suffixes: endings of the names of weights, of which one is enough; see `onnx_model`.
 
     Raises:
         ModelError: they are not there, and cannot be downloaded.
@@ -175,11 +190,14 @@ def download(model: NamedModel, cache_dir: Path, *, allowed: bool) -> Path:
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     hub = model.hub or HubFiles(())
-    data = [file + _DATA_SUFFIX for file in hub.weights]
+    weights = [
+        file.removesuffix(".onnx") + suffix + ".onnx" for file in hub.weights for suffix in suffixes
+    ]
+    data = [file + _DATA_SUFFIX for file in weights]
     options: dict[str, Any] = {
         "revision": hub.revision,
         "cache_dir": cache_dir,
-        "allow_patterns": [*hub.weights, *data, *_SETTINGS],
+        "allow_patterns": [*weights, *data, *_SETTINGS],
     }
     try:
         folder = snapshot_download(model.model, local_files_only=True, **options)
@@ -190,10 +208,11 @@ def download(model: NamedModel, cache_dir: Path, *, allowed: bool) -> Path:
             folder = snapshot_download(model.model, **options)
         except Exception as error:  # the hub's errors have no common base
             raise ModelError(_not_here(model, first_line(error))) from error
-    if not Path(folder, hub.weights[0]).is_file():
+    vision = weights[: len(suffixes)]
+    if not any(Path(folder, file).is_file() for file in vision):
         raise ModelError(
-            f"The repository {model.model} on the model hub has no {hub.weights[0]}: export the "
-            "model to ONNX once, and name its folder with --model-dir."
+            f"The repository {model.model} on the model hub has no {' or '.join(vision)}: export "
+            "the model to ONNX once, and name its folder with --model-dir."
         )
     return Path(folder)
 

@@ -52,8 +52,10 @@ class ModelChoice:
 
 def full_name(model: str) -> str:
     """Returns the name that an index records for a model, in lower case."""
-    named = catalog.named_model(model)
-    return (model if named is None else named.model).lower()
+    base, precision = catalog.split_precision(model)
+    named = catalog.named_model(base)
+    name = (base if named is None else named.model).lower()
+    return name if precision is None else f"{name}:{precision}"
 
 
 def model_choice(
@@ -66,15 +68,23 @@ def model_choice(
         ModelError: the device cannot be used here.
     """
     check_device(device)
-    named = named_folder(model)
+    base, precision = (None, None) if model is None else catalog.split_precision(model)
+    named = named_folder(base)
     if named is not None:
         if model_dir is not None or not named:
             raise InputError(f"{model} must name a folder, and no other may be given with it.")
         model_dir = Path(named)
     folder = None if model_dir is None else model_dir.expanduser().resolve()
     if named is not None and folder is not None:
-        model = onnx_model.PREFIX + folder.name  # wherever it moves
+        name = onnx_model.PREFIX + folder.name  # wherever it moves
+        model = name if precision is None else f"{name}:{precision}"
     return ModelChoice(model, folder, cache_dir, hub, device=device)
+
+
+def in_precision(choice: ModelChoice, precision: str) -> ModelChoice:
+    """The choice of the same model in another precision."""
+    base, _ = catalog.split_precision(choice.model or "clip")
+    return replace(choice, model=f"{base}:{precision}")
 
 
 def named_folder(model: str | None) -> str | None:
@@ -89,17 +99,23 @@ def load_semantic(choice: ModelChoice) -> Descriptor:
     Raises:
         ModelError: the name is unknown, or the weights are missing.
     """
-    named = catalog.named_model(choice.model or "clip")
-    name = choice.model if named is None else named.model
-    assert name is not None  # noqa: S101 -- for the type checker
-    if descriptors.has(name):
-        return descriptors.load(name)
+    base, precision = catalog.split_precision(choice.model or "clip")
+    named = catalog.named_model(base)
+    name = base if named is None else named.model
+    full = name if precision is None else f"{name}:{precision}"
     if named is not None and named.hub is not None:
-        return _load_from_hub(named, choice)
+        return _load_from_hub(named, full, precision, choice)
     if choice.model_dir is not None and named_folder(name) is not None:
         return onnx_model.load_onnx(
-            choice.model_dir, name, choice.text_revision, device=choice.device
+            choice.model_dir, full, choice.text_revision, device=choice.device
         )
+    if precision is not None:
+        raise ModelError(
+            f"{name} comes in one precision alone: leave {precision} out, or take a model from a "
+            "folder that has such a file, with onnx:DIR."
+        )
+    if descriptors.has(name):
+        return descriptors.load(name)
     from lookalike.descriptors import clip  # importing FastEmbed takes half a second
 
     return clip.load_clip(
@@ -112,16 +128,21 @@ def load_semantic(choice: ModelChoice) -> Descriptor:
     )
 
 
-def _load_from_hub(named: NamedModel, choice: ModelChoice) -> Descriptor:
+def _load_from_hub(
+    named: NamedModel, name: str, precision: str | None, choice: ModelChoice
+) -> Descriptor:
     """Loads a model of the hub, or of the folder that was named instead.
 
     Raises:
         ModelError: as in `load_semantic`, or it is another model.
     """
     folder = choice.model_dir or catalog.download(
-        named, choice.cache_dir, allowed=choice.hub is not None
+        named,
+        choice.cache_dir,
+        allowed=choice.hub is not None,
+        suffixes=onnx_model.SUFFIXES[precision],
     )
-    loaded = onnx_model.load_onnx(folder, named.model, choice.text_revision, device=choice.device)
+    loaded = onnx_model.load_onnx(folder, name, choice.text_revision, device=choice.device)
     if loaded.spec.size != named.dimensions:
         raise ModelError(
             f"The model in {folder} makes vectors of {loaded.spec.size} numbers and {named.model} "

@@ -12,6 +12,7 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
+from lookalike.descriptors import catalog
 from lookalike.descriptors._device import AUTO, Batches
 from lookalike.descriptors._preprocessing import read_preprocessing
 from lookalike.descriptors._probes import depends_on_batch, probes
@@ -34,6 +35,9 @@ _VISION = (
 )
 _TEXT = ("text.onnx", "onnx/text_model.onnx", "text_model.onnx", "text/model.onnx")
 _OUTPUTS = ("image_embeds", "pooler_output")
+SUFFIXES = {None: ("",), "fp16": ("_fp16",), "int8": ("_int8", "_quantized")}
+"""Endings of the names of weights by precision, as on the model hub."""
+
 _DATA_SUFFIXES = ("_data", ".data")
 """Endings of a file of weights beside an ONNX file, which alone may have 2 GB."""
 
@@ -53,22 +57,24 @@ class ModelFolder:
     text: Path | None
 
     @classmethod
-    def at(cls, path: Path) -> ModelFolder:
-        """Finds the files in a folder.
+    def at(cls, path: Path, precision: str | None = None) -> ModelFolder:
+        """Finds the files in a folder: the image model in a precision, and the text model in the
+        same or, if there is none, in full.
 
         Raises:
             ModelError: there is no image model.
         """
         if not path.is_dir():
             raise ModelError(f"There is no folder {path}: name the folder of an ONNX model.")
-        vision = next(filter(Path.is_file, map(path.joinpath, _VISION)), None)
+        names = [_with_suffix(name, end) for name in _VISION for end in SUFFIXES[precision]]
+        vision = _first_file(path, names)
         if vision is None:
             raise ModelError(
-                f"{path} holds no image model: it needs one of {', '.join(_VISION)}, and "
-                "preprocessor_config.json."
+                f"{path} holds no image model{f' in {precision}' if precision else ''}: it needs "
+                f"one of {', '.join(names)}, and preprocessor_config.json."
             )
-        text = next(filter(Path.is_file, map(path.joinpath, _TEXT)), None)
-        return cls(path, vision, text)
+        texts = [_with_suffix(name, end) for name in _TEXT for end in SUFFIXES[precision]]
+        return cls(path, vision, _first_file(path, [*texts, *_TEXT]))
 
     def beside(self, weights: Path, name: str) -> Path:
         """The file of settings that belongs to a model: beside it, or in the folder.
@@ -80,6 +86,14 @@ class ModelFolder:
             if (folder / name).is_file():
                 return folder / name
         raise ModelError(f"{self.path} holds no {name}, which the model {weights.name} needs.")
+
+
+def _with_suffix(name: str, suffix: str) -> str:
+    return name.removesuffix(".onnx") + suffix + ".onnx"
+
+
+def _first_file(folder: Path, names: Sequence[str]) -> Path | None:
+    return next(filter(Path.is_file, map(folder.joinpath, names)), None)
 
 
 class OnnxModel:
@@ -95,7 +109,9 @@ class OnnxModel:
         self._preprocess = read_preprocessing(settings)
         self._network = Network(files.vision, _OUTPUTS, device)
         self._input, self._fixed = _input(self._network, files.vision)
-        self._batches = Batches(self._fixed)
+        # In int8, the range of a layer's values is often taken from all pictures of a batch.
+        is_int8 = catalog.split_precision(model)[1] == "int8"
+        self._batches = Batches(1 if is_int8 else self._fixed)
         self.side = self._preprocess.side
         self.spec = VectorSpec(
             name=_slug(model),
@@ -207,14 +223,14 @@ def load_onnx(
 
     Args:
         folder: where it is.
-        model: its name, which an index records.
+        model: its name, which an index records; with a precision, as in `onnx:NAME:int8`.
         text_revision: the fingerprint that the text model must have; None allows any.
         device: where it runs; see `_device`.
 
     Raises:
         ModelError: a file is missing or cannot be used.
     """
-    files = ModelFolder.at(folder)
+    files = ModelFolder.at(folder, catalog.split_precision(model)[1])
     if files.text is not None:
         return OnnxModelWithText(files, files.text, model, device, text_revision)
     missing = f"its text model is missing: there is no file {folder / _TEXT[0]}"
@@ -255,6 +271,8 @@ def _revision(weights: Path, *settings: bytes | str) -> str:
 
 def _slug(model: str) -> str:
     """The name of a model's vector; that of a folder cannot be one of ours."""
+    model, precision = catalog.split_precision(model)
     name = model.rpartition("/")[2].removeprefix(PREFIX).lower().removesuffix("-onnx")
     slug = re.sub(r"[^a-z0-9]+", "-", name).strip("-")[:100]
-    return f"onnx-{slug}".rstrip("-") if model.startswith(PREFIX) else slug
+    parts = ["onnx" if model.startswith(PREFIX) else "", slug, precision]
+    return "-".join(filter(None, parts))

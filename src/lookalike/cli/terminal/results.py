@@ -14,6 +14,7 @@ from lookalike import record
 from lookalike.admin.health import Health, Level
 from lookalike.cli.console import printable
 from lookalike.descriptors.catalog import ModelInfo
+from lookalike.facade.precision import PrecisionFigures
 from lookalike.output.labels import completeness, field_summary, file_size, name_field, score
 from lookalike.record import record_of
 from lookalike.search.evaluation import Evaluation
@@ -164,6 +165,17 @@ def model_table(models: Sequence[ModelInfo]) -> Table:
             "yes" if model.is_here else "no",
             model.purpose,
         )
+    return table
+
+
+def precision_table(figures: Sequence[PrecisionFigures]) -> Table:
+    """One row per precision: agreement with fp32 and speed."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("--precision")
+    table.add_column("top 10 as in fp32", justify="right")
+    table.add_column("images/s", justify="right")
+    for one in figures:
+        table.add_row(one.precision, f"{one.agreement:.1%}", f"{one.images_per_second:,.1f}")
     return table
 
 

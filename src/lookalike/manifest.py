@@ -163,9 +163,9 @@ class Manifest:
         if own != spec:
             raise ModelError(
                 f"The index was made with {own.model} (revision {own.revision}, {own.size} "
-                f"dimensions) and this is {spec.model} (revision {spec.revision}, {spec.size} "
-                "dimensions): vectors of different models cannot be compared; open the index with "
-                "its own model, or index into a new folder."
+                f"dimensions, {own.distance}) and this is {spec.model} (revision {spec.revision}, "
+                f"{spec.size} dimensions, {spec.distance}): vectors of different models cannot "
+                "be compared; open the index with its own model, or index into a new folder."
             )
 
     def checked_vector(self, aspect: str, numbers: Any) -> tuple[str, NDArray[np.float32]]:
@@ -187,8 +187,10 @@ class Manifest:
                 f"A vector of {aspect} has {spec.size} numbers in this index (got {vector.size}): "
                 f"make it with {spec.model}."
             )
-        if not np.isfinite(vector).all() or not vector.any():
-            raise QueryError(f"The vector of {aspect} is zero, or holds NaN or infinity: check it.")
+        if not np.isfinite(vector).all():
+            raise QueryError(f"The vector of {aspect} holds NaN or infinity: check it.")
+        if flaw := spec.distance.flaw(vector[None]):
+            raise QueryError(f"The vector of {aspect} {flaw}: check it.")
         return spec.name, vector
 
     def to_json(self) -> dict[str, Any]:

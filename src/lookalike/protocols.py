@@ -173,8 +173,9 @@ class AspectDescriptor(Protocol):
     """Turns images into the vectors of an own aspect; all that a user writes for one.
 
     Optional attributes: `name`, the model in messages, by default that of the class; `side`, pixels
-    wanted on an image's shorter side, by default 224; `distance`, only "cosine"; and a method
-    `describe_text(texts)`, like `describe`, for searches by text.
+    wanted on an image's shorter side, by default 224; `distance`, "cosine" by default, "dot",
+    "euclid" or "manhattan"; and a method `describe_text(texts)`, like `describe`, for searches by
+    text.
 
     Attributes:
         size: number of dimensions.
@@ -186,7 +187,7 @@ class AspectDescriptor(Protocol):
 
     def describe(self, images: Sequence[Image], /) -> ArrayLike:
         """Returns one row of `size` numbers for each image, of `image.pixels` for example: finite,
-        not all zero, and the same whatever else is in the batch."""
+        for cosine not all zero, and the same whatever else is in the batch."""
         ...
 
 

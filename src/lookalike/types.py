@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from lookalike.system.distances import Distance as Distance
 from lookalike.system.inputs import ImageInput as ImageInput
 from lookalike.system.point_ids import PointId as PointId
 from lookalike.system.point_ids import point_id as point_id
@@ -199,11 +200,6 @@ class Image:
 
 
 # --- vectors and points ---------------------------------------------------------------------
-
-
-class Distance(StrEnum):
-    COSINE = "cosine"
-    MANHATTAN = "manhattan"
 
 
 @dataclass(frozen=True, slots=True)
@@ -417,11 +413,12 @@ class Background:
 
 @dataclass(frozen=True, slots=True)
 class WeightedVector:
-    """A target vector for one named vector, with its weight in a blend."""
+    """A target vector for one named vector, with its weight in a blend and that one's distance."""
 
     name: str
     vector: Vector
     weight: float
+    distance: Distance = Distance.COSINE
 
 
 CandidateId: TypeAlias = PointId | str

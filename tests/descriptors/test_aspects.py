@@ -135,7 +135,7 @@ def _fails(images: Sequence[Image]) -> NDArray[np.float64]:
         ("light", Unlike(size=4), r"shape \(2, 3\) for 2 inputs: it must be \(2, 4\)"),
         ("light", Unlike(version=""), "no version"),
         ("light", Unlike(side=0), "wants 0 pixels"),
-        ("light", Unlike(distance="euclid"), "distance of the aspect 'light' is 'euclid'"),
+        ("light", Unlike(distance="l2"), "is 'l2': use cosine, dot, euclid, manhattan"),
         ("light", Unlike(describe=lambda images: np.full((len(images), 3), np.nan)), "NaN"),
         ("light", Unlike(describe=lambda images: np.zeros((len(images), 3))), "zero"),
         ("light", Unlike(describe=lambda images: ["text"] * len(images)), "failed"),

@@ -121,7 +121,7 @@ def test_an_index_that_has_shrunk_to_nothing_has_none(tmp_path: Path) -> None:
     index, _ = made(tmp_path, 40)
     with index:
         index.delete([str(i) for i in range(20)])
-        assert calibrate(index._engine, list(index._manifest.aspects.values()), len(index)) is None
+        assert calibrate(index._engine, list(index._manifest.vectors.values()), len(index)) is None
         index.calibrate()
         assert index._manifest.calibration is None
         assert index.search(id="30", weights=HALF).explanation.aspects["color"].spread is None

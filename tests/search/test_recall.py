@@ -15,6 +15,7 @@ from lookalike.search.recall import recall
 from lookalike.types import Distance, Point, Query, Scored, VectorSpec
 
 COUNT = 60
+SPEC = VectorSpec("v", "semantic", 8, Distance.COSINE, "float32", "none", "1")
 
 
 class Approximate(EdgeEngine):
@@ -29,7 +30,7 @@ class Approximate(EdgeEngine):
 
 def filled(path: Path, kind: type[EdgeEngine], rows: np.ndarray[Any, Any]) -> EdgeEngine:
     engine = kind(path)
-    engine.create([VectorSpec("v", "semantic", 8, Distance.COSINE, "float32", "none", "1")])
+    engine.create([SPEC])
     engine.upsert(
         [Point(str(i), {"v": row}, {"image": {"id": str(i)}}) for i, row in enumerate(rows)]
     )
@@ -43,14 +44,14 @@ def rows() -> np.ndarray[Any, Any]:
 
 def test_exact_answers_have_full_recall(tmp_path: Path, rows: np.ndarray[Any, Any]) -> None:
     with closing(filled(tmp_path / "i", EdgeEngine, rows)) as engine:
-        found = recall(engine, "v", 20)
+        found = recall(engine, SPEC, 20)
         assert found is not None
         assert (found.mean, found.low, found.high) == (1, 1, 1)
 
 
 def test_what_is_missed_counts(tmp_path: Path, rows: np.ndarray[Any, Any]) -> None:
     with closing(filled(tmp_path / "i", Approximate, rows)) as engine:
-        found = recall(engine, "v", 20)
+        found = recall(engine, SPEC, 20)
         assert found is not None
         assert found.mean == pytest.approx(0.9)
 
@@ -58,7 +59,7 @@ def test_what_is_missed_counts(tmp_path: Path, rows: np.ndarray[Any, Any]) -> No
 def test_images_that_are_equally_near_are_equally_right(tmp_path: Path) -> None:
     same = np.tile(np.arange(8, dtype=np.float32), (COUNT, 1))
     with closing(filled(tmp_path / "i", EdgeEngine, same)) as engine:
-        found = recall(engine, "v", 5)
+        found = recall(engine, SPEC, 5)
         assert found is not None
         assert found.mean == 1
 
@@ -66,4 +67,4 @@ def test_images_that_are_equally_near_are_equally_right(tmp_path: Path) -> None:
 def test_an_empty_index_has_none(tmp_path: Path) -> None:
     empty = np.zeros((0, 8), np.float32)
     with closing(filled(tmp_path / "i", EdgeEngine, empty)) as engine:
-        assert recall(engine, "v", 20) is None
+        assert recall(engine, SPEC, 20) is None

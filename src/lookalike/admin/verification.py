@@ -22,7 +22,8 @@ FLOAT_TOLERANCE = 1e-12
 """Relative. An engine may return a number of more than 15 digits with its last bit changed."""
 
 VECTOR_TOLERANCE = 1e-6
-"""For each element. Engines normalize cosine vectors, each in its own arithmetic."""
+"""For each element, as a share of those above 1. Engines normalize cosine vectors, each in its own
+arithmetic."""
 
 
 @dataclass(slots=True)
@@ -105,7 +106,9 @@ def _vector_mismatch(sample: Sequence[Point], engine: Engine) -> str | None:
     for point in sample:
         for name, expected in point.vectors.items():
             actual = vectors.get(point.id, {}).get(name)
-            if actual is None or not np.allclose(expected, actual, rtol=0, atol=VECTOR_TOLERANCE):
+            if actual is None or not np.allclose(
+                expected, actual, rtol=VECTOR_TOLERANCE, atol=VECTOR_TOLERANCE
+            ):
                 return f"the {name!r} vector of {point.id!r} differs"
     return None
 

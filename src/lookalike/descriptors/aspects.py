@@ -102,10 +102,11 @@ class OwnAspect:
                 f"The descriptor of the aspect {name!r} returned an array of shape {made.shape} "
                 f"for {len(inputs)} inputs: it must be {(len(inputs), size)}."
             )
-        if not np.isfinite(made).all() or not made.any(axis=1).all():
+        flaw = self.spec.distance.flaw(made) if np.isfinite(made).all() else "has NaN or infinity"
+        if flaw:
             raise ModelError(
-                f"The descriptor of the aspect {name!r} returned a vector that is zero, or holds "
-                "NaN or infinity: mend the descriptor."
+                f"The descriptor of the aspect {name!r} returned a vector that {flaw}: mend the "
+                "descriptor."
             )
         return made
 
@@ -171,12 +172,11 @@ def _own(name: str, descriptor: AspectDescriptor) -> OwnAspect:
 def _distance(name: str, descriptor: AspectDescriptor) -> Distance:
     """The distance that a descriptor names."""
     distance = getattr(descriptor, "distance", Distance.COSINE)
-    if distance != Distance.COSINE:
+    if not isinstance(distance, str) or distance not in list(Distance):
         raise ModelError(
-            f"The distance of the aspect {name!r} is {distance!r:.80}: a search weighs aspects by "
-            "cosine similarity, so it must be 'cosine'."
+            f"The distance of the aspect {name!r} is {distance!r:.80}: use {', '.join(Distance)}."
         )
-    return Distance.COSINE
+    return Distance(distance)
 
 
 def _check_batches(own: OwnAspect) -> None:

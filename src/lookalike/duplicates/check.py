@@ -25,6 +25,7 @@ from lookalike.types import (
     AnyOfValues,
     Background,
     CandidateQuery,
+    Distance,
     Not,
     Point,
     PointId,
@@ -154,17 +155,19 @@ class DuplicateSearch:
     def _hash_proposals(self, point: Point, identical: Sequence[Point]) -> dict[str, _Proposal]:
         """Images with a near hash, the nearest first, by id."""
         hash = int(record_of(point.payload)["phash"], 16)
-        vectors = [WeightedVector(PHASH, bits, 1.0) for bits in orientation_bits(hash)]
+        vectors = [
+            WeightedVector(PHASH, bits, 1.0, Distance.MANHATTAN) for bits in orientation_bits(hash)
+        ]
         # A filter takes time, so it is set only if identical files would crowd out others.
         others = Not(_same_bytes(point)) if identical else None
         distances: dict[PointId, int] = {}
         for candidates in self.engine.nearest(
             [CandidateQuery(vector, others, HASH_NEIGHBORS, EXPLORED) for vector in vectors]
         ):
-            for id, distance in candidates:
-                if distance <= LOOKUP_RADIUS:
+            for id, similarity in candidates:
+                if -similarity <= LOOKUP_RADIUS:
                     known = distances.get(as_point_id(id), LOOKUP_RADIUS)
-                    distances[as_point_id(id)] = min(int(distance), known)
+                    distances[as_point_id(id)] = min(int(-similarity), known)
         if not distances:
             return {}
         # Payloads are read only now: of 80 candidates one or two are near enough.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,8 @@ import numpy as np
 
 from lookalike import record
 from lookalike.errors import EngineError
-from lookalike.types import Payload, Point
+from lookalike.manifest import UNFINISHED
+from lookalike.types import Distance, Payload, Point
 
 UNIQUE_FIELDS = frozenset(
     {
@@ -27,11 +28,17 @@ useless, since no two points share a value, and filters use these fields too sel
 indexes in RAM."""
 
 
-def check_vectors(points: Sequence[Point]) -> None:
+def check_vectors(
+    points: Sequence[Point], read_manifest: Callable[[], Mapping[str, Any] | None]
+) -> None:
     """Refuses vectors that Qdrant would accept silently and then rank by.
 
+    Args:
+        points: the points with the vectors.
+        read_manifest: reads the manifest, which tells how vectors are compared.
+
     Raises:
-        EngineError: a vector has NaN or infinity in it, or is of float32 and zero.
+        EngineError: a vector has NaN or infinity in it, or is zero and compared by its direction.
     """
     for point in points:
         for name, vector in point.vectors.items():
@@ -42,10 +49,21 @@ def check_vectors(points: Sequence[Point]) -> None:
                     f"The {name!r} vector of {point.id!r} has NaN or infinity in it; fix the "
                     "descriptor that made it."
                 )
-            if vector.dtype == np.float32 and not vector.any():
+            if (
+                vector.dtype == np.float32
+                and not vector.any()
+                and _is_cosine(name, read_manifest())
+            ):
                 raise EngineError(
                     f"The {name!r} vector of {point.id!r} is zero; fix the descriptor that made it."
                 )
+
+
+def _is_cosine(name: str, manifest: Mapping[str, Any] | None) -> bool:
+    """Tells if a named vector is compared by its direction, as all are that no manifest names."""
+    stored = manifest or {}
+    spec = stored.get(UNFINISHED, stored).get("vectors", {}).get(name, {})
+    return bool(spec.get("distance", Distance.COSINE) == Distance.COSINE)
 
 
 @dataclass(frozen=True, slots=True)

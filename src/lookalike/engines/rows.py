@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from lookalike.record import KEY
-from lookalike.types import Point, Query, Scored, Vector
+from lookalike.types import (
+    CandidateQuery,
+    Candidates,
+    Distance,
+    Point,
+    Query,
+    Scored,
+    Vector,
+    WeightedVector,
+)
 
 
 def vectors_wanted(query: Query) -> list[str]:
     """Names of the vectors to request with each row.
 
-    Besides those that the query names, a weighted sum needs the vectors of all targets but the
-    one with the largest weight, whose similarity follows from the sum.
+    Besides those that the query names, a weighted sum needs the vectors of all targets but one, as
+    the similarity to that one follows from the sum.
     """
     names = set(query.vectors)
     if query.among is not None:
-        weightiest = max(query.near, key=lambda near: near.weight)
-        names |= {near.name for near in query.near if near is not weightiest}
+        derived = _derived(query)
+        names |= {near.name for near in query.near if near is not derived}
     return sorted(names)
+
+
+def _derived(query: Query) -> WeightedVector | None:
+    """The target whose similarity is what the others leave of a weighted sum: that with the largest
+    weight, so that its vector, often the largest, need not be fetched. None where distances of any
+    size are in the sum, in which rounding would hide it."""
+    if any(near.distance is not Distance.COSINE for near in query.near):
+        return None
+    return max(query.near, key=lambda near: near.weight)
 
 
 def scored(row: Any, query: Query) -> Scored:
@@ -31,8 +49,21 @@ def scored(row: Any, query: Query) -> Scored:
     vectors = _arrays(row.vector)
     if query.among is None:
         (near,) = query.near
-        return Scored(id, near.weight * row.score, (row.score,), payload, vectors)
+        similarity = near.distance.sign * row.score
+        return Scored(id, near.weight * similarity, (similarity,), payload, vectors)
     return Scored(id, row.score, _similarities(query, row.score, vectors), payload, vectors)
+
+
+def with_likeness(
+    lists: Sequence[Candidates], queries: Sequence[CandidateQuery]
+) -> list[Candidates]:
+    """Candidates with their similarities in place of the engine's scores."""
+    return [
+        candidates
+        if query.near.distance.is_product
+        else [(id, query.near.distance.sign * score) for id, score in candidates]
+        for candidates, query in zip(lists, queries, strict=True)
+    ]
 
 
 def stored(record: Any) -> Point:
@@ -69,15 +100,15 @@ def _arrays(vectors: Any) -> dict[str, Vector]:
 def _similarities(query: Query, total: float, vectors: Mapping[str, Vector]) -> tuple[float, ...]:
     """Similarities to each target, from a point's weighted sum `total` and its vectors.
 
-    Cosine vectors come back normalized, as the targets are. The similarity to the target with the
-    largest weight is what the others leave of the sum, so that its vector, often the largest, need
-    not be fetched.
+    Cosine vectors come back normalized, as the targets are.
     """
-    weightiest = max(query.near, key=lambda near: near.weight)
+    derived = _derived(query)
     known = {
-        i: float(np.dot(near.vector, vectors[near.name]))
+        i: float(near.distance.likeness(vectors[near.name][None], near.vector)[0])
         for i, near in enumerate(query.near)
-        if near is not weightiest
+        if near is not derived
     }
+    if derived is None:
+        return tuple(known.values())
     rest = total - sum(query.near[i].weight * similarity for i, similarity in known.items())
-    return tuple(known.get(i, rest / weightiest.weight) for i in range(len(query.near)))
+    return tuple(known.get(i, rest / derived.weight) for i in range(len(query.near)))

@@ -234,8 +234,8 @@ class ReadableIndex:
             QueryError: there is no such aspect.
             InputError: scikit-learn is not installed, or there are fewer images than groups.
         """
-        name = embedding.vector_of(self._manifest, aspect)
-        return embedding.cluster(self.scroll(where, vectors=True), name, k, min_size)
+        spec = self._manifest.vectors[embedding.vector_of(self._manifest, aspect)]
+        return embedding.cluster(self.scroll(where, vectors=True), spec, k, min_size)
 
     def __getitem__(self, id: Id) -> Point:
         return self.get(id)
@@ -316,7 +316,7 @@ class ReadableIndex:
         self.refresh()
         manifest = self._manifest
         measured = {
-            name: recall(self._engine, name, probes)
+            name: recall(self._engine, manifest.vectors[name], probes)
             for name in (manifest.aspects.values() if probes else ())
         }
         recalls = {name: one for name, one in measured.items() if one is not None}

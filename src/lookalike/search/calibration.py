@@ -14,28 +14,30 @@ from numpy.typing import NDArray
 
 from lookalike.manifest import Calibration, ManifestStore
 from lookalike.protocols import Engine
-from lookalike.types import Background, Vector
+from lookalike.types import Background, Distance, Vector, VectorSpec
 
 SAMPLE = 1000
 """Images in a sample: it tells a spread to within 3 %."""
 LEAST = 30
 """Images in the smallest sample that is worth anything."""
 _LEAST_SPREAD = 0.005
-"""If all images look the same in an aspect, their differences are noise and not to be amplified."""
+"""If all images look the same in an aspect, their differences are noise and not to be amplified.
+For other distances than cosine it is a share of the usual similarity."""
 
 
-def calibrate(engine: Engine, names: Sequence[str], images: int) -> Calibration | None:
+def calibrate(engine: Engine, specs: Sequence[VectorSpec], images: int) -> Calibration | None:
     """The background of each vector over all pairs of a sample; None for too few images.
 
     Args:
         engine: holds the points.
-        names: names of vectors compared by cosine.
+        specs: the vectors.
         images: number of images in the index.
     """
     if images < LEAST:
         return None
-    vectors = _read_sample(engine, names)
-    return Calibration(images, {name: _pair_background(rows) for name, rows in vectors.items()})
+    vectors = _read_sample(engine, [spec.name for spec in specs])
+    backgrounds = {spec.name: _pair_background(vectors[spec.name], spec.distance) for spec in specs}
+    return Calibration(images, backgrounds)
 
 
 def is_due(calibration: Calibration | None, images: int) -> bool:
@@ -49,7 +51,8 @@ def recalibrate(engine: Engine, manifests: ManifestStore) -> None:
     """Samples an index again if it has doubled or halved, and stores the calibration."""
     images, stored = engine.count(), manifests.read()
     if is_due(stored.calibration, images):
-        calibration = calibrate(engine, list(stored.aspects.values()), images)
+        specs = [stored.vectors[name] for name in stored.aspects.values()]
+        calibration = calibrate(engine, specs, images)
         manifests.update(lambda manifest: replace(manifest, calibration=calibration))
     else:
         manifests.update()
@@ -72,24 +75,27 @@ class Calibrator:
         self._vectors: dict[str, NDArray[np.float32]] = {}
 
     def sample(self, name: str) -> NDArray[np.float32]:
-        """(n, size), rows of length 1: the named vector of up to `SAMPLE` random images."""
+        """(n, size): the named vector of up to `SAMPLE` random images."""
         if name not in self._vectors:
             self._vectors |= _read_sample(self._engine, [name])
         return self._vectors[name]
 
-    def background(self, name: str, target: Vector, *, pictured: bool) -> Background | None:
+    def background(
+        self, name: str, target: Vector, distance: Distance, *, pictured: bool
+    ) -> Background | None:
         """The similarity of random images to a target; None if the index is too small.
 
         Args:
             name: name of the vector.
             target: vector to compare with.
+            distance: that of the vector.
             pictured: whether it is the vector of a picture.
         """
         if self.calibration is None:
             return None
         if pictured:
             return self.calibration.backgrounds[name]
-        return _background(self.sample(name) @ target)
+        return _background(distance.likeness(self.sample(name), target), distance)
 
 
 def _read_sample(engine: Engine, names: Sequence[str]) -> Mapping[str, NDArray[np.float32]]:
@@ -101,10 +107,13 @@ def _read_sample(engine: Engine, names: Sequence[str]) -> Mapping[str, NDArray[n
     return {name: np.array([one.vectors[name] for one in points], np.float32) for name in names}
 
 
-def _pair_background(vectors: NDArray[np.float32]) -> Background:
+def _pair_background(vectors: NDArray[np.float32], distance: Distance) -> Background:
     others = ~np.eye(len(vectors), dtype=np.bool_)  # each pair twice, none with itself
-    return _background((vectors @ vectors.T)[others])
+    return _background(distance.pairs(vectors)[others], distance)
 
 
-def _background(similarities: NDArray[np.float32]) -> Background:
-    return Background(float(similarities.mean()), max(float(similarities.std()), _LEAST_SPREAD))
+def _background(similarities: NDArray[np.float32], distance: Distance) -> Background:
+    mean = float(similarities.mean(dtype=np.float64))
+    spread = float(similarities.std(dtype=np.float64))
+    scale = 1.0 if distance is Distance.COSINE else float(np.abs(similarities).mean())
+    return Background(mean, max(spread, _LEAST_SPREAD * scale) or 1.0)

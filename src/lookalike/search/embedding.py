@@ -14,7 +14,7 @@ from lookalike.manifest import Manifest
 from lookalike.protocols import DescribesText, Descriptors, ImageLoader, KnowsWords
 from lookalike.system.inputs import PlainImage
 from lookalike.system.iteration import batched
-from lookalike.types import Point
+from lookalike.types import Distance, Point, VectorSpec
 
 BATCH = 64
 
@@ -99,28 +99,36 @@ def embed_texts(
     return np.asarray(vectors, np.float32).reshape(-1, spec.size)
 
 
-def cluster(points: Iterator[Point], name: str, k: int | None, min_size: int) -> Mapping[str, int]:
+def cluster(
+    points: Iterator[Point], spec: VectorSpec, k: int | None, min_size: int
+) -> Mapping[str, int]:
     """The group of each image by id: by k-means for `k` groups, else by HDBSCAN.
+
+    Both compare by Euclidean distance, which ranks directions as cosine does; HDBSCAN also by
+    Manhattan distance.
 
     Raises:
         InputError: scikit-learn is not installed, or there are fewer images than groups.
     """
-    stored = [(point.id, point.vectors[name]) for point in points]
+    stored = [(point.id, point.vectors[spec.name]) for point in points]
     if k is not None and not 1 <= k <= len(stored):
         raise InputError(f"k must be from 1 to the number of images, {len(stored):,} (got {k}).")
     if len(stored) < max(2, min_size) and k is None:
         return {id: -1 for id, _ in stored}
-    model = _model(k, min_size)
+    model = _model(k, min_size, spec.distance)
     vectors = np.array([vector for _, vector in stored], np.float32)
-    labels = model.fit_predict(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+    if spec.distance is Distance.COSINE:
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    labels = model.fit_predict(vectors)
     return {id: int(label) for (id, _), label in zip(stored, labels, strict=True)}
 
 
-def _model(k: int | None, min_size: int) -> Any:
+def _model(k: int | None, min_size: int, distance: Distance) -> Any:
     try:
         from sklearn import cluster as models  # type: ignore[import-untyped]
     except ModuleNotFoundError:
         raise InputError("Clusters need a library: pip install 'lookalike[cluster]'.") from None
     if k is None:
-        return models.HDBSCAN(min_cluster_size=min_size, copy=True)
+        metric = "manhattan" if distance is Distance.MANHATTAN else "euclidean"
+        return models.HDBSCAN(min_cluster_size=min_size, metric=metric, copy=True)
     return models.KMeans(k, random_state=0, n_init=3)

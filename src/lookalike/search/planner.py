@@ -366,7 +366,8 @@ class Planner:
         self, request: Request, parts: Sequence[Part], weights: Mapping[str, float]
     ) -> Blend:
         calibrator = self.calibrator if request["calibration"] == "spread" else None
-        return combine(parts, weights, calibrator, summed=request["strategy"] == "sum")
+        summed = request["strategy"] == "sum"
+        return combine(parts, weights, calibrator, self.manifest.vectors, summed=summed)
 
     def _product(self, request: Request) -> Field | None:
         """The field that hits are collapsed by."""
@@ -429,7 +430,7 @@ class Planner:
         background = np.max([standing(blend, vectors) for blend in blends], axis=0)
         calibration = self.calibrator.calibration
         perfect = [
-            math.fsum(contributions(blend, [1.0] * len(blend)).values())
+            math.fsum(contributions(blend, [target.perfect for target in blend]).values())
             if all(target.pictured for target in blend)
             else math.inf
             for blend in blends

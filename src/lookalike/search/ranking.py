@@ -205,7 +205,7 @@ def _diversify(rows: Sequence[Ranked], blend: Blend, diversity: float) -> list[R
     for start in range(0, len(rows), CHUNK):
         chunk = rows[start : start + CHUNK]
         vectors = _vectors(chunk)
-        similarities = [vectors[one.near.name] @ vectors[one.near.name].T for one in blend]
+        similarities = [one.near.distance.pairs(vectors[one.near.name]) for one in blend]
         order = rerank.diversify(
             np.array([one.calibrated for one in chunk]),
             np.asarray(sum(contributions(blend, similarities).values())),

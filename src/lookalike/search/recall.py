@@ -9,16 +9,17 @@ import numpy as np
 
 from lookalike.protocols import Engine
 from lookalike.search.evaluation import Quality
-from lookalike.types import Query, Scored, WeightedVector
+from lookalike.types import Query, Scored, VectorSpec, WeightedVector
 
 NEIGHBORS = 10
 """Neighbors of each probe."""
 
 _TIE = 1e-6
-"""Difference of similarities that counts as none: equally near images are equally right."""
+"""Difference of similarities that counts as none, as a share of those above 1: equally near images
+are equally right."""
 
 
-def recall(engine: Engine, name: str, probes: int) -> Quality | None:
+def recall(engine: Engine, spec: VectorSpec, probes: int) -> Quality | None:
     """The recall@10 of searches by one named vector, against exact search; None for an empty index.
 
     Probes are images of the index, the first by point id: an id is a hash, so they are a random
@@ -26,12 +27,13 @@ def recall(engine: Engine, name: str, probes: int) -> Quality | None:
 
     Args:
         engine: holds the points.
-        name: name of the vector.
+        spec: the vector.
         probes: number of images to search by.
     """
+    name = spec.name
     points = next(engine.scroll(payload=False, vectors=[name], batch=probes), [])
     queries = [
-        Query((WeightedVector(name, point.vectors[name], 1.0),), limit=NEIGHBORS)
+        Query((WeightedVector(name, point.vectors[name], 1.0, spec.distance),), limit=NEIGHBORS)
         for point in points
         if name in point.vectors
     ]
@@ -46,5 +48,5 @@ def _share(found: Sequence[Scored], true: Sequence[Scored]) -> float:
     """The share of the nearest rows that were found, or others that are as near."""
     if not true:
         return 1.0
-    least = true[-1].score - _TIE
+    least = true[-1].score - _TIE * max(1.0, abs(true[-1].score))
     return min(sum(row.score >= least for row in found) / len(true), 1.0)

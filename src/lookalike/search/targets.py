@@ -31,7 +31,16 @@ from lookalike.search import colors
 from lookalike.search.calibration import Calibrator
 from lookalike.search.embedding import text_describers
 from lookalike.search.request import Box, ColorInput, VectorInput
-from lookalike.types import Background, Image, ImageInput, Mention, Vector, WeightedVector
+from lookalike.types import (
+    Background,
+    Distance,
+    Image,
+    ImageInput,
+    Mention,
+    Vector,
+    VectorSpec,
+    WeightedVector,
+)
 
 Floats: TypeAlias = NDArray[np.floating]
 
@@ -81,7 +90,7 @@ class Target:
         near: the vector, with the weight that means influence; those of a blend add up to 1.
         weight: the weight asked for; those of a blend add up to 1.
         background: similarity of random images to it; None without calibration.
-        pictured: whether it is the vector of one picture, so that the best similarity is 1.
+        pictured: whether it is the vector of one picture.
     """
 
     aspect: str
@@ -90,6 +99,12 @@ class Target:
     weight: float
     background: Background | None
     pictured: bool
+
+    @property
+    def perfect(self) -> float:
+        """The similarity of the target to itself."""
+        target = self.near.vector
+        return float(self.near.distance.likeness(target[None], target)[0])
 
     def contribution(self, similarity: Similarity) -> Similarity:
         """The weight times the distance of a similarity above that of random images, in standard
@@ -247,6 +262,7 @@ def combine(
     parts: Sequence[Part],
     weights: Mapping[str, float],
     calibrator: Calibrator | None,
+    vectors: Mapping[str, VectorSpec],
     *,
     summed: bool = False,
 ) -> Blend:
@@ -256,10 +272,11 @@ def combine(
         parts: of any aspects.
         weights: by aspect.
         calibrator: None takes weights as plain factors.
+        vectors: the vectors of the index, by name.
         summed: whether the parts of an aspect add up instead of being averaged; see `_target`.
 
     Raises:
-        QueryError: no aspect has both, or the parts of one cancel out.
+        QueryError: no aspect has both, or the parts of one cancel out or have no nearest point.
     """
     own = {aspect: [part for part in parts if part.aspect == aspect] for aspect in weights}
     own = {aspect: several for aspect, several in own.items() if several}
@@ -270,7 +287,13 @@ def combine(
         )
     total = math.fsum(weights[aspect] for aspect in own)
     targets = [
-        _target(several, weights[aspect] / total, calibrator, summed)
+        _target(
+            several,
+            weights[aspect] / total,
+            vectors[several[0].name].distance,
+            calibrator,
+            summed,
+        )
         for aspect, several in own.items()
     ]
     influence = math.fsum(target.near.weight for target in targets)
@@ -280,54 +303,72 @@ def combine(
 
 
 def _target(
-    parts: Sequence[Part], weight: float, calibrator: Calibrator | None, summed: bool
+    parts: Sequence[Part],
+    weight: float,
+    distance: Distance,
+    calibrator: Calibrator | None,
+    summed: bool,
 ) -> Target:
     """Combines the parts of one aspect, and divides the weight by the target's spread.
 
-    Each part is divided by the spread of its similarities, so that text, which lies in a narrow
-    band, counts as much as a picture. A quarter of the mean of the unwanted parts is subtracted
-    from the mean of the wanted ones; or, if `summed`, the sum of the one from that of the other.
+    For cosine each part is divided by the spread of its similarities, so that text, which lies in a
+    narrow band, counts as much as a picture. See `_mixture` for how they combine.
     """
-    first, name = parts[0], parts[0].name
-    vectors = [_unit(part.describe()) for part in parts]
+    first, wanted = parts[0], [part.wanted for part in parts]
+    vectors = [np.asarray(part.describe(), np.float32) for part in parts]
+    if distance is Distance.COSINE:
+        vectors = [_unit(one) for one in vectors]
     single = len(parts) == 1 and first.wanted
     vector: Vector = vectors[0]
     if not single:
-        scaled = [
-            one / _spread(calibrator, part, one) for part, one in zip(parts, vectors, strict=True)
-        ]
-        vector = _direction(
-            [one for one, part in zip(scaled, parts, strict=True) if part.wanted],
-            [one for one, part in zip(scaled, parts, strict=True) if not part.wanted],
-            summed=summed,
-        )
+        scaled: Sequence[Floats] = vectors
+        if calibrator is not None and distance is Distance.COSINE:
+            scaled = [
+                one / _spread(calibrator, part, one)
+                for part, one in zip(parts, vectors, strict=True)
+            ]
+        vector = _mixture(distance, scaled, wanted, summed=summed)
     pictured = single and first.pictured
-    background = calibrator.background(name, vector, pictured=pictured) if calibrator else None
+    background = None
+    if calibrator is not None:
+        background = calibrator.background(first.name, vector, distance, pictured=pictured)
     influence = weight / (background.spread if background else 1.0)
-    near = WeightedVector(name, vector, influence)
+    near = WeightedVector(first.name, vector, influence, distance)
     return Target(first.aspect, _label(parts), near, weight, background, pictured)
 
 
-def _spread(calibrator: Calibrator | None, part: Part, vector: Vector) -> float:
-    background = None
-    if calibrator is not None:
-        background = calibrator.background(part.name, vector, pictured=part.pictured)
+def _spread(calibrator: Calibrator, part: Part, vector: Vector) -> float:
+    distance = Distance.COSINE
+    background = calibrator.background(part.name, vector, distance, pictured=part.pictured)
     return 1.0 if background is None else background.spread
 
 
-def _direction(wanted: Sequence[Floats], unwanted: Sequence[Floats], *, summed: bool) -> Vector:
-    """One direction for several vectors: ranking by it is ranking by the mean similarity to the
-    wanted ones less a part of that to the others."""
-    merge, share = (np.sum, 1.0) if summed else (np.mean, UNWANTED if wanted else 1.0)
-    total: Floats = np.zeros_like((*wanted, *unwanted)[0])
-    if wanted:
-        total = total + merge(wanted, axis=0)
-    if unwanted:
-        total = total - share * merge(unwanted, axis=0)
-    longest = max(float(np.linalg.norm(one)) for one in (*wanted, *unwanted))
+def _mixture(
+    distance: Distance, vectors: Sequence[Floats], wanted: Sequence[bool], *, summed: bool
+) -> Vector:
+    """One target for several vectors.
+
+    A quarter of the mean of the unwanted ones is subtracted from the mean of the wanted ones; or,
+    if `summed`, the sum of the one from that of the other. By products, ranking by the result is
+    ranking by such a mean of similarities; by distances, it is the point from which such a mean of
+    squared distances is least.
+    """
+    pros, cons = sum(wanted), len(wanted) - sum(wanted)
+    share = UNWANTED if pros else 1.0
+    gain, cost = (1.0, 1.0) if summed else (1 / max(pros, 1), share / max(cons, 1))
+    factors = [gain if one else -cost for one in wanted]
+    total: Floats = np.sum([f * one for f, one in zip(factors, vectors, strict=True)], axis=0)
+    if not distance.is_product:
+        if math.fsum(factors) < 1e-6:
+            raise QueryError(
+                f"No point is farthest by the distance {distance}: give more to be like than "
+                "unlike, or no weight to the aspect."
+            )
+        return np.asarray(total / math.fsum(factors), np.float32)
+    longest = max(float(np.linalg.norm(one)) for one in vectors)
     if np.linalg.norm(total) < 1e-6 * longest:
         raise QueryError("The targets contradict each other: together they point nowhere.")
-    return _unit(total)
+    return _unit(total) if distance is Distance.COSINE else np.asarray(total, np.float32)
 
 
 def _unit(vector: Vector | Floats) -> NDArray[np.float32]:
@@ -358,7 +399,10 @@ def standing(blend: Blend, vectors: Mapping[str, Floats]) -> Floats:
         blend: what they are compared with.
         vectors: (n, size) by name.
     """
-    similarities = [vectors[target.near.name] @ target.near.vector for target in blend]
+    similarities = [
+        target.near.distance.likeness(vectors[target.near.name], target.near.vector)
+        for target in blend
+    ]
     return np.asarray(sum(contributions(blend, similarities).values()), np.float32)
 
 

@@ -35,7 +35,8 @@ _QUANTIZATION = 0.002
 _FAR = 20.0
 """Steps that no list is long enough for."""
 _ROUNDING = 1e-6
-"""Sums of float32 similarities are not exact; two that differ by less are the same."""
+"""Sums of float32 similarities are not exact; two that differ by less, as a share of those above 1,
+are the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,7 @@ class _Search:
         lists: the candidates of each target.
         ids, bounds: all candidates by the upper bound of their sums, highest first.
         unseen: upper bound for the points that no target proposed.
+        rounding: difference of sums that counts as none; sums of distances are of any size.
         compared: how many candidates are compared exactly, the known ones among them.
         asked: those of them that the last request compares.
         known: those of them that earlier requests have compared.
@@ -114,6 +116,7 @@ class _Search:
     ids: Sequence[CandidateId] = ()
     bounds: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     unseen: float = -math.inf
+    rounding: float = _ROUNDING
     compared: int = 0
     asked: Sequence[CandidateId] = ()
     known: set[CandidateId] = field(default_factory=set)
@@ -156,6 +159,9 @@ class _Search:
         weights = [near.weight for near in self.query.near]
         floors = [candidates[-1][1] if candidates else 0.0 for candidates in self.lists]
         base = math.fsum(w * floor for w, floor in zip(weights, floors, strict=True))
+        sizes = [max(abs(one[0][1]), abs(one[-1][1])) if one else 0.0 for one in self.lists]
+        size = math.fsum(w * size for w, size in zip(weights, sizes, strict=True))
+        self.rounding = _ROUNDING * max(1.0, size)
         bounds: dict[CandidateId, float] = {}
         for weight, floor, candidates in zip(weights, floors, self.lists, strict=True):
             for id, similarity in candidates:
@@ -178,7 +184,7 @@ class _Search:
             self.asked = [id for id in self.ids[: self.compared] if id not in self.known]
             if not self.asked:
                 return None
-            least = None if math.isinf(self.least) else self.least - _ROUNDING
+            least = None if math.isinf(self.least) else self.least - self.rounding
             query = replace(query, among=self.asked, least=least)
         self.rounds += 1
         return query
@@ -196,7 +202,7 @@ class _Search:
         if needed > self.compared:
             self.done = self.compared >= self.most_compared
             self.compared = max(self.compared, min(needed, self.most_compared))
-        elif self.unseen <= self.least + _ROUNDING:
+        elif self.unseen <= self.least + self.rounding:
             self.closed = self.done = True
         else:
             self._widen()
@@ -209,7 +215,7 @@ class _Search:
 
     def _above(self, least: float) -> int:
         """The number of candidates that may exceed `least`."""
-        error = _ROUNDING if self.query.exact else _QUANTIZATION
+        error = self.rounding if self.query.exact else max(self.rounding, _QUANTIZATION)
         return int(np.searchsorted(-self.bounds, error - least))
 
     def _widen(self) -> None:

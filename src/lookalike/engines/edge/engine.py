@@ -18,7 +18,7 @@ from lookalike.engines.edge.requests import ID_ALONE, candidate_request, query_r
 from lookalike.engines.edge.shard import OpenShard
 from lookalike.engines.facets import exact_facet
 from lookalike.engines.points import PayloadUpdate, check_vectors
-from lookalike.engines.rows import ordered_value, scored, stored
+from lookalike.engines.rows import ordered_value, scored, stored, with_likeness
 from lookalike.errors import DiskFull, EngineError, IndexDamaged, IndexLocked
 from lookalike.manifest import require_schema
 from lookalike.system.files import make_folder
@@ -116,7 +116,7 @@ class EdgeEngine:
     def upsert(self, points: Sequence[Point]) -> None:
         if not points:
             return
-        check_vectors(points)
+        check_vectors(points, self.read_manifest)
         size = sum(vector.nbytes for point in points for vector in point.vectors.values())
         rows = [
             qe.Point(
@@ -160,10 +160,11 @@ class EdgeEngine:
         return [stored(record) for record in records]
 
     def nearest(self, queries: Sequence[CandidateQuery]) -> list[Candidates]:
-        return [
+        lists: list[Candidates] = [
             [(row.id, row.score) for row in rows]  # type: ignore[misc]  # ours are all UUIDs
             for rows in self._query([candidate_request(query) for query in queries])
         ]
+        return with_likeness(lists, queries)
 
     def query(self, queries: Sequence[Query]) -> list[list[Scored]]:
         answers = self._query([query_request(query) for query in queries])

@@ -46,16 +46,25 @@ def index_params(path: str, type: FieldType) -> Any:
     return _INDEXES[type](**options)
 
 
+_DISTANCES = {
+    Distance.COSINE: qe.Distance.Cosine,
+    Distance.DOT: qe.Distance.Dot,
+    Distance.EUCLID: qe.Distance.Euclid,
+    Distance.MANHATTAN: qe.Distance.Manhattan,
+}
+
+
 def _vector_params(spec: VectorSpec) -> qe.EdgeVectorParams:
-    cosine = spec.distance is Distance.COSINE
+    quantized = spec.distance is Distance.COSINE and spec.datatype == "float32"
+    searched = not quantized and spec.datatype == "float32"  # the originals themselves
     return qe.EdgeVectorParams(
         size=spec.size,
-        distance=qe.Distance.Cosine if cosine else qe.Distance.Manhattan,
+        distance=_DISTANCES[spec.distance],
         datatype=qe.VectorStorageDatatype.Uint8 if spec.datatype == "uint8" else None,
-        memory=qe.Memory.Cold,
+        memory=qe.Memory.Cached if searched else qe.Memory.Cold,
         quantization_config=qe.ScalarQuantizationConfig(
             qe.ScalarType.Int8, quantile=0.99, memory=qe.Memory.Pinned
         )
-        if cosine and spec.datatype == "float32"
+        if quantized
         else None,
     )

@@ -30,6 +30,9 @@ _READ_BATCH = 256
 class RemoteEngine:
     """Implements the operations of `protocols.Engine` on points, by `_call`, `_read`, `_write`."""
 
+    def read_manifest(self) -> Mapping[str, Any] | None:
+        raise NotImplementedError
+
     def create(self, vectors: Sequence[VectorSpec]) -> None:
         self._call("create", list(vectors))
 
@@ -39,7 +42,7 @@ class RemoteEngine:
         self._call("create_field_index", path, type)
 
     def upsert(self, points: Sequence[Point]) -> None:
-        check_vectors(points)
+        check_vectors(points, self.read_manifest)
         for start in range(0, len(points), BATCH):
             batch = list(points[start : start + BATCH])
             self._write([point.id for point in batch], "upsert", batch)

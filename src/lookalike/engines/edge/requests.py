@@ -68,11 +68,14 @@ def _nearest(near: WeightedVector) -> qe.Query:
 
 
 def _weighted_sum(near: Sequence[WeightedVector]) -> qe.Expression:
-    """The sum of the stages' scores, each times its target's weight."""
+    """The sum of similarities, from the stages' scores, each times its target's weight."""
     return qe.Expression.Sum(
         [
             qe.Expression.Mult(
-                [qe.Expression.Constant(target.weight), qe.Expression.Variable(f"$score[{i}]")]
+                [
+                    qe.Expression.Constant(target.distance.sign * target.weight),
+                    qe.Expression.Variable(f"$score[{i}]"),
+                ]
             )
             for i, target in enumerate(near)
         ]

@@ -21,7 +21,7 @@ from qdrant_client import QdrantClient, models
 from lookalike.engines.facets import exact_facet
 from lookalike.engines.options import ServerOptions
 from lookalike.engines.points import check_vectors
-from lookalike.engines.rows import ordered_value, scored, stored
+from lookalike.engines.rows import ordered_value, scored, stored, with_likeness
 from lookalike.engines.server import reads
 from lookalike.engines.server.caller import Caller
 from lookalike.engines.server.connection import Nodes
@@ -203,7 +203,7 @@ class ServerEngine:
         )
 
     def upsert(self, points: Sequence[Point]) -> None:
-        check_vectors(points)
+        check_vectors(points, self.read_manifest)
         # Batches may arrive in any order, so of points with the same id only the last is sent.
         unique = list({point.id: point for point in points}.values())
         size = self._collection.limits.within_batch(self.options.batch)
@@ -294,7 +294,7 @@ class ServerEngine:
     def nearest(self, queries: Sequence[CandidateQuery]) -> list[Candidates]:
         layout = self._collection.layout
         requests = [candidate_request(query, layout) for query in queries]
-        return self._query(reads.candidates, requests)
+        return with_likeness(self._query(reads.candidates, requests), queries)
 
     def query(self, queries: Sequence[Query]) -> list[list[Scored]]:
         answers = self._query(reads.query_batch, [query_request(query) for query in queries])

@@ -27,6 +27,8 @@ _INDEXES: Mapping[FieldType, tuple[Callable[..., Any], str]] = {
 }
 _DISTANCES = {
     Distance.COSINE: models.Distance.COSINE,
+    Distance.DOT: models.Distance.DOT,
+    Distance.EUCLID: models.Distance.EUCLID,
     Distance.MANHATTAN: models.Distance.MANHATTAN,
 }
 

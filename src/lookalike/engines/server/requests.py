@@ -86,10 +86,12 @@ def query_request(query: Query) -> models.QueryRequest:
 
 
 def _weighted_sum(near: Sequence[WeightedVector]) -> models.Expression:
-    """The sum of the stages' scores, each times its target's weight."""
+    """The sum of similarities, from the stages' scores, each times its target's weight."""
     return models.SumExpression.model_construct(
         sum=[
-            models.MultExpression.model_construct(mult=[target.weight, f"$score[{i}]"])
+            models.MultExpression.model_construct(
+                mult=[target.distance.sign * target.weight, f"$score[{i}]"]
+            )
             for i, target in enumerate(near)
         ]
     )

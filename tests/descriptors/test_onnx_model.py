@@ -209,6 +209,27 @@ def test_a_missing_file(tmp_path: Path, missing: str, message: str) -> None:
         load_onnx(folder, "onnx:tiny")
 
 
+@pytest.mark.parametrize(
+    ("file", "settings"),
+    [
+        ("tokenizer_config.json", {"pad_token": 3}),
+        ("tokenizer_config.json", {"padding_side": "up"}),
+        ("config.json", {"model_type": "siglip", "text_config": 3}),
+        ("config.json", {"pad_token_id": "x"}),
+    ],
+)
+def test_settings_of_a_tokenizer_that_cannot_be_used(
+    tmp_path: Path, file: str, settings: dict[str, Any]
+) -> None:
+    tiny(tmp_path)
+    write_text(tmp_path / "text.onnx")
+    write_tokenizer(tmp_path)
+    (tmp_path / file).write_text(json.dumps(settings))
+    model = load_onnx(tmp_path, "onnx:tiny")
+    with pytest.raises(ModelError, match=f"settings of the tokenizer in {tmp_path} cannot be used"):
+        model.check()
+
+
 @pytest.mark.parametrize("file", ["model.onnx", "preprocessor_config.json", "tokenizer.json"])
 def test_a_damaged_file(tmp_path: Path, file: str) -> None:
     tiny(tmp_path)
@@ -229,6 +250,8 @@ def test_a_damaged_file(tmp_path: Path, file: str) -> None:
         ({"crop_size": 64}, "crop_size is larger than size"),
         ({"do_normalize": True}, "it lacks 'image_mean'"),
         ({"resample": 17}, "17 is not a valid Resampling"),
+        ({"size": {"shortest_edge": 0}}, "from 1 to 4096"),
+        ({"size": None}, "NoneType"),
     ],
 )
 def test_pre_processing_that_cannot_be_used(

@@ -29,6 +29,9 @@ _UNSUPPORTED = (
 )
 
 
+_LARGEST = 4096
+
+
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
     """Steps from a picture to a network's input.
@@ -100,7 +103,10 @@ def _preprocessing(config: Mapping[str, Any]) -> Preprocessing:
         resize, crop = _convnext(resize, config.get("crop_pct") or 0.875)
     if isinstance(resize, int) and crop is None:
         raise ValueError("shortest_edge without do_center_crop makes pictures of different sizes")
-    if crop is not None and max(crop) > (resize if isinstance(resize, int) else min(resize)):
+    sides = (resize, resize) if isinstance(resize, int) else resize
+    if not all(1 <= side <= _LARGEST for side in (*sides, *(crop or ()))):
+        raise ValueError(f"size and crop_size must be from 1 to {_LARGEST}")
+    if crop is not None and max(crop) > min(sides):
         raise ValueError("crop_size is larger than size")
     is_normalized = config.get("do_normalize", "image_mean" in config)
     return Preprocessing(

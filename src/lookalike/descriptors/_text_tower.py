@@ -46,7 +46,12 @@ class TextTower:
         kinds = [settings.get(key) for key in ("model_type", "architectures", "tokenizer_class")]
         self._is_siglip = "siglip" in str(kinds).lower()
         self._keeps_punctuation = "Gemma" in str(settings.get("tokenizer_class", ""))
-        self._tokenizer = _tokenizer(folder, settings, self._fixed_length(), self._is_siglip)
+        try:
+            self._tokenizer = _tokenizer(folder, settings, self._fixed_length(), self._is_siglip)
+        except (TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise ModelError(
+                f"The settings of the tokenizer in {folder} cannot be used: {error}."
+            ) from error
 
     def describe(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """(n, size): the vectors of texts, each of length 1."""
@@ -123,7 +128,7 @@ def _tokenizer(
 def _most_tokens(settings: dict[str, Any], tokenizer: Any, is_siglip: bool) -> int:
     """The number of tokens beyond which a text is cut."""
     if is_siglip:
-        return int(settings.get("text_config", {}).get("max_position_embeddings", 64))
+        return int((settings.get("text_config") or {}).get("max_position_embeddings", 64))
     said = [settings.get("model_max_length"), settings.get("max_length")]
     said.append((tokenizer.truncation or {}).get("max_length"))
     return min(

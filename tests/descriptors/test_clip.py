@@ -182,13 +182,14 @@ def test_models_that_cannot_be_loaded(
 
 
 def test_fastembed_s_private_names_are_where_we_read_them(tmp_path: Path) -> None:
-    """A guard: `Clip` reads the weights' folder and the pre-processing's size from attributes that
-    FastEmbed does not publish."""
+    """A guard: `clip` reads the weights' folder, the pre-processing's size and the session from
+    attributes that FastEmbed does not publish."""
     folder = tmp_path / "tiny"
     write_preprocessing(folder, side=96)
     write_vision(folder / "model.onnx")
     tiny = clip.Clip(clip.DEFAULT, {"specific_model_path": str(folder)})
     assert tiny.side == 96
+    assert "CPUExecutionProvider" in clip._session(tiny).get_providers()
     assert tiny.spec.size == 4
     assert tiny.spec.revision == fingerprint(folder / "model.onnx")
     file = BytesIO()

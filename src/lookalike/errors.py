@@ -67,6 +67,10 @@ class SourceError(InputError):
     """A folder, file or glob that cannot be listed."""
 
 
+class StoreRefusal(SourceError):
+    """A request that an object store refuses to these credentials, so that nothing happened."""
+
+
 class MetadataError(InputError):
     """A metadata file that cannot be used as it is."""
 

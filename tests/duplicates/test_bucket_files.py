@@ -16,6 +16,7 @@ import pytest
 from obstore.store import S3Store
 
 from lookalike.duplicates.file_places import IndexedFile
+from lookalike.errors import InputError
 from tests.duplicates.files import delete, indexed, move_aside, undo
 from tests.support.object_stores import CREDENTIALS, READER, fill, google, moto, seaweed
 
@@ -163,6 +164,12 @@ def test_what_changed_is_gone_or_elsewhere_is_skipped(
     assert bytes(shop.get("one/a.jpg").bytes()) == b"edited since"
 
 
+@pytest.mark.parametrize("folder", ["s3://", "s3:///aside", "s3://shop//aside", "s3://shop/../x"])
+def test_an_address_that_is_no_folder_is_one_sentence(folder: str, log: Path) -> None:
+    with pytest.raises(InputError, match=r"write it as s3://bucket/folder/"):
+        move_aside([], folder, log, dry_run=True)
+
+
 def test_an_etag_of_another_time_is_settled_by_the_bytes(shop: S3Store, log: Path) -> None:
     (file,) = known(shop, "one/a.jpg")
     older = IndexedFile(file.uri, file.sha256, "17-before")
@@ -273,6 +280,7 @@ CHILD = """
 import json, sys
 from pathlib import Path
 from lookalike.duplicates.file_places import IndexedFile
+from lookalike.errors import InputError
 from tests.duplicates.files import move_aside, undo
 what, log, *rest = sys.argv[1:]
 print("ready", flush=True)

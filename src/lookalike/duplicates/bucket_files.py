@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import PurePath, PurePosixPath
 from typing import Protocol, TypeAlias
 
 from lookalike.duplicates.file_places import FileState, IndexedFile, Skip
-from lookalike.errors import SourceError
+from lookalike.errors import SourceError, StoreRefusal
 from lookalike.types import StoredObject
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
@@ -108,11 +107,13 @@ class BucketFiles:
             raise Skip(f"changed while it was moved: compare it with {self.address(to)}")
         try:
             self.delete(path)
-        except SourceError:  # take the step back, as far as the store lets us
-            with suppress(SourceError):
-                if self._head(path) == found and self._head(to) == copied:
-                    self.delete(to)
+        except StoreRefusal:  # take the step back
+            if self._head(path) == found and self._head(to) == copied:
+                self.delete(to)
             raise
+        except SourceError as error:  # the store may still delete it, so the copy stays
+            copy, detail = self.address(to), str(error).rstrip(".")
+            raise Skip(f"is copied to {copy}, and perhaps not deleted: {detail}") from None
 
     def move_back(self, path: PurePath, to: PurePath, sha256: str, token: str) -> bool:
         aside, back = self._head(path), self._head(to)

@@ -20,7 +20,7 @@ from lookalike.duplicates.companions import companions
 from lookalike.duplicates.disk_files import DiskFiles
 from lookalike.duplicates.file_places import FileState, IndexedFile, Location, Skip
 from lookalike.duplicates.undo_log import LogEntry, UndoLog, read_log
-from lookalike.errors import SourceError
+from lookalike.errors import InputError, SourceError
 from lookalike.system.display import Displayed
 from lookalike.system.inputs import BUCKET_SCHEMES, is_object
 
@@ -70,17 +70,28 @@ class FilePlaces:
         if is_object(address):
             scheme, _, key = address.partition("://")
             path = PurePosixPath(key)
-            if str(path) == key:
+            if str(path) == key and not (path.is_absolute() or ".." in path.parts):
                 return Location(self._stores[scheme], path)
         elif Path(address).is_absolute():
             return Location(self._disk, Path(address))
         raise Skip("is not a file on this machine: move or delete it where it is stored")
 
     def folder(self, address: str | os.PathLike[str]) -> Location:
-        """A folder, which need not exist."""
+        """A folder, which need not exist.
+
+        Raises:
+            InputError: it is an address of a store, and not of a folder there.
+        """
         name = os.fspath(address)
-        path = name.rstrip("/") if is_object(name) else os.path.normpath(Path(name).absolute())
-        return self.locate(path)
+        if not is_object(name):
+            return self.locate(os.path.normpath(Path(name).absolute()))
+        scheme, _, key = name.partition("://")
+        with suppress(Skip):
+            if key.strip("/"):
+                return self.locate(f"{scheme}://{key.removesuffix('/')}")
+        raise InputError(
+            f"{name} is not the address of a folder: write it as {scheme}://bucket/folder/."
+        )
 
 
 def move_aside(

@@ -18,9 +18,9 @@ from datetime import UTC, timedelta
 from functools import cached_property, partial
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
-from lookalike.errors import ImageRejected, Reason, SourceError
+from lookalike.errors import ImageRejected, Reason, SourceError, StoreRefusal
 from lookalike.sources._object_reader import ObjectReader
-from lookalike.sources._store_errors import READING, explain
+from lookalike.sources._store_errors import READING, WRITING, explain, is_refusal
 from lookalike.sources._store_settings import ENDPOINT_SETTINGS, ENDPOINTS, profile, region
 from lookalike.system.iteration import ahead
 from lookalike.types import StoredObject
@@ -307,18 +307,17 @@ class Bucket:
             try:
                 yield from filter(None, chunks)
             except Exception as error:
-                failed.append(error)  # is not the store's
+                failed.append(error)
                 raise
 
         try:
-            with self._writing(key):
-                self._store.put(
-                    key, pieces(), use_multipart=True, chunk_size=part, max_concurrency=UPLOADS
-                )
-        except SourceError:
-            if failed:
-                raise failed[0] from None
-            raise
+            self._store.put(
+                key, pieces(), use_multipart=True, chunk_size=part, max_concurrency=UPLOADS
+            )
+        except Exception as error:
+            if failed:  # it is not the store's
+                raise
+            raise self._error(key, error, WRITING) from None
 
     @contextmanager
     def _writing(self, key: str) -> Iterator[None]:
@@ -332,7 +331,7 @@ class Bucket:
         except AlreadyExistsError:
             raise FileExistsError(f"{self.address}{key}") from None
         except Exception as error:
-            raise self._error(key, error, "write and delete objects there") from None
+            raise self._error(key, error, WRITING) from None
 
     # --- connections ------------------------------------------------------------------------
 
@@ -396,7 +395,8 @@ class Bucket:
     # --- errors -----------------------------------------------------------------------------
 
     def _error(self, key: str, error: Exception, need: str = READING) -> SourceError:
-        return SourceError(f"{self.address}{key}: {self._explained(error, need)}")
+        kind = StoreRefusal if is_refusal(error) else SourceError
+        return kind(f"{self.address}{key}: {self._explained(error, need)}")
 
     def _explained(self, error: Exception, need: str = READING) -> str:
         return explain(error, self.scheme, self.endpoint, anonymous=self.anonymous, need=need)

@@ -24,7 +24,8 @@ _METADATA_SERVICES = ("169.254.169.254", "metadata.google.internal", "metadata/c
 
 
 READING = "list the bucket and read it"
-"""The permission that reading needs, in words."""
+WRITING = "write and delete objects there"
+"""The permissions that reading and writing need, in words."""
 
 
 def explain(
@@ -54,7 +55,7 @@ def explain(
         return f"the bucket is in another region: set AWS_REGION{named}."
     if code in _NO_BUCKET or " 404 " in text:
         return f"there is no such bucket{at}: check its name, and the endpoint."
-    if " 403 " in text or " 401 " in text or code == "AccessDenied":
+    if is_refusal(error):
         if anonymous:
             return f"the bucket is not public: leave out --anonymous, and {credentials}."
         what = f" ({code})" if code else ""
@@ -62,6 +63,12 @@ def explain(
     if "sending request" in text or "timed out" in details:
         return f"the store{at} does not answer: check the network, and the endpoint."
     return f"the store{at} failed ({_answer(text) or text:.300}): try again later."
+
+
+def is_refusal(error: Exception) -> bool:
+    """True if a store answered that these credentials are not permitted something."""
+    text = str(error).partition("\n\nDebug source")[0]
+    return " 403 " in text or " 401 " in text or _code(text) == "AccessDenied"
 
 
 def _code(text: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -144,6 +144,7 @@ def ids(result: Result) -> list[str]:
     return [row.id for row in result.rows]
 
 
+@settings(deadline=None)
 @given(
     seed=st.integers(0, 10_000),
     weights=st.lists(st.floats(0.02, 1), min_size=2, max_size=3),

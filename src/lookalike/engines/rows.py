@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from lookalike.record import KEY
+from lookalike.system.distances import EXPLORED
 from lookalike.types import (
     CandidateQuery,
     Candidates,
@@ -31,6 +32,13 @@ def vectors_wanted(query: Query) -> list[str]:
         derived = _derived(query)
         names |= {near.name for near in query.near if near is not derived}
     return sorted(names)
+
+
+def explored(query: Query) -> int | None:
+    """Points that the graph search explores in a single-target query; None for the engine's own
+    number."""
+    (near,) = query.near
+    return None if near.distance is Distance.COSINE else query.offset + query.limit + EXPLORED
 
 
 def _derived(query: Query) -> WeightedVector | None:

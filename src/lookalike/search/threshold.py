@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.protocols import Engine
-from lookalike.types import CandidateId, CandidateQuery, Candidates, Query, Scored
+from lookalike.system.distances import EXPLORED
+from lookalike.types import CandidateId, CandidateQuery, Candidates, Distance, Query, Scored
 
 FIRST_CANDIDATES = 400
 MOST_CANDIDATES = 1_000
@@ -146,11 +147,12 @@ class _Search:
 
     def candidate_queries(self) -> list[CandidateQuery]:
         self.rounds += 1
-        query = self.query
-        return [
-            CandidateQuery(query.near[i], query.filter, self.depths[i], exact=query.exact)
-            for i in self.widen
-        ]
+        return [self._candidate_query(i) for i in self.widen]
+
+    def _candidate_query(self, i: int) -> CandidateQuery:
+        query, near = self.query, self.query.near[i]
+        asked = CandidateQuery(near, query.filter, self.depths[i], exact=query.exact)
+        return asked if near.distance is Distance.COSINE else replace(asked, explored=EXPLORED)
 
     def take_candidates(self, lists: Sequence[Candidates]) -> None:
         for i, candidates in zip(self.widen, lists, strict=True):

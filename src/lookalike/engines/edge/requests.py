@@ -9,7 +9,7 @@ import qdrant_edge as qe
 
 from lookalike import record
 from lookalike.engines.edge.filters import to_edge
-from lookalike.engines.rows import vectors_wanted
+from lookalike.engines.rows import explored, vectors_wanted
 from lookalike.protocols import oversampling
 from lookalike.types import CandidateQuery, Query, WeightedVector
 
@@ -42,7 +42,10 @@ def query_request(query: Query) -> qe.QueryRequest:
     if query.among is None:
         (near,) = query.near
         approximate = qe.SearchParams(
-            quantization=qe.QuantizationSearchParams(rescore=True, oversampling=oversampling(query))
+            hnsw_ef=explored(query),
+            quantization=qe.QuantizationSearchParams(
+                rescore=True, oversampling=oversampling(query)
+            ),
         )
         return qe.QueryRequest(
             query=_nearest(near),

@@ -11,7 +11,7 @@ from typing import Any
 from qdrant_client import models
 
 from lookalike import record
-from lookalike.engines.rows import vectors_wanted
+from lookalike.engines.rows import explored, vectors_wanted
 from lookalike.engines.server.filters import to_server
 from lookalike.protocols import OVERSAMPLING, oversampling
 from lookalike.types import CandidateQuery, Query, WeightedVector
@@ -56,9 +56,10 @@ def query_request(query: Query) -> models.QueryRequest:
     if query.among is None:
         (near,) = query.near
         approximate = models.SearchParams(
+            hnsw_ef=explored(query),
             quantization=models.QuantizationSearchParams(
                 rescore=True, oversampling=oversampling(query)
-            )
+            ),
         )
         return models.QueryRequest.model_construct(
             query=near.vector.tolist(),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, unquote, urlencode
 
 import pytest
 from PIL import Image, ImageDraw, ImageOps
@@ -20,7 +20,8 @@ from lookalike.demo.catalog import draw_catalog
 from lookalike.index import Index
 from tests.support.api_server import options, running
 from tests.support.browser import NARROW, WIDE, Watched, chromium, screenshot, violations, watched
-from tests.support.pictures import draw, scene
+from tests.support.onnx_models import write_preprocessing, write_vision
+from tests.support.pictures import draw, folder_of, scene
 
 expect.set_options(timeout=20_000)
 
@@ -878,3 +879,21 @@ def test_words_on_real_photos(browser: Browser, data: Path, tmp_path: Path) -> N
             assert "/dress/" in changed(page, listing)[0]
             assert violations(page) == []
             screenshot(page, "photos", tmp_path)
+
+
+def test_a_further_model_has_a_weight_of_its_own(browser: Browser, tmp_path: Path) -> None:
+    write_preprocessing(tmp_path / "tiny")
+    write_vision(tmp_path / "tiny" / "model.onnx")
+    also = f"onnx:{tmp_path / 'tiny'}"
+    with Index.open(tmp_path / "index", model="built-in", also=also, threads=1) as index:
+        index.add(folder_of(tmp_path / "photos", 3))
+        with (
+            running(index, options(tmp_path / "state")) as (_, at),
+            watched(browser, at) as seen,
+        ):
+            page = start(seen, f"/?id={quote(str(tmp_path / 'photos' / '001.jpg'))}")
+            slider = page.get_by_role("slider", name="Meaning (tiny)")
+            slider.focus()
+            page.keyboard.press("End")
+            page.wait_for_url(lambda url: "semantic:tiny=1" in unquote(url))
+            settled(page)

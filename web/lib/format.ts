@@ -28,7 +28,9 @@ export const plural = (count: number, one: string, many = `${one}s`) =>
 
 const ASPECTS: Record<string, string> = { semantic: "Meaning", color: "Color", texture: "Texture" };
 
-export const aspect = (name: string) => ASPECTS[name] ?? sentence(name);
+/** `semantic:dinov2`, the aspect of a further model, as "Meaning (dinov2)". */
+export const aspect = (name: string) =>
+  ASPECTS[name] ?? sentence(name.replace(/^semantic:(.+)$/, "Meaning ($1)"));
 
 /** `in_stock` as "In stock". */
 export function sentence(name: string): string {

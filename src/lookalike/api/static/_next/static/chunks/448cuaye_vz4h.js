@@ -1,6 +1,6 @@
 __turbopack_load_page_chunks__("/_app", [
-  "static/chunks/243zcdy-vjsld.js",
-  "static/chunks/2kae0lmptiupa.js",
+  "static/chunks/0ise18ie6-ico.js",
+  "static/chunks/0klp3suefo-pr.js",
   "static/chunks/25hwf1ceq8rdt.js",
   "static/chunks/0g_yaikh6s_o8.js",
   "static/chunks/1dd2xyz1z4t9z.js",

@@ -1,1 +1,0 @@
-(globalThis.TURBOPACK||(globalThis.TURBOPACK=[])).push(["object"==typeof document?document.currentScript:void 0,8805,t=>{t.v(l=>Promise.all(["static/chunks/2l2zj5v8ol-z8.js"].map(l=>t.l(l))).then(()=>l(9466)))},8761,t=>{t.v(l=>Promise.all(["static/chunks/43a7ikt9jv3db.js"].map(l=>t.l(l))).then(()=>l(3594)))}]);

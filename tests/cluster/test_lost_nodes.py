@@ -22,6 +22,7 @@ from lookalike.engines import open_engine
 from lookalike.errors import EngineError
 from lookalike.index import Index
 from lookalike.ingest.report import IngestProgress
+from lookalike.ray import RayExecutor
 from tests.admin.indexes import assert_same, content, fill
 from tests.cluster.losses import Kind, Scene, Written
 from tests.cluster.nodes import real_nodes
@@ -78,6 +79,25 @@ def test_an_ingest_outlives_a_node(
         assert (report.added, report.rejects) == (IMAGES, ())
         scene.assert_whole(ids(pictures))
         assert index.add(pictures).unchanged == IMAGES
+
+
+@pytest.mark.slow
+@every_loss
+def test_a_run_of_ray_outlives_a_node(
+    scene: Scene, pictures: Path, kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray = pytest.importorskip("ray", reason="Ray is not installed")
+    pytest.importorskip("ray.data", reason="Ray Data is not installed")
+    monkeypatch.setattr("lookalike.ray.BLOCK_SIZE", max(4, IMAGES // 10))
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    try:
+        with opened(scene) as index:
+            lost = during(scene, lambda: scene.lose(kind))
+            report = index.add(pictures, progress=lost, executor=RayExecutor())
+            assert (report.added + report.unchanged, report.rejects) == (IMAGES, ())
+            scene.assert_whole(ids(pictures))
+    finally:
+        ray.shutdown()
 
 
 def test_an_ingest_ends_without_a_node_that_is_gone(scene: Scene, pictures: Path) -> None:

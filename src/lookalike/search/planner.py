@@ -291,7 +291,7 @@ class Planner:
         crop = request["crop"]
         if crop is not None and len(images) + len(ids) != 1:
             raise QueryError("A crop is of one picture: give it with one image or one id.")
-        points = self._points(ids)
+        points = self._points(ids, payload=crop is not None)
         parts: list[Part] = []
         for id in ids:
             if id not in points:
@@ -355,12 +355,15 @@ class Planner:
         parts, image = reader.read_image(example)
         return parts, image.sha256
 
-    def _points(self, ids: Sequence[str]) -> dict[str, Point]:
-        """Retrieves those images that exist, by id, with the vectors of every aspect."""
+    def _points(self, ids: Sequence[str], *, payload: bool = False) -> dict[str, Point]:
+        """Retrieves those images that exist, by id, with the vectors of every aspect, and with the
+        whole payload only if asked for."""
         if not ids:
             return {}
         names = list(self.manifest.aspects.values())
-        return {point.id: point for point in self.engine.retrieve(ids, vectors=names)}
+        return {
+            point.id: point for point in self.engine.retrieve(ids, payload=payload, vectors=names)
+        }
 
     def _combine(
         self, request: Request, parts: Sequence[Part], weights: Mapping[str, float]

@@ -19,7 +19,8 @@ JOIN_RADII = ((50_000, LOOKUP_RADIUS), (500_000, 8), (2_000_000, 6))
 """Bits of 64 by which two hashes of a proposed pair may differ, for up to as many hashes; above
 them `LAST_RADIUS`. The larger an index, the more unrelated pictures are near each other: among
 1,939 photos 37 pairs in a million within 10 bits in some orientation, 8 within 8, 1 within 6. So
-every image has a few such neighbors at any size. The semantic vector proposes the same copies."""
+every image has a few such neighbors at any size. The semantic vector proposes most copies that are
+farther apart, but fewer of turned ones; measured by `benchmarks/duplicate_radius`."""
 LAST_RADIUS = 4
 
 MAX_HASH_PAIRS = 64

@@ -21,8 +21,9 @@ from lookalike.ingest import prune as pruning
 from lookalike.ingest import run, schema, updates
 from lookalike.ingest.listing import ListedImage
 from lookalike.ingest.lookup import CopyDetector
+from lookalike.ingest.options import AddOptions, PutOptions
 from lookalike.ingest.report import IngestCounts, IngestReport
-from lookalike.ingest.run import AddOptions, PutOptions, build_pipeline
+from lookalike.ingest.run import build_pipeline
 from lookalike.ingest.updates import UpdateReport
 from lookalike.opening import OpenOptions, open_parts, reopening
 from lookalike.options import documented

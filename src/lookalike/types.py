@@ -85,11 +85,15 @@ class SourceOptions:
         exclude: patterns of what to pass over, in the syntax of `.gitignore`.
         endpoint: URL of an object store, in place of the cloud's own.
         anonymous: whether to read a public bucket without credentials.
+        listing: path or address of a list of a bucket's keys, which is then not listed.
+        largest: bytes of the largest file that is to be read, where its size is not listed.
     """
 
     exclude: Sequence[str] = ()
     endpoint: str | None = None
     anonymous: bool = False
+    listing: str | None = None
+    largest: int = 2**26
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from lookalike.engines.options import ServerOptions
 from lookalike.errors import InputError, SourceError
 from lookalike.index import Index
 from lookalike.ingest import partition
+from lookalike.ingest.listing import list_images
 from lookalike.ingest.report import IngestCounts
 from lookalike.opening import Parts, create_index
 from lookalike.sources import open_source
@@ -98,8 +99,8 @@ def test_the_part_is_the_same_for_ever(uri: str, number: int) -> None:
 def test_the_name_of_the_source_does_not_matter(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(photos)
     for named in (photos, tmp_path / "link", f"{photos}/*.jpg"):
-        (own,) = partition.restrict([open_source(os.fspath(named))], (2, PARTS))
-        assert {ref.uri for ref in own.refs()} == members(photos, 2)
+        own = list_images([open_source(os.fspath(named))], (2, PARTS)).images
+        assert {image.ref.uri for image in own} == members(photos, 2)
 
 
 @pytest.mark.parametrize(

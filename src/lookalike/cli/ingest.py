@@ -121,6 +121,11 @@ if TYPE_CHECKING:
     help="Files and folders to pass over, as in a .gitignore file; repeatable.",
 )
 @store_options
+@click.option(
+    "--listing",
+    metavar="FILE",
+    help="CSV or Parquet file with a bucket's keys, or the manifest.json of an S3 Inventory.",
+)
 @click.option("--partition", metavar="N/M", help="Index only the Nth of M parts of the images.")
 @click.option(
     "--copies",
@@ -181,6 +186,7 @@ def index_command(
     exclude: tuple[str, ...],
     endpoint: str | None,
     anonymous: bool,
+    listing: str | None,
     partition: str | None,
     copies: Literal["keep", "skip", "link"],
     thumbnails: str | None,
@@ -235,6 +241,7 @@ def index_command(
                     exclude=exclude,
                     endpoint=endpoint,
                     anonymous=anonymous,
+                    listing=listing,
                     partition=part,
                     copies=copies,
                     progress=progress,
@@ -285,7 +292,7 @@ def optimize(url: str | None) -> None:
 
 _NOT_WITH_VECTORS = (
     "metadata", "fields", "encoding", "decimal", "fetch", "recheck", "private", "prune", "yes",
-    "exclude", "endpoint", "anonymous", "partition", "copies", "ray_address",
+    "exclude", "endpoint", "anonymous", "listing", "partition", "copies", "ray_address",
 )  # fmt: skip
 """Options that say something about paths or their metadata."""
 

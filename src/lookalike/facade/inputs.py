@@ -53,9 +53,12 @@ def opened(
         MetadataError: the feed cannot be downloaded.
     """
     feed = _feed_of(sources, request)
+    options = replace(request.source_options, largest=limits.bytes)
     if not request.fetch:
-        yield Inputs(request, open_sources(sources, request.source_options), None)
+        yield Inputs(request, open_sources(sources, options), None)
         return
+    if feed is not None and request.listing is not None:
+        raise InputError(f"{feed} is a feed, which names all images itself: leave out --listing.")
     if feed is None and request.metadata is None:
         raise InputError("Only a feed or metadata names images to fetch: give a file with rows.")
     with ExitStack() as cleanup:
@@ -65,7 +68,7 @@ def opened(
             request = replace(request, metadata=path, feed=name, prune=True)
             cleanup.enter_context(_named(path, name))
             sources = []
-        files = open_sources(sources, request.source_options) if sources else []
+        files = open_sources(sources, options) if sources else []
         yield Inputs(request, files, cleanup.enter_context(_web(request, limits)))
 
 

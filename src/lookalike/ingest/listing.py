@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from lookalike.ingest.partition import Partition, belongs_to, restrict
+from lookalike.ingest.partition import Partition, belongs_to
 from lookalike.metadata.join import MatchSummary
 from lookalike.metadata.readers import MetadataWarning
 from lookalike.metadata.table import MetadataTable, Row
@@ -69,9 +69,13 @@ def list_images(
         partition: the part of the images to list; None lists all.
         counted: whether to count the images, in a second pass over the sources.
     """
-    own = restrict(sources, partition)
-    images = (ListedImage(source, ref, ()) for source, ref in list_refs(own))
-    return Listing(sources, images, _count_in_background(own) if counted else lambda: None)
+    images = (
+        ListedImage(source, ref, ())
+        for source, ref in list_refs(sources)
+        if belongs_to(partition, ref.uri)
+    )
+    total = _count_in_background(sources, partition) if counted else lambda: None
+    return Listing(sources, images, total)
 
 
 def list_with_metadata(
@@ -164,12 +168,15 @@ def _left_out(summary: MatchSummary) -> Iterator[MetadataWarning]:
         yield MetadataWarning(0, f"{images} left out (--prune)")
 
 
-def _count_in_background(sources: Sequence[Source]) -> Callable[[], int | None]:
+def _count_in_background(
+    sources: Sequence[Source], partition: Partition | None
+) -> Callable[[], int | None]:
     """Counts the images of the sources in a thread; the returned function gives the result."""
     result: list[int] = []
 
     def count() -> None:
-        result.append(sum(1 for source in sources for _ in source.refs()))
+        refs = (ref for source in sources for ref in source.refs())
+        result.append(sum(belongs_to(partition, ref.uri) for ref in refs))
 
     threading.Thread(target=count, daemon=True).start()
     return lambda: result[0] if result else None

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
 from lookalike.errors import InputError
 from lookalike.metadata.names import as_bytes
-from lookalike.protocols import Source
-from lookalike.types import ImageRef
 
 Partition: TypeAlias = tuple[int, int]
 """The number of a part of the images, from 1, and the number of parts."""
@@ -56,52 +53,6 @@ def belongs_to(partition: Partition | None, uri: str) -> bool:
     number, count = partition
     digest = hashlib.sha256(as_bytes(uri)).digest()
     return int.from_bytes(digest) % count == number - 1
-
-
-def restrict(sources: Sequence[Source], partition: Partition | None) -> list[Source]:
-    """The sources, restricted to the images of a partition."""
-    if partition is None:
-        return list(sources)
-    return [_RestrictedSource(source, partition) for source in sources]
-
-
-class _RestrictedSource:
-    """A source restricted to a partition. See `protocols.Source`."""
-
-    def __init__(self, source: Source, partition: Partition) -> None:
-        self.root = source.root
-        self.readers = source.readers
-        self._source = source
-        self._partition = partition
-
-    def refs(self) -> Iterator[ImageRef]:
-        return (ref for ref in self._source.refs() if belongs_to(self._partition, ref.uri))
-
-    @property
-    def passed_over(self) -> bool:
-        return self._source.passed_over
-
-    @property
-    def incomplete(self) -> bool:
-        return self._source.incomplete
-
-    def read(self, ref: ImageRef) -> bytes:
-        return self._source.read(ref)
-
-    def covers(self, uri: str) -> bool:
-        return belongs_to(self._partition, uri) and self._source.covers(uri)
-
-    def excludes(self, uri: str) -> bool:
-        return belongs_to(self._partition, uri) and self._source.excludes(uri)
-
-    def has(self, uri: str) -> bool:
-        return belongs_to(self._partition, uri) and self._source.has(uri)
-
-    def exists(self, uri: str) -> bool:
-        return self._source.exists(uri)
-
-    def lost_folder(self, uri: str) -> str | None:
-        return self._source.lost_folder(uri)
 
 
 def _invalid(partition: object) -> InputError:

@@ -45,6 +45,8 @@ def open_source(uri: str, options: SourceOptions = _DEFAULTS) -> Source:
     """
     match = _SCHEME.match(uri)
     scheme = match[1] if match else "file"
+    if scheme == "file":
+        _refuse_listing(uri, options)
     source: Source
     if scheme in (own := _own_schemes()):
         source = own[scheme].open(uri, options)
@@ -56,6 +58,14 @@ def open_source(uri: str, options: SourceOptions = _DEFAULTS) -> Source:
         f"{uri}: there is no source for {scheme}:// addresses; give a folder, a file, a glob, or "
         f"an address that starts with {', '.join(f'{one}://' for one in own)}."
     )
+
+
+def _refuse_listing(name: str, options: SourceOptions) -> None:
+    if options.listing is not None:
+        raise SourceError(
+            f"{name} is not in a bucket, whose keys a listing names: give an address such as "
+            "s3://bucket/folder/."
+        )
 
 
 @cache
@@ -99,6 +109,7 @@ def open_paths(
     """
     from lookalike.sources.file import Paths
 
+    _refuse_listing("A list of paths", options)
     if hasattr(paths, "columns") or isinstance(paths, Mapping | bytes):
         raise InputError(
             f"{with_article(type(paths).__name__).capitalize()} is not a list of paths: give it to "

@@ -11,7 +11,7 @@ import hashlib
 import io
 import os
 import re
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, timedelta
@@ -187,6 +187,27 @@ class Bucket:
             detail = "it changed after it was listed: run the same command again"
             raise ImageRejected(Reason.UNREADABLE, detail)
         return data
+
+    def read_now(
+        self, key: str, is_wanted: Callable[[StoredObject], bool]
+    ) -> tuple[StoredObject, bytes | None]:
+        """Reads an object as it is now, if it is wanted by its size and tag.
+
+        Raises:
+            FileNotFoundError: it is gone.
+            ImageRejected: with reason `unreadable`; or what `is_wanted` raises.
+        """
+        try:
+            answer = self._store.get(key)
+            found = _stored(answer.meta)
+            data = bytes(answer.bytes()) if is_wanted(found) else None
+        except (FileNotFoundError, ImageRejected):
+            raise
+        except Exception as error:
+            raise ImageRejected(Reason.UNREADABLE, self._explained(error)) from None
+        if data is not None and len(data) != found.size:
+            raise ImageRejected(Reason.UNREADABLE, "the store sent too few bytes")
+        return found, data
 
     def sha256(self, found: StoredObject) -> str:
         """Reads an object for its hash.
@@ -410,7 +431,7 @@ def _stored(meta: Mapping[str, Any]) -> StoredObject:
 def _listed(entry: Mapping[str, Any]) -> Listed:
     """A key that boto3 lists, as obstore would."""
     key = entry["Key"]
-    if not _is_readable(key):
+    if not is_readable(key):
         return UnreadableKey(key, hides=False)
     modified = entry["LastModified"].astimezone(UTC)
     return StoredObject(key.rstrip("/"), entry["Size"], entry["ETag"].strip('"'), modified)
@@ -419,7 +440,7 @@ def _listed(entry: Mapping[str, Any]) -> Listed:
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def _is_readable(key: str) -> bool:
+def is_readable(key: str) -> bool:
     """True if obstore can name a key."""
     segments = key.removesuffix("/").split("/")
     return not any(part in ("", ".", "..") for part in segments) and not _CONTROL.search(key)

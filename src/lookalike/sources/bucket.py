@@ -15,18 +15,20 @@ import os
 import posixpath
 import re
 from collections.abc import Iterator
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 from lookalike.errors import ImageRejected, Reason, SourceError
+from lookalike.imaging.decode import check_size
 from lookalike.protocols import Source
 from lookalike.sources._exclusions import Exclusions, is_system_name
+from lookalike.sources._key_list import KeyList, ListedKey
 from lookalike.sources._names import glob_regex, may_be_image
-from lookalike.sources._object_store import Bucket, Listed, UnreadableKey
+from lookalike.sources._object_store import Bucket, Listed, UnreadableKey, is_readable
 from lookalike.system.inputs import BUCKET_SCHEMES
 from lookalike.system.text_set import TextSet
 from lookalike.system.times import format_datetime
-from lookalike.types import ImageRef, SourceOptions, StoredObject
+from lookalike.types import UNKNOWN_ETAG, DecodeLimits, ImageRef, SourceOptions, StoredObject
 
 SCHEMES = BUCKET_SCHEMES
 
@@ -49,14 +51,17 @@ def open(uri: str, options: SourceOptions) -> Source:
     if not name:
         raise SourceError(f"{uri}: name a bucket, as in {scheme}://bucket/folder/.")
     bucket = open_bucket(scheme, name, options.endpoint, anonymous=options.anonymous)
+    kind = Objects if options.listing is None else ListedObjects
     if key and not key.endswith("/"):
         if (found := _find(bucket, key)) is not None:
+            if options.listing is not None:
+                raise SourceError(f"{uri} names no folder, whose keys a listing names.")
             return _Object(bucket, found, options)
         if glob.has_magic(key):
-            return Objects(bucket, _fixed_part(key), options, re.compile(glob_regex(key)))
+            return kind(bucket, _fixed_part(key), options, re.compile(glob_regex(key)))
         key += "/"
     bucket.require_access(key)
-    return Objects(bucket, key, options)
+    return kind(bucket, key, options)
 
 
 def open_bucket(
@@ -221,6 +226,74 @@ class Objects:
             pages = self._bucket.pages(f"{folder}/" if folder else "")
             self._filled[folder] = any(True for page in pages for _ in page)
         return self._filled[folder]
+
+
+class ListedObjects(Objects):
+    """The objects of a folder, or those that match a glob, that a list of keys names.
+
+    The list says where to look, and the bucket tells what is there: an object that differs from its
+    row is read as it is now, and one that the list lacks still belongs to the source.
+    """
+
+    def __init__(
+        self,
+        bucket: Bucket,
+        folder: str,
+        options: SourceOptions,
+        matches: re.Pattern[str] | None = None,
+    ) -> None:
+        super().__init__(bucket, folder, options, matches)
+        opener = partial(open_bucket, endpoint=options.endpoint, anonymous=options.anonymous)
+        self._keys = KeyList(options.listing or "", opener)
+        self._limits = DecodeLimits(bytes=options.largest)
+        self._gone = TextSet()
+
+    def __reduce__(self) -> tuple[type[Objects], tuple[Any, ...]]:
+        return ListedObjects, self._arguments
+
+    def refs(self) -> Iterator[ImageRef]:
+        seen = None if self._keys.is_inventory else TextSet()
+        for one in self._keys.keys(self._bucket.address):
+            ref = self._ref_of(one)
+            if ref is not None and (seen is None or seen.add_new(ref.uri)):
+                yield ref
+
+    def read_if_changed(
+        self, ref: ImageRef, known: ImageRef | None
+    ) -> tuple[ImageRef, bytes | None]:
+        """See `protocols.ConditionalSource`."""
+        if not ref.etag:
+            return ref, self.read(ref)
+
+        def is_wanted(found: StoredObject) -> bool:
+            check_size(found.size, self._limits)
+            return known is None or found.tag != known.etag
+
+        try:
+            found, data = self._bucket.read_now(self._key(ref.uri), is_wanted)
+        except FileNotFoundError:
+            self._gone.add([ref.uri])
+            raise ImageRejected(Reason.UNREADABLE, "it is gone") from None
+        if data == b"":
+            raise ImageRejected(Reason.EMPTY, "the object is empty")
+        return self._ref(found), data
+
+    def has(self, uri: str) -> bool:
+        return uri not in self._gone and super().has(uri)
+
+    def _ref_of(self, one: ListedKey) -> ImageRef | None:
+        if not one.uri.startswith(self.root) or one.uri.endswith("/"):
+            return None
+        key = self._key(one.uri)
+        if not is_readable(key):
+            bad = UnreadableKey(key, hides=False)
+            return self._ref(bad) if self._lists(bad) else None
+        is_folder = one.size == 0 and "." not in posixpath.basename(key)
+        if is_folder or not self.covers(one.uri) or self._is_excluded(key):
+            return None
+        if one.size is None or not one.etag:
+            return ImageRef(one.uri, UNKNOWN_ETAG, one.size or 0)
+        return ImageRef(one.uri, f"{one.size}-{one.etag}", one.size, one.modified_at)
 
 
 class _Object(Objects):

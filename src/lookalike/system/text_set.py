@@ -21,6 +21,12 @@ class TextSet:
             rows = ((text,) for text in texts)
             self._db.executemany("INSERT OR IGNORE INTO texts VALUES (?)", rows)
 
+    def add_new(self, text: str) -> bool:
+        """Adds a text; True if the set did not have it."""
+        with self._lock:
+            query = "INSERT OR IGNORE INTO texts VALUES (?)"
+            return self._db.execute(query, (text,)).rowcount == 1
+
     def __len__(self) -> int:
         with self._lock:
             (count,) = self._db.execute("SELECT count(*) FROM texts").fetchone()

@@ -20,7 +20,7 @@ from lookalike.api.schemas import Body, Problem, ReportResponse, Text, Where, de
 from lookalike.api.service import Serving
 from lookalike.duplicates.keepers import POLICIES
 from lookalike.fields import USER_TYPES
-from lookalike.ingest.run import AddOptions
+from lookalike.ingest.options import AddOptions
 
 EVENT_INTERVAL = 0.25
 """Seconds between two checks for a change of a watched job."""

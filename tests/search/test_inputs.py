@@ -138,11 +138,12 @@ def test_urls_are_refused_unless_allowed(numbered: Index, tmp_path: Path, site: 
     for call in (
         lambda: numbered.search(image=url),
         lambda: numbered.recommend(url),
-        lambda: numbered.duplicates_of(url),
         lambda: numbered.preview(url),
     ):
         with pytest.raises(QueryError, match="allow_url_fetch=True"):
             call()
+    with pytest.raises(InputError, match=r"add --fetch .* fetch=True"):
+        numbered.duplicates_of(url)
     with pytest.raises(NotFound):
         numbered.recommend(url, files=False)
     numbered.close()

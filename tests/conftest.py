@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lookalike.index import Index
-from tests.support import no_sync
+from tests.support import kept_decoders, no_sync
 from tests.support.paths import DATA
 from tests.support.pictures import folder_of
 
@@ -22,6 +22,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(folder.cleanup)
     if "LD_PRELOAD" not in os.environ and (library := no_sync.library(Path(folder.name))):
         os.environ["LD_PRELOAD"] = str(library)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def decoders() -> Iterator[None]:
+    with kept_decoders.keeping():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -23,16 +24,29 @@ from tests.support.pictures import folder_of
 IDS = ("1", "2", "12", "x")
 
 
-@pytest.fixture
-def numbered(tmp_path: Path) -> Iterator[Index]:
+@contextmanager
+def made(folder: Path) -> Iterator[Index]:
     """Images with the ids 1, 2, 12 and x."""
-    folder = folder_of(tmp_path / "photos", len(IDS))
-    with Index.open(tmp_path / "index", model="built-in") as index:
-        files = [folder / f"{i:03}.jpg" for i in range(len(IDS))]
+    photos = folder_of(folder / "photos", len(IDS))
+    with Index.open(folder / "index", model="built-in") as index:
+        files = [photos / f"{i:03}.jpg" for i in range(len(IDS))]
         uploads = [
             Upload(file.read_bytes(), str(file), id) for file, id in zip(files, IDS, strict=True)
         ]
         index.put(uploads)
+        yield index
+
+
+@pytest.fixture
+def numbered(tmp_path: Path) -> Iterator[Index]:
+    with made(tmp_path) as index:
+        yield index
+
+
+@pytest.fixture(scope="module")
+def unchanged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
+    """The same images, for tests that change nothing."""
+    with made(tmp_path_factory.mktemp("unchanged")) as index:
         yield index
 
 
@@ -86,11 +100,11 @@ def test_one_text_is_one_id(numbered: Index, method: str, form: Any) -> None:
 
 @pytest.mark.parametrize("method", CALLS)
 @pytest.mark.parametrize("id", [1.5, True, b"12"])
-def test_what_is_no_id_changes_nothing(numbered: Index, method: str, id: Any) -> None:
-    before = [point.payload for point in numbered.scroll()]
+def test_what_is_no_id_changes_nothing(unchanged: Index, method: str, id: Any) -> None:
+    before = [point.payload for point in unchanged.scroll()]
     with pytest.raises(LookalikeError):
-        CALLS[method](numbered, id)
-    assert [point.payload for point in numbered.scroll()] == before
+        CALLS[method](unchanged, id)
+    assert [point.payload for point in unchanged.scroll()] == before
 
 
 def test_ids_of_searches_and_uploads_may_be_numbers(numbered: Index, photos: Path) -> None:
@@ -188,7 +202,7 @@ def test_a_query_is_a_vector(numbered: Index, tmp_path: Path) -> None:
         ([None] * 512, "vector must be"),
     ],
 )
-def test_vectors_that_no_image_could_have(numbered: Index, vector: Any, message: str) -> None:
+def test_vectors_that_no_image_could_have(unchanged: Index, vector: Any, message: str) -> None:
     with pytest.raises(QueryError, match=message) as caught:
-        numbered.search(vector=vector)
+        unchanged.search(vector=vector)
     assert len(str(caught.value)) < 300

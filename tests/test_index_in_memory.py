@@ -19,7 +19,8 @@ from tests.support.command_line import error, lookalike
 from tests.support.pictures import draw
 
 OPEN = """
-import os, sys, time
+import os, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it
 from lookalike.index import Index
 index = Index.open(":memory:", model="built-in")
 index.put([{"image": sys.argv[1], "id": "a"}])

@@ -3,6 +3,7 @@
     LookalikeError
     ├── InputError               the caller can fix it: a path, a name, a value (exit code 2)
     │   ├── SourceError          a folder, file or glob that cannot be listed
+    │   │   └── StoreRefusal     an object store refuses a request to these credentials
     │   ├── MetadataError        a metadata file that cannot be used as it is
     │   ├── FilterError          a `where` expression that does not parse or fit the fields
     │   ├── QueryError           a search for something the index does not have
@@ -40,6 +41,7 @@ __all__ = [
     "Reason",
     "SchemaTooNew",
     "SourceError",
+    "StoreRefusal",
 ]
 
 

@@ -79,7 +79,7 @@ def test_other_writers_go_first_between_new_fields(index: Index, folder: Path) -
             assert set_price(url, meanwhile).is_success
             meanwhile += 1
         assert adding.result().json()["payload"]["field 39"] == 39
-        assert meanwhile >= 10
+        assert meanwhile >= 3  # in one go there would be one
 
 
 @pytest.mark.parametrize("way", ["patch", "put", "post"])

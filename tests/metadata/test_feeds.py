@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -153,6 +154,15 @@ def test_every_form_gives_the_same_product(
         assert not list(table.warnings)
 
 
+@pytest.mark.parametrize("name", [*GOOGLE, *SHOPIFY])
+def test_a_compressed_feed_is_read_like_any_other(tmp_path: Path, name: str) -> None:
+    content = {**GOOGLE, **SHOPIFY}[name]
+    for other in (f"{name}.gz", name):  # some servers leave the ending out
+        with feed(tmp_path, other, gzip.compress(content.encode())) as table:
+            assert [row.id for row in table.rows()] == ["tee" if name in SHOPIFY else "7-s"]
+            assert table.path == tmp_path / other
+
+
 def test_a_plain_table_keeps_its_columns(tmp_path: Path) -> None:
     content = "sku,image_url,price,season\n7,https://a.example/1.jpg,15,summer\n"
     with feed(tmp_path, "plain.csv", content, id_field="sku") as table:
@@ -274,7 +284,14 @@ def test_entities_are_refused_before_they_expand(tmp_path: Path) -> None:
     ("name", "content", "why"),
     [
         ("feed.xml", "", "is empty"),
-        ("feed.csv", b"\x1f\x8b\x08rest", "is compressed: unpack it first"),
+        ("feed.csv", b"\x1f\x8b\x08rest", "is a gzip file that is cut off or damaged"),
+        (
+            "feed.csv.gz",
+            gzip.compress(b"id,image_link\n1,a\n" * 999)[:-9],
+            "is a gzip file that is",
+        ),
+        ("feed.csv.gz", gzip.compress(b"id,image_link\n1,\n"), "names no images"),
+        ("feed.csv", b"PK\x03\x04rest", "is a ZIP archive: unpack it first"),
         ("feed.xml", "<rss><channel><title>No items</title></channel></rss>", "it has no rows"),
         ("feed.json", '{"errors": "Not found"}', "it has no rows"),
         (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import re
 import subprocess
@@ -200,6 +201,7 @@ def test_parquet_keeps_its_types(tmp_path: Path) -> None:
 
 
 def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "m.parquet").write_bytes(b"PAR1")
     code = f"""
 import sys
 sys.modules["pyarrow"] = None  # what an environment without it looks like to an import
@@ -210,3 +212,18 @@ read_metadata(Path({str(tmp_path / "m.parquet")!r}))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "MetadataError" in done.stderr
     assert "pip install 'lookalike[parquet]'" in done.stderr
+
+
+def test_a_compressed_table(tmp_path: Path) -> None:
+    for name, content in (
+        ("m.csv.gz", b"file,price\na.jpg,1.5\n"),
+        ("m.jsonl.gz", b'{"file": "a.jpg", "price": 1.5}\n'),
+        ("m.csv", b"file;price\na.jpg;1.5\n"),
+    ):
+        path = tmp_path / name
+        path.write_bytes(gzip.compress(content))
+        with read_metadata(path) as table:
+            assert table.fields == {"price": FieldType.FLOAT}
+    (tmp_path / "m.txt.gz").write_bytes(gzip.compress(b"file\n"))
+    with pytest.raises(MetadataError, match=r"m\.txt\.gz is not a metadata file: use"):
+        read_metadata(tmp_path / "m.txt.gz")

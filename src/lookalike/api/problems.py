@@ -40,12 +40,14 @@ from lookalike.errors import (
     Reason,
     SchemaTooNew,
     SourceError,
+    StoreRefusal,
 )
 
 STATUSES: Mapping[type[LookalikeError], int] = {
     LookalikeError: 500,
     InputError: 400,
     SourceError: 400,
+    StoreRefusal: 400,
     MetadataError: 400,
     FilterError: 400,
     QueryError: 400,

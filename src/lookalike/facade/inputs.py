@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from lookalike.admin.backup_files import BackupFile, BucketFile, DiskFile
 from lookalike.errors import InputError, MetadataError
 from lookalike.ingest.run import AddRequest, OpenWeb
+from lookalike.metadata.compressed import plain_name
 from lookalike.metadata.feed_files import FEED_SUFFIXES
 from lookalike.protocols import Source
 from lookalike.sources import SourceInput, open_sources
@@ -109,7 +110,8 @@ def _feed_of(sources: Sequence[SourceInput], request: AddRequest) -> str | None:
 
 
 def _is_feed(name: str) -> bool:
-    return is_url(name) or (Path(name).suffix.lower() in FEED_SUFFIXES and Path(name).is_file())
+    suffix = plain_name(Path(name)).suffix.lower()
+    return is_url(name) or (suffix in FEED_SUFFIXES and Path(name).is_file())
 
 
 def _located(feed: str, folder: Path, request: AddRequest) -> tuple[Path, str]:

@@ -89,8 +89,8 @@ def _raw_reader(path: Path, encoding: str | None) -> Reader:
         return Reader(_json_lines if lines else _json_rows, kind_of)
     if not text:
         raise MetadataError(f"{path} is empty: give a feed with rows.")
-    if start[:2] == b"\x1f\x8b" or start[:2] == b"PK":
-        raise MetadataError(f"{path} is compressed: unpack it first.")
+    if start[:2] == b"PK":
+        raise MetadataError(f"{path} is a ZIP archive: unpack it first, or compress it by gzip.")
     return reader_for(path.with_suffix(".csv"))
 
 

@@ -21,6 +21,7 @@ from lookalike import record
 from lookalike.errors import InputError, MetadataError
 from lookalike.fields import OWN_FIELDS, is_missing, is_unicode, quoted, user_field
 from lookalike.metadata.columns import Column, Evidence, Rules
+from lookalike.metadata.compressed import uncompressed
 from lookalike.metadata.feed_files import feed_reader
 from lookalike.metadata.join import (
     MatchSummary,
@@ -102,7 +103,7 @@ def read_metadata(
     result.
 
     Args:
-        path: the file; its extension determines its format.
+        path: the file, which may be compressed by gzip; its extension determines its format.
         id_field: the column with the ids; by default `id`, if there is one.
         known: types of the index's fields.
         declared: types that the user declares. They override `known`, and both override inference.
@@ -116,8 +117,9 @@ def read_metadata(
     encoding = encoding and check_encoding(encoding)
     table = MetadataTable(path, feed or str(path.absolute()))
     try:
-        reader = feed_reader(path, encoding, decimal) if feed else reader_for(path)
-        table._read(reader, id_field, known, declared, encoding, decimal)
+        with uncompressed(path) as plain:
+            reader = feed_reader(plain, encoding, decimal) if feed else reader_for(plain)
+            table._read(reader, plain, id_field, known, declared, encoding, decimal)
     except UnicodeDecodeError as error:
         table.close()
         raise encoding_error(path, encoding) from error
@@ -181,6 +183,7 @@ class MetadataTable:
     def _read(
         self,
         reader: Reader,
+        file: Path,
         id_field: str | None,
         known: Mapping[str, FieldType],
         declared: Mapping[str, FieldType],
@@ -189,7 +192,7 @@ class MetadataTable:
     ) -> None:
         self._skips = reader.skips
         with self._writing():
-            evidence = self._store_raw(reader, encoding)
+            evidence = self._store_raw(reader, file, encoding)
         columns = list(evidence)
         if not columns:
             raise MetadataError(self._no_rows())
@@ -203,13 +206,13 @@ class MetadataTable:
             self._store_rows()
         self._check()
 
-    def _store_raw(self, reader: Reader, encoding: str | None) -> dict[str, Evidence]:
+    def _store_raw(self, reader: Reader, file: Path, encoding: str | None) -> dict[str, Evidence]:
         """Copies the file, and collects the evidence about each column."""
         kind_of = reader.kind
         columns: dict[str, Evidence] = defaultdict(Evidence)
 
         def entries() -> Iterator[tuple[int, str]]:
-            for entry in reader.rows(self.path, encoding):
+            for entry in reader.rows(file, encoding):
                 if isinstance(entry, MetadataWarning):
                     self._report(entry)
                     self.unread_rows += 1

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from hashlib import sha256
-from pathlib import Path
-from posixpath import basename, splitext
+from pathlib import Path, PurePath
+from posixpath import basename
 from typing import IO, Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -47,7 +47,7 @@ def download(address: str, folder: Path, hosts: Hosts) -> Path:
                 for product in _pages(address, folder / name, hosts):
                     lines.write(json.dumps(product) + "\n")
             return path
-        path = folder / f"feed{splitext(name)[1][:10]}"
+        path = folder / f"feed{''.join(PurePath(name).suffixes[-2:])[:20]}"
         with path.open("wb") as file:
             _get(address, file, hosts)
     except ImageRejected as error:

@@ -55,14 +55,16 @@ class IngestItem:
         """The changes that the row makes to the user's fields of a point; None clears a field."""
         if self.row is None:
             return {}
-        old = users_fields(stored)
-        others = dict.fromkeys(old) if self.row.complete else {}
-        wanted = {**others, **self.row.fields}
-        return {
+        old, wanted, unread = users_fields(stored), self.row.fields, self.row.unread
+        changed = {
             name: value
             for name, value in wanted.items()
-            if name not in self.row.unread and not is_same(old.get(name), value)
+            if not is_same(old.get(name), value) and name not in unread
         }
+        if self.row.complete:
+            gone = old.keys() - wanted.keys() - set(unread)
+            changed.update((name, None) for name in old if name in gone and old[name] is not None)
+        return changed
 
     def new_fields(self) -> dict[str, Any]:
         """The user's fields of the point that replaces the stored one."""
@@ -77,11 +79,14 @@ class IngestItem:
     @property
     def field_counts(self) -> FieldCounts:
         """The counts of fields that the row does not just set."""
+        return self.counts_of(self.changed_fields(self.stored))
+
+    def counts_of(self, changed: Mapping[str, Any]) -> FieldCounts:
+        """The same where the `changed_fields` of the stored point are known."""
         if self.row is None:
             return FieldCounts()
-        values = self.changed_fields(self.stored).values()
         return FieldCounts(
-            cleared=sum(value is None for value in values),
+            cleared=sum(value is None for value in changed.values()),
             outdated=sum(name in users_fields(self.stored) for name in self.row.unread),
         )
 
@@ -94,7 +99,7 @@ def users_fields(point: Point | None) -> dict[str, Any]:
 
 def is_same(one: Any, other: Any) -> bool:
     """True if two values are equal, where true is not 1."""
-    return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
+    return bool(one == other) and (type(one) is bool) is (type(other) is bool)
 
 
 class Outcome(StrEnum):

@@ -98,6 +98,7 @@ def _settle(item: IngestItem, skipped: Mapping[str, IncomingCopy]) -> Change | N
     if not is_current or item.own_vectors:
         return None
     fields = item.changed_fields(stored)
+    counts = item.counts_of(fields)
     if ref.listed_in and own.get("listed_in") != ref.listed_in:
         fields[record.KEY] = {"listed_in": ref.listed_in}
     outcome = Outcome.UPDATED if fields else Outcome.UNCHANGED
@@ -107,7 +108,7 @@ def _settle(item: IngestItem, skipped: Mapping[str, IncomingCopy]) -> Change | N
         payload=fields or None,
         obsolete_id=item.obsolete_id,
         ends_move=item.ends_move,
-        fields=item.field_counts,
+        fields=counts,
     )
 
 

@@ -86,18 +86,13 @@ def test_an_ingest_outlives_a_node(
 def test_a_run_of_ray_outlives_a_node(
     scene: Scene, pictures: Path, kind: Kind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ray = pytest.importorskip("ray", reason="Ray is not installed")
     pytest.importorskip("ray.data", reason="Ray Data is not installed")
     monkeypatch.setattr("lookalike.ray.BLOCK_SIZE", max(4, IMAGES // 10))
-    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
-    try:
-        with opened(scene) as index:
-            lost = during(scene, lambda: scene.lose(kind))
-            report = index.add(pictures, progress=lost, executor=RayExecutor())
-            assert (report.added + report.unchanged, report.rejects) == (IMAGES, ())
-            scene.assert_whole(ids(pictures))
-    finally:
-        ray.shutdown()
+    with opened(scene) as index:
+        lost = during(scene, lambda: scene.lose(kind))
+        report = index.add(pictures, progress=lost, executor=RayExecutor("local"))
+        assert (report.added + report.unchanged, report.rejects) == (IMAGES, ())
+        scene.assert_whole(ids(pictures))
 
 
 def test_an_ingest_ends_without_a_node_that_is_gone(scene: Scene, pictures: Path) -> None:

@@ -19,7 +19,7 @@ from lookalike.errors import IndexDamaged, InputError, SourceError
 from lookalike.sources.bucket import open_bucket
 from tests.admin.indexes import At, assert_same, content
 from tests.support.command_line import documents, error
-from tests.support.object_stores import CREDENTIALS, READER, fill, moto, seaweed
+from tests.support.object_stores import CREDENTIALS, READER, fill, moto, seaweed, use_store
 
 KEY = "backups/shop ü.backup"
 
@@ -32,11 +32,7 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
-    for name in list(os.environ):
-        if name.startswith("AWS_"):
-            monkeypatch.delenv(name)
-    for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": endpoint}.items():
-        monkeypatch.setenv(name, value)
+    use_store(monkeypatch, endpoint)
 
 
 @pytest.fixture

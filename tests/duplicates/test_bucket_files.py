@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import random
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from obstore.store import S3Store
 from lookalike.duplicates.file_places import IndexedFile
 from lookalike.errors import InputError
 from tests.duplicates.files import delete, indexed, move_aside, undo
-from tests.support.object_stores import CREDENTIALS, READER, fill, google, moto, seaweed
+from tests.support.object_stores import READER, fill, google, moto, seaweed, use_store
 
 NAMES = ("one/a.jpg", "one/b.jpg", "two/a.jpg", "two/deep/ü %20+#.jpg")
 CONTENTS = {name: f"the bytes of {name}".encode() * 1000 for name in NAMES}
@@ -32,11 +31,7 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
-    for name in list(os.environ):
-        if name.startswith("AWS_"):
-            monkeypatch.delenv(name)
-    for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": endpoint}.items():
-        monkeypatch.setenv(name, value)
+    use_store(monkeypatch, endpoint)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import sys
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from lookalike.types import SourceOptions
 from tests.api.test_jobs import finished
 from tests.support.api_server import options, serving
 from tests.support.command_line import documents, lookalike
-from tests.support.object_stores import CREDENTIALS, fill, google, moto, seaweed
+from tests.support.object_stores import CREDENTIALS, fill, google, moto, seaweed, use_store
 from tests.support.pictures import folder_of
 
 KEYS = ("a/000.jpg", "a/001.jpg", "a/b/002.jpg", "a/ü %20+#?&.jpg", "c/003.jpg", "004.jpg")
@@ -48,11 +47,7 @@ def shop(endpoint: str, pictures: list[bytes]) -> S3Store:
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
-    for name in list(os.environ):
-        if name.startswith("AWS_"):
-            monkeypatch.delenv(name)
-    for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": endpoint}.items():
-        monkeypatch.setenv(name, value)
+    use_store(monkeypatch, endpoint)
 
 
 def keys(source: Source) -> list[str]:

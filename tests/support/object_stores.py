@@ -88,6 +88,15 @@ def google(folder: Path, objects: Mapping[str, bytes]) -> Iterator[str]:
         yield endpoint
 
 
+def use_store(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
+    """Sets the environment to a store's, whatever it was."""
+    for name in list(os.environ):
+        if name.startswith("AWS_"):
+            monkeypatch.delenv(name)
+    for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": endpoint}.items():
+        monkeypatch.setenv(name, value)
+
+
 def bucket_of(endpoint: str, name: str) -> S3Store:
     """A bucket, which is made if it does not exist."""
     return fill(endpoint, name, {})

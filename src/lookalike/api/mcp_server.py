@@ -134,7 +134,7 @@ class _Tools:
         return _answer(document)
 
     def _text(self) -> str:
-        """What `search` takes as its text."""
+        """The texts that `search` takes, in words."""
         if not self._index.supports_text:
             return "none: this model knows no words"
         known = len(self._index.words())

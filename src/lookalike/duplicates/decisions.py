@@ -72,7 +72,7 @@ def _decide_about(
         (point,) = require_points(engine, [point.id])
     raise Conflict(
         f"Another decision on {point.id!r:.200} and one of these images was made at the same time: "
-        "look at them again, and decide anew."
+        "look at them again, then decide."
     )
 
 

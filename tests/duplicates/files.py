@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -45,3 +48,31 @@ def tree(folder: Path) -> dict[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
+
+
+_CHILD = """
+import json, sys
+from pathlib import Path
+from lookalike.duplicates.file_places import IndexedFile
+from tests.duplicates.files import move_aside, undo
+what, log, *rest = sys.argv[1:]
+print("ready", flush=True)
+if what == "undo":
+    undo(Path(log))
+else:
+    files = [IndexedFile(*file) for file in json.loads(Path(rest[1]).read_text())]
+    move_aside(files, rest[0], Path(log), dry_run=False)
+"""
+
+
+def killed(*arguments: Path | str, after: float) -> bool:
+    """Runs the child and kills it `after` seconds of work; False if it had finished."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", _CHILD, *map(str, arguments)], stdout=subprocess.PIPE
+    )
+    assert child.stdout
+    assert child.stdout.readline() == b"ready\n"
+    time.sleep(after)
+    child.kill()
+    child.stdout.close()
+    return child.wait() != 0

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +14,7 @@ from obstore.store import S3Store
 
 from lookalike.duplicates.file_places import IndexedFile
 from lookalike.errors import InputError
-from tests.duplicates.files import delete, indexed, move_aside, undo
+from tests.duplicates.files import delete, indexed, killed, move_aside, undo
 from tests.support.object_stores import READER, fill, google, moto, seaweed, use_store
 
 NAMES = ("one/a.jpg", "one/b.jpg", "two/a.jpg", "two/deep/ü %20+#.jpg")
@@ -271,35 +269,6 @@ def test_undo_finishes_interrupted_moves(shop: S3Store, log: Path) -> None:
     assert bytes(shop.get("one/a.jpg").bytes()) == data
 
 
-CHILD = """
-import json, sys
-from pathlib import Path
-from lookalike.duplicates.file_places import IndexedFile
-from lookalike.errors import InputError
-from tests.duplicates.files import move_aside, undo
-what, log, *rest = sys.argv[1:]
-print("ready", flush=True)
-if what == "undo":
-    undo(Path(log))
-else:
-    files = [IndexedFile(*file) for file in json.loads(Path(rest[0]).read_text())]
-    move_aside(files, rest[1], Path(log), dry_run=False)
-"""
-
-
-def killed(*arguments: Path | str, after: float) -> bool:
-    """Runs the child and kills it `after` seconds of work; False if it had finished."""
-    child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, *map(str, arguments)], stdout=subprocess.PIPE
-    )
-    assert child.stdout
-    assert child.stdout.readline() == b"ready\n"
-    time.sleep(after)
-    child.kill()
-    child.stdout.close()
-    return child.wait() != 0
-
-
 @pytest.mark.parametrize("folder", ["s3://shop/aside", "s3://attic"])
 def test_killed_at_any_moment_nothing_is_lost(
     folder: str, endpoint: str, log: Path, tmp_path: Path
@@ -311,7 +280,7 @@ def test_killed_at_any_moment_nothing_is_lost(
     for _ in range(2):
         known_now = known(shop, *(key for key in tree(shop) if not key.startswith("aside")))
         files.write_text(json.dumps([[one.uri, one.sha256, one.etag] for one in known_now]))
-        kills += killed("move", log, files, folder, after=moments.uniform(0.1, 0.4))
+        kills += killed("move", log, folder, files, after=moments.uniform(0.1, 0.4))
         assert set(before.values()) <= {*tree(shop).values(), *tree(attic).values()}
         kills += killed("undo", log, after=moments.uniform(0.05, 0.2))
         assert set(before.values()) <= {*tree(shop).values(), *tree(attic).values()}

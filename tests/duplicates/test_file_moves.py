@@ -6,17 +6,14 @@ import json
 import os
 import random
 import shutil
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from lookalike.duplicates.file_places import IndexedFile
-from tests.duplicates.files import all_indexed, delete, indexed, move_aside, tree, undo
+from tests.duplicates.files import all_indexed, delete, indexed, killed, move_aside, tree, undo
 
 
 @pytest.fixture
@@ -256,34 +253,6 @@ def test_undo_finishes_interrupted_moves(folders: Path, tmp_path: Path) -> None:
     assert len(undo(log).done) == 1
     assert [file.name for file in path.parent.iterdir()].count(part.name) == 0
     assert path.read_bytes() == bytes_
-
-
-CHILD = """
-import json, sys
-from pathlib import Path
-from lookalike.duplicates.file_places import IndexedFile
-from tests.duplicates.files import move_aside, undo
-what, log, *rest = sys.argv[1:]
-print("ready", flush=True)
-if what == "undo":
-    undo(Path(log))
-else:
-    files = [IndexedFile(*file) for file in json.loads(Path(rest[1]).read_text())]
-    move_aside(files, Path(rest[0]), Path(log), dry_run=False)
-"""
-
-
-def killed(*arguments: Path | str, after: float) -> bool:
-    """Runs the child and kills it `after` seconds of work; False if it had finished."""
-    child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, *map(str, arguments)], stdout=subprocess.PIPE
-    )
-    assert child.stdout
-    assert child.stdout.readline() == b"ready\n"
-    time.sleep(after)
-    child.kill()
-    child.stdout.close()
-    return child.wait() != 0
 
 
 @pytest.mark.parametrize("across", [False, True], ids=["one file system", "two file systems"])

@@ -67,6 +67,24 @@ def test_a_run_whose_replicas_differ_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("grpc", [False, True], ids=["rest", "grpc"])
+def test_a_node_that_is_back_is_compared_at_once(grpc: bool) -> None:
+    with Cluster(2, replicas=2) as cluster:
+        options = replace(QUICK, grpc=grpc)
+        with closing(ServerEngine.connect(cluster.url, options)) as engine:
+            engine.create(SPECS)
+            engine.upsert([point(i) for i in range(20)])
+            assert not _is_uncompared(engine)
+            cluster.nodes[1].kill()
+            assert _is_uncompared(engine)
+            cluster.nodes[1].start()
+            assert not _is_uncompared(engine)
+
+
+def _is_uncompared(engine: ServerEngine) -> bool:
+    return any("could not be compared" in note for note in engine.info()["notes"])
+
+
+@pytest.mark.parametrize("grpc", [False, True], ids=["rest", "grpc"])
 @pytest.mark.parametrize("hangs", [False, True], ids=["refused", "hangs"])
 def test_runs_decide_without_replicas_that_are_away(grpc: bool, hangs: bool) -> None:
     store = Store(nodes=3, replicas=3)

@@ -114,16 +114,23 @@ def _own_count(node: Node, collection: str) -> int | None:
     """The number of images that a node counts; None if it does not answer, busy or not."""
     for _ in range(ATTEMPTS):
         with suppress(*FAILURES):
-            return node.client(quick=True).count(collection).count
+            return _count(node, collection)
     return None
 
 
 def _settled_count(nodes: Nodes, collection: str) -> int:
-    """Counts the images that all replicas have, which the client's own method cannot."""
-    client = next((node for node in nodes.nodes if node.up), nodes.nodes[0]).client(quick=True)
-    response = client.http.points_api.count_points(
+    """Counts the images that all replicas have."""
+    node = next((node for node in nodes.nodes if node.up), nodes.nodes[0])
+    return _count(node, collection, models.ReadConsistencyType.ALL)
+
+
+def _count(node: Node, collection: str, consistency: int | models.ReadConsistencyType = 1) -> int:
+    """Counts over REST: the client's own method knows no consistency, and a gRPC channel refuses
+    at once for a second after its node came back.
+    """
+    response = node.client(quick=True).http.points_api.count_points(
         collection_name=collection,
-        consistency=models.ReadConsistencyType.ALL,
+        consistency=consistency,
         count_request=models.CountRequest(exact=True),
     )
     return 0 if response.result is None else response.result.count

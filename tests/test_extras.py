@@ -130,7 +130,7 @@ def test_a_command_names_the_extra_that_it_lacks(tmp_path: Path) -> None:
     [
         ("serve", "lookalike.api.server"),
         ("mcp", "lookalike.api.mcp_server"),
-        ("watch", "lookalike.facade.watching"),
+        ("watch", "lookalike.facade.watching.folders"),
         ("cloud", "lookalike.sources.bucket"),
         ("server", "lookalike.engines.server.engine"),
         ("fetch", "lookalike.sources.web.fetcher"),

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from lookalike.facade.watching import Watch
+from lookalike.facade.watching.changes import Change
+from lookalike.facade.watching.folders import FolderWatch
 from tests.support.command_line import documents, error
 from tests.support.pictures import folder_of
 
@@ -64,10 +65,10 @@ def test_an_index_follows_its_folder(photos: Path, tmp_path: Path, poll: tuple[s
 
 
 def test_what_comes_during_the_first_pass_is_not_missed(photos: Path) -> None:
-    with closing(Watch([str(photos)], every=20).changes()) as changes:
-        assert next(changes) == [str(photos)]
+    with closing(FolderWatch([str(photos)], every=20).changes()) as changes:
+        assert next(changes) == Change([str(photos)], is_whole=True)
         folder_of(photos / "new", 1, first=20)  # while the caller indexes
-        assert next(changes) == [str(photos / "new")]
+        assert next(changes) == Change([str(photos / "new")])
 
 
 def test_what_cannot_be_watched_is_an_error(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
-"""The command that keeps an index up to date with folders: watch."""
+"""The command that keeps an index up to date with folders and buckets: watch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,11 +11,12 @@ import click
 
 from lookalike.cli.console import note, printable
 from lookalike.cli.opening import open_index
-from lookalike.cli.options import index_option, server_option
+from lookalike.cli.options import index_option, server_option, store_options
 from lookalike.errors import InputError, LookalikeError, SourceError
 from lookalike.system import patience
 
 if TYPE_CHECKING:
+    from lookalike.facade.watching.changes import Change
     from lookalike.ingest.report import IngestReport
 
 RETRY = 30
@@ -34,6 +35,7 @@ RETRY = 30
     metavar="GLOB",
     help="Files and folders to pass over, as in a .gitignore file; repeatable.",
 )
+@store_options
 @click.option(
     "--poll",
     type=click.FloatRange(min=0, min_open=True),
@@ -42,12 +44,15 @@ RETRY = 30
     "60 on network drives.",
 )
 @click.option(
+    "--queue",
+    metavar="URL",
+    help="Queue of Amazon SQS to which S3 sends notifications about the bucket.",
+)
+@click.option(
     "--every",
     type=click.FloatRange(min=0, min_open=True),
-    default=60.0,
-    show_default=True,
     metavar="MINUTES",
-    help="Time between two passes over all files.",
+    help="Time between two passes over all files. Default: 60, or 1440 with --queue.",
 )
 @server_option
 def watch(
@@ -57,50 +62,67 @@ def watch(
     model_dir: str | None,
     prune: bool,
     exclude: tuple[str, ...],
+    endpoint: str | None,
+    anonymous: bool,
     poll: float | None,
-    every: float,
+    queue: str | None,
+    every: float | None,
     server: dict[str, str] | None,
 ) -> None:
-    """Keeps an index up to date with folders, until it is stopped.
+    """Keeps an index up to date with folders or buckets, until it is stopped.
 
     Other commands work between two updates, as the index is open only during them.
     """
     from lookalike.cli.settings import Settings
     from lookalike.engines import is_server
-    from lookalike.facade.watching import Watch
+    from lookalike.facade.watching.changes import WatchOptions
+    from lookalike.facade.watching.opening import open_watch
+    from lookalike.system.inputs import is_object
+    from lookalike.types import SourceOptions
 
     address = url or Settings.from_environment().index
-    watched = Watch(
-        [str(Path(path).expanduser().resolve()) for path in paths],
-        exclude,
-        None if is_server(address) else str(Path(address).resolve()),
-        poll,
-        every * 60,
+    options = WatchOptions(prune, SourceOptions(exclude, endpoint, anonymous))
+    watched = open_watch(
+        [path if is_object(path) else str(Path(path).expanduser().resolve()) for path in paths],
+        options.source,
+        index=None if is_server(address) else str(Path(address).resolve()),
+        poll=poll,
+        every=None if every is None else every * 60,
+        queue=queue,
+        tell=note,
     )
     told: set[str] = set()
 
-    def update(folders: Sequence[str]) -> None:
+    def update(change: Change) -> None:
         with open_index(url, create=True, server=server, model=model, model_dir=model_dir) as index:
-            _report(index.add(*folders, prune=prune, exclude=exclude), told)
+            report = change.add_to(index, options)
+        _report(report, told)
+        change.done()
 
-    for folders in watched.changes():
-        _until_done(partial(update, folders))
+    for change in watched.changes():
+        _until_done(partial(update, change), is_told_again=change.is_told_again)
 
 
-def _until_done(update: Callable[[], None]) -> None:
-    """Updates the index, again if it cannot be written at the moment: no later event would name
-    the same files."""
+def _until_done(update: Callable[[], None], *, is_told_again: bool) -> None:
+    """Updates the index, again if it cannot be written at the moment.
+
+    Args:
+        update: updates the index.
+        is_told_again: whether a folder in which nothing is yet may be left to a later event.
+    """
+    said = ""
     while True:
         try:
             return update()
-        except SourceError as error:  # nothing is there yet
-            return note(str(error))
-        except InputError:
-            raise
         except LookalikeError as error:
-            if patience.is_over():
+            if isinstance(error, SourceError) and is_told_again:
+                return note(str(error))
+            is_passing = not isinstance(error, InputError) or isinstance(error, SourceError)
+            if patience.is_over() or not is_passing:
                 raise
-            note(f"{error} Trying again in {RETRY} s.")
+            if str(error) != said:
+                note(f"{error} Trying again every {RETRY} s.")
+            said = str(error)
             patience.pause(RETRY)
 
 

@@ -151,7 +151,7 @@ def add(
     pruned: dict[str, Any] = {}
     with _listing(index, sources, request, open_web) as (listing, changes):
         report = ingest(listing.images, _progress(request.progress, listing))
-        whole = not report.interrupted and request.partition is None
+        whole = not report.interrupted and request.partition is None and request.listing is None
         remember_rejects(index.thumbnails, report.rejects, listing.sources if whole else ())
         pause = _pause(request, report, listing.count())
         try:

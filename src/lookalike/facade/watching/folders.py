@@ -1,4 +1,4 @@
-"""Watching of folders: where the ordinary ingest is to run again.
+"""Watching of folders.
 
 Events only say where to look. They may be late, doubled, lost, or of a folder whose files they do
 not name, so each one stands for its folder, and a pass over everything comes first and every hour.
@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from lookalike.errors import InputError
+from lookalike.facade.watching.changes import Change
 from lookalike.protocols import Source
 from lookalike.sources import open_source
+from lookalike.system import patience
 from lookalike.types import SourceOptions
 
 DEBOUNCE = 2.0
@@ -34,7 +36,7 @@ _UNSETTLED = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class FolderWatch:
     """Folders to watch.
 
     Attributes:
@@ -52,8 +54,9 @@ class Watch:
     poll: float | None = None
     every: float = 3600.0
 
-    def changes(self) -> Generator[Sequence[str]]:
-        """Yields the folders to index, as something changes: first all of them.
+    def changes(self) -> Generator[Change]:
+        """Yields the folders to index, as something changes, until the work in this context is
+        over: first all of them.
 
         Raises:
             InputError: the library is missing, a path is not a folder, or the system permits no
@@ -82,20 +85,22 @@ class Watch:
         except OSError as error:
             raise InputError(_explained(error)) from error
 
-    def _passes(self, events: Iterator[set[tuple[Any, str]]]) -> Iterator[Sequence[str]]:
+    def _passes(self, events: Iterator[set[tuple[Any, str]]]) -> Iterator[Change]:
         next(events)  # begins to watch, so that nothing is missed during the first pass
-        yield self.folders
+        yield Change(self.folders, is_whole=True)
         passed = time.monotonic()
         for changes in events:
+            if patience.is_over():
+                return
             if time.monotonic() - passed >= self.every:
-                yield self.folders
+                yield Change(self.folders, is_whole=True)
                 passed = time.monotonic()
                 continue
             sources = {one: open_source(one, SourceOptions(self.exclude)) for one in self.folders}
             paths = [path for _, path in changes if self._concerns(path, sources)]
             if paths:
                 _wait_until_settled(paths)
-                yield _without_nested(_folder_of(path, sources) for path in paths)
+                yield Change(_without_nested(_folder_of(path, sources) for path in paths))
 
     def _concerns(self, path: str, sources: Mapping[str, Source]) -> bool:
         if self.index is not None and _is_below(path, self.index):
@@ -126,8 +131,8 @@ def _wait_until_settled(paths: Sequence[str]) -> None:
     """Waits until size and time of every file hold for a step."""
     end = time.monotonic() + LONGEST_COPY
     before = [_state(path) for path in paths]
-    while time.monotonic() < end:
-        time.sleep(STEP)
+    while time.monotonic() < end and not patience.is_over():
+        patience.pause(STEP)
         now = [_state(path) for path in paths]
         if now == before:
             return

@@ -1,0 +1,1 @@
+"""Notifications of object stores: which objects may have changed."""

@@ -5,16 +5,16 @@ from __future__ import annotations
 import csv
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Unpack
 
 from lookalike import record
-from lookalike.index import Index
+from lookalike.ingest.options import AddOptions
 from lookalike.ingest.report import IngestReport
 from lookalike.sources.bucket import READERS, open_bucket
 from lookalike.system.inputs import is_object
@@ -24,6 +24,14 @@ from lookalike.types import SourceOptions, StoredObject
 
 _BATCH = 100
 """Images that are removed together."""
+
+
+class Followed(Protocol):
+    """The part of `Index` that follows changes."""
+
+    def add(self, *sources: str, **options: Unpack[AddOptions]) -> IngestReport: ...
+
+    def delete(self, *, where: Mapping[str, Any]) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +74,7 @@ class Change:
         """True for folders: the system tells when something comes into an empty one."""
         return not any(map(is_object, self.paths))
 
-    def add_to(self, index: Index, options: WatchOptions, **more: Any) -> IngestReport:
+    def add_to(self, index: Followed, options: WatchOptions, **more: Any) -> IngestReport:
         """Brings an index up to date with the change.
 
         Args:
@@ -84,7 +92,7 @@ class Change:
 
 
 def _add_keys(
-    index: Index, address: str, uris: Sequence[str], options: WatchOptions, more: dict[str, Any]
+    index: Followed, address: str, uris: Sequence[str], options: WatchOptions, more: dict[str, Any]
 ) -> IngestReport:
     """Indexes single objects below an address as they are now, and removes those that are gone."""
     source = options.source
@@ -121,5 +129,5 @@ def _listing(objects: Sequence[StoredObject]) -> Iterator[Path]:
         yield path
 
 
-def _remove(index: Index, uris: Sequence[str]) -> int:
+def _remove(index: Followed, uris: Sequence[str]) -> int:
     return index.delete(where={"must": [{"key": record.URI, "match": {"any": list(uris)}}]})

@@ -26,7 +26,8 @@ QUERY, RESULT, RELEVANCE = "query", "id", "relevance"
 MOST_VALUES = 100_000
 """Distinct values of a field that are searched by as texts."""
 
-_TYPES = (FieldType.KEYWORD, FieldType.KEYWORDS, FieldType.INTEGER, FieldType.BOOLEAN)
+LABEL_TYPES = (FieldType.KEYWORD, FieldType.KEYWORDS, FieldType.INTEGER, FieldType.BOOLEAN)
+"""Types of fields whose values are labels: equal for images of one kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +80,13 @@ def judge_by_field(
     Raises:
         QueryError: the field holds no labels, or no two images share a value.
     """
-    if field.type not in _TYPES:
-        raise QueryError(f"{field.name} holds no labels: name a field of texts or whole numbers.")
+    require_labels(field)
     points = [p for batch in engine.scroll(where) for p in batch]
-    labeled = [point for point in points if _labels(field, point.payload)]
+    labeled = [point for point in points if labels_of(field, point.payload)]
     counts: dict[tuple[Any, ...], int] = {}
     drawn: list[JudgedQuery] = []
     for i in np.random.default_rng(0).permutation(len(labeled)):
-        labels = _labels(field, labeled[i].payload)
+        labels = labels_of(field, labeled[i].payload)
         key = tuple(sorted(labels, key=str))
         if key not in counts:
             counts[key] = engine.count(join(where, AnyOfValues(field.path, key))) - 1
@@ -121,14 +121,21 @@ def judge_by_values(
     return Judged(queries)
 
 
-def _labels(field: Field, payload: Payload) -> set[Any]:
+def require_labels(field: Field) -> None:
+    """Raises QueryError for a field whose values are not labels."""
+    if field.type not in LABEL_TYPES:
+        raise QueryError(f"{field.name} holds no labels: name a field of texts or whole numbers.")
+
+
+def labels_of(field: Field, payload: Payload) -> set[Any]:
+    """The values of a field of labels; empty without one."""
     value = payload.get(field.name)
     return set(value) if isinstance(value, list) else set() if value is None else {value}
 
 
 def _shares(field: Field, labels: set[Any]) -> Callable[[Hits], NDArray[np.float64]]:
     def relevance(hits: Hits) -> NDArray[np.float64]:
-        return np.array([bool(labels & _labels(field, hit.payload)) for hit in hits], float)
+        return np.array([bool(labels & labels_of(field, hit.payload)) for hit in hits], float)
 
     return relevance
 

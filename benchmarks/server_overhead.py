@@ -228,6 +228,10 @@ def batch(shard: qe.EdgeShard, request: Any) -> Any:
 def rows(shard: qe.EdgeShard, request: Any) -> list[Any]:
     payload = request.with_payload.enable
     names = list(request.with_vectors.include.names) or False
+    if not request.HasField("query"):
+        ((one,), *_) = [one.has_id.has_id for one in request.filter.must]
+        records = shard.retrieve([UUID(one.uuid)], payload, names)
+        return [wire.ScoredPoint(id=one, vectors=vectors(record.vector)) for record in records]
     found = shard.query(
         qe.QueryRequest(
             prefetches=[

@@ -321,11 +321,17 @@ class Engine(Protocol):
         ...
 
 
-OVERSAMPLING = 2.0
-LEAST_RESCORED = 100
-"""Every engine rescores a single target's nearest neighbors: it takes twice as many as wanted by
-their quantized vectors, at least this many, and compares them again by their original vectors.
-Where similarities are dense, as with colors, the error of int8 moves a point by dozens of ranks."""
+@runtime_checkable
+class FindsById(Protocol):
+    """An engine that finds the vectors of a stored image itself, which saves a request."""
+
+    def nearest_to(
+        self, id: str, candidates: Sequence[CandidateQuery], rankings: Sequence[Query]
+    ) -> tuple[Point, list[Candidates], list[list[Scored]]] | None:
+        """Answers queries of one target each, whose vectors are those of an image instead of those
+        in the queries; also returns the image with these vectors. None if there is no such image.
+        """
+        ...
 
 
 @runtime_checkable
@@ -343,11 +349,6 @@ class SharedEngine(Protocol):
             after: the lists to set.
         """
         ...
-
-
-def oversampling(query: Query) -> float:
-    """Ratio of rescored points to wanted points in a single-target query."""
-    return max(OVERSAMPLING, LEAST_RESCORED / (query.offset + query.limit))
 
 
 def existing_points(engine: Engine, ids: Sequence[str]) -> list[Point]:

@@ -6,6 +6,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from lookalike.engines.options import ServerOptions
 from lookalike.engines.server.connection import Nodes
 from lookalike.engines.server.engine import ServerEngine
 from lookalike.errors import EngineError
-from lookalike.protocols import Engine
+from lookalike.protocols import Engine, FindsById
 from lookalike.system.point_ids import as_point_id
 from lookalike.types import (
     All,
@@ -348,6 +349,40 @@ def test_nearest_gives_candidates_for_every_target(engine: Engine) -> None:
         assert scores[-1] == pytest.approx(least, abs=0.02)
     assert engine.nearest([]) == []
     assert engine.nearest([CandidateQuery(STYLE, AnyOf(()), 5)]) == [[]]
+
+
+@pytest.mark.parametrize("name", [name for name in ENGINES if name.startswith("server")])
+def test_a_stored_image_is_found_by_its_id(name: str, tmp_path: Path) -> None:
+    with filled(name, tmp_path) as engine:
+        assert isinstance(engine, FindsById)
+        check_by_id(engine, engine)
+
+
+def check_by_id(engine: FindsById, others: Engine) -> None:
+    """Checks answers by the id of an image against those by its vectors."""
+    image, filter = point(3), Not(HasId((point(3).id,)))
+    style = WeightedVector("style", image.vectors["style"], 1.0)
+    color = WeightedVector("color", image.vectors["color"], 1.0)
+    unknown = [replace(one, vector=np.empty(0, np.float32)) for one in (style, color)]
+    found = engine.nearest_to(
+        image.id,
+        [CandidateQuery(one, filter, 20, exact=True) for one in unknown],
+        [Query((unknown[0],), filter, limit=5, exact=True)],
+    )
+    assert found is not None
+    (same, lists, (rows,)) = found
+    assert same.id == image.id
+    for one in (style, color):
+        np.testing.assert_allclose(same.vectors[one.name], one.vector, atol=1e-6)
+    expected = others.nearest(
+        [CandidateQuery(one, filter, 20, exact=True) for one in (style, color)]
+    )
+    for ours, theirs in zip(lists, expected, strict=True):
+        assert [id for id, _ in ours] == [id for id, _ in theirs]
+        assert [s for _, s in ours] == pytest.approx([s for _, s in theirs], abs=1e-6)
+    ((*ranked,),) = others.query([Query((style,), filter, limit=5, exact=True)])
+    assert [(row.id, row.payload) for row in rows] == [(row.id, row.payload) for row in ranked]
+    assert engine.nearest_to("nowhere", [CandidateQuery(unknown[0], None, 5)], []) is None
 
 
 def test_one_target_is_the_brute_force_ranking(engine: Engine) -> None:

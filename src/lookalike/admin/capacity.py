@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from lookalike.errors import InputError
-from lookalike.protocols import LEAST_RESCORED
+from lookalike.system.distances import LEAST_RESCORED
 
 __all__ = ["CapacityEstimate", "CapacityRequest", "estimate", "layout_bytes", "vector_size"]
 

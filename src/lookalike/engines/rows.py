@@ -62,6 +62,13 @@ def scored(row: Any, query: Query) -> Scored:
     return Scored(id, row.score, _similarities(query, row.score, vectors), payload, vectors)
 
 
+def all_scored(answers: Sequence[Sequence[Any]], queries: Sequence[Query]) -> list[list[Scored]]:
+    """The rows of an engine's answers to queries."""
+    return [
+        [scored(row, query) for row in rows] for rows, query in zip(answers, queries, strict=True)
+    ]
+
+
 def with_likeness(
     lists: Sequence[Candidates], queries: Sequence[CandidateQuery]
 ) -> list[Candidates]:

@@ -20,6 +20,7 @@ from lookalike.record import record_of
 from lookalike.search import rerank
 from lookalike.search.calibration import LEAST, Calibrator
 from lookalike.search.color_gate import ColorGate
+from lookalike.search.lone_image import LoneImage
 from lookalike.search.products import product_field
 from lookalike.search.request import TEXT, Request
 from lookalike.search.sorting import SORTED, Order
@@ -33,7 +34,7 @@ from lookalike.search.targets import (
     standing,
     unwanted,
 )
-from lookalike.search.threshold import MOST_CANDIDATES
+from lookalike.search.threshold import MOST_CANDIDATES, FirstRound
 from lookalike.search.weights import choose_weights, presets_of
 from lookalike.system.inputs import PlainImage, ids_of, is_url, plain_images
 from lookalike.types import AnyOfValues, Filter, HasId, Not, Point, Query, join
@@ -81,6 +82,7 @@ class Plan:
         order: the order that the best hits are put in; None for that of the ranking.
         color_vector: name of the vector that serves the aspect `color`.
         pool: number of rows to select the page from, if `needs_pool`.
+        first: the answers to the first queries, where they came with the targets.
         milliseconds: time spent on planning.
     """
 
@@ -97,6 +99,7 @@ class Plan:
     order: Order | None
     color_vector: str
     pool: int
+    first: FirstRound | None
     milliseconds: float
 
     @property
@@ -179,7 +182,8 @@ class Planner:
         """Plans a request; raises what `Index.search` says."""
         started = time.perf_counter()
         request = self._with_text_colors(request)
-        parts, excluded = self._read_targets(request)
+        lone = LoneImage.of(request, self.engine, most=_MANY)
+        parts, excluded = self._read_targets(request, lone)
         likes, unlikes, examples = self._read_examples(request)
         parts += [part for like in likes for part in like]
         parts += [part for unlike in unlikes for part in unwanted(unlike)]
@@ -214,6 +218,7 @@ class Planner:
         )
         filter = join(where, *excluded, *examples)
         exact, matching = self._limits(request, where, filter)
+        first = self._first_round(lone, request, weights, filter, exact=exact) if lone else None
         blends = [self._combine(request, one, weights) for one in wanted]
         return Plan(
             request=request,
@@ -229,6 +234,7 @@ class Planner:
             order=self._order(request),
             color_vector=self.manifest.aspects["color"],
             pool=max(FIRST_POOL, rows_needed(request)),
+            first=first,
             milliseconds=(time.perf_counter() - started) * 1e3,
         )
 
@@ -284,9 +290,13 @@ class Planner:
     def _reader(self) -> PartReader:
         return PartReader(self.manifest, self.models, self.loader)
 
-    def _read_targets(self, request: Request) -> tuple[list[Part], list[Filter]]:
+    def _read_targets(
+        self, request: Request, lone: LoneImage | None
+    ) -> tuple[list[Part], list[Filter]]:
         """Reads pictures, ids and texts into parts; also returns a filter that excludes the ids."""
         reader = self._reader
+        if lone is not None:
+            return reader.read_stored(lone.id, lone.vectors), [Not(HasId((lone.id,)))]
         images, ids = plain_images(request["image"]), ids_of(request["id"])
         crop = request["crop"]
         if crop is not None and len(images) + len(ids) != 1:
@@ -314,6 +324,21 @@ class Planner:
         for text in _texts(request["negative_text"]):
             parts += reader.read_text(text, wanted=False)
         return parts, [Not(HasId(tuple(ids)))] if ids else []
+
+    def _first_round(
+        self,
+        lone: LoneImage,
+        request: Request,
+        weights: Mapping[str, float],
+        filter: Filter | None,
+        *,
+        exact: bool,
+    ) -> FirstRound | None:
+        """The first answers to a search by one image alone, whose vectors come with them."""
+        first = lone.first_round(self.manifest, list(weights), filter, request, exact=exact)
+        if first is None:
+            raise NotFound(missing_image(lone.id))
+        return first
 
     def _read_examples(
         self, request: Request

@@ -162,7 +162,8 @@ class Searcher:
         """The engine's result for each branch of each plan."""
         queries = [query for plan in plans for query in plan.queries()]
         most = [plan.most_candidates for plan in plans for _ in plan.branches]
-        results = iter(threshold.run(self.engine, queries, most=most))
+        first = [plan.first for plan in plans for _ in plan.branches]
+        results = iter(threshold.run(self.engine, queries, most=most, first=first))
         return [[next(results) for _ in plan.branches] for plan in plans]
 
 

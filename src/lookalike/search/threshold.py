@@ -61,8 +61,32 @@ class Result:
     rounds: int
 
 
+@dataclass(frozen=True, slots=True)
+class FirstRound:
+    """The answers to `first_queries`.
+
+    Attributes:
+        candidates: those of each target, if there are several.
+        rows: those of the only target.
+    """
+
+    candidates: Sequence[Candidates]
+    rows: Sequence[Scored]
+
+
+def first_queries(query: Query) -> tuple[list[CandidateQuery], list[Query]]:
+    """The queries that a search begins with; the vectors of its targets play no part."""
+    search = _Search(query, MOST_CANDIDATES)
+    ranking = None if search.widen else search.ranking_query()
+    return search.candidate_queries(), [] if ranking is None else [ranking]
+
+
 def run(
-    engine: Engine, queries: Sequence[Query], *, most: Sequence[int] | int = MOST_CANDIDATES
+    engine: Engine,
+    queries: Sequence[Query],
+    *,
+    most: Sequence[int] | int = MOST_CANDIDATES,
+    first: Sequence[FirstRound | None] = (),
 ) -> list[Result]:
     """The top of each weighted sum.
 
@@ -72,9 +96,13 @@ def run(
         engine: holds the points.
         queries: without `among`.
         most: limit of candidates per target, for all queries or each.
+        first: the first answers to each query, where they are known.
     """
     limits = [most] * len(queries) if isinstance(most, int) else most
     searches = [_Search(query, limit) for query, limit in zip(queries, limits, strict=True)]
+    for search, known in zip(searches, first, strict=False):
+        if known is not None:
+            search.begin(known)
     while pending := [search for search in searches if not search.done]:
         proposing = [search for search in pending if search.widen]
         if proposing:
@@ -153,6 +181,14 @@ class _Search:
         query, near = self.query, self.query.near[i]
         asked = CandidateQuery(near, query.filter, self.depths[i], exact=query.exact)
         return asked if near.distance is Distance.COSINE else replace(asked, explored=EXPLORED)
+
+    def begin(self, first: FirstRound) -> None:
+        """Takes the answers to `first_queries`."""
+        self.rounds += 1
+        if self.widen:
+            self.take_candidates(first.candidates)
+        else:
+            self.take_rows(first.rows)
 
     def take_candidates(self, lists: Sequence[Candidates]) -> None:
         for i, candidates in zip(self.widen, lists, strict=True):

@@ -20,6 +20,17 @@ EXPLORED = 600
 that nothing is rescored. Of 50,000 vectors with log-normal lengths, a search by Euclidean distance
 then finds 0.98 of the ten nearest instead of 0.95, in 0.5 ms instead of 0.2."""
 
+OVERSAMPLING = 2.0
+LEAST_RESCORED = 100
+"""Every engine rescores a single target's nearest neighbors: it takes twice as many as wanted by
+their quantized vectors, at least this many, and compares them again by their original vectors.
+Where similarities are dense, as with colors, the error of int8 moves a point by dozens of ranks."""
+
+
+def oversampling(wanted: int) -> float:
+    """Ratio of rescored points to wanted points in a single-target query."""
+    return max(OVERSAMPLING, LEAST_RESCORED / wanted)
+
 
 class Distance(StrEnum):
     """A distance between vectors, by its name in a manifest."""

@@ -12,7 +12,7 @@ from qdrant_client import models
 
 from lookalike.engines.server import grpc_reads
 from lookalike.engines.server.engine import ServerEngine
-from lookalike.engines.server.requests import candidate_request, query_request
+from lookalike.engines.server.requests import candidate_request, query_request, vectors_request
 from lookalike.system.point_ids import point_id
 from lookalike.types import AnyOfValues, CandidateQuery, Query
 from tests.contract.test_engines import COLOR, SPECS, STYLE, point
@@ -51,17 +51,20 @@ def test_queries_are_answered_as_by_the_client(over_grpc: ServerEngine, consiste
         query_request(Query((STYLE, COLOR), limit=7, among=among)),
         query_request(Query((STYLE, COLOR), limit=7, among=among, least=0.0)),
         query_request(Query((COLOR,), limit=4, exact=True)),
+        query_request(Query((COLOR,), limit=4), point=str(among[0])),
+        candidate_request(CandidateQuery(STYLE, None, 9), {}, point=str(among[1])),
+        vectors_request(str(among[2]), ["color", "style"]),
     ]
     theirs = client.query_batch_points(requests=requests, **reading)
     ours = grpc_reads.query_batch(client, {"requests": requests, **reading})
-    candidates = grpc_reads.candidates(client, {"requests": requests, **reading})
-    for rows, pairs in zip(ours, candidates, strict=True):
-        assert [row.id for row in rows] == [id for id, _ in pairs]
-        assert [row.score for row in rows] == pytest.approx([score for _, score in pairs], abs=1e-6)
-    for rows, answer in zip(ours, theirs, strict=True):
+    for request, rows, answer in zip(requests, ours, theirs, strict=True):
         for row, other in zip(rows, answer.points, strict=True):
-            assert_alike(row, other)
+            if grpc_reads.is_bare(request):
+                assert row == (other.id, pytest.approx(other.score, abs=1e-6))
+            else:
+                assert_alike(row, other)
     assert all(ours)
+    assert [grpc_reads.is_bare(request) for request in requests].count(True) == 2
 
 
 @pytest.mark.parametrize("payload", [True, models.PayloadSelectorInclude(include=["image.id"])])

@@ -431,4 +431,6 @@ def _rejection(error: str) -> Rejected:
         return Rejected(404, f"Not found: Collection `{error.split()[1]}` doesn't exist!")
     if "already exists" in error:
         return Rejected(409, f"Wrong input: {error}!")
+    if error.endswith("is not found in the collection"):
+        return Rejected(404, f"Not found: No point with id {error.split()[1]} found")
     return Rejected(400, error)

@@ -18,7 +18,7 @@ from lookalike.engines.edge.requests import ID_ALONE, candidate_request, query_r
 from lookalike.engines.edge.shard import OpenShard
 from lookalike.engines.facets import exact_facet
 from lookalike.engines.points import PayloadUpdate, check_vectors
-from lookalike.engines.rows import ordered_value, scored, stored, with_likeness
+from lookalike.engines.rows import all_scored, ordered_value, stored, with_likeness
 from lookalike.errors import DiskFull, EngineError, IndexDamaged, IndexLocked
 from lookalike.manifest import require_schema
 from lookalike.system.files import make_folder
@@ -167,11 +167,7 @@ class EdgeEngine:
         return with_likeness(lists, queries)
 
     def query(self, queries: Sequence[Query]) -> list[list[Scored]]:
-        answers = self._query([query_request(query) for query in queries])
-        return [
-            [scored(row, query) for row in rows]
-            for rows, query in zip(answers, queries, strict=True)
-        ]
+        return all_scored(self._query([query_request(query) for query in queries]), queries)
 
     def _query(self, requests: list[qe.QueryRequest]) -> list[list[qe.ScoredPoint]]:
         with self._translated():

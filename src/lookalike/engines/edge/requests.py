@@ -10,7 +10,7 @@ import qdrant_edge as qe
 from lookalike import record
 from lookalike.engines.edge.filters import to_edge
 from lookalike.engines.rows import explored, vectors_wanted
-from lookalike.protocols import oversampling
+from lookalike.system.distances import oversampling
 from lookalike.types import CandidateQuery, Query, WeightedVector
 
 ID_ALONE = qe.PayloadSelector.Include([record.ID])
@@ -44,7 +44,7 @@ def query_request(query: Query) -> qe.QueryRequest:
         approximate = qe.SearchParams(
             hnsw_ef=explored(query),
             quantization=qe.QuantizationSearchParams(
-                rescore=True, oversampling=oversampling(query)
+                rescore=True, oversampling=oversampling(query.offset + query.limit)
             ),
         )
         return qe.QueryRequest(

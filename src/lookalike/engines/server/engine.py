@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from copy import copy
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, TypeVar
 
 from qdrant_client import QdrantClient, models
@@ -21,17 +20,18 @@ from qdrant_client import QdrantClient, models
 from lookalike.engines.facets import exact_facet
 from lookalike.engines.options import ServerOptions
 from lookalike.engines.points import check_vectors
-from lookalike.engines.rows import ordered_value, scored, stored, with_likeness
+from lookalike.engines.rows import ordered_value, stored
 from lookalike.engines.server import reads
 from lookalike.engines.server.caller import Caller
 from lookalike.engines.server.connection import Nodes
 from lookalike.engines.server.consistency import Consistency
 from lookalike.engines.server.filters import to_server
 from lookalike.engines.server.layout import field_params, sizes_of, vector_params, vectors_of
-from lookalike.engines.server.limits import Limits, Rows
+from lookalike.engines.server.limits import Limits
 from lookalike.engines.server.points import changing_lists, merging, to_grpc, to_rest
+from lookalike.engines.server.queries import Queries
 from lookalike.engines.server.replicas import NewReplicas, disagreement, number_of_nodes
-from lookalike.engines.server.requests import ID_ALONE, candidate_request, query_request
+from lookalike.engines.server.requests import ID_ALONE
 from lookalike.engines.server.state import ServerState
 from lookalike.errors import EngineError
 from lookalike.system import patience
@@ -292,36 +292,19 @@ class ServerEngine:
         return found
 
     def nearest(self, queries: Sequence[CandidateQuery]) -> list[Candidates]:
-        layout = self._collection.layout
-        requests = [candidate_request(query, layout) for query in queries]
-        return with_likeness(self._query(reads.candidates, requests), queries)
+        return self._queries.nearest(queries)
 
     def query(self, queries: Sequence[Query]) -> list[list[Scored]]:
-        answers = self._query(reads.query_batch, [query_request(query) for query in queries])
-        return [
-            [scored(row, query) for row in rows]
-            for rows, query in zip(answers, queries, strict=True)
-        ]
+        return self._queries.ranked(queries)
 
-    def _query(
-        self,
-        read: Callable[[Mapping[str, Any], QdrantClient], Sequence[Rows]],
-        requests: list[models.QueryRequest],
-    ) -> list[Rows]:
-        if not requests:
-            return []
-        limits = self._collection.limits
-        parts = [limits.parts(request) for request in requests]
-        every = [part for several in parts for part in several]
-        rows: list[Rows] = []
-        size = limits.queries or len(every)
-        for start in range(0, len(every), size):
-            rows += self._read(read, {"requests": every[start : start + size]})
-        answers = iter(rows)
-        return [
-            limits.joined(request, list(islice(answers, len(several))))
-            for request, several in zip(requests, parts, strict=True)
-        ]
+    def nearest_to(
+        self, id: str, candidates: Sequence[CandidateQuery], rankings: Sequence[Query]
+    ) -> tuple[Point, list[Candidates], list[list[Scored]]] | None:
+        return self._queries.nearest_to(id, candidates, rankings)
+
+    @property
+    def _queries(self) -> Queries:
+        return Queries(self._read, self._collection.layout, self._collection.limits)
 
     def _condition(self, filter: Filter | None) -> models.Filter | None:
         """A filter within the collection's limits."""

@@ -118,6 +118,20 @@ def failure_of(error: Exception, url: str, timeout: float) -> Failure:
     return Failure(EngineError(f"{url} failed: {first_line(detail)}."))
 
 
+def is_missing_point(error: Exception) -> bool:
+    """Tells if a query named a point that does not exist, as servers and the in-memory mode say."""
+    match error:
+        case UnexpectedResponse(status_code=HTTPStatus.NOT_FOUND):
+            text = _error_text(error.content)
+        case grpc.RpcError() if error.code() is grpc.StatusCode.NOT_FOUND:
+            text = error.details() or ""
+        case ValueError():
+            text = str(error)
+        case _:
+            return False
+    return "No point with id" in text or "is not found in the collection" in text
+
+
 def _grpc_failure(error: grpc.RpcError, url: str, timeout: float) -> Failure:
     code: grpc.StatusCode = error.code()
     detail = error.details() or code.name

@@ -34,39 +34,37 @@ def speaks_grpc(client: QdrantClient) -> bool:
     return bool(client.init_options.get("prefer_grpc"))
 
 
-def candidates(client: QdrantClient, request: Mapping[str, Any]) -> list[Candidates]:
-    """Carries out queries of which only ids and scores are read; see `query_batch`."""
-    return [
-        [(point.id.uuid, point.score) for point in answer.result]
-        for answer in _query_batch(client, request)
-    ]
-
-
-def query_batch(client: QdrantClient, request: Mapping[str, Any]) -> list[list[Row]]:
+def query_batch(client: QdrantClient, request: Mapping[str, Any]) -> list[Candidates | list[Row]]:
     """Carries out queries; see `QdrantClient.query_batch_points`.
 
     Args:
         client: speaks gRPC.
         request: what the client's method takes.
+
+    Returns:
+        For each query its rows; pairs of id and score if it asks for nothing else.
     """
-    return [
-        [
-            Row(point.id.uuid, _payload(point), _vectors(point), point.score)
-            for point in answer.result
-        ]
-        for answer in _query_batch(client, request)
-    ]
-
-
-def _query_batch(client: QdrantClient, request: Mapping[str, Any]) -> Any:
-    """The results of queries, as messages."""
     name, requests = request["collection_name"], request["requests"]
     message = grpc.QueryBatchPoints(
         collection_name=name,
         query_points=[_message(one, name) for one in requests],
         read_consistency=_consistency(request),
     )
-    return client.grpc_points.QueryBatch(message, timeout=_timeout(client)).result
+    answers = client.grpc_points.QueryBatch(message, timeout=_timeout(client)).result
+    return [
+        [(point.id.uuid, point.score) for point in answer.result]
+        if is_bare(one)
+        else [
+            Row(point.id.uuid, _payload(point), _vectors(point), point.score)
+            for point in answer.result
+        ]
+        for one, answer in zip(requests, answers, strict=True)
+    ]
+
+
+def is_bare(request: models.QueryRequest) -> bool:
+    """Tells if a query asks for ids and scores alone."""
+    return not request.with_payload and not request.with_vector
 
 
 def _message(request: models.QueryRequest, collection: str) -> Any:
@@ -83,6 +81,8 @@ def _message(request: models.QueryRequest, collection: str) -> Any:
         "offset": request.offset,
         "score_threshold": request.score_threshold,
     }
+    if request.query is None:
+        return grpc.QueryPoints(**common)
     if not request.prefetch:
         return grpc.QueryPoints(query=_nearest(request.query), using=request.using, **common)
     assert isinstance(request.prefetch, list)  # noqa: S101 -- for the type checker
@@ -98,8 +98,11 @@ def _message(request: models.QueryRequest, collection: str) -> Any:
     return grpc.QueryPoints(prefetch=stages, query=_weighted_sum(request.query), **common)
 
 
-def _nearest(vector: Any) -> Any:
-    return grpc.Query(nearest=grpc.VectorInput(dense=grpc.DenseVector(data=vector)))
+def _nearest(target: Any) -> Any:
+    """The query for what is nearest to a vector, or to that of the point with an id."""
+    if isinstance(target, str):
+        return grpc.Query(nearest=grpc.VectorInput(id=grpc.PointId(uuid=target)))
+    return grpc.Query(nearest=grpc.VectorInput(dense=grpc.DenseVector(data=target)))
 
 
 def _weighted_sum(query: Any) -> Any:

@@ -12,23 +12,31 @@ from typing import Any
 from qdrant_client import QdrantClient, models
 
 from lookalike.engines.server import grpc_reads
+from lookalike.engines.server.errors import FAILURES, is_missing_point
+from lookalike.engines.server.grpc_reads import is_bare
 from lookalike.engines.server.limits import Rows
-from lookalike.types import Candidates
-
-
-def candidates(request: Mapping[str, Any], client: QdrantClient) -> list[Candidates]:
-    """Carries out queries of which only ids and scores are read."""
-    if grpc_reads.speaks_grpc(client):
-        return grpc_reads.candidates(client, request)
-    responses = client.query_batch_points(**request)
-    return [[(str(row.id), row.score) for row in response.points] for response in responses]
 
 
 def query_batch(request: Mapping[str, Any], client: QdrantClient) -> list[Rows]:
-    """Carries out queries."""
+    """Carries out queries; returns pairs of id and score for those that ask for nothing else."""
     if grpc_reads.speaks_grpc(client):
         return list(grpc_reads.query_batch(client, request))
-    return [response.points for response in client.query_batch_points(**request)]
+    return [
+        [(str(row.id), row.score) for row in response.points] if is_bare(one) else response.points
+        for one, response in zip(
+            request["requests"], client.query_batch_points(**request), strict=True
+        )
+    ]
+
+
+def query_batch_by_id(request: Mapping[str, Any], client: QdrantClient) -> list[Rows]:
+    """The same for queries by the id of a point; nothing for each if there is no such point."""
+    try:
+        return query_batch(request, client)
+    except FAILURES as error:
+        if is_missing_point(error):
+            return [()] * len(request["requests"])
+        raise
 
 
 def retrieve(request: Mapping[str, Any], client: QdrantClient) -> Sequence[Any]:

@@ -13,7 +13,7 @@ from qdrant_client import models
 from lookalike import record
 from lookalike.engines.rows import explored, vectors_wanted
 from lookalike.engines.server.filters import to_server
-from lookalike.protocols import OVERSAMPLING, oversampling
+from lookalike.system.distances import OVERSAMPLING, oversampling
 from lookalike.types import CandidateQuery, Query, WeightedVector
 
 ID_ALONE = models.PayloadSelectorInclude(include=[record.ID])
@@ -21,10 +21,28 @@ ID_ALONE = models.PayloadSelectorInclude(include=[record.ID])
 _EXACT = models.SearchParams(exact=True, quantization=models.QuantizationSearchParams(ignore=True))
 
 
+def vectors_request(point: str, names: Sequence[str]) -> models.QueryRequest:
+    """A request for vectors of one point, to be sent along with queries."""
+    return models.QueryRequest.model_construct(
+        filter=models.Filter.model_construct(
+            must=[models.HasIdCondition.model_construct(has_id=[point])]
+        ),
+        limit=1,
+        with_payload=False,
+        with_vector=list(names),
+    )
+
+
 def candidate_request(
-    query: CandidateQuery, layout: Mapping[str, models.VectorParams]
+    query: CandidateQuery, layout: Mapping[str, models.VectorParams], *, point: str | None = None
 ) -> models.QueryRequest:
-    """A request for candidates; how they are scored depends on the quantization in `layout`."""
+    """A request for candidates; how they are scored depends on the quantization in `layout`.
+
+    Args:
+        query: the query.
+        layout: the vectors of the collection.
+        point: id of a point whose vector is the target, in place of that of the query.
+    """
     quantized = layout[query.near.name].quantization_config if query.near.name in layout else None
     # Similarities by codes coarser than int8 are too inaccurate to bound a weighted sum.
     coarse = not isinstance(quantized, models.ScalarQuantization)
@@ -37,7 +55,7 @@ def candidate_request(
         else None,
     )
     return models.QueryRequest.model_construct(
-        query=query.near.vector.tolist(),
+        query=point or query.near.vector.tolist(),
         using=query.near.name,
         filter=to_server(query.filter),
         limit=query.limit,
@@ -46,7 +64,13 @@ def candidate_request(
     )
 
 
-def query_request(query: Query) -> models.QueryRequest:
+def query_request(query: Query, *, point: str | None = None) -> models.QueryRequest:
+    """A request for the rows of a ranking.
+
+    Args:
+        query: the query.
+        point: id of a point whose vector is the target of the only one, in place of that.
+    """
     common: dict[str, Any] = {
         "limit": query.limit,
         "offset": query.offset,
@@ -58,11 +82,11 @@ def query_request(query: Query) -> models.QueryRequest:
         approximate = models.SearchParams(
             hnsw_ef=explored(query),
             quantization=models.QuantizationSearchParams(
-                rescore=True, oversampling=oversampling(query)
+                rescore=True, oversampling=oversampling(query.offset + query.limit)
             ),
         )
         return models.QueryRequest.model_construct(
-            query=near.vector.tolist(),
+            query=point or near.vector.tolist(),
             using=near.name,
             filter=to_server(query.filter),
             params=_EXACT if query.exact else approximate,

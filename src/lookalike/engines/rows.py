@@ -50,23 +50,24 @@ def _derived(query: Query) -> WeightedVector | None:
     return max(query.near, key=lambda near: near.weight)
 
 
-def scored(row: Any, query: Query) -> Scored:
-    """One row of an engine's result."""
-    payload = row.payload or {}
-    id = _id_of(row, payload)
-    vectors = _arrays(row.vector)
-    if query.among is None:
-        (near,) = query.near
-        similarity = near.distance.sign * row.score
-        return Scored(id, near.weight * similarity, (similarity,), payload, vectors)
-    return Scored(id, row.score, _similarities(query, row.score, vectors), payload, vectors)
-
-
 def all_scored(answers: Sequence[Sequence[Any]], queries: Sequence[Query]) -> list[list[Scored]]:
     """The rows of an engine's answers to queries."""
-    return [
-        [scored(row, query) for row in rows] for rows, query in zip(answers, queries, strict=True)
-    ]
+    return [_scored(rows, query) for rows, query in zip(answers, queries, strict=True)]
+
+
+def _scored(rows: Sequence[Any], query: Query) -> list[Scored]:
+    payloads = [row.payload or {} for row in rows]  # the embedded engine builds one at each access
+    ids = [_id_of(row, payload) for row, payload in zip(rows, payloads, strict=True)]
+    vectors = [_arrays(row.vector) for row in rows]
+    totals = [row.score for row in rows]
+    if query.among is None:
+        (near,) = query.near
+        likeness = [near.distance.sign * total for total in totals]
+        similarities: list[tuple[float, ...]] = [(one,) for one in likeness]
+        totals = [near.weight * one for one in likeness]
+    else:
+        similarities = _similarities(query, totals, vectors)
+    return list(map(Scored, ids, totals, similarities, payloads, vectors))
 
 
 def with_likeness(
@@ -112,18 +113,25 @@ def _arrays(vectors: Any) -> dict[str, Vector]:
     return {name: np.asarray(values, np.float32) for name, values in (vectors or {}).items()}
 
 
-def _similarities(query: Query, total: float, vectors: Mapping[str, Vector]) -> tuple[float, ...]:
-    """Similarities to each target, from a point's weighted sum `total` and its vectors.
+def _similarities(
+    query: Query, totals: Sequence[float], vectors: Sequence[Mapping[str, Vector]]
+) -> list[tuple[float, ...]]:
+    """Similarities of points to each target, from their weighted sums and their vectors.
 
-    Cosine vectors come back normalized, as the targets are.
+    Cosine vectors come back normalized, as the targets are. Each point is compared by itself, as
+    the last bit of a product of matrices depends on what else is in them.
     """
     derived = _derived(query)
-    known = {
-        i: float(near.distance.likeness(vectors[near.name][None], near.vector)[0])
-        for i, near in enumerate(query.near)
-        if near is not derived
-    }
-    if derived is None:
-        return tuple(known.values())
-    rest = total - sum(query.near[i].weight * similarity for i, similarity in known.items())
-    return tuple(known.get(i, rest / derived.weight) for i in range(len(query.near)))
+    columns: list[list[float]] = []
+    place, rest = 0, list(totals)
+    for near in query.near:
+        if near is derived:
+            place = len(columns)
+            continue
+        name, likeness, target, weight = near.name, near.distance.likeness, near.vector, near.weight
+        column = [float(likeness(one[name][None], target)[0]) for one in vectors]
+        rest = [left - weight * similarity for left, similarity in zip(rest, column, strict=True)]
+        columns.append(column)
+    if derived is not None:
+        columns.insert(place, [left / derived.weight for left in rest])
+    return list(zip(*columns, strict=True))

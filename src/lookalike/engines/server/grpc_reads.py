@@ -170,7 +170,7 @@ def _payload(point: Any) -> dict[str, Any] | None:
 
 
 def _fields(fields: Any) -> dict[str, Any]:
-    return {name: _value(fields[name]) for name in fields}
+    return {name: _value(value) for name, value in fields.items()}
 
 
 def _value(value: Any) -> Any:

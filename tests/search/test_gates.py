@@ -8,28 +8,8 @@ from typing import Any
 import pytest
 
 from lookalike.errors import InputError
-from lookalike.search.evaluation import Quality
 from lookalike.search.gates import Evidence, GateResult, Gates
-from lookalike.search.model_comparison import ComparedModel, LabelPrecision, ModelComparison
-from lookalike.types import Distance, VectorSpec
-
-
-def quality(mean: float) -> Quality:
-    return Quality(mean, mean - 0.02, mean + 0.02)
-
-
-def comparison(*, p95: float = 11.0, precision: float | None = 0.8) -> ModelComparison:
-    """An old model with a p95 of 10 ms and a precision of 0.8, and a new one."""
-    specs = [
-        VectorSpec(name, None, 8, Distance.COSINE, "float32", name, "1") for name in ("old", "new")
-    ]
-    labels = None
-    if precision is not None:
-        pair = quality(0.8), quality(precision), quality(precision - 0.8)
-        labels = LabelPrecision("brand", 150, *pair)
-    models = ComparedModel(specs[0], 5.0, 10.0), ComparedModel(specs[1], 5.0, p95)
-    shared = (0,) * 6 + (200,) + (0,) * 4
-    return ModelComparison(*models, 10, quality(0.6), quality(0.55), (), shared, labels, (), ())
+from tests.support.comparisons import comparison
 
 
 def evidence(**changes: Any) -> Evidence:

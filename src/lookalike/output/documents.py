@@ -11,8 +11,10 @@ from lookalike.duplicates.groups import DuplicateGroup
 from lookalike.duplicates.verdicts import Duplicate
 from lookalike.ingest.report import IngestReport
 from lookalike.record import record_of
+from lookalike.search.gates import GateResult
 from lookalike.search.histogram import Histogram
 from lookalike.search.hits import Hits
+from lookalike.search.model_comparison import ComparedModel, ModelComparison, Neighbor
 from lookalike.system.times import format_datetime
 from lookalike.types import Point, Word
 
@@ -97,6 +99,49 @@ def of_health(health: Health) -> dict[str, Any]:
             for name, vector in health.vectors.items()
         },
     }
+
+
+def of_comparison(comparison: ModelComparison) -> dict[str, Any]:
+    """Two models side by side; results are ids with similarities."""
+    precision, names = comparison.precision, ("old", "new")
+    return {
+        **{name: _of_model(getattr(comparison, name)) for name in names},
+        "queries": comparison.queries,
+        "limit": comparison.limit,
+        "overlap": asdict(comparison.overlap),
+        "rank_overlap": asdict(comparison.rank_overlap),
+        "agreement": [asdict(part) for part in comparison.agreement],
+        "shared": list(comparison.shared),
+        "precision": None if precision is None else asdict(precision),
+        "pairs": [
+            {
+                "kind": pair.kind,
+                "value": pair.value,
+                "overlap": pair.overlap,
+                "rank_overlap": pair.rank_overlap,
+                **{name: _of_neighbors(getattr(pair, name)) for name in names},
+            }
+            for pair in comparison.pairs
+        ],
+        "notes": list(comparison.notes),
+    }
+
+
+def _of_model(model: ComparedModel) -> dict[str, Any]:
+    return {
+        "model": model.spec.model,
+        "vector": model.spec.name,
+        "p50_ms": round(model.p50, 3),
+        "p95_ms": round(model.p95, 3),
+    }
+
+
+def _of_neighbors(neighbors: Sequence[Neighbor]) -> list[dict[str, Any]]:
+    return [{"id": one.id, "score": one.score} for one in neighbors]
+
+
+def of_gates(results: Sequence[GateResult]) -> list[dict[str, Any]]:
+    return [asdict(result) for result in results]
 
 
 def of_point(point: Point, *, vectors: bool = False) -> dict[str, Any]:

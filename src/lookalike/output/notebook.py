@@ -15,6 +15,7 @@ from lookalike.output.labels import completeness, display_name, field_summary, s
 from lookalike.record import ImageRecord, record_of
 from lookalike.search.evaluation import Evaluation
 from lookalike.search.hits import Hits
+from lookalike.search.model_comparison import ModelComparison
 from lookalike.system.display import renders
 from lookalike.system.text import count
 
@@ -117,6 +118,27 @@ def evaluation_html(evaluation: Evaluation) -> str:
             for text in (f"{quality.mean:.3f}", f"{quality.low:.3f} to {quality.high:.3f}")
         ]
         rows.append([one.name + marks, *figures])
+    return _table(notes, names, rows)
+
+
+@renders("ModelComparison")
+def comparison_html(comparison: ModelComparison) -> str:
+    """The figures of two models, and their agreement."""
+    precision = comparison.precision
+    notes = (
+        f"{count(comparison.queries, 'query', 'queries')}, overlap@{comparison.limit} "
+        f"{comparison.overlap.mean:.3f} ({comparison.overlap.low:.3f} to "
+        f"{comparison.overlap.high:.3f}), rank-biased overlap {comparison.rank_overlap.mean:.3f}"
+    )
+    names = ["model", "p50, ms", "p95, ms"]
+    rows = [
+        [model.spec.model, f"{model.p50:.1f}", f"{model.p95:.1f}"]
+        for model in (comparison.old, comparison.new)
+    ]
+    if precision is not None:
+        names.append(f"same {precision.field}")
+        for row, quality in zip(rows, (precision.old, precision.new), strict=True):
+            row.append(f"{quality.mean:.3f} ({quality.low:.3f} to {quality.high:.3f})")
     return _table(notes, names, rows)
 
 

@@ -6,6 +6,7 @@ often right than another. Pure.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,9 +18,9 @@ from lookalike.types import Payload
 
 _PAIRS = 2_000
 """Random pairs of images that tell how often a value is shared by chance."""
-_LEAST_LIFT = 0.05
-"""Precision beyond chance from which on a field can be chosen. Where neighbors share a value hardly
-more often than random images do, the field says nothing about a model."""
+_LEAST_INFORMATION = 0.03
+"""Nats from which on a field can be chosen. Where neighbors share a value hardly more often than
+random images do, the field says nothing about a model."""
 
 
 def label_shares(
@@ -39,9 +40,12 @@ def label_shares(
 def choose_field(
     fields: Sequence[Field], queries: Sequence[Payload], shares: NDArray[np.float64]
 ) -> int | None:
-    """Chooses the field that judges neighbors best: the one with the highest precision beyond
-    chance, as in Cohen's kappa, times the share of queries with a value. A serial number, the same
-    value everywhere, or a value that pictures do not show, come out near 0.
+    """Chooses the field that tells neighbors best from random images: the one whose value gives the
+    most information, times the share of queries with a value.
+
+    That is the Kullback-Leibler divergence of the precision from that of random images. It is near
+    0 for a serial number, for the same value everywhere, and for a value that pictures do not show;
+    and a hundred kinds of which two thirds are found exceed two that every model tells apart.
 
     The precisions of both models count alike, so that the choice favors neither.
 
@@ -53,20 +57,25 @@ def choose_field(
     Returns:
         The index of the field; None if none judges anything.
     """
-    lifts = [
-        _lift(_shared_by_chance(field, queries), shares[:, i]) for i, field in enumerate(fields)
+    told = [
+        _information(shares[:, i], _shared_by_chance(field, queries))
+        for i, field in enumerate(fields)
     ]
-    best = int(np.argmax(lifts)) if lifts else 0
-    return best if lifts and lifts[best] >= _LEAST_LIFT else None
+    best = int(np.argmax(told)) if told else 0
+    return best if told and told[best] >= _LEAST_INFORMATION else None
 
 
-def _lift(chance: float, shares: NDArray[np.float64]) -> float:
-    """The mean precision beyond chance; a query without a value counts as 0."""
+def _information(shares: NDArray[np.float64], chance: float) -> float:
+    """The information of a field in nats per neighbor, from its precisions by query and model."""
     labeled = ~np.isnan(shares[:, 0])
-    if chance >= 1 or not labeled.any():
+    precision = float(shares[labeled].mean()) if labeled.any() else 0.0
+    chance = max(chance, 1 / _PAIRS)
+    if precision <= chance:
         return 0.0
-    beyond = (float(shares[labeled].mean()) - chance) / (1 - chance)
-    return beyond * float(labeled.mean())
+    gain = precision * math.log(precision / chance)
+    if precision < 1:
+        gain += (1 - precision) * math.log((1 - precision) / (1 - chance))
+    return gain * float(labeled.mean())
 
 
 def _shared_by_chance(field: Field, queries: Sequence[Payload]) -> float:

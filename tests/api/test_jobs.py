@@ -398,7 +398,6 @@ def test_an_invalid_job_is_refused(client: httpx.Client) -> None:
         *({"kind": "optimize", "more": 1}, {"kind": "duplicates", "keep": "smallest"}),
         {"kind": "ingest", "path": "shop", "copies": "eat"},
         # Clients send no requests from here: neither to hosts of their choice nor with its keys.
-        {"kind": "ingest", "path": "shop", "fetch": True},
         {"kind": "ingest", "path": "shop", "private": ["127.0.0.1:80"]},
         {"kind": "ingest", "path": "shop", "endpoint": "http://127.0.0.1:80"},
     ]

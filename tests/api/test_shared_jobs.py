@@ -22,6 +22,7 @@ from lookalike.engines.options import ServerOptions
 from lookalike.engines.server.engine import ServerEngine
 from lookalike.index import Index
 from tests.api.test_jobs import document_of, events, finished, start, wait_until_running
+from tests.api.test_standing_jobs import canceled, until
 from tests.support.api_server import options, picture, serving
 from tests.support.many_services import ServiceProcess, balanced, two_services
 from tests.support.pictures import folder_of, many_files
@@ -116,6 +117,34 @@ def test_another_service_goes_on_with_the_job_of_one_that_is_gone(
                     assert client.get("/v1/stats").json()["images"] == MANY
                 again = start(first, kind="optimize")
                 assert finished(second, again)["state"] == "done"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
+def test_another_service_goes_on_with_a_watch(
+    url: str, tmp_path: Path, end: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, seconds in (("LEASE", 2.0), ("HOLD", 1.2), ("RENEWAL", 0.3)):
+        monkeypatch.setattr(leases, name, seconds)
+    monkeypatch.setattr(queue, "POLL_SECONDS", 0.2)
+    photos = folder_of(tmp_path / "photos", 4)
+    process = ServiceProcess(f"--index={url}", f"--root={photos}", f"--uploads={tmp_path}")
+    with process as one, httpx.Client(base_url=one.url, timeout=30) as first:
+        job = start(first, kind="watch", paths=[str(photos)])
+        until(first, job, lambda document: document["passes"])
+        with (
+            Index.open(url, model="built-in", threads=1) as index,
+            serving(index, options(tmp_path, roots=(photos,))) as second,
+        ):
+            assert finished(second, start(second, kind="optimize"))["state"] == "done"
+            assert document_of(second, job)["passes"] == 1
+            one.send(end)
+            folder_of(photos, 1, first=20)
+            until(second, job, lambda document: document["passes"] > 1, seconds=60)
+            assert len(index) == 5
+            folder_of(photos, 1, first=30)
+            until(second, job, lambda _: len(index) == 6)
+            canceled(second, job)
 
 
 def test_a_lease_has_one_holder_at_a_time(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

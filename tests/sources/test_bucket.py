@@ -211,7 +211,7 @@ def test_metadata_names_objects_by_key_or_name(tmp_path: Path, index: Index) -> 
 
 @pytest.mark.usefixtures("shop")
 def test_a_service_reads_the_buckets_that_it_may(index: Index, tmp_path: Path) -> None:
-    with serving(index, options(tmp_path / "state", buckets=("s3://shop/a",))) as client:
+    with serving(index, options(tmp_path / "state", addresses=("s3://shop/a",))) as client:
         for path in ("s3://shop/a/", "s3://shop/a/b/002.jpg"):
             job = client.post("/v1/jobs", json={"kind": "ingest", "path": path}).json()["job"]
             assert finished(client, job)["state"] == "done"

@@ -19,6 +19,9 @@ from lookalike.index import Index
 from lookalike.sources.notifications import queue as queues
 from lookalike.sources.notifications.messages import objects_in
 from lookalike.types import SourceOptions
+from tests.api.test_jobs import start
+from tests.api.test_standing_jobs import canceled, until
+from tests.support.api_server import options, serving
 from tests.support.object_stores import fill, moto, use_store
 from tests.support.pictures import folder_of
 
@@ -127,6 +130,10 @@ class Queue:
         found = self._sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=names)
         return int(found["Attributes"][names[0]]), int(found["Attributes"][names[1]])
 
+    @property
+    def is_empty(self) -> bool:
+        return self.counts() == (0, 0)
+
     def delete(self) -> None:
         self._sqs.delete_queue(QueueUrl=self.url)
 
@@ -145,6 +152,10 @@ def queue(endpoint: str, bucket: S3Store) -> Iterator[Queue]:
     made = Queue(endpoint)
     yield made
     made.delete()
+
+
+def uris(index: Index) -> set[str]:
+    return {point.payload["image"]["uri"] for point in index.scroll()}
 
 
 def watching(queue: Queue, told: list[str]) -> Watch:
@@ -180,13 +191,12 @@ def test_an_index_follows_the_notifications_of_a_bucket(
         assert report.rejects == ()
         assert queue.counts()[1] > 0  # until the index has the change
         change.done()
-        assert queue.counts() == (0, 0)
+        assert queue.is_empty
         bucket.put("a/2.jpg", pictures[0])
         again = next(changes)
         assert again.add_to(index, OPTIONS).updated == 1
-        listed = {point.payload["image"]["uri"] for point in index.scroll()}
         stored = {one["path"] for page in bucket.list("a/") for one in page}
-        assert listed == {f"s3://shop/{key}" for key in stored} - {"s3://shop/a/excluded.png"}
+        assert uris(index) == {f"s3://shop/{key}" for key in stored} - {"s3://shop/a/excluded.png"}
     assert told == []
 
 
@@ -226,6 +236,23 @@ def test_messages_that_cannot_be_used_stay_and_are_named_once(
     assert len(told) == 2
     assert any("is not a notification of S3, and stays in the queue" in one for one in told)
     assert any("is about another bucket than shop" in one for one in told)
+
+
+@pytest.mark.slow
+def test_a_service_follows_a_queue(bucket: S3Store, queue: Queue, tmp_path: Path) -> None:
+    bucket.put("a/5.jpg", bytes(bucket.get("a/0.jpg").bytes())[:-1])
+    settings = options(tmp_path / "state", addresses=("s3://shop/a", queue.url))
+    with (
+        Index.open(tmp_path / "index", model="built-in", threads=1) as index,
+        serving(index, settings) as client,
+    ):
+        job = start(client, kind="watch", paths=["s3://shop/a/"], queue=queue.url, prune=True)
+        until(client, job, lambda document: document["passes"])
+        bucket.delete("a/0.jpg")
+        bucket.copy("a/1.jpg", "a/copy.jpg")
+        until(client, job, lambda _: {"s3://shop/a/copy.jpg"} < uris(index) and queue.is_empty)
+        assert "s3://shop/a/0.jpg" not in uris(index)
+        canceled(client, job)
 
 
 @pytest.mark.usefixtures("bucket")

@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from lookalike.api.errors import Forbidden
 from lookalike.errors import SourceError
+from lookalike.system.inputs import is_object, is_url
 
 
 @dataclass(frozen=True, slots=True)
 class AllowedFolders:
-    """The folders of this machine and of buckets that clients may read.
+    """The folders of this machine, of buckets and of web servers that clients may read.
 
     Attributes:
         roots: folders of this machine, including their subfolders.
-        buckets: addresses such as `s3://bucket/folder`, including what is below them.
+        addresses: addresses such as `s3://bucket/folder` or `https://shop.example/feed.xml`,
+            including what is below them.
+        fetches: whether files below the roots may name images on the web.
+        private: hosts of a private network that feeds and images may be fetched from.
     """
 
     roots: Sequence[Path] = ()
-    buckets: Sequence[str] = ()
+    addresses: Sequence[str] = ()
+    _: KW_ONLY
+    fetches: bool = False
+    private: Sequence[str] = ()
 
     def resolve(self, path: str) -> str:
         """Returns the real path of a client's path, which is absolute or relative to a root; an
@@ -34,14 +42,16 @@ class AllowedFolders:
             Forbidden: the path is not below a root.
             SourceError: the path is below a root and does not exist.
         """
-        if self.buckets and _is_address(path) and self.contains(path):
+        is_elsewhere = is_object(path) or is_url(path)
+        if is_elsewhere and self.contains(path):
             return path
         if not self.roots:
             raise Forbidden(
                 "This service reads no folders of its machine; start it with --root and a folder "
                 "that clients may index."
             )
-        allowed = [real for root in self.roots if (real := _below(root, path)) is not None]
+        roots = () if is_elsewhere else self.roots
+        allowed = [real for root in roots if (real := _below(root, path)) is not None]
         if not allowed:
             raise Forbidden("The path is not below a folder that this service may read.")
         for real in allowed:
@@ -53,16 +63,35 @@ class AllowedFolders:
             "folder or file."
         )
 
+    def require_fetch(self, path: str) -> None:
+        """Raises Forbidden unless images on the web may be fetched that a feed, or the metadata of
+        a folder, names."""
+        if not self.fetches and not (is_url(path) and self.contains(path)):
+            raise Forbidden(
+                "This service fetches no images that files name; start it with --allow-url-fetch, "
+                "or with the address of a feed as --root."
+            )
+
     def contains(self, path: str) -> bool:
         """Tells if a path is in one of the folders once links and `..` are resolved, or an address
-        below one of the buckets."""
+        below one of these."""
         if _is_address(path):
-            return any(path == one or path.startswith(f"{one}/") for one in self.buckets)
+            plain = _plain_url(path) if is_url(path) else path
+            return any(plain == one or plain.startswith(f"{one}/") for one in self.addresses)
         return any(_below(root, path) is not None for root in self.roots)
 
 
 def _is_address(path: str) -> bool:
     return "://" in path
+
+
+def _plain_url(address: str) -> str:
+    """The address without its query; empty if it may lead elsewhere than it seems to."""
+    parts = urlsplit(address)
+    folders = unquote(parts.path).split("/")
+    if parts.username is not None or "\\" in address or {".", ".."} & set(folders):
+        return ""
+    return urlunsplit((parts.scheme, parts.netloc.lower(), parts.path, "", ""))
 
 
 def _below(root: Path, path: str) -> str | None:

@@ -99,7 +99,9 @@ def _open_state(index: Index, options: Options) -> StateStore:
 
 def _service(index: Index, options: Options, state: StateStore, sessions: SessionStore) -> Service:
     write_lock = WriteLock()
-    folders = AllowedFolders(options.roots, options.buckets)
+    folders = AllowedFolders(
+        options.roots, options.addresses, fetches=options.allow_url_fetch, private=options.private
+    )
     return Service(
         index,
         options,

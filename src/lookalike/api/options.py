@@ -17,9 +17,11 @@ class Options:
         read_key, write_key: API keys. Without either, every caller may do everything, so the
             service must be reachable from this machine only.
         roots: folders on this machine that ingest jobs may read, including subfolders.
-        buckets: addresses of folders in object stores that they may read, without a slash at the
-            end.
-        allow_url_fetch: whether a search may name query images by URL.
+        addresses: addresses of what they may read elsewhere, without a slash at the end: folders in
+            object stores, feeds or folders of a web server, and queues.
+        allow_url_fetch: whether a search may name query images by URL, and a file in a root images
+            on the web.
+        private: hosts of a private network that jobs may fetch from, such as 10.0.0.5:8080.
         cors: origins of other pages that may call the API, such as "https://shop.example".
         max_upload_bytes: largest body of a request that carries images.
         query_image_bytes: disk budget for stored query images, of each role.
@@ -36,8 +38,9 @@ class Options:
     read_key: str | None = None
     write_key: str | None = None
     roots: tuple[Path, ...] = ()
-    buckets: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
     allow_url_fetch: bool = False
+    private: tuple[str, ...] = ()
     cors: tuple[str, ...] = ()
     max_upload_bytes: int = 100 * 10**6
     query_image_bytes: int = 500 * 10**6

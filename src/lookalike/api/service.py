@@ -59,9 +59,8 @@ class Service:
         """Tells if the file of an image may be read for a client: a record out of a backup file may
         name any file of this machine."""
         folders = [*self.options.roots, *([self.options.uploads] if self.options.uploads else ())]
-        return not self.index.is_restored or AllowedFolders(folders, self.options.buckets).contains(
-            uri
-        )
+        allowed = AllowedFolders(folders, self.options.addresses)
+        return not self.index.is_restored or allowed.contains(uri)
 
     def require_readable(self, *uris: str) -> None:
         """Raises Forbidden unless the files of some images may be read for a client."""

@@ -58,8 +58,8 @@ _PACKAGES = (
     "roots",
     multiple=True,
     metavar="DIR",
-    help="Folder or s3:// address that clients may index over HTTP, including subfolders; "
-    "repeatable.",
+    help="Folder, s3:// address or address of a feed that clients may index over HTTP, including "
+    "subfolders; repeatable.",
 )
 @click.option(
     "--uploads",
@@ -67,7 +67,16 @@ _PACKAGES = (
     help="Folder for images added over HTTP. Default: in the index's folder.",
 )
 @click.option(
-    "--allow-url-fetch", is_flag=True, help="Let clients search by the URL of an image on the web."
+    "--allow-url-fetch",
+    is_flag=True,
+    help="Let clients search by the URL of an image on the web, and index those that a file below "
+    "a root names.",
+)
+@click.option(
+    "--private",
+    multiple=True,
+    metavar="IP:PORT",
+    help="Host of a private network that jobs may fetch feeds and images from; repeatable.",
 )
 @click.option(
     "--cors",
@@ -103,6 +112,7 @@ def serve(
     roots: tuple[str, ...],
     uploads: str | None,
     allow_url_fetch: bool,
+    private: tuple[str, ...],
     cors: tuple[str, ...],
     max_upload: int,
     log_level: Literal["error", "warning", "info"],
@@ -133,8 +143,9 @@ def serve(
         read_key=read_key or settings.read_key,
         write_key=write_key or settings.write_key,
         roots=tuple(existing_folder(root) for root in roots if "://" not in root),
-        buckets=tuple(root.rstrip("/") for root in roots if "://" in root),
+        addresses=tuple(root.rstrip("/") for root in roots if "://" in root),
         allow_url_fetch=allow_url_fetch,
+        private=private,
         cors=cors,
         max_upload_bytes=max_upload * _MEGABYTE,
     )

@@ -66,6 +66,11 @@ class ReadableIndex:
         """One line for the user about how the index was made; None if all went as asked."""
         return self._parts.notice
 
+    @property
+    def url(self) -> str:
+        """The path of the index's folder, or its address on a server."""
+        return self._parts.url
+
     def open_state(self) -> StateStore | None:
         """Opens the state of HTTP services, where it lives with the index; None for a folder.
 

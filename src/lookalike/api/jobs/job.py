@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from lookalike.sources.web.feeds import feed_name
+from lookalike.system.inputs import is_url
 from lookalike.system.times import now
 
 REPORT_ENTRIES = 1_000
@@ -29,16 +31,18 @@ class Job:
     """Work done in the background.
 
     Attributes:
-        kind: "ingest", "duplicates", or "optimize".
+        kind: "ingest", "watch", "duplicates", or "optimize".
         request: the parameters of the job.
         stage: current activity, in a word or two.
         done, total: progress within the stage; total is None where it is not known.
         report: results so far.
-        problem: the problem document of a failed job.
+        problem: the problem document of a failed job, or of the last pass of a standing one.
         created_at, started_at, finished_at: RFC 3339.
-        starts: number of starts since the service was last shut down cleanly.
+        starts: number of starts since the service was last shut down cleanly, or a pass was done.
         canceling: whether the job was told to stop.
         runner: the service that runs it, or did last.
+        passes: passes of a standing job that are done.
+        next_at: time of its next pass, RFC 3339, where it is known.
     """
 
     id: str
@@ -56,12 +60,19 @@ class Job:
     starts: int = 0
     canceling: bool = False
     runner: str = ""
+    passes: int = 0
+    next_at: str | None = None
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Job:
         """Reads what `record` returned, in this version or a later one."""
         known = {name: record[name] for name in cls.__slots__ if name in record}
         return cls(**{**known, "state": JobState(record["state"])})
+
+    @property
+    def is_standing(self) -> bool:
+        """True for a job that goes on, pass after pass, until it is canceled."""
+        return self.kind == "watch" or "every" in self.request
 
     @property
     def is_finished(self) -> bool:
@@ -76,12 +87,13 @@ class Job:
     def finish(self, state: JobState, problem: dict[str, Any] | None = None) -> None:
         """Marks the job as finished."""
         self.state, self.problem, self.finished_at = state, problem, now("milliseconds")
-        self.stage = ""
+        self.stage, self.next_at = "", None
 
     def requeue(self) -> None:
         """Puts an interrupted job back into the queue."""
         self.state, self.stage, self.started_at, self.starts = JobState.QUEUED, "", None, 0
-        self.done, self.total, self.report = 0, None, None
+        if not self.is_standing:
+            self.done, self.total, self.report = 0, None, None
 
     def recover(self, starts: int, problem: dict[str, Any]) -> None:
         """Decides what becomes of a running job whose service died: one that was being canceled is
@@ -113,7 +125,9 @@ class Job:
             "total": self.total,
             "problem": self.problem,
             "report": self.report and shortened(self.report, entries),
-            "request": self.request,
+            "request": _shown(self.request),
+            "passes": self.passes,
+            "next_at": self.next_at,
             "created_at": self.created_at,
             "started_at": self.started_at,
             "finished_at": self.finished_at,
@@ -122,6 +136,12 @@ class Job:
     def record(self) -> dict[str, Any]:
         """Returns the job as it is stored."""
         return {name: getattr(self, name) for name in self.__slots__}
+
+
+def _shown(request: Mapping[str, Any]) -> dict[str, Any]:
+    """A request without the keys that the address of a feed may hold."""
+    path = request.get("path")
+    return {**request, "path": feed_name(path)} if path and is_url(path) else dict(request)
 
 
 def shortened(report: Mapping[str, Any], entries: int = REPORT_ENTRIES) -> dict[str, Any]:

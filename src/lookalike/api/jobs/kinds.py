@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Protocol, TypeAlias
 
 from lookalike.api.allowed_folders import AllowedFolders
 from lookalike.api.stores.groups import DuplicateGroupStore
 from lookalike.index import Index
-from lookalike.ingest.report import Canceled, IngestCounts
+from lookalike.ingest.report import Canceled, IngestCounts, IngestReport
 from lookalike.output import documents
 from lookalike.system.locks import WriteLock
 
@@ -53,27 +54,34 @@ JobFunction: TypeAlias = Callable[[JobContext, dict[str, Any]], None]
 
 
 def run_ingest(context: JobContext, request: dict[str, Any]) -> None:
-    """Brings the index up to date with a folder of this machine."""
+    """Brings the index up to date with a folder of this machine, a bucket, or a feed."""
     # Resolved again: links may have changed since the request.
     path = context.folders.resolve(request.pop("path"))
     metadata = request.pop("metadata", None)
+    if metadata is not None:
+        metadata = context.folders.resolve(metadata)
+    own = {"metadata": metadata, "private": context.folders.private}
+    report = add_images(context, partial(context.index.add, path, **own, **request))
+    context.publish(documents.of_report(report))
+    if report.interrupted:
+        raise Canceled
+    run_optimize(context, {})
+
+
+def add_images(context: JobContext, add: Callable[..., IngestReport]) -> IngestReport:
+    """Adds images without keeping other writers waiting.
+
+    Args:
+        context: what the job works with.
+        add: takes further options of `Index.add`.
+    """
 
     def progress(counts: IngestCounts, total: int | None) -> None:
         context.write_lock.give_way()
         context.progress("adding images", counts.done, total)
 
     with context.write_lock:
-        report = context.index.add(
-            path,
-            metadata=None if metadata is None else context.folders.resolve(metadata),
-            progress=progress,
-            optimize=False,  # done below without the lock
-            **request,
-        )
-    context.publish(documents.of_report(report))
-    if report.interrupted:
-        raise Canceled
-    run_optimize(context, {})
+        return add(progress=progress, optimize=False)
 
 
 def run_duplicates(context: JobContext, request: dict[str, Any]) -> None:

@@ -1,9 +1,10 @@
-"""The queue of background jobs: one runs at a time, the others wait.
+"""The queue of background jobs: one is at work at a time, the others wait.
 
 Jobs are in the state of the services, so each service accepts, lists and cancels them. The one that
 has the lease runs them; if it dies, another one gets the lease and starts its job again. Jobs that
 were waiting or running when a service stopped go on in another, or with the next start. An ingest
-skips what it has already stored; a search for duplicates starts over.
+skips what it has already stored; a search for duplicates starts over. Standing jobs run beside the
+others, and take turns with them: see `standing`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -22,6 +23,7 @@ from lookalike.api.errors import TooBusy
 from lookalike.api.jobs.job import Job, JobState, shortened
 from lookalike.api.jobs.kinds import BUILDING, JOB_FUNCTIONS, JobContext
 from lookalike.api.jobs.lease import Lease
+from lookalike.api.jobs.standing import STANDING_JOBS, Passes
 from lookalike.api.jobs.store import LISTED_ENTRIES, JobStore
 from lookalike.api.problems import problem_of
 from lookalike.api.stores.groups import DuplicateGroupStore
@@ -78,7 +80,8 @@ class JobQueue:
         self._jobs = JobStore(state)
         self._lease = Lease(state, "jobs")
         self._lock = threading.Lock()
-        self._running: Job | None = None
+        self._running: dict[str, Job] = {}
+        self._turn = WriteLock()
         self._uploaded = 0
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -87,14 +90,8 @@ class JobQueue:
     def start(self) -> None:
         """Starts the thread that runs jobs."""
         self._stopping.clear()
-        targets = [self._run, self._keep_in_touch] if self._shared else [self._run]
-        with patience.until(self._stopping.is_set):
-            self._threads = [
-                threading.Thread(target=patience.carried(target), name=_THREAD, daemon=True)
-                for target in targets
-            ]
-        for thread in self._threads:
-            thread.start()
+        for target in [self._run, self._keep_in_touch] if self._shared else [self._run]:
+            self._start_thread(target)
 
     def stop(self) -> None:
         """Interrupts the running job, which starts again elsewhere or with the service.
@@ -108,7 +105,8 @@ class JobQueue:
         for thread in self._threads:
             thread.join(max(until - time.monotonic(), 0))
         with suppress(LookalikeError, TooBusy), patience.at_most(STOP_SECONDS):
-            self._conclude(JobState.CANCELED)
+            for job in list(self._running.values()):
+                self._conclude(job, JobState.CANCELED)
             self._lease.release()
 
     def add(self, kind: str, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,9 +117,11 @@ class JobQueue:
             TooBusy: too many jobs are waiting.
             DiskFull, LookalikeError: the job cannot be stored.
         """
-        for name in ("path", "metadata"):
-            if request.get(name) is not None:
-                self._folders.resolve(request[name])
+        named = [request.get("path"), request.get("metadata"), *request.get("paths", ())]
+        for path in filter(None, [*named, request.get("queue")]):
+            self._folders.resolve(path)
+        if request.get("fetch"):
+            self._folders.require_fetch(request["path"])
         if self.unfinished >= MAX_WAITING:
             raise TooBusy("Too many jobs are waiting; try again when some have finished.")
         job = Job(secrets.token_hex(8), kind, dict(request), now("milliseconds"))
@@ -151,9 +151,9 @@ class JobQueue:
             return self._live(_require(id, self._jobs.get(id))).document()
         except EngineError:  # while the server is away, a job that runs here can be watched
             with self._lock:
-                if self._running is None or self._running.id != id:
+                if id not in self._running:
                     raise
-                return self._running.document()
+                return self._running[id].document()
 
     def all(self) -> list[dict[str, Any]]:
         """Returns the documents of all jobs, newest first, with shorter reports than `get`."""
@@ -168,7 +168,7 @@ class JobQueue:
             NotFound: the job is unknown or no longer remembered.
         """
         with self._lock:
-            running = self._running if self._running and self._running.id == id else None
+            running = self._running.get(id)
             if running is not None:
                 _cancel(running)
         try:
@@ -206,11 +206,24 @@ class JobQueue:
                 continue
             if job is None:
                 self._wake.wait(POLL_SECONDS if self._shared else None)
+            elif job.is_standing:
+                self._start_thread(partial(self._work, job))
             else:
-                self._work(job)
+                try:
+                    self._work(job)
+                finally:
+                    self._turn.release()
+
+    def _start_thread(self, target: Callable[[], None]) -> None:
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
+        with patience.until(self._stopping.is_set):
+            thread = threading.Thread(target=patience.carried(target), name=_THREAD, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def _next_job(self) -> Job | None:
-        """Marks a job as running here; returns None if none waits or another service runs them."""
+        """Marks a job as running here; returns None if none waits or another service runs them.
+        Unless the job is a standing one, it has the turn, which the caller gives up."""
         if not self._jobs.unfinished():
             self._lease.release()
             return None
@@ -220,10 +233,26 @@ class JobQueue:
             self._recover()
         queued = (job for job in self._jobs.unfinished() if job.state is JobState.QUEUED)
         for job in queued:
-            started = self._jobs.update(job.id, self._start)
-            if started is not None and started.state is JobState.RUNNING:
+            if job.is_standing:
+                started = self._started(job)
+            elif self._turn.acquire(0):
+                try:
+                    started = self._started(job)
+                except BaseException:
+                    self._turn.release()
+                    raise
+                if started is None:
+                    self._turn.release()
+            else:
+                continue
+            if started is not None:
                 return started
         return None
+
+    def _started(self, job: Job) -> Job | None:
+        """Marks a job as running here; None if it waits no more."""
+        started = self._jobs.update(job.id, self._start)
+        return started if started is not None and started.state is JobState.RUNNING else None
 
     def _start(self, job: Job) -> bool:
         if job.state is not JobState.QUEUED:
@@ -251,11 +280,11 @@ class JobQueue:
     def _work(self, job: Job) -> None:
         """Runs a job to its end."""
         with self._lock:
-            self._running = job
+            self._running[job.id] = job
         state, problem = JobState.DONE, None
         try:
-            with patience.until(partial(self._is_stopped, job)):
-                JOB_FUNCTIONS[job.kind](self._context(job), dict(job.request))
+            with patience.until(partial(self._is_over, job)):
+                self._call(job)
         except Canceled:
             state = JobState.CANCELED
         except Exception as error:
@@ -268,12 +297,20 @@ class JobQueue:
         while True:
             try:
                 with patience.at_most(_PATIENCE):
-                    self._conclude(state, problem)
+                    self._conclude(job, state, problem)
                 return
             except (LookalikeError, TooBusy) as error:
                 _log.error("The end of job %s cannot be stored: %s", job.id, error)
             if self._stopping.wait(POLL_SECONDS):
                 return
+
+    def _call(self, job: Job) -> None:
+        context, request = self._context(job), dict(job.request)
+        if job.is_standing:
+            passes = Passes(job, context, self._turn, self._end_pass)
+            STANDING_JOBS[job.kind](passes, request)
+        else:
+            JOB_FUNCTIONS[job.kind](context, request)
 
     def _context(self, job: Job) -> JobContext:
         return JobContext(
@@ -290,11 +327,21 @@ class JobQueue:
     ) -> None:
         with self._lock:
             job.stage, job.done, job.total = stage, done, total
+        if self._is_stopped(job) or self._has_lost_lease():
+            raise Canceled
+
+    def _is_over(self, job: Job) -> bool:
+        """Tells if the waits of a job are to end."""
         if self._is_stopped(job):
-            raise Canceled
+            return True
+        try:
+            return job.is_standing and self._has_lost_lease()
+        except (LookalikeError, TooBusy):  # the server is away
+            return False
+
+    def _has_lost_lease(self) -> bool:
         # While the server was away, nobody else could take the lease either.
-        if not self._lease.held and not self._lease.renew():
-            raise Canceled
+        return not self._lease.held and not self._lease.renew()
 
     def _is_stopped(self, job: Job) -> bool:
         return job.canceling or self._stopping.is_set()
@@ -303,18 +350,34 @@ class JobQueue:
         with self._lock:
             job.report = shortened(report)
 
-    def _conclude(self, state: JobState, problem: dict[str, Any] | None = None) -> None:
-        """Stores the end of the running job, or queues it again if it was interrupted."""
-        job = self._running
-        if job is None:
+    def _end_pass(self, job: Job) -> None:
+        """Stores a standing job as it is after a pass, and lets the next job begin."""
+        self._wake.set()
+
+        def update(stored: Job) -> bool:
+            if not self._is_ours(stored):
+                return False
+            _copy_progress(job, stored)
+            return True
+
+        try:
+            with patience.at_most(_PATIENCE):
+                self._jobs.update(job.id, update)
+        except (LookalikeError, TooBusy) as error:
+            _log.warning("A pass of job %s cannot be stored: %s", job.id, error)
+
+    def _conclude(self, job: Job, state: JobState, problem: dict[str, Any] | None = None) -> None:
+        """Stores the end of a running job, or queues it again if it was interrupted."""
+        if job.id not in self._running:
             return
+        is_let_go = self._stopping.is_set() or not self._lease.held
         interrupted = state is not JobState.DONE and (
-            self._stopping.is_set() or not self._lease.held
+            is_let_go or (state is JobState.CANCELED and not job.canceling)
         )
 
         def end(stored: Job) -> bool:
-            if stored.state is not JobState.RUNNING or stored.runner != self._lease.id:
-                return False  # another service has taken it over
+            if not self._is_ours(stored):
+                return False
             _copy_progress(job, stored)
             if interrupted and not stored.canceling:
                 stored.requeue()
@@ -324,8 +387,13 @@ class JobQueue:
 
         self._jobs.update(job.id, end)
         with self._lock:
-            self._running = None
+            self._running.pop(job.id, None)
+        self._wake.set()
         self._forget_old()
+
+    def _is_ours(self, stored: Job) -> bool:
+        """False for a job that another service has taken over."""
+        return stored.state is JobState.RUNNING and stored.runner == self._lease.id
 
     def _forget_old(self) -> None:
         finished = [job for job in self._jobs.all() if job.is_finished]
@@ -342,12 +410,12 @@ class JobQueue:
                 self._exchange()
 
     def _exchange(self) -> None:
-        job = self._running
-        if job is None:
-            return
+        for job in list(self._running.values()):
+            self._exchange_one(job)
 
+    def _exchange_one(self, job: Job) -> None:
         def update(stored: Job) -> bool:
-            if stored.state is not JobState.RUNNING or stored.runner != self._lease.id:
+            if not self._is_ours(stored):
                 return False
             job.canceling |= stored.canceling
             before = stored.document(LISTED_ENTRIES)
@@ -359,8 +427,8 @@ class JobQueue:
     def _live(self, stored: Job) -> Job:
         """A job with the latest progress, where it runs here."""
         with self._lock:
-            job = self._running
-            if job is not None and job.id == stored.id and stored.state is JobState.RUNNING:
+            job = self._running.get(stored.id)
+            if job is not None and stored.state is JobState.RUNNING:
                 _copy_progress(job, stored)
         return stored
 
@@ -368,6 +436,9 @@ class JobQueue:
 def _copy_progress(source: Job, target: Job) -> None:
     target.stage, target.done, target.total = source.stage, source.done, source.total
     target.report = source.report
+    if source.is_standing:
+        target.passes, target.next_at = source.passes, source.next_at
+        target.starts, target.problem = source.starts, source.problem
     target.canceling |= source.canceling
 
 

@@ -26,6 +26,7 @@ EVENT_INTERVAL = 0.25
 """Seconds between two checks for a change of a watched job."""
 
 Path: TypeAlias = Annotated[str, Field(min_length=1, max_length=4_000)]
+Minutes: TypeAlias = Annotated[float, Field(ge=0.01, le=10**6)]
 JobId = Annotated[str, Query(alias="job", max_length=64, description="Id of a job.")]
 
 read_router = api_router("jobs")
@@ -40,9 +41,9 @@ _INGEST_TYPES = {
 
 _INGEST_OPTIONS = (
     *("metadata", "id_field", "fields", "encoding", "decimal"),
-    *("exclude", "copies", "prune", "yes"),
+    *("exclude", "copies", "prune", "yes", "fetch", "recheck"),
 )
-"""Options of `Index.add` that clients may give: none that sends requests from this machine."""
+"""Options of `Index.add` that clients may give: none that names a host to send requests to."""
 
 if TYPE_CHECKING:
     _AddOptions: TypeAlias = Body
@@ -56,14 +57,39 @@ else:
 
 
 class IngestJob(_AddOptions):
-    """Brings the index up to date with a folder or file on the service's machine, or with an
-    address in an object store.
+    """Brings the index up to date with a folder or file on the service's machine, an address in an
+    object store, or a feed; with `every`, again and again until it is canceled.
 
-    It and the metadata file lie below folders that the service may read.
+    It and the metadata file lie below folders or addresses that the service may read.
     """
 
     kind: Literal["ingest"]
-    path: Path = Field(description="Below a folder that the service may read.")
+    path: Path = Field(description="Below a folder or an address that the service may read.")
+    every: Minutes | None = Field(
+        None, description="Minutes between the starts of two passes; without it, there is one."
+    )
+
+
+class WatchJob(Body):
+    """Keeps the index up to date with folders, or with buckets, until it is canceled."""
+
+    kind: Literal["watch"]
+    paths: list[Path] = Field(
+        min_length=1,
+        max_length=100,
+        description="Folders, or addresses in object stores, that the service may read.",
+    )
+    prune: bool = Field(False, description="Remove images that are gone.")
+    exclude: list[Text] = Field([], max_length=100, description="Patterns of what to pass over.")
+    poll: Annotated[float, Field(ge=0.1)] | None = Field(
+        None, description="Seconds between two looks at folders, where events do not arrive."
+    )
+    every: Minutes | None = Field(
+        None, description="Minutes between two passes over everything; 60, or 1,440 with a queue."
+    )
+    queue: Path | None = Field(
+        None, description="URL of the queue of Amazon SQS with the notifications of the bucket."
+    )
 
 
 class DuplicatesJob(Body):
@@ -91,7 +117,7 @@ class OptimizeJob(Body):
 
 
 JobRequest: TypeAlias = Annotated[
-    IngestJob | DuplicatesJob | OptimizeJob, BodyOf(discriminator="kind")
+    IngestJob | WatchJob | DuplicatesJob | OptimizeJob, BodyOf(discriminator="kind")
 ]
 
 
@@ -110,14 +136,18 @@ class DuplicatesReport(BaseModel):
 
 class JobResponse(BaseModel):
     job: str = Field(description="Id of the job.")
-    kind: Literal["ingest", "duplicates", "optimize"]
+    kind: Literal["ingest", "watch", "duplicates", "optimize"]
     state: Literal["queued", "running", "done", "failed", "canceled"]
     stage: str = Field(description="Current activity, in a word or two.")
     done: int
     total: int | None = Field(description="Null where it is not known.")
-    problem: Problem | None = Field(description="Why the job failed.")
+    problem: Problem | None = Field(
+        description="Why the job failed, or the last pass of one that goes on."
+    )
     report: ReportResponse | DuplicatesReport | None = Field(description="Results so far.")
     request: dict[str, Any]
+    passes: int = Field(description="Passes that are done, of a job that goes on.")
+    next_at: str | None = Field(description="Time of its next pass, where it is known.")
     created_at: str
     started_at: str | None
     finished_at: str | None

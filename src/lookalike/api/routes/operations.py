@@ -42,7 +42,7 @@ def stats(request: Request, service: Serving) -> Document:
             "supports_text": _supports_text(service),
             "memory": resident_bytes(),
             "building": service.jobs.is_building,
-            "roots": bool(service.options.roots or service.options.buckets),
+            "roots": bool(service.options.roots or service.options.addresses),
             "write": role_of(request) >= Role.WRITER,
             "version": version("lookalike"),
         }

@@ -851,7 +851,7 @@ export interface paths {
             };
             requestBody: {
                 content: {
-                    "application/json": components["schemas"]["IngestJob"] | components["schemas"]["DuplicatesJob"] | components["schemas"]["OptimizeJob"];
+                    "application/json": components["schemas"]["IngestJob"] | components["schemas"]["WatchJob"] | components["schemas"]["DuplicatesJob"] | components["schemas"]["OptimizeJob"];
                 };
             };
             responses: {
@@ -1348,6 +1348,10 @@ export interface components {
             encoding?: string | null;
             decimal?: ("comma" | "point") | null;
             /** @default false */
+            fetch?: boolean;
+            /** @default true */
+            recheck?: boolean;
+            /** @default false */
             prune?: boolean;
             /** @default false */
             yes?: boolean;
@@ -1364,6 +1368,7 @@ export interface components {
              */
             kind: "ingest";
             path: string;
+            every?: number | null;
         };
         IngestResponse: {
             added: number;
@@ -1391,7 +1396,7 @@ export interface components {
         JobResponse: {
             job: string;
             /** @enum {string} */
-            kind: "ingest" | "duplicates" | "optimize";
+            kind: "ingest" | "watch" | "duplicates" | "optimize";
             /** @enum {string} */
             state: "queued" | "running" | "done" | "failed" | "canceled";
             stage: string;
@@ -1402,6 +1407,8 @@ export interface components {
             request: {
                 [key: string]: unknown;
             };
+            passes: number;
+            next_at: string | null;
             created_at: string;
             started_at: string | null;
             finished_at: string | null;
@@ -1645,6 +1652,21 @@ export interface components {
         };
         /** @enum {string} */
         Verdict: "identical" | "same-pixels" | "same-picture" | "similar";
+        WatchJob: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "watch";
+            paths: string[];
+            /** @default false */
+            prune?: boolean;
+            /** @default [] */
+            exclude?: string[];
+            poll?: number | null;
+            every?: number | null;
+            queue?: string | null;
+        };
         WhereResponse: {
             where: string;
             conditions: components["schemas"]["ConditionResponse"][];

@@ -33,6 +33,8 @@ from lookalike.api.stores.sessions import SessionStore
 from lookalike.api.stores.uploads import UploadStore
 from lookalike.errors import AccessDenied
 from lookalike.index import Index
+from lookalike.search.query_log import FILE as QUERY_LOG
+from lookalike.search.query_log import QueryLog
 from lookalike.sources.web.fetcher import Fetcher
 from lookalike.system.locks import WriteLock
 from lookalike.system.state import StateStore
@@ -114,7 +116,15 @@ def _service(index: Index, options: Options, state: StateStore, sessions: Sessio
         Metrics(),
         Shutdown(),
         Readiness(index),
+        _query_log(options),
     )
+
+
+def _query_log(options: Options) -> QueryLog | None:
+    if not options.log_queries:
+        return None
+    options.state.mkdir(parents=True, exist_ok=True)
+    return QueryLog(options.state / QUERY_LOG)
 
 
 def _add_middleware(app: FastAPI, service: Service) -> None:

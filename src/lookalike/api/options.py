@@ -22,6 +22,7 @@ class Options:
         allow_url_fetch: whether a search may name query images by URL, and a file in a root images
             on the web.
         private: hosts of a private network that jobs may fetch from, such as 10.0.0.5:8080.
+        log_queries: whether to keep the last ids and texts of searches, in `state`.
         cors: origins of other pages that may call the API, such as "https://shop.example".
         max_upload_bytes: largest body of a request that carries images.
         query_image_bytes: disk budget for stored query images, of each role.
@@ -41,6 +42,7 @@ class Options:
     addresses: tuple[str, ...] = ()
     allow_url_fetch: bool = False
     private: tuple[str, ...] = ()
+    log_queries: bool = False
     cors: tuple[str, ...] = ()
     max_upload_bytes: int = 100 * 10**6
     query_image_bytes: int = 500 * 10**6

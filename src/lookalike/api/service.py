@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
@@ -20,6 +20,8 @@ from lookalike.api.shutdown import Shutdown
 from lookalike.api.stores.query_images import QueryImageStore
 from lookalike.api.stores.uploads import UploadStore
 from lookalike.index import Index
+from lookalike.search.hits import Hits
+from lookalike.search.query_log import QueryLog
 from lookalike.sources.web.fetcher import Fetcher
 from lookalike.system.locks import WriteLock
 
@@ -41,6 +43,7 @@ class Service:
         metrics: the figures behind /metrics.
         shutdown: tells that the service is stopping.
         readiness: tells whether the index can be searched.
+        query_log: keeps the ids and texts of searches; None where that is off.
     """
 
     index: Index
@@ -54,6 +57,18 @@ class Service:
     metrics: Metrics
     shutdown: Shutdown
     readiness: Readiness
+    query_log: QueryLog | None = None
+
+    def record_search(self, search: Mapping[str, Any], hits: Hits) -> None:
+        """Counts a search that was answered, and logs its query if the operator wants that.
+
+        Args:
+            search: the keywords of `Index.search` or `Index.recommend`.
+            hits: the answer.
+        """
+        self.metrics.record_search(hits)
+        if self.query_log is not None:
+            self.query_log.add(search)
 
     def may_read(self, uri: str) -> bool:
         """Tells if the file of an image may be read for a client: a record out of a backup file may

@@ -65,6 +65,17 @@ def cache_file(index: str) -> Path:
     return Path(index) / "thumbnails.sqlite"
 
 
+def state_folder(index: str) -> Path:
+    """Returns the folder for what a service alone knows: that of the index, or one in the user's
+    cache folder for an index on a server.
+
+    Args:
+        index: the folder, or the address on a server.
+    """
+    file = cache_file(index)
+    return file.parent if file.parent == Path(index) else file.with_suffix("")
+
+
 class Cache:
     """Thumbnails and sketches by the SHA-256 of the picture's file; skipped and rejected images by
     their URI.

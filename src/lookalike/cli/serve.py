@@ -99,6 +99,11 @@ _PACKAGES = (
     show_default=True,
     help="Least level of what is logged to standard error; info includes every request.",
 )
+@click.option(
+    "--log-queries",
+    is_flag=True,
+    help="Keep the last 1,000 ids and texts that are searched for, to compare models by them.",
+)
 @click.option("--create", is_flag=True, help="Make an empty index where there is none.")
 @max_fields_option
 @model_dir_option
@@ -116,6 +121,7 @@ def serve(
     cors: tuple[str, ...],
     max_upload: int,
     log_level: Literal["error", "warning", "info"],
+    log_queries: bool,
     create: bool,
     max_fields: int | None,
     model_dir: str | None,
@@ -148,6 +154,7 @@ def serve(
         private=private,
         cors=cors,
         max_upload_bytes=max_upload * _MEGABYTE,
+        log_queries=log_queries,
     )
     check_host(host, options)
     logs.configure(log_level)
@@ -167,9 +174,9 @@ def serve(
 
 def _options(url: str, uploads: str | None, **options: object) -> Options:
     from lookalike.api.options import Options
-    from lookalike.cache.store import cache_file
+    from lookalike.cache.store import state_folder
     from lookalike.engines import is_server
 
-    state = cache_file(url).with_suffix("") if is_server(url) else Path(url)
+    state = state_folder(url)
     default = None if is_server(url) else state / "uploads"
     return Options(state=state, uploads=Path(uploads) if uploads else default, **options)  # type: ignore[arg-type]

@@ -47,7 +47,8 @@ ROUTERS = [read_router]
 @read_router.post("/search", response_model=HitsResponse)
 def search(service: Serving, query: Search) -> Document:
     """Searches by indexed images, uploaded query images, text, colors, or any blend of them."""
-    return _hits(service, service.index.search(**requests.keywords(service, query)))
+    keywords = requests.keywords(service, query)
+    return _hits(service, keywords, service.index.search(**keywords))
 
 
 @read_router.post("/search/upload", response_model=HitsResponse)
@@ -59,24 +60,24 @@ def search_by_upload(
     """Searches by images in the request, which are not stored."""
     search = requests.parse_json(Search, query, "query")
     keywords = requests.keywords(service, search, *requests.read_files(image))
-    return _hits(service, service.index.search(**keywords))
+    return _hits(service, keywords, service.index.search(**keywords))
 
 
 @read_router.post("/recommend", response_model=HitsResponse)
 def recommend(service: Serving, query: Recommend) -> Document:
     """Searches by liked and disliked examples."""
-    return _hits(service, service.index.recommend(**requests.keywords(service, query)))
+    keywords = requests.keywords(service, query)
+    return _hits(service, keywords, service.index.recommend(**keywords))
 
 
 @read_router.post("/search/batch", response_model=BatchResponse)
 def batch(service: Serving, queries: Batch) -> Document:
     """Runs many searches and recommendations; a query that fails does not affect the others."""
     prepared = [_prepared(service, query, i) for i, query in enumerate(queries.queries)]
-    results = iter(
-        service.index.search_many([query for query in prepared if isinstance(query, dict)])
-    )
-    ordered = [next(results) if isinstance(query, dict) else query for query in prepared]
-    return Document({"results": [_result(service, result) for result in ordered]})
+    valid = [query for query in prepared if isinstance(query, dict)]
+    results = iter(zip(valid, service.index.search_many(valid), strict=True))
+    ordered = [next(results) if isinstance(query, dict) else ({}, query) for query in prepared]
+    return Document({"results": [_result(service, *result) for result in ordered]})
 
 
 @read_router.post("/uploads", status_code=201, response_model=UploadResponse)
@@ -160,8 +161,8 @@ def _spellings(index: Index) -> Spellings:
     return lambda field: [str(value) for value, _ in index.facets(field.name, limit=MAX_SPELLINGS)]
 
 
-def _hits(service: Service, hits: Hits) -> Document:
-    service.metrics.record_search(hits)
+def _hits(service: Service, keywords: dict[str, Any], hits: Hits) -> Document:
+    service.record_search(keywords, hits)
     return Document(documents.of_hits(hits))
 
 
@@ -173,8 +174,8 @@ def _prepared(service: Service, query: Any, number: int) -> dict[str, Any] | Exc
         return error
 
 
-def _result(service: Service, result: Hits | Exception) -> dict[str, Any]:
+def _result(service: Service, keywords: dict[str, Any], result: Hits | Exception) -> dict[str, Any]:
     if isinstance(result, Exception):
         return {"problem": problem_of(result)}
-    service.metrics.record_search(result)
+    service.record_search(keywords, result)
     return documents.of_hits(result)

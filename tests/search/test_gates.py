@@ -86,9 +86,17 @@ def test_what_cannot_be_measured_refuses_only_if_it_is_required() -> None:
     result = verdicts("precision=0", comparison=unlabeled)["precision"]
     assert (result.passed, result.measured) == (False, None)
     assert "cannot pass" in result.sentence
-    alone = verdicts(filled=0, images=0, comparison=None)
-    assert all(one.passed for one in alone.values())
+    for few in (0, 1):
+        alone = verdicts(filled=few, images=few, comparison=None)
+        assert all(one.passed for one in alone.values())
     assert not verdicts("overlap=0", comparison=None)["overlap"].passed
+
+
+def test_many_images_that_cannot_be_compared_refuse() -> None:
+    """As where hardly any has a vector of the new model, and a person counts these as filled."""
+    results = verdicts(comparison=None)
+    assert [name for name, one in results.items() if not one.passed] == ["p95", "precision"]
+    assert "Too few images have vectors of both" in results["p95"].sentence
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,8 @@ class Evidence:
         filled: number of images with a vector of the new model.
         images: number of images.
         errors: number of images that the new model failed on.
-        comparison: the shadow queries; None where there are too few images to compare.
+        comparison: the shadow queries; None where too few images have both vectors to compare. That
+            is no objection to an index of fewer than two.
     """
 
     filled: int
@@ -98,9 +99,11 @@ class Gates:
         measured = _GATES[name].measure(evidence, bound, required)
         if measured is not None:
             return GateResult(name, bound, *measured)
-        reason = _GATES[name].unmeasured
-        words = f"{reason}, so {'the gate cannot pass' if required else 'there is no such gate'}."
-        return GateResult(name, bound, None, not required, words)
+        comparable = evidence.comparison is not None or evidence.images < 2
+        passes = comparable and not required
+        reason = _GATES[name].unmeasured if evidence.comparison else _NOT_COMPARED
+        words = f"{reason}, so {'there is no such gate' if passes else 'the gate cannot pass'}."
+        return GateResult(name, bound, None, passes, words)
 
 
 # --- the gates ------------------------------------------------------------------------------
@@ -114,7 +117,7 @@ class _Gate:
         least, most: the bounds that it may have.
         measure: measures it against a bound, which may be one that a person has set; None if it
             cannot be measured.
-        unmeasured: the beginning of a sentence that says why it was not measured.
+        unmeasured: the beginning of a sentence on a comparison that does not tell it.
     """
 
     least: float
@@ -200,15 +203,15 @@ def _rank_overlap(evidence: Evidence, bound: float, required: bool) -> Measureme
     return mean, mean >= bound, words
 
 
-_NOT_COMPARED = "There are too few images to compare the models"
+_NOT_COMPARED = "Too few images have vectors of both models to compare them"
 
 _GATES: Mapping[str, _Gate] = {
     "filled": _Gate(0, 1, _filled),
     "errors": _Gate(0, 10**12, _errors),
-    "p95": _Gate(0.01, 1_000, _p95, _NOT_COMPARED),
+    "p95": _Gate(0.01, 1_000, _p95),
     "precision": _Gate(-1, 1, _precision, "No field of short texts tells which results are right"),
-    "overlap": _Gate(0, 1, _overlap, _NOT_COMPARED),
-    "rank_overlap": _Gate(0, 1, _rank_overlap, _NOT_COMPARED),
+    "overlap": _Gate(0, 1, _overlap),
+    "rank_overlap": _Gate(0, 1, _rank_overlap),
 }
 
 

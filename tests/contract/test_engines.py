@@ -530,6 +530,25 @@ def test_set_payloads_updates_many_in_their_order(engine: Engine) -> None:
     assert found["photos/8.jpg"]["image"] == point(8).payload["image"]
 
 
+def test_amend_replaces_vectors_and_keeps_what_others_set(engine: Engine) -> None:
+    one, other, vectors = point(3), point(4), point(9).vectors
+    engine.set_payload(one.id, {"set by": "another", "image": {"keep_all": ["f" * 64]}})
+    update = {"n": 41, "category": None, "image": {"etag": "new", "gps": None}}
+    engine.amend([replace(point, vectors=vectors, payload=update) for point in (one, other)])
+    for before in (one, other):
+        (now,) = engine.retrieve([before.id], vectors=list(vectors))
+        for name in ("style", "color"):
+            np.testing.assert_allclose(now.vectors[name], vectors[name], atol=1e-6)
+        expected = {**before.payload, "n": 41, "image": {**before.payload["image"], "etag": "new"}}
+        del expected["category"]
+        expected["image"].pop("gps", None)
+        if before is one:
+            expected["set by"] = "another"
+            expected["image"]["keep_all"] = ["f" * 64]
+        assert now.payload == expected
+    engine.amend([])
+
+
 def test_delete(engine: Engine) -> None:
     engine.delete(["photos/8.jpg", "nowhere"])
     assert engine.count() == COUNT - 1

@@ -122,6 +122,7 @@ class ItemProcessor:
                 Outcome.ADDED if item.is_new else Outcome.UPDATED,
                 item.id,
                 point=self._point(item, described, vectors, indexed_at),
+                payload=item.changed_fields(item.stored) if item.stored else None,
                 obsolete_id=item.obsolete_id,
                 fields=item.field_counts,
                 thumbnail=described.thumbnail,

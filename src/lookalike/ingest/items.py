@@ -120,7 +120,9 @@ class Change:
     Attributes:
         id: id of the item's point; empty where nothing is written.
         point: the point to write.
-        payload: what to merge into the payload of the stored point.
+        payload: what to merge into the payload of the stored point, which may have been changed
+            since it was read; with a `point`, the user's fields.
+        replaced: the point with `obsolete_id` as it was read, if `point` has its fields.
         obsolete_id: id of a point to delete once the rest is written.
         fields: counts of its fields.
         thumbnail: JPEG of the point's image; empty where none was made.
@@ -134,6 +136,7 @@ class Change:
     id: str = ""
     point: Point | None = None
     payload: Payload | None = None
+    replaced: Point | None = None
     obsolete_id: str | None = None
     fields: FieldCounts = field(default_factory=FieldCounts)
     thumbnail: bytes = b""

@@ -137,6 +137,8 @@ class KnownContent:
             outcome,
             item.id,
             point=self._point(owner, content.same),
+            payload=item.changed_fields(item.stored) if item.stored else None,
+            replaced=of_file,
             obsolete_id=item.obsolete_id,
             fields=owner.field_counts,
         )
@@ -152,6 +154,7 @@ class KnownContent:
             Outcome.MOVED,
             item.id,
             point=self._point(at_new, replace(point, vectors=same.vectors), moved_from=point.id),
+            replaced=point,
             obsolete_id=point.id,
             fields=at_new.field_counts,
             ends_move=True,

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from lookalike import record
-from lookalike.ingest.items import Change, Outcome
+from lookalike.ingest.items import Change, Outcome, is_same, users_fields
 from lookalike.ingest.lookup import CopyDetector
 from lookalike.protocols import Engine
 from lookalike.record import decided_about, record_of
-from lookalike.types import AnyOf, Decision, Missing, Not, Point
+from lookalike.types import AnyOf, Decision, Missing, Not, Payload, Point
 
 
 class Writer:
     """Writes changes; safe to use from several threads.
 
-    A point is written whole, and an obsolete one is deleted only after its replacement is stored.
-    A run that is cut off between the two is completed by the next.
+    A new point is written whole. Of one that is stored, vectors and record are replaced, and only
+    those of the user's fields that the run changes, as another process may have changed the others
+    or made a decision since it was read. An obsolete point is deleted only after its replacement is
+    stored. A run that is cut off in between is completed by the next.
     """
 
     def __init__(self, engine: Engine, detector: CopyDetector | None) -> None:
@@ -36,8 +38,11 @@ class Writer:
             new = [change for change in changes if change.outcome is Outcome.ADDED]
             changes = [change for change in changes if change.outcome is not Outcome.ADDED]
             admitted = self._admit(new, self._detector)
-        self._engine.upsert([change.point for change in changes if change.point])
-        updates = [(change.id, change.payload) for change in changes if change.payload]
+        self._write_points([change for change in changes if change.point])
+        updates = [
+            (change.id, change.payload) for change in changes if change.payload and not change.point
+        ]
+        updates += self._changed_meanwhile([change for change in changes if change.replaced])
         if updates:
             self._engine.set_payloads(updates)
         self._engine.delete([change.obsolete_id for change in changes if change.obsolete_id])
@@ -45,6 +50,32 @@ class Writer:
             if change.ends_move:
                 self._engine.set_payload(change.id, {record.KEY: {"moved_from": None}})
         return [*admitted, *changes]
+
+    def _write_points(self, changes: Sequence[Change]) -> None:
+        known = [change.id for change in changes if change.payload is not None]
+        stored = {point.id: point for point in self._engine.retrieve(known)} if known else {}
+        new = [change.point for change in changes if change.point and change.id not in stored]
+        self._engine.upsert(new)
+        amended = [_amendment(change, stored) for change in changes if change.id in stored]
+        if amended:
+            self._engine.amend(amended)
+
+    def _changed_meanwhile(self, changes: Sequence[Change]) -> list[tuple[str, Payload]]:
+        """The updates of new points by what was changed in those that they replace, since those
+        were read."""
+        if not changes:
+            return []
+        old_ids = [change.replaced.id for change in changes if change.replaced]
+        present = {point.id: point for point in self._engine.retrieve(old_ids)}
+        updates: list[tuple[str, Payload]] = []
+        for change in changes:
+            assert change.replaced is not None  # noqa: S101 -- for the type checker
+            assert change.point is not None  # noqa: S101 -- for the type checker
+            now = present.get(change.replaced.id)
+            update = {} if now is None else _difference(change.replaced, now, change.point)
+            if update:
+                updates.append((change.id, update))
+        return updates
 
     def _admit(self, changes: Sequence[Change], detector: CopyDetector) -> list[Change]:
         """Adds new images one by one, as each may be a copy of the one before."""
@@ -106,6 +137,35 @@ class _StoredDecisions:
                 }
                 by_sha256.setdefault(record_of(point.payload)["sha256"], {}).update(decisions)
         return by_sha256
+
+
+def _amendment(change: Change, stored: Mapping[str, Point]) -> Point:
+    """What to write of a point that is stored. The decisions about its content are left alone, as
+    those in the index are the latest."""
+    assert change.point is not None  # noqa: S101 -- for the type checker
+    old, new = record_of(stored[change.id].payload), record_of(change.point.payload)
+    own: dict[str, Any] = {name: None for name in (*old, *Decision) if name not in new}
+    own.update(new)
+    if old["sha256"] == new["sha256"]:
+        own = {name: value for name, value in own.items() if name not in list(Decision)}
+    return replace(change.point, payload={**(change.payload or {}), record.KEY: own})
+
+
+def _difference(before: Point, after: Point, point: Point) -> dict[str, Any]:
+    """The update of a point by what was changed in the one that it was made from. Fields that the
+    run itself changes stay as they are."""
+    old, now, new = users_fields(before), users_fields(after), users_fields(point)
+    update = {
+        name: now.get(name)
+        for name in old.keys() | now.keys()
+        if not is_same(old.get(name), now.get(name)) and is_same(old.get(name), new.get(name))
+    }
+    lists: dict[str, Any] = {}
+    for decision in Decision:
+        latest = decided_about(after.payload, decision)
+        if set(latest) != set(decided_about(point.payload, decision)):
+            lists[decision.value] = list(latest) or None
+    return {**update, record.KEY: lists} if lists else update
 
 
 def _with_record(point: Point, fields: dict[str, Any]) -> Point:

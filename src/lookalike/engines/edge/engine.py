@@ -129,6 +129,21 @@ class EdgeEngine:
         self._update(qe.UpdateOperation.upsert_points(rows), points=len(rows), needed=4 * size)
         self._commit()
 
+    def amend(self, points: Sequence[Point]) -> None:
+        if not points:
+            return
+        check_vectors(points, self.read_manifest)
+        size = sum(vector.nbytes for point in points for vector in point.vectors.values())
+        rows = [
+            qe.PointVectors(
+                point_id(point.id),
+                {name: vector.tolist() for name, vector in point.vectors.items()},
+            )
+            for point in points
+        ]
+        self._update(qe.UpdateOperation.update_vectors(rows), points=len(rows), needed=4 * size)
+        self.set_payloads([(point.id, point.payload) for point in points])
+
     def delete(self, ids: Sequence[str]) -> None:
         if ids:
             self._delete([point_id(id) for id in ids])
@@ -434,11 +449,12 @@ class EdgeEngine:
 
 
 def _merging(id: str, update: PayloadUpdate) -> Iterator[qe.UpdateOperation]:
-    """The operations that merge an update into the payload of a point."""
+    """The operations that merge an update into the payload of a point, our record last: by it the
+    next run sees that an image is up to date."""
     point: list[qe.PointId] = [point_id(id)]
     if update.fields:
         yield qe.UpdateOperation.set_payload(point, dict(update.fields))
-    if update.record:
-        yield qe.UpdateOperation.set_payload(point, dict(update.record), key=record.KEY)
     if update.removed:
         yield qe.UpdateOperation.delete_payload(point, list(update.removed))
+    if update.record:
+        yield qe.UpdateOperation.set_payload(point, dict(update.record), key=record.KEY)

@@ -47,6 +47,12 @@ class RemoteEngine:
             batch = list(points[start : start + BATCH])
             self._write([point.id for point in batch], "upsert", batch)
 
+    def amend(self, points: Sequence[Point]) -> None:
+        check_vectors(points, self.read_manifest)
+        for start in range(0, len(points), BATCH):
+            batch = list(points[start : start + BATCH])
+            self._write([point.id for point in batch], "amend", batch)
+
     def delete(self, ids: Sequence[str]) -> None:
         for start in range(0, len(ids), BATCH):
             batch = list(ids[start : start + BATCH])

@@ -25,6 +25,7 @@ from lookalike.system.framing import receive_bytes, receive_json, send_bytes, se
 SOCKET = "engine.sock"
 METHODS = frozenset(
     {
+        "amend",
         "bounds",
         "count",
         "create_field_index",

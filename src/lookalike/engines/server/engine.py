@@ -28,7 +28,13 @@ from lookalike.engines.server.consistency import Consistency
 from lookalike.engines.server.filters import to_server
 from lookalike.engines.server.layout import field_params, sizes_of, vector_params, vectors_of
 from lookalike.engines.server.limits import Limits
-from lookalike.engines.server.points import changing_lists, merging, to_grpc, to_rest
+from lookalike.engines.server.points import (
+    changing_lists,
+    merging,
+    replacing_vectors,
+    to_grpc,
+    to_rest,
+)
 from lookalike.engines.server.queries import Queries
 from lookalike.engines.server.replicas import NewReplicas, disagreement, number_of_nodes
 from lookalike.engines.server.requests import ID_ALONE
@@ -232,6 +238,13 @@ class ServerEngine:
         started, busy = time.perf_counter(), time.thread_time()
         self._call(lambda client: client.upsert(self.collection, structs, wait=True))
         return time.perf_counter() - started - (time.thread_time() - busy)
+
+    def amend(self, points: Sequence[Point]) -> None:
+        check_vectors(points, self.read_manifest)
+        size = self._collection.limits.within_batch(self.options.batch)
+        for batch in batched(points, size):
+            updates = [one for point in batch for one in merging(point.id, point.payload)]
+            self._update([replacing_vectors(batch), *updates])
 
     def delete(self, ids: Sequence[str]) -> None:
         if ids:

@@ -23,20 +23,31 @@ def to_rest(point: Point) -> models.PointStruct:
     )
 
 
+def replacing_vectors(points: Sequence[Point]) -> models.UpdateOperation:
+    """The operation that replaces the vectors of points, and leaves their payloads alone."""
+    rows = [
+        models.PointVectors.model_construct(id=row.id, vector=row.vector)
+        for row in map(to_rest, points)
+    ]
+    update = models.UpdateVectors.model_construct(points=rows)
+    return models.UpdateVectorsOperation.model_construct(update_vectors=update)
+
+
 def merging(id: str, fields: Payload) -> list[models.UpdateOperation]:
-    """The operations that merge fields into the payload of a point; see `Engine.set_payload`."""
+    """The operations that merge fields into the payload of a point; see `Engine.set_payload`. Our
+    record comes last: by it the next run sees that an image is up to date."""
     point: list[models.ExtendedPointId] = [str(point_id(id))]
     update = PayloadUpdate.of(fields)
     operations: list[models.UpdateOperation] = []
     if update.fields:
         merge = models.SetPayload(payload=dict(update.fields), points=point)
         operations.append(models.SetPayloadOperation(set_payload=merge))
-    if update.record:
-        merge = models.SetPayload(payload=dict(update.record), points=point, key=record.KEY)
-        operations.append(models.SetPayloadOperation(set_payload=merge))
     if update.removed:
         remove = models.DeletePayload(keys=list(update.removed), points=point)
         operations.append(models.DeletePayloadOperation(delete_payload=remove))
+    if update.record:
+        merge = models.SetPayload(payload=dict(update.record), points=point, key=record.KEY)
+        operations.append(models.SetPayloadOperation(set_payload=merge))
     return operations
 
 

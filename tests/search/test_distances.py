@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 
 from lookalike import Index, Upload
 from lookalike.errors import LookalikeError, ModelError, QueryError
+from lookalike.output import labels
 from lookalike.search import planner, threshold
 from lookalike.search.recall import recall
 from lookalike.search.targets import UNWANTED
@@ -109,6 +112,21 @@ def test_one_aspect(index: Index, rows: dict[str, Floats], aspect: str) -> None:
     assert [hit.score for hit in hits] == close([expected[int(hit.id)] for hit in hits])
     given = index.search(vector={aspect: rows[aspect][5].tolist()}, limit=COUNT)
     assert [hit.id for hit in given] == best(expected, COUNT)
+
+
+@pytest.mark.parametrize("aspect", ["meters", "blocks"])
+@pytest.mark.parametrize("weights", [{}, {"semantic": 1}])
+def test_no_distance_is_no_negative_zero(
+    index: Index, rows: dict[str, Floats], aspect: str, weights: dict[str, float]
+) -> None:
+    target = {aspect: rows[aspect][7], **{name: rows[name][7] for name in weights}}
+    (hit, *_) = index.search(vector=target, weights={aspect: 1.0, **weights})
+    assert hit.id == "7"
+    assert hit.scores[aspect] == 0
+    assert math.copysign(1, hit.scores[aspect]) == 1
+    nearly = replace(hit, score=-0.0004)
+    assert repr(nearly) == "Hit('7', 0.000)"
+    assert labels.score(nearly) == "0.000"
 
 
 @pytest.mark.parametrize("exact", [True, False])

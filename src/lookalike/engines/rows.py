@@ -59,10 +59,10 @@ def _scored(rows: Sequence[Any], query: Query) -> list[Scored]:
     payloads = [row.payload or {} for row in rows]  # the embedded engine builds one at each access
     ids = [_id_of(row, payload) for row, payload in zip(rows, payloads, strict=True)]
     vectors = [_arrays(row.vector) for row in rows]
-    totals = [row.score for row in rows]
+    totals = [row.score + 0.0 for row in rows]  # no -0.0, as minus a distance of 0 is
     if query.among is None:
         (near,) = query.near
-        likeness = [near.distance.sign * total for total in totals]
+        likeness = [near.distance.sign * total + 0.0 for total in totals]
         similarities: list[tuple[float, ...]] = [(one,) for one in likeness]
         totals = [near.weight * one for one in likeness]
     else:
@@ -77,7 +77,7 @@ def with_likeness(
     return [
         candidates
         if query.near.distance.is_product
-        else [(id, query.near.distance.sign * score) for id, score in candidates]
+        else [(id, query.near.distance.sign * score + 0.0) for id, score in candidates]
         for candidates, query in zip(lists, queries, strict=True)
     ]
 

@@ -31,7 +31,7 @@ def display_name(id: str, payload: Payload) -> str:
 
 def score(hit: Hit) -> str:
     """The score of a hit; empty in a list that was only sorted."""
-    return f"{hit.score:.3f}" if hit.scores else ""
+    return f"{hit.score:z.3f}" if hit.scores else ""
 
 
 def field_summary(payload: Payload) -> str:

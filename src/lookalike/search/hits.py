@@ -37,7 +37,7 @@ class Hit:
     others: int = 0
 
     def __repr__(self) -> str:
-        return f"Hit({self.id!r}, {self.score:.3f})"
+        return f"Hit({self.id!r}, {self.score:z.3f})"
 
 
 @dataclass(frozen=True, slots=True)

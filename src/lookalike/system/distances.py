@@ -68,7 +68,7 @@ class Distance(StrEnum):
                 alike = -np.abs(rows - target).sum(axis=1)
             case _:
                 alike = rows @ target
-        return np.asarray(alike, np.float32)
+        return np.asarray(alike + 0.0, np.float32)  # no -0.0
 
     def pairs(self, rows: NDArray[Any]) -> NDArray[np.float32]:
         """(n, n): the likeness of all pairs among (n, size) vectors."""

@@ -49,7 +49,7 @@ def hits_table(hits: Hits, *, clipped: bool = True) -> Table:
             str(rank),
             Text(_end(printable(hit.id)) if clipped else printable(hit.id)),
             *([score(hit)] if ranked else ()),
-            *(f"{hit.scores[aspect]:.3f}" if aspect in hit.scores else "" for aspect in aspects),
+            *(f"{hit.scores[aspect]:z.3f}" if aspect in hit.scores else "" for aspect in aspects),
             *([f"+{hit.others}" if hit.others else ""] if collapsed else ()),
             *([fields[rank - 1]] if any(fields) else ()),
         )
@@ -77,7 +77,7 @@ def shares_table(hits: Hits) -> Table:
             else ""
             for aspect in hits.weights
         )
-        table.add_row(str(rank), f"{hit.calibrated:.2f}", f"{hit.raw:.3f}", *shares)
+        table.add_row(str(rank), f"{hit.calibrated:z.2f}", f"{hit.raw:z.3f}", *shares)
     return table
 
 
@@ -87,7 +87,7 @@ def plan_table(hits: Hits) -> Table:
     for name in ("aspect", "target", "weight", "random images", "factor"):
         table.add_column(name, header_style="dim", overflow="fold")
     for aspect, plan in hits.explanation.aspects.items():
-        random = "" if plan.spread is None else f"{plan.mean:.3f} ± {plan.spread:.3f}"
+        random = "" if plan.spread is None else f"{plan.mean:z.3f} ± {plan.spread:.3f}"
         factor = f"{plan.effective:.3f}"
         table.add_row(aspect, Text(printable(plan.target)), f"{plan.weight:.0%}", random, factor)
     return table

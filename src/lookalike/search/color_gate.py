@@ -134,8 +134,11 @@ def without_shadows(colors: Sequence[Color]) -> list[Color]:
     Orange and yellow look brown in shadow, and white and black gray in half light. A color is taken
     for that of another of the same hue that covers at least half as much.
     """
+    in_doubt = [color for color in colors if color["name"] in _SHADOWS]
+    if not in_doubt:
+        return list(colors)
     shares = {color["name"]: color["share"] for color in colors}
-    for color in colors:
+    for color in in_doubt:
         for other in colors:
             if _is_shadow(color, other):
                 shares[other["name"]] += color["share"]

@@ -135,12 +135,8 @@ class Plan:
     def queries(self) -> list[Query]:
         """One query per branch, for the page or for the pool."""
         limit, offset = self.request["limit"], self.request["offset"]
-        vectors = set[str]()
         if self.needs_pool:
             limit, offset = self.pool, 0
-            blends = [*self.blends, *self.against]
-            vectors = {target.near.name for blend in blends for target in blend}
-            vectors |= {self.color_vector} if self.request["collapse"] is True else set()
         if self.matching is not None:
             offset = min(offset, self.matching)
             limit = max(1, min(limit, self.matching - offset))
@@ -150,11 +146,17 @@ class Plan:
                 filter,
                 limit,
                 offset,
-                vectors=tuple(vectors),
+                vectors=tuple(self._compared_vectors()),
                 exact=self.exact,
             )
             for blend, filter in self.branches
         ]
+
+    def _compared_vectors(self) -> set[str]:
+        """Names of the vectors by which rows are compared once they are found."""
+        compared = [*self.against, *(self.blends if self.request["diversity"] else ())]
+        names = {target.near.name for blend in compared for target in blend}
+        return names | ({self.color_vector} if self.request["collapse"] is True else set())
 
 
 def rows_needed(request: Request) -> int:

@@ -245,9 +245,14 @@ class Engine(Protocol):
         ...
 
     def retrieve(
-        self, ids: Sequence[str], *, payload: bool = True, vectors: Sequence[str] = ()
+        self,
+        ids: Sequence[str],
+        *,
+        payload: bool | Sequence[str] = True,
+        vectors: Sequence[str] = (),
     ) -> list[Point]:
-        """Returns the points that exist among `ids`, in no particular order."""
+        """Returns the points that exist among `ids`, in no particular order. `payload` may name the
+        fields to return of it, by their paths."""
         ...
 
     def nearest(self, queries: Sequence[CandidateQuery]) -> list[Candidates]:
@@ -262,13 +267,13 @@ class Engine(Protocol):
         self,
         filter: Filter | None = None,
         *,
-        payload: bool = True,
+        payload: bool | Sequence[str] = True,
         vectors: Sequence[str] = (),
         batch: int = 1000,
         after: str | None = None,
     ) -> Iterator[list[Point]]:
         """Yields all matching points in batches, in the order of their point ids; `after` an
-        image, which need not exist, only those that follow."""
+        image, which need not exist, only those that follow; `payload` as for `retrieve`."""
         ...
 
     def count(self, filter: Filter | None = None, *, exact: bool = True) -> int:

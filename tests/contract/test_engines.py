@@ -497,6 +497,23 @@ def test_retrieve_gives_back_what_was_stored(engine: Engine) -> None:
     np.testing.assert_array_equal(found[0].vectors["phash"], point(8).vectors["phash"])
 
 
+def test_payloads_are_read_as_far_as_they_are_wanted(engine: Engine) -> None:
+    wanted = ("category", "image.etag", "odd name", "nowhere")
+    whole = point(8).payload
+    expected = {
+        "category": whole["category"],
+        "odd name": whole["odd name"],
+        "image": {name: whole["image"][name] for name in ("id", "etag")},
+    }
+    (found,) = engine.retrieve(
+        ["photos/8.jpg"], payload=[f'"{name}"' if " " in name else name for name in wanted]
+    )
+    assert (found.id, found.payload) == ("photos/8.jpg", expected)
+    ids = {one.id: one.payload for page in engine.scroll(payload=["price"]) for one in page}
+    assert ids["photos/8.jpg"] == {"price": 8.5, "image": {"id": "photos/8.jpg"}}
+    assert len(ids) == COUNT
+
+
 def test_upsert_replaces(engine: Engine) -> None:
     old = point(8)
     engine.upsert([Point(old.id, old.vectors, {"image": {"id": old.id}, "category": "new"})])

@@ -48,6 +48,22 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "index"
 
 
+def test_the_search_graph_is_built_only_where_something_was_written(folder: Path) -> None:
+    shard = json.loads((folder / "ledger-shard.json").read_text())
+    with closing(EdgeEngine(folder)) as engine:
+        engine.optimize()  # finds nothing to do: the ledger says what it did
+        assert json.loads((folder / "ledger-shard.json").read_text()) == shard
+        engine.upsert([point(20)])
+        written = (folder / "ledger-shard.json").stat().st_mtime_ns
+        engine.optimize()
+        counted = (folder / "ledger-shard.json").stat().st_mtime_ns
+        engine.optimize()
+        assert written < counted == (folder / "ledger-shard.json").stat().st_mtime_ns
+        assert json.loads((folder / "ledger-shard.json").read_text())["points"] == 21
+    with closing(EdgeEngine(folder)) as engine:
+        assert (engine.problems(whole=True), engine.count()) == ([], 21)
+
+
 def test_a_second_process_is_told_who_holds_the_index(folder: Path) -> None:
     holder = run("engine.count(); print('open', flush=True); sys.stdin.read()", str(folder))
     try:

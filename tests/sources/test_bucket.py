@@ -20,7 +20,7 @@ from lookalike.types import SourceOptions
 from tests.api.test_jobs import finished
 from tests.support.api_server import options, serving
 from tests.support.command_line import documents, lookalike
-from tests.support.object_stores import CREDENTIALS, fill, google, moto, seaweed, use_store
+from tests.support.object_stores import CREDENTIALS, fill, google, moto, use_store
 from tests.support.pictures import folder_of
 
 KEYS = ("a/000.jpg", "a/001.jpg", "a/b/002.jpg", "a/ü %20+#?&.jpg", "c/003.jpg", "004.jpg")
@@ -31,12 +31,6 @@ OTHERS = ("a/notes.txt", "a/.hidden/x.jpg", "a/Thumbs.db", "@eaDir/x.jpg")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
     folder = folder_of(tmp_path_factory.mktemp("pictures"), len(KEYS))
     return [path.read_bytes() for path in sorted(folder.iterdir())]
-
-
-@pytest.fixture(scope="module")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with seaweed(tmp_path_factory.mktemp("seaweed")) as address:
-        yield address
 
 
 @pytest.fixture(scope="module")

@@ -83,13 +83,12 @@ class PayloadUpdate:
     @classmethod
     def of(cls, update: Payload) -> PayloadUpdate:
         """Splits an update in which None removes a field."""
-        own = update.get(record.KEY, {})
+        own: Mapping[str, Any] = update.get(record.KEY, {})
         users = {name: value for name, value in update.items() if name != record.KEY}
-        return cls(
-            fields={name: value for name, value in users.items() if value is not None},
-            record={name: value for name, value in own.items() if value is not None},
-            removed=[
-                *(f'"{name}"' for name, value in users.items() if value is None),
-                *(f"{record.KEY}.{name}" for name, value in own.items() if value is None),
-            ],
-        )
+        cleared = [f'"{name}"' for name, value in users.items() if value is None]
+        cleared += [f"{record.KEY}.{name}" for name, value in own.items() if value is None]
+        return cls(_values(users), _values(own), cleared)
+
+
+def _values(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}

@@ -110,7 +110,9 @@ def _id_of(row: Any, payload: Mapping[str, Any]) -> str:
 
 
 def _arrays(vectors: Any) -> dict[str, Vector]:
-    return {name: np.asarray(values, np.float32) for name, values in (vectors or {}).items()}
+    if not vectors:
+        return {}
+    return {name: np.asarray(values, np.float32) for name, values in vectors.items()}
 
 
 def _similarities(

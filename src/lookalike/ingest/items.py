@@ -62,8 +62,8 @@ class IngestItem:
             if not is_same(old.get(name), value) and name not in unread
         }
         if self.row.complete:
-            gone = old.keys() - wanted.keys() - set(unread)
-            changed.update((name, None) for name in old if name in gone and old[name] is not None)
+            gone = (name for name in old if name not in wanted and name not in unread)
+            changed.update((name, None) for name in gone if old[name] is not None)
         return changed
 
     def new_fields(self) -> dict[str, Any]:
@@ -85,9 +85,10 @@ class IngestItem:
         """The same where the `changed_fields` of the stored point are known."""
         if self.row is None:
             return FieldCounts()
+        unread = self.row.unread
+        old = users_fields(self.stored) if unread else {}
         return FieldCounts(
-            cleared=sum(value is None for value in changed.values()),
-            outdated=sum(name in users_fields(self.stored) for name in self.row.unread),
+            cleared=list(changed.values()).count(None), outdated=sum(map(old.__contains__, unread))
         )
 
 

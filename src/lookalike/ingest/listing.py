@@ -130,8 +130,9 @@ def list_with_metadata(
 def list_refs(sources: Sequence[Source]) -> Iterator[tuple[Source, ImageRef]]:
     """Every image of the sources once, under the first source that has it."""
     for i, source in enumerate(sources):
+        earlier = sources[:i]
         for ref in source.refs():
-            if not any(earlier.has(ref.uri) for earlier in sources[:i]):
+            if not earlier or not any(other.has(ref.uri) for other in earlier):
                 yield source, ref
 
 

@@ -97,7 +97,7 @@ def find_missing(
     without_row: dict[str, str] = {}
     known = excluded = 0
     lost: Counter[str] = Counter()
-    for points in engine.scroll():
+    for points in engine.scroll(payload=(record.URI, record.LISTED_IN)):
         records = {point.id: record_of(point.payload) for point in points}
         uris = {
             id: own["uri"]
@@ -160,7 +160,9 @@ def with_obsolete_ids(engine: Engine, listing: Listing) -> Iterator[ListedImage]
     for images in batched(listing.images, BATCH_SIZE):
         uris = tuple(image.ref.uri for image in images if image.rows)
         by_uri: dict[str, list[str]] = {}
-        for points in engine.scroll(AnyOfValues(record.URI, uris)) if uris else ():
+        for points in (
+            engine.scroll(AnyOfValues(record.URI, uris), payload=(record.URI,)) if uris else ()
+        ):
             stored = {point.id: record_of(point.payload)["uri"] for point in points}
             for id in sorted(listing.without_row(stored.items())):
                 by_uri.setdefault(stored[id], []).append(id)

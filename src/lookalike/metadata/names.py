@@ -134,6 +134,7 @@ _SEPARATORS = (re.compile(r"\s*\n\s*"), *(re.compile(rf"\s*{re.escape(s)}\s*") f
 _ADDRESS_KEYS = ("src", "url", "link", "href", "contentUrl", "file", "path", "filename")
 """Keys of an image's address in JSON, as shops and schema.org write them."""
 _SPACE = re.compile(r"\s+")
+_ANY_SEPARATOR = re.compile(r"[|;,\s]")
 
 
 def single_name(value: Any) -> str | None:
@@ -166,6 +167,8 @@ def split_names(text: str) -> list[str]:
 
     It is split only where each part looks like the name of an image, or each like an address.
     """
+    if not _ANY_SEPARATOR.search(text):  # as nearly all addresses
+        return [text]
     for separator in (*_SEPARATORS, _SPACE):
         parts = [part for part in separator.split(text.strip()) if part]
         if len(parts) > 1 and (all(map(_ADDRESS.match, parts)) or all(map(_is_file, parts))):

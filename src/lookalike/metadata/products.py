@@ -27,11 +27,13 @@ class Dialect:
     """A form of feeds.
 
     Attributes:
+        name: its name.
         needs: words of which the header has one of each group.
         fields: field by word; other columns are left out.
         group: word of the column by which neighboring rows are one product; empty for none.
     """
 
+    name: str
     needs: Sequence[frozenset[str]]
     fields: Mapping[str, str]
     group: Sequence[str] = ()
@@ -44,6 +46,7 @@ _PLAIN = (
 """Fields whose columns have the same word in every dialect."""
 
 GOOGLE = Dialect(
+    name="Google Merchant",
     needs=(frozenset({"id"}), frozenset({"imagelink"})),
     fields={
         **{name: name for name in _PLAIN},
@@ -59,6 +62,7 @@ GOOGLE = Dialect(
     },
 )
 SHOPIFY = Dialect(
+    name="Shopify",
     needs=(frozenset({"handle", "urlhandle"}), frozenset({"imagesrc", "productimageurl"})),
     fields={
         **{name: name for name in _PLAIN},
@@ -191,7 +195,9 @@ def finished(cells: Cells, decimal: Decimal | None) -> Cells:
     if isinstance(row.get("tags"), str):
         row["tags"] = [tag.strip() for tag in row["tags"].split(",") if tag.strip()]
     if "availability" in row:
-        row |= _availability(str(row["availability"]))
+        row["availability"], in_stock = _availability(str(row["availability"]))
+        if in_stock is not None:
+            row["in_stock"] = in_stock
     for name in ("color", "size", "material", "sku"):
         if isinstance(row.get(name), list):
             row[name] = list(dict.fromkeys(str(value) for value in row[name] if value))
@@ -202,9 +208,9 @@ def _known(cells: Cells, dialect: Dialect) -> Cells:
     """The cells of the dialect's columns, by field; a column with a namespace comes first."""
     row: Cells = {}
     pictures: list[Any] = []
-    for name in sorted(cells, key=lambda column: ":" not in column):
-        field, value = dialect.fields.get(word_of(name)), cells[name]
-        if field is None or value in (None, ""):
+    for name, field in _fields(tuple(cells), dialect.name):
+        value = cells[name]
+        if value is None or value == "":
             continue
         if field == IMAGE:
             first = word_of(name) in dialect.needs[1]
@@ -213,6 +219,15 @@ def _known(cells: Cells, dialect: Dialect) -> Cells:
             row.setdefault(field, value[0] if isinstance(value, list) and value else value)
     row[IMAGE] = [part for value in pictures for part in _list(value)]
     return row
+
+
+@lru_cache(maxsize=1024)
+def _fields(columns: Sequence[str], dialect: str) -> Sequence[tuple[str, str]]:
+    """The columns of a dialect's fields, with these; those with a namespace come first."""
+    fields = next(one.fields for one in _DIALECTS if one.name == dialect)
+    ordered = sorted(columns, key=lambda column: ":" not in column)
+    named = ((column, fields.get(word_of(column))) for column in ordered)
+    return [(column, field) for column, field in named if field is not None]
 
 
 # --- Shopify's tables -----------------------------------------------------------------------
@@ -271,6 +286,7 @@ def _addresses(value: Any) -> Iterator[str]:
                 yield f"https:{part}" if part.startswith("//") else part
 
 
+@lru_cache(maxsize=4096)  # many products share a price
 def _amount(text: str, decimal: Decimal | None) -> tuple[float | str, str]:
     """A price and its currency; the text itself if it is no price."""
     match = _CURRENCY.fullmatch(text.strip())
@@ -290,13 +306,14 @@ def _least(prices: Iterable[Any], decimal: Decimal | None) -> Any:
     return min(numbers) if numbers else next(iter(texts), None)
 
 
-def _availability(text: str) -> Cells:
+@lru_cache(maxsize=1024)
+def _availability(text: str) -> tuple[str, bool | None]:
+    """A word for the availability of a product, and whether it is in stock, where that is known."""
     word = text.strip().rpartition("/")[2].casefold()  # schema.org writes an address
     word = re.sub(r"[\s-]+", "_", word)
     word = _SPELLINGS.get(word, word)
-    if word in _AVAILABLE or word in _UNAVAILABLE:
-        return {"availability": word, "in_stock": word in _AVAILABLE}
-    return {"availability": word}
+    is_known = word in _AVAILABLE or word in _UNAVAILABLE
+    return word, word in _AVAILABLE if is_known else None
 
 
 def _number(value: Any, default: float = float("inf")) -> float:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import difflib
 import itertools
-import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -41,6 +40,7 @@ from lookalike.metadata.names import (
     split_names,
 )
 from lookalike.metadata.notation import Decimal
+from lookalike.metadata.packed import pack, unpack
 from lookalike.metadata.readers import (
     Cells,
     MetadataWarning,
@@ -61,8 +61,8 @@ _NO_TYPES: Mapping[str, FieldType] = MappingProxyType({})
 
 _SCHEMA = """
     PRAGMA synchronous = OFF; PRAGMA journal_mode = OFF; PRAGMA cache_size = -16384;
-    CREATE TABLE raw (line INTEGER PRIMARY KEY, cells TEXT);
-    CREATE TABLE rows (line INTEGER PRIMARY KEY, id BLOB, fields TEXT, unread TEXT);
+    CREATE TABLE raw (line INTEGER PRIMARY KEY, cells BLOB);
+    CREATE TABLE rows (line INTEGER PRIMARY KEY, id BLOB, fields BLOB, unread BLOB);
     CREATE TABLE names (line INTEGER, place REAL, text BLOB, name BLOB, level INTEGER, n INTEGER,
                         other INTEGER, PRIMARY KEY (line, place));
     CREATE TABLE addresses (n INTEGER PRIMARY KEY, uri BLOB UNIQUE);
@@ -211,7 +211,7 @@ class MetadataTable:
         kind_of = reader.kind
         columns: dict[str, Evidence] = defaultdict(Evidence)
 
-        def entries() -> Iterator[tuple[int, str]]:
+        def entries() -> Iterator[tuple[int, bytes]]:
             for entry in reader.rows(file, encoding):
                 if isinstance(entry, MetadataWarning):
                     self._report(entry)
@@ -224,7 +224,7 @@ class MetadataTable:
                         evidence.kinds[FieldType.KEYWORD] += 1
                     elif not is_missing(value):
                         evidence.add(value, kind_of(value))
-                yield line, json.dumps(cells)
+                yield line, pack(cells)
 
         self._db.executemany("INSERT INTO raw VALUES (?, ?)", entries())
         return columns
@@ -236,7 +236,7 @@ class MetadataTable:
         if id_field is not None and id_field not in columns:
             raise MetadataError(self._no_column(id_field, columns))
         sample = self._db.execute("SELECT cells FROM raw ORDER BY line LIMIT ?", (SAMPLE,))
-        rows = [json.loads(cells) for (cells,) in sample]
+        rows = [unpack(cells) for (cells,) in sample]
         others = [name for name in columns if name != id_field]
         self._file_fields = image_columns(others, rows)
         if self._skips and not self._file_fields:
@@ -284,11 +284,11 @@ class MetadataTable:
 
     def _store_rows(self) -> None:
         raw = self._db.execute("SELECT line, cells FROM raw ORDER BY line")
-        rows = (self._row(line, json.loads(cells)) for line, cells in raw)
+        rows = (self._row(line, unpack(cells)) for line, cells in raw)
         self._db.executemany("INSERT INTO rows VALUES (?, ?, ?, ?)", filter(None, rows))
         self._db.execute("DELETE FROM raw")
 
-    def _row(self, line: int, cells: Cells) -> tuple[int, bytes | None, str, str] | None:
+    def _row(self, line: int, cells: Cells) -> tuple[int, bytes | None, bytes, bytes] | None:
         id = single_name(cells.get(self.id_field)) if self.id_field else None
         id = id if id is None or is_unicode(id) else None
         names = self._names(cells)
@@ -317,7 +317,7 @@ class MetadataTable:
                     self._report(MetadataWarning(line, detail, name, column, quoted(value)))
                     unread.append(column)
         key = None if id is None else as_bytes(id)
-        return line, key, json.dumps(fields), json.dumps(unread)
+        return line, key, pack(fields), pack(unread)
 
     def _names(self, cells: Cells) -> list[str]:
         """The names of a row's images; without a column for them, its id."""
@@ -425,7 +425,7 @@ class MetadataTable:
             yield (
                 ImageRef(as_text(ref[0]), *ref[1:]),
                 [
-                    Row(id and as_text(id), json.loads(fields), tuple(json.loads(unread)))
+                    Row(id and as_text(id), unpack(fields), tuple(unpack(unread)))
                     for *_, line, id, fields, unread in entries
                     if line is not None
                 ],
@@ -446,7 +446,7 @@ class MetadataTable:
         for id, fields, unread in self._db.execute(
             "SELECT id, fields, unread FROM rows ORDER BY line"
         ):
-            yield Row(id and as_text(id), json.loads(fields), tuple(json.loads(unread)))
+            yield Row(id and as_text(id), unpack(fields), tuple(unpack(unread)))
 
     def named(self, ids: Sequence[str]) -> set[str]:
         """Returns those of the ids that rows give to listed images."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
@@ -31,14 +29,20 @@ SYSTEM_NAMES = (
     # sidecars: edits and ratings of the image beside them
     *("*.xmp", "*.aae", "*.pp3", "*.dop", "*.cos", "*.on1", "*.vrd", "*.nksc", "*.arp"),
 )
-"""Names of files and folders that no user means; capitals do not matter."""
+"""Names of files and folders that no user means, or how they begin or end; capitals do not
+matter."""
 
-_SYSTEM_NAME = re.compile("|".join(fnmatch.translate(name.lower()) for name in SYSTEM_NAMES))
+_LOWER = [name.lower() for name in SYSTEM_NAMES]
+_WHOLE = frozenset(name for name in _LOWER if "*" not in name)
+_STARTS = tuple(name[:-1] for name in _LOWER if name.endswith("*"))
+_ENDS = tuple(name[1:] for name in _LOWER if name.startswith("*"))
 
 
 def is_system_name(name: str) -> bool:
     """True for a file or folder that systems or other programs have left."""
-    return _SYSTEM_NAME.fullmatch(name.lower()) is not None
+    # A regular expression of all these takes ten times as long, for every file of a listing.
+    lower = name.lower()
+    return lower in _WHOLE or lower.startswith(_STARTS) or lower.endswith(_ENDS)
 
 
 class Exclusions:

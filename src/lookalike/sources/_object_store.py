@@ -20,8 +20,16 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 from lookalike.errors import ImageRejected, Reason, SourceError, StoreRefusal
 from lookalike.sources._object_reader import ObjectReader
-from lookalike.sources._store_errors import READING, WRITING, explain, is_refusal
+from lookalike.sources._store_errors import (
+    READING,
+    WRITING,
+    explain,
+    is_away,
+    is_cut_off,
+    is_refusal,
+)
 from lookalike.sources._store_settings import ENDPOINT_SETTINGS, ENDPOINTS, profile, region
+from lookalike.system import patience
 from lookalike.system.iteration import ahead
 from lookalike.types import StoredObject
 
@@ -36,6 +44,10 @@ LARGEST_CARRIED = 256 * 2**20
 
 READ_AHEAD = 8 * 2**20
 """Bytes that a request reads of an object that is read like a file."""
+
+CUT_OFF = 3
+"""Times in a row that a page of a listing may break off; obstore asks again only where a request
+was not answered."""
 
 UPLOADS = 4
 """Parts of an object that are uploaded at once."""
@@ -55,6 +67,10 @@ class UnreadableKey:
 
     key: str
     hides: bool
+
+
+class StoreAway(ImageRejected):
+    """The rejection of an object whose store does not answer, or refuses the credentials."""
 
 
 Listed: TypeAlias = StoredObject | UnreadableKey
@@ -118,15 +134,20 @@ class Bucket:
         """
         from obstore.exceptions import InvalidPathError
 
+        cut_off = 0
         while True:
             try:
                 for page in ahead(self._store.list(folder or None, offset=after, chunk_size=PAGE)):
                     yield [_stored(one) for one in page]
-                    after = page[-1]["path"]
+                    after, cut_off = page[-1]["path"], 0
                 return
             except InvalidPathError as error:
                 bad = _unreadable_key(error)
             except Exception as error:
+                cut_off += 1
+                if is_cut_off(error) and cut_off < CUT_OFF:
+                    patience.pause(cut_off)
+                    continue
                 raise self._error(folder, error) from None
             client = self._boto3_client()
             if client is None:
@@ -174,6 +195,7 @@ class Bucket:
 
         Raises:
             ImageRejected: with reason `unreadable`; it is gone, or has another size by now.
+            StoreAway: likewise; the store does not answer, or refuses the credentials.
         """
         try:
             answer = self._store.get(key)
@@ -182,7 +204,7 @@ class Bucket:
         except FileNotFoundError:
             raise ImageRejected(Reason.UNREADABLE, "it is gone") from None
         except Exception as error:
-            raise ImageRejected(Reason.UNREADABLE, self._explained(error)) from None
+            raise self._rejection(error) from None
         if len(data) != size:
             detail = "it changed after it was listed: run the same command again"
             raise ImageRejected(Reason.UNREADABLE, detail)
@@ -195,7 +217,7 @@ class Bucket:
 
         Raises:
             FileNotFoundError: it is gone.
-            ImageRejected: with reason `unreadable`; or what `is_wanted` raises.
+            ImageRejected: as from `read`, or what `is_wanted` raises.
         """
         try:
             answer = self._store.get(key)
@@ -204,7 +226,7 @@ class Bucket:
         except (FileNotFoundError, ImageRejected):
             raise
         except Exception as error:
-            raise ImageRejected(Reason.UNREADABLE, self._explained(error)) from None
+            raise self._rejection(error) from None
         if data is not None and len(data) != found.size:
             raise ImageRejected(Reason.UNREADABLE, "the store sent too few bytes")
         return found, data
@@ -418,6 +440,10 @@ class Bucket:
     def _error(self, key: str, error: Exception, need: str = READING) -> SourceError:
         kind = StoreRefusal if is_refusal(error) else SourceError
         return kind(f"{self.address}{key}: {self._explained(error, need)}")
+
+    def _rejection(self, error: Exception) -> ImageRejected:
+        kind = StoreAway if is_away(error) else ImageRejected
+        return kind(Reason.UNREADABLE, self._explained(error))
 
     def _explained(self, error: Exception, need: str = READING) -> str:
         return explain(error, self.scheme, self.endpoint, anonymous=self.anonymous, need=need)

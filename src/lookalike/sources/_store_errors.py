@@ -9,10 +9,10 @@ _REFUSED = {
     "ExpiredToken",
     "InvalidAccessKeyId",
     "InvalidToken",
-    "RequestTimeTooSkewed",
     "SignatureDoesNotMatch",
     "TokenRefreshRequired",
 }
+_CLOCK = "RequestTimeTooSkewed"
 _ELSEWHERE = {"AuthorizationHeaderMalformed", "PermanentRedirect", "TemporaryRedirect"}
 _NO_BUCKET = {"ContainerNotFound", "NoSuchBucket"}
 _CREDENTIALS = {
@@ -47,6 +47,8 @@ def explain(
     credentials = _CREDENTIALS[scheme]
     if any(service in details for service in _METADATA_SERVICES) or "account must be" in details:
         return f"no credentials were found: {credentials}; for a public bucket use --anonymous."
+    if code == _CLOCK:
+        return f"the clock of this machine is not that of the store{at} ({code}): set the clock."
     if code in _REFUSED:
         return f"the credentials are refused ({code}): check or renew them."
     if code in _ELSEWHERE or "redirect" in text:
@@ -60,7 +62,7 @@ def explain(
             return f"the bucket is not public: leave out --anonymous, and {credentials}."
         what = f" ({code})" if code else ""
         return f"access is denied{what}: allow these credentials to {need}."
-    if "sending request" in text or "timed out" in details:
+    if _is_unanswered(text, details):
         return f"the store{at} does not answer: check the network, and the endpoint."
     return f"the store{at} failed ({_answer(text) or text:.300}): try again later."
 
@@ -69,6 +71,23 @@ def is_refusal(error: Exception) -> bool:
     """True if a store answered that these credentials are not permitted something."""
     text = str(error).partition("\n\nDebug source")[0]
     return " 403 " in text or " 401 " in text or _code(text) == "AccessDenied"
+
+
+def is_away(error: Exception) -> bool:
+    """True if a store does not answer, or refuses the credentials or the clock: so it will do with
+    any other object."""
+    text = str(error).partition("\n\nDebug source")[0]
+    return _is_unanswered(text, str(error)) or _code(text) in {*_REFUSED, _CLOCK}
+
+
+def is_cut_off(error: Exception) -> bool:
+    """True if an answer of a store broke off."""
+    text = str(error)
+    return "response body" in text or "Got invalid list response" in text
+
+
+def _is_unanswered(text: str, details: str) -> bool:
+    return "sending request" in text or "timed out" in details
 
 
 def _code(text: str) -> str:

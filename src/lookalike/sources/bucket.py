@@ -15,6 +15,7 @@ import os
 import posixpath
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property, lru_cache, partial
 from typing import Any
 
@@ -24,7 +25,7 @@ from lookalike.protocols import Source
 from lookalike.sources._exclusions import Exclusions, is_system_name
 from lookalike.sources._key_list import KeyList, ListedKey
 from lookalike.sources._names import glob_regex, may_be_image
-from lookalike.sources._object_store import Bucket, Listed, UnreadableKey, is_readable
+from lookalike.sources._object_store import Bucket, Listed, StoreAway, UnreadableKey, is_readable
 from lookalike.system.inputs import BUCKET_SCHEMES
 from lookalike.system.text_set import TextSet
 from lookalike.system.times import format_datetime
@@ -34,6 +35,10 @@ SCHEMES = BUCKET_SCHEMES
 
 READERS = 32
 """Objects that are read at once: an object comes after 10 to 100 ms, whatever its size."""
+
+MOST_FAILURES = READERS
+"""Objects in a row for which a store may be away. For each, it was asked for a minute or two, so
+that it is not asked about those that are left, each of which would take as long."""
 
 
 def open(uri: str, options: SourceOptions) -> Source:
@@ -125,6 +130,7 @@ class Objects:
         self._arguments = (bucket, folder, options, matches)
         self._incomplete = False
         self._filled: dict[str, bool] = {}
+        self._failures = 0
 
     def __reduce__(self) -> tuple[type[Objects], tuple[Any, ...]]:
         return Objects, self._arguments
@@ -154,7 +160,27 @@ class Objects:
             )
         if not ref.size:
             raise ImageRejected(Reason.EMPTY, "the object is empty")
-        return self._bucket.read(self._key(ref.uri), ref.size)
+        with self._asked():
+            return self._bucket.read(self._key(ref.uri), ref.size)
+
+    @contextmanager
+    def _asked(self) -> Iterator[None]:
+        """Counts a request for an object, and refuses it once the store is away."""
+        if self._failures >= MOST_FAILURES:
+            raise ImageRejected(
+                Reason.UNREADABLE,
+                f"the store has failed {MOST_FAILURES} times in a row and is not asked again in "
+                "this run: run the same command again later",
+            )
+        try:
+            yield
+        except StoreAway:
+            self._failures += 1
+            raise
+        except (FileNotFoundError, ImageRejected):
+            self._failures = 0
+            raise
+        self._failures = 0
 
     def covers(self, uri: str) -> bool:
         if not uri.startswith(self.root):
@@ -270,7 +296,8 @@ class ListedObjects(Objects):
             return known is None or found.tag != known.etag
 
         try:
-            found, data = self._bucket.read_now(self._key(ref.uri), is_wanted)
+            with self._asked():
+                found, data = self._bucket.read_now(self._key(ref.uri), is_wanted)
         except FileNotFoundError:
             self._gone.add([ref.uri])
             raise ImageRejected(Reason.UNREADABLE, "it is gone") from None

@@ -14,8 +14,8 @@ from lookalike.engines.edge import generations
 from lookalike.engines.edge.filters import to_edge
 from lookalike.engines.edge.folder import RESERVE, IndexFolder, bytes_on_disk
 from lookalike.engines.edge.layout import index_params, shard_config
-from lookalike.engines.edge.requests import ID_ALONE, candidate_request, query_request
-from lookalike.engines.edge.shard import OpenShard
+from lookalike.engines.edge.requests import candidate_request, payload_selector, query_request
+from lookalike.engines.edge.shard import PAYLOAD_SHARE, OpenShard
 from lookalike.engines.facets import exact_facet
 from lookalike.engines.points import PayloadUpdate, check_vectors
 from lookalike.engines.rows import all_scored, ordered_value, stored, with_likeness
@@ -160,17 +160,21 @@ class EdgeEngine:
         with self._translated():
             for id, fields in updates:
                 for operation in _merging(id, PayloadUpdate.of(fields)):
-                    self.open_shard.update(operation, 1, deletes=False)
+                    self.open_shard.update(operation, PAYLOAD_SHARE, deletes=False)
         self._commit()
 
     # --- reading ----------------------------------------------------------------------------
 
     def retrieve(
-        self, ids: Sequence[str], *, payload: bool = True, vectors: Sequence[str] = ()
+        self,
+        ids: Sequence[str],
+        *,
+        payload: bool | Sequence[str] = True,
+        vectors: Sequence[str] = (),
     ) -> list[Point]:
         with self._translated():
             records = self.shard.retrieve(
-                [point_id(id) for id in ids], payload or ID_ALONE, list(vectors) or False
+                [point_id(id) for id in ids], payload_selector(payload), list(vectors) or False
             )
         return [stored(record) for record in records]
 
@@ -192,7 +196,7 @@ class EdgeEngine:
         self,
         filter: Filter | None = None,
         *,
-        payload: bool = True,
+        payload: bool | Sequence[str] = True,
         vectors: Sequence[str] = (),
         batch: int = 1000,
         after: str | None = None,
@@ -209,7 +213,7 @@ class EdgeEngine:
         self,
         offset: qe.PointId | None,
         filter: Filter | None,
-        payload: bool,
+        payload: bool | Sequence[str],
         vectors: Sequence[str],
         limit: int,
     ) -> tuple[list[Point], qe.PointId | None]:
@@ -218,7 +222,7 @@ class EdgeEngine:
             offset=offset,
             limit=limit,
             filter=to_edge(filter),
-            with_payload=payload or ID_ALONE,
+            with_payload=payload_selector(payload),
             with_vector=list(vectors) or False,
         )
         with self._translated():

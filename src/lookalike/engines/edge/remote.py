@@ -69,7 +69,11 @@ class RemoteEngine:
     # --- reading ----------------------------------------------------------------------------
 
     def retrieve(
-        self, ids: Sequence[str], *, payload: bool = True, vectors: Sequence[str] = ()
+        self,
+        ids: Sequence[str],
+        *,
+        payload: bool | Sequence[str] = True,
+        vectors: Sequence[str] = (),
     ) -> list[Point]:
         points: list[Point] = self._read(
             "retrieve", list(ids), payload=payload, vectors=list(vectors)
@@ -88,7 +92,7 @@ class RemoteEngine:
         self,
         filter: Filter | None = None,
         *,
-        payload: bool = True,
+        payload: bool | Sequence[str] = True,
         vectors: Sequence[str] = (),
         batch: int = 1000,
         after: str | None = None,
@@ -106,7 +110,7 @@ class RemoteEngine:
         self,
         offset: PointId | None,
         filter: Filter | None,
-        payload: bool,
+        payload: bool | Sequence[str],
         vectors: Sequence[str],
         limit: int,
     ) -> tuple[list[Point], PointId | None]:

@@ -13,9 +13,13 @@ from lookalike.engines.rows import explored, vectors_wanted
 from lookalike.system.distances import oversampling
 from lookalike.types import CandidateQuery, Query, WeightedVector
 
-ID_ALONE = qe.PayloadSelector.Include([record.ID])
 # Exact search: no graph and no quantized vectors, either of which could miss a point.
 _EXACT = qe.SearchParams(exact=True, quantization=qe.QuantizationSearchParams(ignore=True))
+
+
+def payload_selector(payload: bool | Sequence[str]) -> bool | qe.PayloadSelector:
+    """Selects the whole payload, or the id and some fields of it; see `protocols.Engine`."""
+    return payload is True or qe.PayloadSelector.Include([record.ID, *(payload or ())])
 
 
 def candidate_request(query: CandidateQuery) -> qe.QueryRequest:

@@ -37,7 +37,7 @@ from lookalike.engines.server.points import (
 )
 from lookalike.engines.server.queries import Queries
 from lookalike.engines.server.replicas import NewReplicas, disagreement, number_of_nodes
-from lookalike.engines.server.requests import ID_ALONE
+from lookalike.engines.server.requests import payload_selector
 from lookalike.engines.server.state import ServerState
 from lookalike.errors import EngineError
 from lookalike.system import patience
@@ -291,10 +291,14 @@ class ServerEngine:
         )
 
     def retrieve(
-        self, ids: Sequence[str], *, payload: bool = True, vectors: Sequence[str] = ()
+        self,
+        ids: Sequence[str],
+        *,
+        payload: bool | Sequence[str] = True,
+        vectors: Sequence[str] = (),
     ) -> list[Point]:
         request = {
-            "with_payload": payload or ID_ALONE,
+            "with_payload": payload_selector(payload),
             "with_vectors": list(vectors) or False,
         }
         found: list[Point] = []
@@ -327,7 +331,7 @@ class ServerEngine:
         self,
         filter: Filter | None = None,
         *,
-        payload: bool = True,
+        payload: bool | Sequence[str] = True,
         vectors: Sequence[str] = (),
         batch: int = 1000,
         after: str | None = None,
@@ -336,7 +340,7 @@ class ServerEngine:
         request = {
             "scroll_filter": self._condition(filter),
             "limit": self._collection.limits.within_page(batch),
-            "with_payload": payload or ID_ALONE,
+            "with_payload": payload_selector(payload),
             "with_vectors": list(vectors) or False,
         }
         while True:

@@ -16,7 +16,6 @@ from lookalike.engines.server.filters import to_server
 from lookalike.system.distances import OVERSAMPLING, oversampling
 from lookalike.types import CandidateQuery, Query, WeightedVector
 
-ID_ALONE = models.PayloadSelectorInclude(include=[record.ID])
 # Exact search: no graph and no quantized vectors, either of which could miss a point.
 _EXACT = models.SearchParams(exact=True, quantization=models.QuantizationSearchParams(ignore=True))
 
@@ -31,6 +30,11 @@ def vectors_request(point: str, names: Sequence[str]) -> models.QueryRequest:
         with_payload=False,
         with_vector=list(names),
     )
+
+
+def payload_selector(payload: bool | Sequence[str]) -> bool | models.PayloadSelectorInclude:
+    """Selects the whole payload, or the id and some fields of it; see `protocols.Engine`."""
+    return payload is True or models.PayloadSelectorInclude(include=[record.ID, *(payload or ())])
 
 
 def candidate_request(

@@ -38,7 +38,7 @@ def seaweed(folder: Path) -> Iterator[str]:
     }
     (folder / "data").mkdir(parents=True)
     (folder / "users.json").write_text(json.dumps(users))
-    master, volume, filer, port = _free_ports(4)
+    master, volume, filer, port = free_ports(4)
     options = {
         "dir": folder / "data",
         "ip": "127.0.0.1",
@@ -53,16 +53,16 @@ def seaweed(folder: Path) -> Iterator[str]:
         "master.volumeSizeLimitMB": 64,
     }
     flags = [f"-{name}={value}" for name, value in options.items()]
-    with _running([weed, "server", "-s3", *flags], folder, port, _store) as endpoint:
+    with running([weed, "server", "-s3", *flags], folder, port, _store) as endpoint:
         yield endpoint
 
 
 @contextmanager
 def moto(folder: Path) -> Iterator[str]:
     """Runs moto's server of S3, which checks no credentials; yields its endpoint."""
-    (port,) = _free_ports(1)
+    (port,) = free_ports(1)
     command = [sys.executable, "-m", "moto.server", "-p", str(port)]
-    with _running(command, folder, port, _store) as endpoint:
+    with running(command, folder, port, _store) as endpoint:
         yield endpoint
 
 
@@ -78,14 +78,37 @@ def google(folder: Path, objects: Mapping[str, bytes]) -> Iterator[str]:
     for name, data in objects.items():
         (folder / "data" / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / "data" / name).write_bytes(data)
-    (port,) = _free_ports(1)
+    (port,) = free_ports(1)
     here = f"127.0.0.1:{port}"
-    flags = ["-scheme=http", "-host=127.0.0.1", f"-port={port}", f"-public-host={here}"]
+    flags = [
+        "-backend=memory",
+        "-scheme=http",
+        "-host=127.0.0.1",
+        f"-port={port}",
+        f"-public-host={here}",
+    ]
     command = [str(server), *flags, f"-data={folder / 'data'}"]
-    with _running(
+    with running(
         command, folder, port, lambda url: httpx.get(f"{url}/storage/v1/b").raise_for_status()
     ) as endpoint:
         yield endpoint
+
+
+def google_key(folder: Path, endpoint: str) -> Path:
+    """Writes the key file of a service account that fake-gcs-server takes; returns its path."""
+    rsa = pytest.importorskip(
+        "cryptography.hazmat.primitives.asymmetric.rsa", reason="needs cryptography, as moto does"
+    )
+    from cryptography.hazmat.primitives import serialization as parts
+
+    key = rsa.generate_private_key(65537, 2048).private_bytes(
+        parts.Encoding.PEM, parts.PrivateFormat.PKCS8, parts.NoEncryption()
+    )
+    account = {"type": "service_account", "gcs_base_url": endpoint, "disable_oauth": True}
+    account |= {"client_email": "test@example.com", "private_key_id": "1"}
+    path = folder / "key.json"
+    path.write_text(json.dumps({**account, "private_key": key.decode()}))
+    return path
 
 
 def use_store(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
@@ -128,9 +151,10 @@ def _store(endpoint: str) -> None:
 
 
 @contextmanager
-def _running(
+def running(
     command: list[str], folder: Path, port: int, try_out: Callable[[str], object]
 ) -> Iterator[str]:
+    """Runs a server on a port, with a log in a folder; yields its address once it serves."""
     endpoint = f"http://127.0.0.1:{port}"
     with (folder / "server.log").open("wb") as log:
         server = subprocess.Popen(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
@@ -154,7 +178,7 @@ def _wait(try_out: Callable[[], object], server: subprocess.Popen[bytes]) -> Non
     raise RuntimeError("the object store did not start; see its server.log")
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Ports that are free, as are those 10,000 above, which SeaweedFS takes too."""
     ports: list[int] = []
     start = 20_000 + (time.monotonic_ns() // 1000) % 20_000

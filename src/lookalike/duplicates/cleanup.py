@@ -29,7 +29,7 @@ def resolve_duplicates(
     *,
     open_bucket: OpenBucket,
     move_to: str | os.PathLike[str] | None = None,
-    log: Path | None = None,
+    log: str | os.PathLike[str] | None = None,
     dry_run: bool = True,
     even_if_more: bool = False,
     is_indexed: Callable[[str], bool] = lambda uri: False,
@@ -58,6 +58,7 @@ def resolve_duplicates(
             the log is not writable.
     """
     places = FilePlaces(open_bucket)
+    log = None if log is None else Path(log)
     pairs, staying = [], []
     for group in groups:
         for copy in group.copies:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 from lookalike.duplicates.bulk.listing import StageProgress
@@ -137,7 +136,7 @@ class CleanupOptions(TypedDict, total=False):
         ),
     ]
     log: Annotated[
-        Path | None,
+        str | os.PathLike[str] | None,
         Option(
             "Log of moved and deleted files, for `lookalike undo`; by default `undo.jsonl` in "
             "`move_to`, if that is on disk."

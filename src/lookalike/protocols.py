@@ -27,6 +27,7 @@ from lookalike.types import (
     ImageRef,
     Mention,
     Payload,
+    PayloadPart,
     Point,
     Query,
     Scored,
@@ -245,14 +246,9 @@ class Engine(Protocol):
         ...
 
     def retrieve(
-        self,
-        ids: Sequence[str],
-        *,
-        payload: bool | Sequence[str] = True,
-        vectors: Sequence[str] = (),
+        self, ids: Sequence[str], *, payload: PayloadPart = True, vectors: Sequence[str] = ()
     ) -> list[Point]:
-        """Returns the points that exist among `ids`, in no particular order. `payload` may name the
-        fields to return of it, by their paths."""
+        """Returns the points that exist among `ids`, in no particular order."""
         ...
 
     def nearest(self, queries: Sequence[CandidateQuery]) -> list[Candidates]:
@@ -267,13 +263,13 @@ class Engine(Protocol):
         self,
         filter: Filter | None = None,
         *,
-        payload: bool | Sequence[str] = True,
+        payload: PayloadPart = True,
         vectors: Sequence[str] = (),
         batch: int = 1000,
         after: str | None = None,
     ) -> Iterator[list[Point]]:
         """Yields all matching points in batches, in the order of their point ids; `after` an
-        image, which need not exist, only those that follow; `payload` as for `retrieve`."""
+        image, which need not exist, only those that follow."""
         ...
 
     def count(self, filter: Filter | None = None, *, exact: bool = True) -> int:

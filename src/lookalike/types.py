@@ -26,6 +26,9 @@ Vector: TypeAlias = NDArray[np.float32] | NDArray[np.uint8]
 Payload: TypeAlias = Mapping[str, Any]
 """JSON values: the user's fields at the top level, lookalike's under `image`; see `record`."""
 
+PayloadPart: TypeAlias = bool | Sequence[str]
+"""The part of a payload to read: all of it, the id alone, or the id and fields by their paths."""
+
 
 # --- images ---------------------------------------------------------------------------------
 

@@ -30,6 +30,7 @@ from lookalike.types import (
     FieldType,
     Filter,
     Payload,
+    PayloadPart,
     Point,
     Query,
     Scored,
@@ -166,11 +167,7 @@ class EdgeEngine:
     # --- reading ----------------------------------------------------------------------------
 
     def retrieve(
-        self,
-        ids: Sequence[str],
-        *,
-        payload: bool | Sequence[str] = True,
-        vectors: Sequence[str] = (),
+        self, ids: Sequence[str], *, payload: PayloadPart = True, vectors: Sequence[str] = ()
     ) -> list[Point]:
         with self._translated():
             records = self.shard.retrieve(
@@ -196,7 +193,7 @@ class EdgeEngine:
         self,
         filter: Filter | None = None,
         *,
-        payload: bool | Sequence[str] = True,
+        payload: PayloadPart = True,
         vectors: Sequence[str] = (),
         batch: int = 1000,
         after: str | None = None,
@@ -213,7 +210,7 @@ class EdgeEngine:
         self,
         offset: qe.PointId | None,
         filter: Filter | None,
-        payload: bool | Sequence[str],
+        payload: PayloadPart,
         vectors: Sequence[str],
         limit: int,
     ) -> tuple[list[Point], qe.PointId | None]:

@@ -14,6 +14,7 @@ from lookalike.types import (
     FieldType,
     Filter,
     Payload,
+    PayloadPart,
     Point,
     Query,
     Scored,
@@ -69,11 +70,7 @@ class RemoteEngine:
     # --- reading ----------------------------------------------------------------------------
 
     def retrieve(
-        self,
-        ids: Sequence[str],
-        *,
-        payload: bool | Sequence[str] = True,
-        vectors: Sequence[str] = (),
+        self, ids: Sequence[str], *, payload: PayloadPart = True, vectors: Sequence[str] = ()
     ) -> list[Point]:
         points: list[Point] = self._read(
             "retrieve", list(ids), payload=payload, vectors=list(vectors)
@@ -92,7 +89,7 @@ class RemoteEngine:
         self,
         filter: Filter | None = None,
         *,
-        payload: bool | Sequence[str] = True,
+        payload: PayloadPart = True,
         vectors: Sequence[str] = (),
         batch: int = 1000,
         after: str | None = None,
@@ -110,7 +107,7 @@ class RemoteEngine:
         self,
         offset: PointId | None,
         filter: Filter | None,
-        payload: bool | Sequence[str],
+        payload: PayloadPart,
         vectors: Sequence[str],
         limit: int,
     ) -> tuple[list[Point], PointId | None]:

@@ -11,13 +11,13 @@ from lookalike import record
 from lookalike.engines.edge.filters import to_edge
 from lookalike.engines.rows import explored, vectors_wanted
 from lookalike.system.distances import oversampling
-from lookalike.types import CandidateQuery, Query, WeightedVector
+from lookalike.types import CandidateQuery, PayloadPart, Query, WeightedVector
 
 # Exact search: no graph and no quantized vectors, either of which could miss a point.
 _EXACT = qe.SearchParams(exact=True, quantization=qe.QuantizationSearchParams(ignore=True))
 
 
-def payload_selector(payload: bool | Sequence[str]) -> bool | qe.PayloadSelector:
+def payload_selector(payload: PayloadPart) -> bool | qe.PayloadSelector:
     """Selects the whole payload, or the id and some fields of it; see `protocols.Engine`."""
     return payload is True or qe.PayloadSelector.Include([record.ID, *(payload or ())])
 

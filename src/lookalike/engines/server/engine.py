@@ -51,6 +51,7 @@ from lookalike.types import (
     FieldType,
     Filter,
     Payload,
+    PayloadPart,
     Point,
     Query,
     Scored,
@@ -291,11 +292,7 @@ class ServerEngine:
         )
 
     def retrieve(
-        self,
-        ids: Sequence[str],
-        *,
-        payload: bool | Sequence[str] = True,
-        vectors: Sequence[str] = (),
+        self, ids: Sequence[str], *, payload: PayloadPart = True, vectors: Sequence[str] = ()
     ) -> list[Point]:
         request = {
             "with_payload": payload_selector(payload),
@@ -331,7 +328,7 @@ class ServerEngine:
         self,
         filter: Filter | None = None,
         *,
-        payload: bool | Sequence[str] = True,
+        payload: PayloadPart = True,
         vectors: Sequence[str] = (),
         batch: int = 1000,
         after: str | None = None,

@@ -14,7 +14,7 @@ from lookalike import record
 from lookalike.engines.rows import explored, vectors_wanted
 from lookalike.engines.server.filters import to_server
 from lookalike.system.distances import OVERSAMPLING, oversampling
-from lookalike.types import CandidateQuery, Query, WeightedVector
+from lookalike.types import CandidateQuery, PayloadPart, Query, WeightedVector
 
 # Exact search: no graph and no quantized vectors, either of which could miss a point.
 _EXACT = models.SearchParams(exact=True, quantization=models.QuantizationSearchParams(ignore=True))
@@ -32,7 +32,7 @@ def vectors_request(point: str, names: Sequence[str]) -> models.QueryRequest:
     )
 
 
-def payload_selector(payload: bool | Sequence[str]) -> bool | models.PayloadSelectorInclude:
+def payload_selector(payload: PayloadPart) -> bool | models.PayloadSelectorInclude:
     """Selects the whole payload, or the id and some fields of it; see `protocols.Engine`."""
     return payload is True or models.PayloadSelectorInclude(include=[record.ID, *(payload or ())])
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from enum import StrEnum
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +67,55 @@ class FurtherModel:
     model_dir: str | None = None
     text_revision: str | None = None
 
+    def check(self) -> None:
+        """Raises TypeError for values that no index records."""
+        if not isinstance(self.model_dir, str | None):
+            raise TypeError(f"the folder of a model is {self.model_dir!r:.80}")
+        _text_revision(self.text_revision)
+
+
+class Phase(StrEnum):
+    """The phase of a migration."""
+
+    FILLING = "filling"
+    READY = "ready"
+    CUT_OVER = "cut over"
+    ENDING = "ending"
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """The replacement of an aspect's model by another.
+
+    Attributes:
+        phase: "filling" while images get the new vector, which only this names; "ready" once new
+            images get both; "cut over" once the aspect is served by the new one; "ending" while the
+            one that serves no aspect is removed.
+        aspect: the aspect.
+        target: the new vector; until the end it serves no aspect by its own account.
+        source: name of the vector that it replaces.
+        files: the new model's files.
+        calibration: of the index with the vector that does not serve; None if it has none.
+    """
+
+    phase: Phase
+    aspect: str
+    target: VectorSpec
+    source: str
+    files: FurtherModel
+    calibration: Calibration | None = None
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Reads a migration as JSON, which may come from anywhere."""
+        target = _spec(data["target"]["name"], data["target"])
+        stored = data["calibration"]
+        calibration = _calibration(stored, set(stored["backgrounds"])) if stored else None
+        files = FurtherModel(**data["files"])
+        files.check()
+        own = Phase(data["phase"]), str(data["aspect"]), target, str(data["source"])
+        return cls(*own, files, calibration)
+
 
 @dataclass(frozen=True)
 class Manifest:
@@ -84,6 +134,7 @@ class Manifest:
         presets: named weights of the user's own, each by aspect.
         gps: whether the index stores where photos were taken.
         further: the models beside the semantic one, by vector name.
+        migration: the replacement of a model that is under way; None if none is.
     """
 
     aspects: Mapping[str, str]
@@ -96,6 +147,7 @@ class Manifest:
     presets: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     gps: bool = False
     further: Mapping[str, FurtherModel] = field(default_factory=dict)
+    migration: Migration | None = None
 
     @classmethod
     def of(
@@ -144,6 +196,32 @@ class Manifest:
     def semantic(self) -> VectorSpec:
         """The vector that serves the aspect `semantic`."""
         return self.vectors[self.aspects["semantic"]]
+
+    def files_of(self, name: str) -> FurtherModel:
+        """The files of the model that makes the vectors of this name."""
+        if name == self.semantic.name:
+            return FurtherModel(self.model_dir, self.text_revision)
+        return self.further.get(name, FurtherModel())
+
+    def serving(self, aspect: str, name: str) -> Manifest:
+        """The manifest in which another vector of the index serves an aspect.
+
+        The one that served it stays, with its files, and serves none.
+        """
+        before = self.aspects[aspect]
+        vectors = {
+            **self.vectors,
+            before: replace(self.vectors[before], aspect=None),
+            name: replace(self.vectors[name], aspect=aspect),
+        }
+        further = {**self.further, before: self.files_of(before)}
+        changed = replace(
+            self, aspects={**self.aspects, aspect: name}, vectors=vectors, further=further
+        )
+        if aspect != "semantic":
+            return changed
+        own = self.files_of(name)
+        return replace(changed, model_dir=own.model_dir, text_revision=own.text_revision)
 
     def with_fields(self, fields: Mapping[str, FieldType]) -> Manifest:
         return replace(self, fields={**self.fields, **fields})
@@ -206,6 +284,7 @@ class Manifest:
             "presets": {name: dict(weights) for name, weights in self.presets.items()},
             "gps": self.gps,
             "further": {name: asdict(model) for name, model in self.further.items()},
+            "migration": None if self.migration is None else asdict(self.migration),
         }
 
     @classmethod
@@ -240,6 +319,7 @@ class Manifest:
                 _presets(data.get("presets", {}), aspects),
                 bool(data.get("gps")),
                 _further(data.get("further", {}), vectors),
+                Migration.from_json(migration) if (migration := data.get("migration")) else None,
             )
         except (KeyError, TypeError, ValueError, AttributeError, InputError) as error:
             raise IndexDamaged(
@@ -314,9 +394,7 @@ def _further(
     """The further models of an index, which may come from anywhere."""
     further = {vectors[name].name: FurtherModel(**model) for name, model in data.items()}
     for model in further.values():
-        if not isinstance(model.model_dir, str | None):
-            raise TypeError(f"the folder of a model is {model.model_dir!r:.80}")
-        _text_revision(model.text_revision)
+        model.check()
     return further
 
 

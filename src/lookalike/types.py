@@ -356,6 +356,13 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True)
+class HasVector:
+    """Images that have a vector of this name; all do but those that a new model has yet to see."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class HasId:
     """Matches points with one of these string ids."""
 
@@ -390,6 +397,7 @@ Filter: TypeAlias = (
     | WithinRadius
     | AnyElement
     | Missing
+    | HasVector
     | HasId
     | All
     | AnyOf

@@ -28,6 +28,7 @@ from lookalike.types import (
     FieldType,
     Filter,
     HasId,
+    HasVector,
     Missing,
     Not,
     Point,
@@ -644,6 +645,8 @@ def _holds(filter: Filter, payload: dict[str, Any]) -> bool:
             return any(value in values for value in _values(payload, path))
         case Range():
             return any(_within(filter, value) for value in _values(payload, filter.path))
+        case HasVector():
+            return True
         case HasId(ids):
             return payload.get("id") in ids
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,8 +15,9 @@ from lookalike.descriptors import aspects, catalog, onnx_model
 from lookalike.descriptors._device import AUTO, check_device
 from lookalike.descriptors.catalog import NamedModel
 from lookalike.errors import InputError, ModelError
-from lookalike.manifest import FURTHER, Manifest
+from lookalike.manifest import FURTHER, FurtherModel, Manifest
 from lookalike.protocols import Describers, Descriptor
+from lookalike.types import VectorSpec
 
 BUILT_IN = "lookalike-small-1"
 """The semantic model that is used where CLIP's weights are missing; also called `built-in`."""
@@ -220,9 +221,10 @@ def further_aspect(choice: ModelChoice) -> str:
     return FURTHER + re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
-def _serving(descriptor: Descriptor, aspect: str) -> Descriptor:
-    """The descriptor, made to serve another aspect than `semantic`."""
-    descriptor.spec = replace(descriptor.spec, aspect=aspect)
+def _serving(descriptor: Descriptor, aspect: str | None, name: str | None = None) -> Descriptor:
+    """The descriptor, made to serve an aspect, or none, by the vector of a name."""
+    named = name or descriptor.spec.name
+    descriptor.spec = replace(descriptor.spec, aspect=aspect, name=named)
     return descriptor
 
 
@@ -280,6 +282,7 @@ class Models:
     ) -> None:
         self._manifest = manifest
         self._choice = choice
+        self._chosen = manifest.semantic.model
         self._further = {further_aspect(one): one for one in further}
         self._loaded = {descriptor.spec.name: descriptor for descriptor in loaded}
         for descriptor in self._loaded.values():
@@ -317,27 +320,47 @@ class Models:
         own = self._manifest.own_aspect(name)
         return own is None or name in self._loaded or aspects.is_registered(own)
 
+    def refresh(self, manifest: Manifest) -> None:
+        """Takes over a changed manifest; models that the index still has stay loaded."""
+        self._manifest = manifest
+        for name, descriptor in tuple(self._loaded.items()):
+            spec = manifest.vectors.get(name)
+            if spec is None or replace(descriptor.spec, aspect=spec.aspect) != spec:
+                del self._loaded[name]
+            elif descriptor.spec != spec:
+                _serving(descriptor, spec.aspect)
+        self.__dict__.pop("without_weights", None)
+
+    def load(self, choice: ModelChoice, aspect: str) -> tuple[Descriptor, FurtherModel]:
+        """Loads a model that is to serve an aspect in place of the index's own, and tries it.
+
+        Args:
+            choice: the model; without a name, the newest revision of the index's own.
+            aspect: one that a model serves which comes with this package or from a model hub.
+
+        Returns:
+            The descriptor, which serves no aspect yet and whose vector has a name that the index
+            does not use; and what an index records of the model.
+
+        Raises:
+            ModelError: it is not there, or its vectors are of no use.
+        """
+        own = self._manifest.vectors[self._manifest.aspects[aspect]]
+        chosen = choice if choice.model else replace(choice, model=own.model)
+        loaded = _load_new(replace(chosen, cache_dir=self._choice.cache_dir, hub=self._choice.hub))
+        folder = None if choice.model_dir is None else str(choice.model_dir)
+        name, number = loaded.spec.name, 2
+        while name in self._manifest.vectors:
+            name, number = f"{loaded.spec.name}+{number}", number + 1
+        return _serving(loaded, None, name), FurtherModel(folder, text_revision(loaded))
+
     def _load(self, name: str) -> Descriptor:
-        if name == self._manifest.semantic.name:
-            return load_semantic(self._recorded())
-        if name in self._manifest.further:
-            return self._load_further(name)
+        spec = self._manifest.vectors[name]
+        if name == self._manifest.semantic.name or name in self._manifest.further:
+            return _serving(load_semantic(self._recorded(spec)), spec.aspect, name)
         if self._manifest.own_aspect(name) is None:
             return descriptors.load(name)
         return aspects.load_registered(name)
-
-    def _load_further(self, name: str) -> Descriptor:
-        """Loads a model beside the semantic one; see `_load`."""
-        spec, recorded = self._manifest.vectors[name], self._manifest.further[name]
-        aspect = str(spec.aspect)
-        given = self._further.get(aspect)
-        folder = given.model_dir if given is not None else None
-        if folder is None and recorded.model_dir is not None:
-            folder = Path(recorded.model_dir)
-        where = self._choice.cache_dir, self._choice.hub
-        revision, device = recorded.text_revision, self._choice.device
-        choice = ModelChoice(spec.model, folder, *where, revision, device)
-        return _serving(load_semantic(choice), aspect)
 
     @cached_property
     def without_weights(self) -> list[str]:
@@ -350,8 +373,8 @@ class Models:
 
     def describers(self) -> Describers:
         """Returns all descriptors, divided by where an ingest runs them."""
-        names = self.without_weights
-        all_of_them = {name: self.descriptor(name) for name in self._manifest.vectors}
+        all_of_them = dict(self._available())
+        names = [name for name in self.without_weights if name in all_of_them]
         return Describers(
             names={name: self._manifest.vectors[name] for name in names},
             models=[one for name, one in all_of_them.items() if name not in names],
@@ -359,10 +382,26 @@ class Models:
             gps=self._manifest.gps,
         )
 
-    def _recorded(self) -> ModelChoice:
-        """The choice that loads the model which the index was made with."""
-        recorded = self._manifest.model_dir
-        folder = self._choice.model_dir or (Path(recorded) if recorded else None)
-        own = self._manifest.semantic.model, folder
+    def _available(self) -> Iterator[tuple[str, Descriptor]]:
+        """The descriptors by name. While a model is being replaced, the vector that serves no
+        aspect is left out where its model is not at hand."""
+        migration = self._manifest.migration
+        replaced = () if migration is None else (migration.source, migration.target.name)
+        for name, spec in self._manifest.vectors.items():
+            try:
+                yield name, self.descriptor(name)
+            except ModelError:
+                if spec.aspect is not None or name not in replaced:
+                    raise
+
+    def _recorded(self, spec: VectorSpec) -> ModelChoice:
+        """The choice that loads the model which made some vectors of the index."""
+        recorded = self._manifest.files_of(spec.name)
+        folder = None if recorded.model_dir is None else Path(recorded.model_dir)
+        given = self._further.get(str(spec.aspect))
+        if spec.aspect == "semantic" and spec.model == self._chosen:
+            given = self._choice
+        if given is not None and given.model_dir is not None:
+            folder = given.model_dir
         where = self._choice.cache_dir, self._choice.hub
-        return ModelChoice(*own, *where, self._manifest.text_revision, self._choice.device)
+        return ModelChoice(spec.model, folder, *where, recorded.text_revision, self._choice.device)

@@ -27,6 +27,7 @@ from lookalike.types import (
     AnyOfValues,
     Filter,
     HasId,
+    HasVector,
     Missing,
     Not,
     Range,
@@ -230,6 +231,8 @@ def json_of(filter: Filter) -> dict[str, Any]:
             return {"key": _field(path), "geo_radius": {"center": center, "radius": meters}}
         case Missing(path):
             return {"is_empty": {"key": _field(path)}}
+        case HasVector(name):
+            return {"has_vector": name}
         case HasId(ids):
             return {"has_id": [*ids]}
         case All(parts):

@@ -132,6 +132,22 @@ class _Points(_Rpc, points_service_pb2_grpc.PointsServicer):
         self.do("batch", context, lambda: update(request.collection_name, operations), request)
         return wire.UpdateBatchResponse(result=[_done().result for _ in operations])
 
+    def CreateVectorName(self, request: Any, context: Any) -> Any:
+        dense = request.dense_config
+        config = models.DenseVectorNameConfig(
+            dense=models.DenseVectorConfig(
+                size=dense.size, distance=GrpcToRest.convert_distance(dense.distance)
+            )
+        )
+        create = self.local.create_vector_name
+        name, vector = request.collection_name, request.vector_name
+        return _done(self.do("vectors", context, lambda: create(name, vector, config), request))
+
+    def DeleteVectorName(self, request: Any, context: Any) -> Any:
+        delete = self.local.delete_vector_name
+        name, vector = request.collection_name, request.vector_name
+        return _done(self.do("vectors", context, lambda: delete(name, vector), request))
+
     def CreateFieldIndex(self, request: Any, context: Any) -> Any:
         return _done(self.do("index", context, lambda: None, request))
 

@@ -51,6 +51,11 @@ def _route(
             return "index", lambda: local.create_payload_index(
                 name, request.field_name, request.field_schema
             )
+        case "PUT", ["vectors", vector]:
+            dense = models.DenseVectorNameConfig.model_validate_json(body)
+            return "vectors", lambda: local.create_vector_name(name, vector, dense)
+        case "DELETE", ["vectors", vector]:
+            return "vectors", lambda: local.delete_vector_name(name, vector)
         case "PUT", ["points"]:
             request = read(models.PointsList)
             return "upsert", lambda: store.upsert(name, request.points, request.update_mode)

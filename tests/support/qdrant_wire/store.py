@@ -53,7 +53,10 @@ _FEW = (
     "active replicas"
 )
 _CHANGES = ("upsert", "delete", "batch")
-_WRITES = {"upsert", "delete", "batch_update_points", "create_collection", "delete_collection"}
+_WRITES = {
+    *("upsert", "delete", "batch_update_points", "create_collection", "delete_collection"),
+    *("create_vector_name", "delete_vector_name"),
+}
 
 
 class Replicas:

@@ -6,6 +6,7 @@ writes that came meanwhile (see `rebuild`). Points travel between the two shards
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import select
@@ -20,11 +21,13 @@ import numpy as np
 import qdrant_edge as qe
 
 from lookalike.engines.edge.engine import EdgeEngine
+from lookalike.engines.edge.filters import to_edge
 from lookalike.engines.edge.folder import bytes_on_disk
+from lookalike.engines.edge.layout import vector_sizes
+from lookalike.engines.edge.merging import Exported, Outline, merged, sha256_of
 from lookalike.engines.edge.messages import pack, unpack
-from lookalike.errors import EngineError
 from lookalike.system.files import files_below
-from lookalike.types import FieldType, point_id
+from lookalike.types import FieldType, HasVector, Vector, point_id
 
 UNINDEXED_KB = 10_000
 """Kilobytes of unindexed vectors of one name from which on Edge builds a graph for them."""
@@ -72,15 +75,84 @@ class ChildEngine(EdgeEngine):
     def import_batch(self, batch: bytes) -> None:
         """Writes a batch that another generation exported."""
         points, deleted = unpack(batch)
+        self._import(points, deleted, len(batch))
+
+    def import_merged(
+        self, batch: bytes, name: str, updates: Sequence[tuple[str, str, Vector]]
+    ) -> None:
+        """As `import_batch`; each point gets its vector of a name from the updates, or keeps the
+        one that it has, if that is of the same image.
+
+        Args:
+            batch: what the other generation exported.
+            name: of the vector.
+            updates: image id, SHA-256 and vector.
+        """
+        points, deleted = unpack(batch)
+        with self._translated():
+            records = self.shard.retrieve([id for id, _, _ in points], True, [name])
+        stored: dict[Any, tuple[str, Vector]] = {}
+        for record in records:
+            vectors: Any = record.vector or {}
+            if name in vectors:
+                vector = np.asarray(vectors[name], np.float32)
+                stored[record.id] = sha256_of(record.payload or {}), vector
+        self._import(merged(points, name, updates, stored), deleted, len(batch))
+
+    def _import(self, points: Sequence[Exported], deleted: Sequence[qe.PointId], size: int) -> None:
         if points:
+            names = vector_sizes(self.shard_folder)
             rows = [
-                qe.Point(id, {name: row.tolist() for name, row in vectors.items()}, payload)
+                qe.Point(
+                    id,
+                    {name: row.tolist() for name, row in vectors.items() if name in names},
+                    dict(payload),
+                )
                 for id, vectors, payload in points
             ]
             operation = qe.UpdateOperation.upsert_points(rows)
-            self._update(operation, points=len(rows), needed=4 * len(batch))
+            self._update(operation, points=len(rows), needed=4 * size)
         if deleted:
             self._delete(deleted)
+        self._commit()
+
+    # --- another vector ---------------------------------------------------------------------
+
+    def outline(
+        self, offset: qe.PointId | None, limit: int, having: str | None
+    ) -> tuple[list[Outline], qe.PointId | None]:
+        """A page of points in short, and the offset of the next.
+
+        Args:
+            offset: the first point; None for the very first.
+            limit: number of points.
+            having: name of a vector that they have; None for all points.
+        """
+        filter = None if having is None else to_edge(HasVector(having))
+        request = qe.ScrollRequest(offset=offset, limit=limit, filter=filter, with_payload=True)
+        with self._translated():
+            records, offset = self.shard.scroll(request)
+        return [_outlined(record) for record in records], offset
+
+    def vector_names(self) -> list[str]:
+        """Names of the vectors that points may have."""
+        return list(vector_sizes(self.shard_folder))
+
+    def set_vectors(self, name: str, updates: Sequence[tuple[str, str, Vector]]) -> None:
+        """Sets the vectors of existing points, each as long as its image has a certain SHA-256."""
+        wanted: list[qe.PointId] = [point_id(id) for id, _, _ in updates]
+        with self._translated():
+            records = self.shard.retrieve(wanted, True, False)
+        current = {record.id: sha256_of(record.payload or {}) for record in records}
+        rows = [
+            qe.PointVectors(id, {name: vector.tolist()})
+            for id, (_, sha256, vector) in zip(wanted, updates, strict=True)
+            if current.get(id) == sha256
+        ]
+        if rows:
+            size = 4 * sum(vector.nbytes for _, _, vector in updates)
+            operation = qe.UpdateOperation.update_vectors(rows)
+            self._update(operation, points=len(rows), needed=size)
         self._commit()
 
     # --- graph ------------------------------------------------------------------------------
@@ -94,7 +166,7 @@ class ChildEngine(EdgeEngine):
         """
         with self._translated():
             info = self.shard.info()
-        sizes = self._vector_bytes()
+        sizes = list(vector_sizes(self.shard_folder).values())
         beyond_graph = info.points_count - info.indexed_vectors_count // len(sizes)
         unindexed = min(max(beyond_graph, written), info.points_count)
         least = max(UNINDEXED_KB * 1024 / max(sizes), UNINDEXED_SHARE * info.points_count)
@@ -142,17 +214,6 @@ class ChildEngine(EdgeEngine):
                 for _, file in files_below(segments):
                     _read_through(Path(file))
 
-    def _vector_bytes(self) -> list[int]:
-        """Bytes of one point's vector, for each vector name."""
-        config = self.shard_folder / "edge_config.json"
-        try:
-            specs = json.loads(config.read_text(encoding="utf-8"))["vectors"].values()
-            return [spec["size"] * (1 if spec.get("datatype") == "uint8" else 4) for spec in specs]
-        except (OSError, ValueError, KeyError) as error:
-            raise EngineError(
-                f"{config} cannot be read ({error}); restore the index folder from a backup."
-            ) from error
-
 
 def _batch(records: Sequence[qe.Record], deleted: Sequence[qe.PointId] = ()) -> bytes:
     points = []
@@ -161,6 +222,14 @@ def _batch(records: Sequence[qe.Record], deleted: Sequence[qe.PointId] = ()) -> 
         arrays = {name: np.asarray(values, np.float32) for name, values in vectors.items()}
         points.append((record.id, arrays, record.payload or {}))
     return pack((points, list(deleted)))
+
+
+def _outlined(record: qe.Record) -> Outline:
+    payload: Any = record.payload or {}
+    content = json.dumps(payload, sort_keys=True, ensure_ascii=False).encode()
+    digest = hashlib.blake2b(content, digest_size=8).digest()
+    point: Any = record.id  # ours are all UUIDs
+    return Outline(point, str(payload.get("image", {}).get("id", "")), sha256_of(payload), digest)
 
 
 def _read_through(file: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -16,6 +16,7 @@ from lookalike.engines.edge.sharing import connect, greet
 from lookalike.errors import EngineError
 from lookalike.system.framing import receive_bytes, send_bytes
 from lookalike.system.processes import OwnProcess
+from lookalike.types import Point, Vector, VectorSpec
 
 
 class _Connection(NamedTuple):
@@ -59,6 +60,28 @@ class EngineClient(RemoteEngine):
 
     def optimize(self) -> None:
         self._call("optimize")
+
+    # --- another vector: see `SubprocessEngine` -----------------------------------------------
+
+    def add_vector(self, spec: VectorSpec) -> None:
+        self._call("add_vector", spec)
+
+    def lacking(self, name: str, after: str | None, limit: int) -> list[Point]:
+        points: list[Point] = self._call("lacking", name, after, limit)
+        return points
+
+    def count_lacking(self, name: str) -> int:
+        number: int = self._call("count_lacking", name)
+        return number
+
+    def set_vectors(self, name: str, updates: Sequence[tuple[str, str, Vector]]) -> None:
+        self._call("set_vectors", name, list(updates))
+
+    def install_vector(self, name: str) -> None:
+        self._call("install_vector", name)
+
+    def drop_vector(self, name: str) -> None:
+        self._call("drop_vector", name)
 
     def close(self) -> None:
         """Closes the connections; the index stays open in the other process."""

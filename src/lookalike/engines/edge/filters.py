@@ -17,6 +17,7 @@ from lookalike.types import (
     AnyOfValues,
     Filter,
     HasId,
+    HasVector,
     Missing,
     Not,
     Range,
@@ -56,6 +57,8 @@ def _condition(filter: Filter) -> Any:
             return qe.NestedCondition(path, qe.Filter(must=[_condition(part)]))
         case Missing(path):
             return qe.IsEmptyCondition(path)
+        case HasVector(name):
+            return qe.HasVectorCondition(name)
         case HasId(ids):
             return qe.HasIdCondition({point_id(id) for id in ids})
         case All(parts):

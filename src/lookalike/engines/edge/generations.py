@@ -1,7 +1,8 @@
 """Generations of an embedded index: its shard folders, and the pointer to the current one.
 
 The engine cannot move a shard to another folder, so a rebuilt shard stays in the folder that it was
-built in. The file `current` then names that folder; without the file it is `shard`.
+built in. The file `current` then names that folder; without the file it is `shard`. The file `next`
+names one that is being filled over days, and is to become the current one.
 """
 
 from __future__ import annotations
@@ -28,17 +29,40 @@ def current(index: Path) -> Path:
     Raises:
         IndexDamaged: the pointer does not hold a shard's name.
     """
-    pointer = index / "current"
+    return _named(index / "current") or index / _FIRST
+
+
+def upcoming(index: Path) -> Path | None:
+    """The folder of the shard that is to become the current one; None if there is none.
+
+    Raises:
+        IndexDamaged: the pointer does not hold a shard's name.
+    """
+    shard = _named(index / "next")
+    return shard if shard and shard != current(index) and shard.is_dir() else None
+
+
+def announce(shard: Path | None, index: Path) -> None:
+    """Names the shard that is to become the current one; None takes that back."""
+    pointer = index / "next"
+    if shard is None:
+        pointer.unlink(missing_ok=True)
+    else:
+        files.write_atomically(pointer, shard.name.encode())
+
+
+def _named(pointer: Path) -> Path | None:
+    """The shard that a file names; None if there is no such file."""
     try:
         name = pointer.read_text(encoding="utf-8", errors="replace").strip()
     except (FileNotFoundError, NotADirectoryError):
-        name = _FIRST
+        return None
     if not _NAME.fullmatch(name):
         raise IndexDamaged(
             f"{pointer} does not name a shard; restore it from a backup, or delete the index "
             "folder and index again."
         )
-    return index / name
+    return pointer.parent / name
 
 
 def new(index: Path) -> Path:
@@ -70,7 +94,8 @@ class Pointer:
 
 
 def forget(index: Path) -> None:
-    """Removes every shard and the pointer."""
+    """Removes every shard and the pointers."""
+    (index / "next").unlink(missing_ok=True)
     (index / "current").unlink(missing_ok=True)
     tidy(index, None)
 
@@ -82,13 +107,19 @@ def discard(shard: Path) -> None:
 
 
 def tidy(index: Path, keep: Path | None) -> None:
-    """Removes all shards but `keep`: leftovers of builds and switches that were cut off."""
+    """Removes all shards but `keep` and the upcoming one: leftovers of builds and switches that
+    were cut off."""
+    after = upcoming(index)
+    if after is None:
+        (index / "next").unlink(missing_ok=True)
+    kept = [shard for shard in (keep, after) if shard is not None]
     for folder in index.glob(f"{_FIRST}*"):
         name = folder.name.removesuffix(_REMOVED)
-        if folder != keep and _NAME.fullmatch(name):
+        if folder not in kept and _NAME.fullmatch(name):
             _remove(folder, index / f"{name}{_REMOVED}")
+    ledgers = list(map(ledger.ledger_file, kept))
     for file in index.glob("ledger-*.json"):
-        if keep is None or file != ledger.ledger_file(keep):
+        if file not in ledgers:
             file.unlink(missing_ok=True)
     files.Draft(index / "current").discard()
 

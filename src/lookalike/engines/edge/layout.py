@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import qdrant_edge as qe
 
 from lookalike.engines.points import UNIQUE_FIELDS
+from lookalike.errors import EngineError
 from lookalike.types import Distance, FieldType, VectorSpec
+
+_CONFIG = "edge_config.json"
 
 _THREADS = 2
 """Threads of a search: one for the segment with a graph, one for the points added since. The
@@ -34,6 +39,44 @@ def shard_config(vectors: Sequence[VectorSpec]) -> qe.EdgeConfig:
         hnsw_config=qe.HnswIndexConfig(m=16, ef_construct=128, full_scan_threshold=10_000),
         max_search_threads=_THREADS,
     )
+
+
+def vector_sizes(shard: Path) -> dict[str, int]:
+    """Bytes of one point's vector in a shard, by vector name.
+
+    Raises:
+        EngineError: the shard's configuration cannot be read.
+    """
+    vectors = _read_config(shard)["vectors"]
+    return {
+        name: spec["size"] * (1 if spec.get("datatype") == "uint8" else 4)
+        for name, spec in vectors.items()
+    }
+
+
+def copy_config(shard: Path, to: Path, *, without: str | None) -> None:
+    """Copies the configuration of a shard into the folder of a new one, without one vector.
+
+    Raises:
+        EngineError: it cannot be read.
+    """
+    config = _read_config(shard)
+    config["vectors"].pop(without, None)
+    (to / _CONFIG).write_text(json.dumps(config), encoding="utf-8")
+
+
+def _read_config(shard: Path) -> dict[str, Any]:
+    file = shard / _CONFIG
+    try:
+        config: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        sizes = [spec["size"] for spec in config["vectors"].values()]
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise EngineError(
+            f"{file} cannot be read ({error}); restore the index folder from a backup."
+        ) from error
+    if not all(isinstance(size, int) for size in sizes):
+        raise EngineError(f"{file} names no sizes; restore the index folder from a backup.")
+    return config
 
 
 def index_params(path: str, type: FieldType) -> Any:

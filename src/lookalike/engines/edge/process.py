@@ -18,17 +18,23 @@ from typing import Any
 from lookalike.engines.edge import generations
 from lookalike.engines.edge.engine_process import EngineProcess
 from lookalike.engines.edge.folder import RESERVE, IndexFolder, bytes_on_disk
-from lookalike.engines.edge.messages import pack, result
+from lookalike.engines.edge.messages import BATCH, pack, result
 from lookalike.engines.edge.rebuild import Rebuild
 from lookalike.engines.edge.remote import RemoteEngine
 from lookalike.engines.edge.sharing import SharedEngine
+from lookalike.engines.edge.staging import Staging
 from lookalike.errors import EngineError
-from lookalike.manifest import require_schema
+from lookalike.manifest import Manifest, require_schema
+from lookalike.system.iteration import batched
 from lookalike.system.locks import TicketLock
+from lookalike.system.point_ids import next_point_id
 from lookalike.system.processes import OwnProcess
+from lookalike.types import HasVector, Not, Point, Vector, VectorSpec, point_id
 
 __all__ = ["SubprocessEngine"]
 
+_STAGED = 1.5
+"""Bytes of an index with another vector, its graph included, as a multiple of those without."""
 _WRITE_DELAY = 0.05
 """Seconds that each write waits while the last ones are replayed, so that the replay catches up."""
 
@@ -55,6 +61,7 @@ class SubprocessEngine(RemoteEngine):
         self._written = 0  # points since the last build
         self._recent_reads: dict[str, bytes] = {}  # the last request, by method
         self._optimizing = threading.Lock()
+        self._staging = Staging(self.folder, self._call)
         self._closing = threading.Lock()
         self._closed = False
         self._shared: SharedEngine | None = None
@@ -82,7 +89,7 @@ class SubprocessEngine(RemoteEngine):
                 # The copy, and the segments with a graph that are written beside its own.
                 current = generations.current(self.folder.path)
                 self.folder.require_space(2 * bytes_on_disk(current))
-                self._replace_shard()
+                self._replace_shard(Rebuild(self.folder, self._call, self._lock))
                 with self._lock.ticket():
                     self._written -= written
 
@@ -105,7 +112,8 @@ class SubprocessEngine(RemoteEngine):
     def children(self) -> list[int]:
         """Ids of the child processes."""
         rebuild = self._rebuild
-        processes = [self._live, *(rebuild.processes if rebuild else ())]
+        rebuilding = rebuild.processes if rebuild else ()
+        processes = [self._live, *rebuilding, *self._staging.children()]
         return [process.pid for process in processes if process and process.is_running()]
 
     def close(self) -> None:
@@ -118,10 +126,59 @@ class SubprocessEngine(RemoteEngine):
             self._closed = True
             if self._rebuild is not None:
                 self._rebuild.stop()
+            self._staging.close()
             with self._optimizing, self._lock.ticket():
                 process, self._live = self._live, None
                 if process is not None:
                     process.close()
+
+    # --- another vector ---------------------------------------------------------------------
+
+    def add_vector(self, spec: VectorSpec) -> None:
+        """Begins to give the index another vector, beside the live shard; see `staging`.
+
+        Raises:
+            DiskFull: the disk has no room for both.
+        """
+        with self._optimizing:
+            if spec.name in self._call("vector_names"):
+                return
+            manifest = Manifest.from_json(self.read_manifest() or {}, str(self.folder.path))
+            if not self._staging.exists:
+                self.folder.require_space(int(_STAGED * bytes_on_disk(self.folder.path)))
+            self._staging.begin([*manifest.vectors.values(), spec])
+
+    def lacking(self, name: str, after: str | None, limit: int) -> list[Point]:
+        if not self._staging.exists:
+            return next(self.scroll(Not(HasVector(name)), batch=limit, after=after), [])
+        ids = self._staging.lacking(name, next_point_id(after), limit)
+        return sorted(self.retrieve(ids), key=lambda point: point_id(point.id))
+
+    def count_lacking(self, name: str) -> int:
+        if not self._staging.exists:
+            return self.count(Not(HasVector(name)))
+        return max(self.count() - self._staging.count(name), 0)
+
+    def set_vectors(self, name: str, updates: Sequence[tuple[str, str, Vector]]) -> None:
+        if self._staging.exists:
+            self._staging.set_vectors(name, updates)
+            return
+        for batch in batched(updates, BATCH):
+            self._write([id for id, _, _ in batch], "set_vectors", name, batch)
+
+    def install_vector(self, name: str) -> None:
+        """Makes the shard with the further vector the current one, while other calls go on."""
+        with self._optimizing:
+            if self._staging.exists:
+                self._staging.close()
+                self._replace_shard(self._staging.installation(self._lock, name))
+
+    def drop_vector(self, name: str) -> None:
+        """Removes a vector from all points, while other calls go on."""
+        with self._optimizing:
+            self._staging.discard()
+            if name in self._call("vector_names"):
+                self._replace_shard(Rebuild(self.folder, self._call, self._lock, without=name))
 
     # --- requests ---------------------------------------------------------------------------
 
@@ -177,10 +234,10 @@ class SubprocessEngine(RemoteEngine):
 
     # --- rebuild ----------------------------------------------------------------------------
 
-    def _replace_shard(self) -> None:
+    def _replace_shard(self, rebuild: Rebuild) -> None:
         path = self.folder.path
         with self._lock.ticket():
-            rebuild = self._rebuild = Rebuild(self.folder, self._call, self._lock)
+            self._rebuild = rebuild
         try:
             self._check_open()  # `close` stops a rebuild only if it finds one
             replacement = rebuild.prepare(self._recent_reads)
@@ -191,7 +248,7 @@ class SubprocessEngine(RemoteEngine):
             with self._lock.ticket():
                 self._rebuild = None
             rebuild.stop()
-            if generations.current(path) != rebuild.shard:
+            if generations.current(path) != rebuild.shard and not rebuild.is_lasting:
                 generations.discard(rebuild.shard)
             self._check_open()
             raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from lookalike.engines.edge import generations
 from lookalike.engines.edge.engine_process import EngineProcess
 from lookalike.engines.edge.folder import IndexFolder
+from lookalike.engines.edge.layout import copy_config
 from lookalike.engines.edge.messages import BATCH
 from lookalike.errors import EngineError
 from lookalike.system.locks import TicketLock
@@ -30,6 +30,7 @@ class Rebuild:
         folder: the index.
         live: calls a method of the live engine.
         lock: held by whoever sends a request to the live engine.
+        without: name of a vector that the new shard is not to have.
 
     Attributes:
         shard: the new shard's folder.
@@ -37,13 +38,23 @@ class Rebuild:
             order. For the holder of the lock.
         delays_writes: whether each write must wait a moment, so that the replay can catch up.
         processes: the child processes at work.
+        is_lasting: whether the shard stays if it does not become the next generation.
     """
 
-    def __init__(self, folder: IndexFolder, live: Callable[..., Any], lock: TicketLock) -> None:
+    def __init__(
+        self,
+        folder: IndexFolder,
+        live: Callable[..., Any],
+        lock: TicketLock,
+        *,
+        without: str | None = None,
+    ) -> None:
         self.shard = generations.new(folder.path)
         self.changed: dict[str, None] = {}
         self.delays_writes = False
         self.processes: list[EngineProcess] = []
+        self.is_lasting = False
+        self._without = without
         self._folder = folder
         self._live = live
         self._lock = lock
@@ -69,7 +80,7 @@ class Rebuild:
         replacement.call("flush")
         # The first write creates files and may wait for the disk, so make one while nobody waits.
         batch, _ = self._live("export_page", None, 1)
-        replacement.call("import_batch", batch)
+        self._write(replacement, batch)
         return replacement
 
     def replay(self, replacement: EngineProcess) -> None:
@@ -79,13 +90,12 @@ class Rebuild:
             with self._lock.ticket():  # the live engine has every write that is noted by now
                 count = min(BATCH, len(self.changed))
                 ids = [self.changed.popitem()[0] for _ in range(count)]
-            replacement.call("import_batch", self._live("export_points", ids))
+            self._write(replacement, self._live("export_points", ids))
 
     def finish(self, replacement: EngineProcess, live: EngineProcess) -> None:
         """Replays the remaining writes, for the holder of the lock."""
         self._index_fields(replacement, live.call("field_indexes"))
-        batch = live.call("export_points", list(self.changed))
-        replacement.call("import_batch", batch)
+        self._write(replacement, live.call("export_points", list(self.changed)))
 
     def stop(self) -> None:
         """Kills the child processes, so that calls that wait for them fail."""
@@ -97,17 +107,21 @@ class Rebuild:
     def _copy(self) -> None:
         """Copies all points into the new shard and builds its graph."""
         self.shard.mkdir()
-        shutil.copy(generations.current(self._folder.path) / "edge_config.json", self.shard)
+        copy_config(generations.current(self._folder.path), self.shard, without=self._without)
         builder = self._start(background=True)
         self._index_fields(builder, self._live("field_indexes"))
         offset = None
         while True:
             batch, offset = self._live("export_page", offset, BATCH)
-            builder.call("import_batch", batch)
+            self._write(builder, batch)
             if offset is None:
                 break
         builder.call("build_graph")
         builder.kill()
+
+    def _write(self, process: EngineProcess, batch: bytes) -> None:
+        """Writes points as the live engine exported them."""
+        process.call("import_batch", batch)
 
     def _start(self, *, background: bool) -> EngineProcess:
         with self._stopping:

@@ -25,13 +25,18 @@ from lookalike.system.framing import receive_bytes, receive_json, send_bytes, se
 SOCKET = "engine.sock"
 METHODS = frozenset(
     {
+        "add_vector",
         "amend",
         "bounds",
         "count",
+        "count_lacking",
         "create_field_index",
         "delete",
+        "drop_vector",
         "facet",
         "info",
+        "install_vector",
+        "lacking",
         "nearest",
         "optimize",
         "ordered",
@@ -42,6 +47,7 @@ METHODS = frozenset(
         "retrieve",
         "set_payload",
         "set_payloads",
+        "set_vectors",
         "upsert",
         "write_manifest",
     }

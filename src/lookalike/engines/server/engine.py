@@ -39,6 +39,7 @@ from lookalike.engines.server.queries import Queries
 from lookalike.engines.server.replicas import NewReplicas, disagreement, number_of_nodes
 from lookalike.engines.server.requests import payload_selector
 from lookalike.engines.server.state import ServerState
+from lookalike.engines.server.vectors import GrowingCollection
 from lookalike.errors import EngineError
 from lookalike.system import patience
 from lookalike.system.iteration import batched
@@ -66,7 +67,7 @@ _METADATA_KEY = "lookalike"
 manifest. The server merges metadata by top-level key, so it replaces the value as a whole."""
 
 
-class ServerEngine:
+class ServerEngine(GrowingCollection):
     """Implements `protocols.Engine`. Thread-safe.
 
     Args:

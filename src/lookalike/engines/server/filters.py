@@ -13,6 +13,7 @@ from lookalike.types import (
     AnyOfValues,
     Filter,
     HasId,
+    HasVector,
     Missing,
     Not,
     Range,
@@ -50,6 +51,8 @@ def _condition(filter: Filter) -> models.Condition:
             )
         case Missing(path):
             return models.IsEmptyCondition(is_empty=models.PayloadField(key=path))
+        case HasVector(name):
+            return models.HasVectorCondition(has_vector=name)
         case HasId(ids):
             return models.HasIdCondition(has_id=[str(point_id(id)) for id in ids])
         case All(parts):

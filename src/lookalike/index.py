@@ -15,7 +15,7 @@ from lookalike.duplicates.options import CleanupOptions
 from lookalike.engines import is_server
 from lookalike.errors import LookalikeError, QueryError
 from lookalike.facade import inputs
-from lookalike.facade.duplicates import IndexWithDuplicates
+from lookalike.facade.migration import IndexWithMigration
 from lookalike.filters.parser import require_field
 from lookalike.ingest import prune as pruning
 from lookalike.ingest import run, schema, updates
@@ -46,7 +46,7 @@ from lookalike.sources.bucket import open_bucket
 from lookalike.system.inputs import Id, ids_of
 
 
-class Index(IndexWithDuplicates):
+class Index(IndexWithMigration):
     """A searchable index of images. Open it with `Index.open`; close it, or use `with`.
 
         with Index.open("shop.index") as index:

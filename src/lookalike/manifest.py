@@ -197,6 +197,15 @@ class Manifest:
         """The vector that serves the aspect `semantic`."""
         return self.vectors[self.aspects["semantic"]]
 
+    @property
+    def idle_vector(self) -> str | None:
+        """The vector that serves no aspect because its model is being replaced, or is yet to take
+        over; not every image has it. None if there is none."""
+        migration = self.migration
+        names = () if migration is None else (migration.source, migration.target.name)
+        idle = (one for one in names if one in self.vectors and self.vectors[one].aspect is None)
+        return next(idle, None)
+
     def files_of(self, name: str) -> FurtherModel:
         """The files of the model that makes the vectors of this name."""
         if name == self.semantic.name:

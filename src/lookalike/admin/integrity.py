@@ -116,7 +116,7 @@ def _read_all(
                 flawed.setdefault(point.id, "the image cannot be found by its id")
             for id, flaw in flawed.items():
                 found.setdefault(flaw, []).append(id)
-            for name in manifest.vectors:
+            for name in manifest.vectors.keys() - {manifest.idle_vector}:
                 without[name] += sum(name not in point.vectors for point in points)
             if progress:
                 progress(images, total)

@@ -14,7 +14,7 @@ from lookalike import descriptors
 from lookalike.descriptors import aspects, catalog, onnx_model
 from lookalike.descriptors._device import AUTO, check_device
 from lookalike.descriptors.catalog import NamedModel
-from lookalike.errors import InputError, ModelError
+from lookalike.errors import InputError, ModelError, QueryError
 from lookalike.manifest import FURTHER, FurtherModel, Manifest
 from lookalike.protocols import Describers, Descriptor
 from lookalike.types import VectorSpec
@@ -307,13 +307,14 @@ class Models:
         Raises:
             ModelError: its weights are missing, or differ from those of the index.
         """
+        if (at_hand := self._loaded.get(name)) is not None:
+            return at_hand
         if not self.is_available(name):
             return aspects.MissingAspect(self._manifest.vectors[name])
-        if name not in self._loaded:
-            loaded = self._load(name)
-            self._manifest.require(loaded.spec)
-            self._loaded[name] = loaded
-        return self._loaded[name]
+        loaded = self._load(name)
+        self._manifest.require(loaded.spec)
+        self._loaded[name] = loaded
+        return loaded
 
     def is_available(self, name: str) -> bool:
         """Tells if a descriptor is at hand; that of an own aspect must be given or registered."""
@@ -324,14 +325,14 @@ class Models:
         """Takes over a changed manifest; models that the index still has stay loaded."""
         self._manifest = manifest
         for name, descriptor in tuple(self._loaded.items()):
-            spec = manifest.vectors.get(name)
-            if spec is None or replace(descriptor.spec, aspect=spec.aspect) != spec:
+            spec = manifest.vectors.get(name, descriptor.spec)  # a search may need one that is gone
+            if replace(descriptor.spec, aspect=spec.aspect) != spec:
                 del self._loaded[name]
             elif descriptor.spec != spec:
                 _serving(descriptor, spec.aspect)
         self.__dict__.pop("without_weights", None)
 
-    def load(self, choice: ModelChoice, aspect: str) -> tuple[Descriptor, FurtherModel]:
+    def load(self, choice: ModelChoice, aspect: str) -> tuple[Descriptor, FurtherModel, str | None]:
         """Loads a model that is to serve an aspect in place of the index's own, and tries it.
 
         Args:
@@ -340,11 +341,16 @@ class Models:
 
         Returns:
             The descriptor, which serves no aspect yet and whose vector has a name that the index
-            does not use; and what an index records of the model.
+            does not use; what an index records of the model; and the name by which decoders run
+            it, None for a model with weights.
 
         Raises:
-            ModelError: it is not there, or its vectors are of no use.
+            QueryError: the index has no such aspect.
+            ModelError: the model is not there, or its vectors are of no use.
         """
+        if aspect not in self._manifest.aspects:
+            names = ", ".join(self._manifest.aspects)
+            raise QueryError(f"There is no aspect {aspect!r}: use {names}.")
         own = self._manifest.vectors[self._manifest.aspects[aspect]]
         chosen = choice if choice.model else replace(choice, model=own.model)
         loaded = _load_new(replace(chosen, cache_dir=self._choice.cache_dir, hub=self._choice.hub))
@@ -352,7 +358,13 @@ class Models:
         name, number = loaded.spec.name, 2
         while name in self._manifest.vectors:
             name, number = f"{loaded.spec.name}+{number}", number + 1
-        return _serving(loaded, None, name), FurtherModel(folder, text_revision(loaded))
+        decoded = loaded.spec.model if descriptors.has(loaded.spec.model) else None
+        files = FurtherModel(folder, text_revision(loaded))
+        return _serving(loaded, None, name), files, decoded
+
+    def adopt(self, descriptor: Descriptor, name: str) -> None:
+        """Keeps a descriptor for the vectors of a name, which the index is about to get."""
+        self._loaded[name] = _serving(descriptor, None, name)
 
     def _load(self, name: str) -> Descriptor:
         spec = self._manifest.vectors[name]
@@ -385,13 +397,11 @@ class Models:
     def _available(self) -> Iterator[tuple[str, Descriptor]]:
         """The descriptors by name. While a model is being replaced, the vector that serves no
         aspect is left out where its model is not at hand."""
-        migration = self._manifest.migration
-        replaced = () if migration is None else (migration.source, migration.target.name)
-        for name, spec in self._manifest.vectors.items():
+        for name in self._manifest.vectors:
             try:
                 yield name, self.descriptor(name)
             except ModelError:
-                if spec.aspect is not None or name not in replaced:
+                if name != self._manifest.idle_vector:
                     raise
 
     def _recorded(self, spec: VectorSpec) -> ModelChoice:

@@ -55,7 +55,7 @@ class ReadableIndex:
         self._cache = parts.cache
         self._loader = Loader(parts.decoder, parts.fetch)
         self._searcher = Searcher(parts.engine, parts.manifest, parts.models, self._loader)
-        self._manifests = parts.manifests(self._searcher.refresh)
+        self._manifests = parts.manifests(self._take_over)
         self._searcher.reload = self.refresh
         self._destination = run.Destination(parts.engine, self._manifests, parts.cache)
         share(parts.engine, self._manifests.reload)
@@ -416,6 +416,11 @@ class ReadableIndex:
         return self._loader.preview(image, side)
 
     # --- inside -----------------------------------------------------------------------------
+
+    def _take_over(self, manifest: Manifest) -> None:
+        """Goes on with a changed manifest."""
+        self._parts.models.refresh(manifest)
+        self._searcher.refresh(manifest)
 
     @property
     def _named_engine(self) -> NamedEngine:

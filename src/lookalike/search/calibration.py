@@ -36,6 +36,8 @@ def calibrate(engine: Engine, specs: Sequence[VectorSpec], images: int) -> Calib
     if images < LEAST:
         return None
     vectors = _read_sample(engine, [spec.name for spec in specs])
+    if min(map(len, vectors.values())) < LEAST:
+        return None
     backgrounds = {spec.name: _pair_background(vectors[spec.name], spec.distance) for spec in specs}
     return Calibration(images, backgrounds)
 
@@ -104,7 +106,10 @@ def _read_sample(engine: Engine, names: Sequence[str]) -> Mapping[str, NDArray[n
     The sample is the first by point id: an id is a hash, so the order is a shuffle that stays.
     """
     points = next(engine.scroll(payload=False, vectors=names, batch=SAMPLE), [])
-    return {name: np.array([one.vectors[name] for one in points], np.float32) for name in names}
+    return {
+        name: np.array([one.vectors[name] for one in points if name in one.vectors], np.float32)
+        for name in names
+    }
 
 
 def _pair_background(vectors: NDArray[np.float32], distance: Distance) -> Background:

@@ -1,0 +1,159 @@
+"""Migration of an index to another model, as its users see it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lookalike.engines.options import ServerOptions
+from lookalike.errors import InputError, LookalikeError
+from lookalike.index import Index
+from tests.support.onnx_models import write_preprocessing, write_vision
+from tests.support.pictures import folder_of
+from tests.support.qdrant_wire import RestServer, Store
+
+COUNT = 40
+SERVER = ServerOptions(grpc=False, patience=3)
+
+
+def model(folder: Path, *, size: int = 16, seed: int = 0) -> Path:
+    """A model whose vectors are a fixed random projection of the mean color."""
+    matrix = np.random.default_rng(seed).normal(size=(3, size))
+    write_preprocessing(folder)
+    write_vision(folder / "model.onnx", matrix=matrix)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return folder_of(tmp_path_factory.mktemp("pictures"), COUNT)
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"onnx:{model(tmp_path_factory.mktemp('models') / 'other')}"
+
+
+@pytest.fixture(params=["folder", "server"])
+def index(request: pytest.FixtureRequest, tmp_path: Path, pictures: Path) -> Iterator[Index]:
+    """An index of the pictures with the built-in model."""
+    if request.param == "folder":
+        with Index.open(tmp_path / "index", model="built-in", subprocess=True) as opened:
+            opened.add(pictures, optimize=False)
+            yield opened
+        return
+    server = RestServer(Store())
+    with Index.open(server.url, model="built-in", server=SERVER) as opened:
+        opened.add(pictures, optimize=False)
+        yield opened
+    server.close()
+
+
+def hits(index: Index, pictures: Path, **options: Any) -> list[tuple[str, float]]:
+    found = index.search(image=pictures / "007.jpg", limit=12, **options)
+    return [(hit.id, round(hit.score, 4)) for hit in found]
+
+
+def true_neighbors(index: Index, pictures: Path) -> list[str]:
+    """The nearest by the semantic vector that serves, by brute force."""
+    points = list(index.scroll(vectors=True))
+    name = index._manifest.semantic.name
+    (query,) = index.embed(pictures / "007.jpg")
+    matrix = np.array([point.vectors[name] for point in points])
+    scores = matrix @ query / np.linalg.norm(matrix, axis=1) / np.linalg.norm(query)
+    return [points[i].id for i in np.argsort(-scores, kind="stable")]
+
+
+def test_a_model_takes_over_and_gives_way(index: Index, pictures: Path, other: str) -> None:
+    before = hits(index, pictures), hits(index, pictures, weights={"semantic": 1, "color": 1})
+    report = index.migrate(model=other)
+    assert (report.filled, report.missed, report.status.phase) == (COUNT, 0, "ready")
+    assert report.status.lacking == 0
+    assert hits(index, pictures) == before[0]  # the old one serves
+    index.cut_over()
+    assert index.migration().phase == "cut over"
+    after = hits(index, pictures)
+    assert {id for id, _ in after} != {id for id, _ in before[0]}
+    assert [id for id, _ in hits(index, pictures, weights={"semantic": 1})][:5] == true_neighbors(
+        index, pictures
+    )[:5]
+    index.roll_back()
+    now = hits(index, pictures), hits(index, pictures, weights={"semantic": 1, "color": 1})
+    assert now == before
+    index.cut_over()
+    assert hits(index, pictures) == after
+    index.finish_migration()
+    assert index.migration() is None
+    assert hits(index, pictures) == after
+    stored = next(iter(index.scroll(vectors=True)))
+    assert "lookalike-small-1" not in stored.vectors
+    assert index.add(pictures).unchanged == COUNT
+
+
+def test_images_of_the_meantime_get_both_vectors(
+    index: Index, pictures: Path, other: str, tmp_path: Path
+) -> None:
+    index.migrate(model=other)
+    more = folder_of(tmp_path / "more", 3, first=COUNT)
+    assert index.add(more, optimize=False).added == 3
+    assert index.migration().lacking == 0
+    index.cut_over()
+    assert index.add(folder_of(tmp_path / "last", 3, first=COUNT + 3)).added == 3
+    index.roll_back()
+    found = index.search(image=tmp_path / "last" / f"{COUNT + 3:03d}.jpg", limit=1)
+    assert found[0].id.endswith(f"{COUNT + 3:03d}.jpg")
+    index.cancel_migration()
+    assert index.migration() is None
+    assert set(next(iter(index.scroll(vectors=True))).vectors) == {
+        *("lookalike-small-1", "color", "texture", "phash")
+    }
+
+
+def test_pictures_that_are_gone_are_counted(
+    index: Index, pictures: Path, other: str, tmp_path: Path
+) -> None:
+    gone = folder_of(tmp_path / "gone", 2, first=COUNT)
+    index.add(gone, optimize=False)
+    (gone / f"{COUNT:03d}.jpg").unlink()
+    (gone / f"{COUNT + 1:03d}.jpg").write_bytes((pictures / "000.jpg").read_bytes())
+    report = index.migrate(model=other)
+    assert (report.filled, report.missed, report.status.lacking) == (COUNT, 2, 2)
+    assert {problem.id for problem in report.problems} == set(map(str, gone.iterdir())) | {
+        str(gone / f"{COUNT:03d}.jpg")
+    }
+    index.cut_over()
+    for weights in ({"semantic": 1, "color": 1}, {"semantic": 1}, {"color": 1}):
+        found = index.search(image=pictures / "007.jpg", limit=50, weights=weights)
+        assert len(found) >= COUNT
+    assert index.verify().problems
+
+
+def test_only_one_migration_at_a_time(index: Index, other: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="No migration is under way"):
+        index.roll_back()
+    with pytest.raises(LookalikeError, match="No migration is under way"):
+        index.cut_over()
+    with pytest.raises(InputError, match="has lookalike-small-1"):
+        index.migrate(model="built-in")
+    index.migrate(model=other)
+    with pytest.raises(InputError, match="A migration to onnx:other is under way"):
+        index.migrate(model=f"onnx:{model(tmp_path / 'third', seed=3)}")
+    with pytest.raises(InputError, match="nothing to roll back"):
+        index.roll_back()
+    with pytest.raises(InputError, match="cut-over"):
+        index.finish_migration()
+    index.cut_over()
+    with pytest.raises(InputError, match="roll-back"):
+        index.cancel_migration()
+
+
+def test_an_engine_in_this_process_refuses(tmp_path: Path, pictures: Path, other: str) -> None:
+    with (
+        Index.open(tmp_path / "index", model="built-in") as index,
+        pytest.raises(InputError, match="subprocess=True"),
+    ):
+        index.migrate(model=other)

@@ -58,6 +58,18 @@ def hits(index: Index, pictures: Path, **options: Any) -> list[tuple[str, float]
     return [(hit.id, round(hit.score, 4)) for hit in found]
 
 
+def phase(index: Index) -> str:
+    status = index.migration()
+    assert status is not None
+    return status.phase
+
+
+def lacking(index: Index) -> int:
+    status = index.migration()
+    assert status is not None
+    return status.lacking
+
+
 def true_neighbors(index: Index, pictures: Path) -> list[str]:
     """The nearest by the semantic vector that serves, by brute force."""
     points = list(index.scroll(vectors=True))
@@ -74,8 +86,8 @@ def test_a_model_takes_over_and_gives_way(index: Index, pictures: Path, other: s
     assert (report.filled, report.missed, report.status.phase) == (COUNT, 0, "ready")
     assert report.status.lacking == 0
     assert hits(index, pictures) == before[0]  # the old one serves
-    index.cut_over()
-    assert index.migration().phase == "cut over"
+    assert index.cut_over(require="p95=100").done
+    assert phase(index) == "cut over"
     after = hits(index, pictures)
     assert {id for id, _ in after} != {id for id, _ in before[0]}
     assert [id for id, _ in hits(index, pictures, weights={"semantic": 1})][:5] == true_neighbors(
@@ -100,7 +112,7 @@ def test_images_of_the_meantime_get_both_vectors(
     index.migrate(model=other)
     more = folder_of(tmp_path / "more", 3, first=COUNT)
     assert index.add(more, optimize=False).added == 3
-    assert index.migration().lacking == 0
+    assert lacking(index) == 0
     index.cut_over()
     assert index.add(folder_of(tmp_path / "last", 3, first=COUNT + 3)).added == 3
     index.roll_back()
@@ -125,11 +137,19 @@ def test_pictures_that_are_gone_are_counted(
     assert {problem.id for problem in report.problems} == set(map(str, gone.iterdir())) | {
         str(gone / f"{COUNT:03d}.jpg")
     }
-    index.cut_over()
+    refused = index.cut_over(queries=20)
+    assert [gate.name for gate in refused.gates if not gate.passed] == ["filled"]
+    assert not refused.done
+    assert phase(index) == "ready"
+    assert index.cut_over(queries=20, missing="keep").done
     for weights in ({"semantic": 1, "color": 1}, {"semantic": 1}, {"color": 1}):
         found = index.search(image=pictures / "007.jpg", limit=50, weights=weights)
         assert len(found) >= COUNT
     assert index.verify().problems
+    index.roll_back()
+    assert index.cut_over(queries=20, missing="drop").done
+    assert index.count() == COUNT
+    assert sum(path.is_file() for path in gone.iterdir()) == 1
 
 
 def test_only_one_migration_at_a_time(index: Index, other: str, tmp_path: Path) -> None:

@@ -88,14 +88,14 @@ class Migration:
     """The replacement of an aspect's model by another.
 
     Attributes:
-        phase: "filling" while images get the new vector, which only this names; "ready" once new
-            images get both; "cut over" once the aspect is served by the new one; "ending" while the
-            one that serves no aspect is removed.
+        phase: "filling" while images get the new vector; "ready" once new images get both; "cut
+            over" once the new one serves; "ending" while the one that does not is removed.
         aspect: the aspect.
-        target: the new vector; until the end it serves no aspect by its own account.
+        target: the new vector, as if it served no aspect.
         source: name of the vector that it replaces.
         files: the new model's files.
         calibration: of the index with the vector that does not serve; None if it has none.
+        errors: number of images that the new model failed on.
     """
 
     phase: Phase
@@ -104,17 +104,15 @@ class Migration:
     source: str
     files: FurtherModel
     calibration: Calibration | None = None
+    errors: int = 0
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Reads a migration as JSON, which may come from anywhere."""
-        target = _spec(data["target"]["name"], data["target"])
-        stored = data["calibration"]
-        calibration = _calibration(stored, set(stored["backgrounds"])) if stored else None
-        files = FurtherModel(**data["files"])
+        target, files = data["target"], FurtherModel(**data["files"])
         files.check()
-        own = Phase(data["phase"]), str(data["aspect"]), target, str(data["source"])
-        return cls(*own, files, calibration)
+        own = Phase(data["phase"]), data["aspect"], _spec(target["name"], target), data["source"]
+        return cls(*own, files, _calibration(data["calibration"]), int(data["errors"]))
 
 
 @dataclass(frozen=True)
@@ -199,12 +197,10 @@ class Manifest:
 
     @property
     def idle_vector(self) -> str | None:
-        """The vector that serves no aspect because its model is being replaced, or is yet to take
-        over; not every image has it. None if there is none."""
-        migration = self.migration
-        names = () if migration is None else (migration.source, migration.target.name)
-        idle = (one for one in names if one in self.vectors and self.vectors[one].aspect is None)
-        return next(idle, None)
+        """The vector of a migration that serves no aspect; not every image has it."""
+        own = self.migration
+        names = () if own is None else (own.source, own.target.name)
+        return next((n for n in names if n in self.vectors and not self.vectors[n].aspect), None)
 
     def files_of(self, name: str) -> FurtherModel:
         """The files of the model that makes the vectors of this name."""
@@ -229,8 +225,7 @@ class Manifest:
         )
         if aspect != "semantic":
             return changed
-        own = self.files_of(name)
-        return replace(changed, model_dir=own.model_dir, text_revision=own.text_revision)
+        return replace(changed, **asdict(self.files_of(name)))
 
     def with_fields(self, fields: Mapping[str, FieldType]) -> Manifest:
         return replace(self, fields={**self.fields, **fields})
@@ -424,10 +419,13 @@ def _presets(
     return presets
 
 
-def _calibration(data: Mapping[str, Any] | None, names: set[str]) -> Calibration | None:
+def _calibration(
+    data: Mapping[str, Any] | None, names: Iterable[str] | None = None
+) -> Calibration | None:
     if data is None:
         return None
-    backgrounds = {name: Background(**data["backgrounds"][name]) for name in names}
+    stored = data["backgrounds"]
+    backgrounds = {name: Background(**stored[name]) for name in names or stored}
     return Calibration(int(data["images"]), backgrounds)
 
 

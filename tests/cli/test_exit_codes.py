@@ -28,6 +28,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "precision": ("{missing}", "--model", "dinov2"),
     "recommend": ("--like", "a"),
     "mcp": (),
+    "migrate": ("status", "--index", "{missing}"),
     "restore": ("{tmp}/b.lookalike",),
     "search": ("--id", "a"),
     "serve": (),

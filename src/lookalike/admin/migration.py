@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias, runtime_checkable
 
-from lookalike.errors import ImageRejected, InputError, LookalikeError
+from lookalike.errors import ImageRejected, InputError, LookalikeError, ModelError
 from lookalike.manifest import Calibration, FurtherModel, Manifest, ManifestStore, Migration, Phase
 from lookalike.protocols import Descriptor, Engine, ImageDecoder
 from lookalike.record import ImageRecord, record_of
@@ -80,11 +80,13 @@ class FillReport:
     Attributes:
         filled: images that got it in this run.
         missed: number of images that could not get it.
+        errors: number of those that the model failed on; the others are gone, or have changed.
         problems: the first of them.
     """
 
     filled: int = 0
     missed: int = 0
+    errors: int = 0
     problems: tuple[MissedImage, ...] = ()
 
 
@@ -139,14 +141,15 @@ class Filler:
         total = self.engine.count()
         before = total - self.engine.count_lacking(name)
         problems: list[MissedImage] = []
-        filled = missed = 0
+        filled = missed = errors = 0
         with ThreadPoolExecutor(self.decoder.size + 1, "fill") as pool:
             for done in _bounded(pool, self._work(name), self.decoder.size + 2):
                 filled += done.filled
                 missed += done.missed
+                errors += done.errors
                 problems += done.problems[: LISTED - len(problems)]
                 progress("describing images", min(before + filled + missed, total), total)
-        return FillReport(filled, missed, tuple(problems))
+        return FillReport(filled, missed, errors, tuple(problems))
 
     def _work(self, name: str) -> Iterator[Callable[[], FillReport]]:
         """The images without the vector, as work to do."""
@@ -175,15 +178,17 @@ class Filler:
                 problems.append(MissedImage(point.id, str(described)))
             else:
                 images.append((point, described))
+        updates: list[tuple[str, str, Vector]] = []
+        errors = 0
         vectors = self._vectors([described for _, described in images])
-        self.engine.set_vectors(
-            name,
-            [
-                (point.id, record_of(point.payload)["sha256"], vector)
-                for (point, _), vector in zip(images, vectors, strict=True)
-            ],
-        )
-        return FillReport(len(images), len(problems), tuple(problems))
+        for (point, _), vector in zip(images, vectors, strict=True):
+            if isinstance(vector, ModelError):
+                problems.append(MissedImage(point.id, str(vector)))
+                errors += 1
+            else:
+                updates.append((point.id, record_of(point.payload)["sha256"], vector))
+        self.engine.set_vectors(name, updates)
+        return FillReport(len(updates), len(problems), errors, tuple(problems))
 
     def _decode(self, files: Sequence[bytes]) -> Sequence[Described | ImageRejected]:
         decoded = self.model.decoded
@@ -194,13 +199,19 @@ class Filler:
             pixels=decoded is None,
         )
 
-    def _vectors(self, images: Sequence[Described]) -> Sequence[Vector]:
+    def _vectors(self, images: Sequence[Described]) -> Sequence[Vector | ModelError]:
+        """The vector of each image, or the reason why the model has none."""
         decoded = self.model.decoded
         if decoded:
             return [described.descriptions[decoded].vectors[0] for described in images]
         if not images:
             return []
-        return list(self.model.descriptor.describe([one.image for one in images]).vectors)
+        try:
+            return list(self.model.descriptor.describe([one.image for one in images]).vectors)
+        except ModelError as error:
+            if len(images) == 1:
+                return [error]
+        return [vector for image in images for vector in self._vectors([image])]
 
 
 def _bounded(
@@ -243,13 +254,18 @@ def begin(manifests: ManifestStore, aspect: str, model: NewModel) -> Migration:
     return migration
 
 
-def make_ready(manifests: ManifestStore) -> None:
-    """From now on new images get both vectors."""
+def make_ready(manifests: ManifestStore, errors: int) -> None:
+    """From now on new images get both vectors.
+
+    Args:
+        manifests: of the index.
+        errors: images that the new model failed on.
+    """
 
     def change(manifest: Manifest) -> Manifest:
-        migration = current(manifest)
+        migration = replace(current(manifest), errors=errors)
         if migration.phase is not Phase.FILLING:
-            return manifest
+            return replace(manifest, migration=migration)
         target = migration.target
         return replace(
             manifest,
@@ -259,6 +275,21 @@ def make_ready(manifests: ManifestStore) -> None:
         )
 
     manifests.update(change)
+
+
+def require_ready(manifest: Manifest) -> Migration:
+    """The migration that is ready for the cut-over.
+
+    Raises:
+        InputError: none is.
+    """
+    migration = current(manifest)
+    if migration.phase is not Phase.READY:
+        raise InputError(
+            f"The migration is {migration.phase}, not ready: run `lookalike migrate start` to its "
+            "end first."
+        )
+    return migration
 
 
 def cut_over(manifests: ManifestStore, calibration: Calibration | None) -> None:
@@ -271,12 +302,7 @@ def cut_over(manifests: ManifestStore, calibration: Calibration | None) -> None:
     Raises:
         InputError: the migration is not ready.
     """
-    migration = current(manifests.read())
-    if migration.phase is not Phase.READY:
-        raise InputError(
-            f"The migration is {migration.phase}, not ready: run `lookalike migrate start` to its "
-            "end first."
-        )
+    require_ready(manifests.read())
     manifests.update(lambda manifest: _swapped(manifest, Phase.CUT_OVER, calibration))
 
 

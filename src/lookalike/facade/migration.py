@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict, Unpack
 
@@ -20,15 +20,20 @@ from lookalike.admin.migration import (
 )
 from lookalike.descriptors.loader import model_choice
 from lookalike.duplicates.originals import Originals
-from lookalike.errors import InputError
+from lookalike.errors import InputError, QueryError
 from lookalike.facade.duplicates import IndexWithDuplicates
 from lookalike.facade.inputs import web_files
+from lookalike.ingest import prune
 from lookalike.ingest.partition import Partition, check_partition
 from lookalike.manifest import Phase
-from lookalike.options import Option, documented, with_defaults
+from lookalike.options import Option, documented, options_of, with_defaults
 from lookalike.search.calibration import calibrate
+from lookalike.search.gates import Evidence, GateResult, Gates
+from lookalike.search.model_comparison import ModelComparison
+from lookalike.search.shadow import ShadowOptions, compare_models
 from lookalike.types import VectorSpec
 
+_REMOVED = 256
 _PASSES = 3
 """Times that the images without the new vector are looked for: others may add some meanwhile."""
 
@@ -107,8 +112,49 @@ class MigrationReport:
     problems: tuple[MissedImage, ...]
 
 
+class CutOverOptions(ShadowOptions, total=False):
+    """Options of `Index.cut_over`."""
+
+    require: Annotated[
+        str | Mapping[str, float] | None,
+        Option(
+            "Bounds of gates by name, in place of the usual ones or beside them: filled, errors, "
+            'p95, precision, overlap, rank_overlap; also as text, "overlap=0.3,p95=1.5".'
+        ),
+    ]
+    missing: Annotated[
+        Literal["keep", "drop"] | None,
+        Option(
+            "What becomes of images without the new vector, such as those whose files are gone: "
+            '"keep" leaves them in the index, where the aspect does not find them, "drop" removes '
+            "them from it; by default too many of them prevent the cut-over."
+        ),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class CutOver:
+    """The result of a cut-over.
+
+    Attributes:
+        done: whether the new model serves now: every gate is passed.
+        gates: the verdicts.
+        comparison: the comparison that they are based on; None where there are too few images.
+    """
+
+    done: bool
+    gates: tuple[GateResult, ...]
+    comparison: ModelComparison | None
+
+
 class IndexWithMigration(IndexWithDuplicates):
     """An open index whose models can be replaced."""
+
+    @property
+    def can_migrate(self) -> bool:
+        """True if the engine goes on to answer during a migration: it is on a server, or in a
+        process of its own."""
+        return isinstance(self._engine, GrowingEngine)
 
     @documented(MigrationOptions)
     def migrate(self, **options: Unpack[MigrationOptions]) -> MigrationReport:
@@ -157,19 +203,56 @@ class IndexWithMigration(IndexWithDuplicates):
         own = under_way.phase, under_way.aspect, old, under_way.target
         return MigrationStatus(*own, images, lacking)
 
-    def cut_over(self) -> None:
-        """Has the new model serve its aspect from now on, for all processes.
+    @documented(ShadowOptions)
+    def compare_models(self, **options: Unpack[ShadowOptions]) -> ModelComparison:
+        """Compares the results of both models of a migration for the same queries.
+
+        Args:
+            {options}
 
         Raises:
-            InputError: the migration is not ready.
+            InputError: no migration is under way, or its images are not described yet.
+            QueryError: too few images, or a field that does not judge results.
         """
-        manifest = self._manifests.read()
-        if manifest.migration is None or manifest.migration.phase is not Phase.READY:
-            migration.cut_over(self._manifests, None)  # raises
+        self.refresh()
+        manifest = self._manifest
         under_way = migration.current(manifest)
-        after = manifest.serving(under_way.aspect, under_way.target.name)
-        specs = [after.vectors[name] for name in after.aspects.values()]
-        migration.cut_over(self._manifests, calibrate(self._engine, specs, self._engine.count()))
+        if under_way.target.name not in manifest.vectors:
+            migration.require_ready(manifest)
+        both = manifest.vectors[under_way.source], manifest.vectors[under_way.target.name]
+        return compare_models(self._engine, manifest, *both, options, models=self._models)
+
+    @documented(CutOverOptions)
+    def cut_over(self, **options: Unpack[CutOverOptions]) -> CutOver:
+        """Has the new model serve its aspect from now on, for all processes, if it passes the
+        gates; `roll_back` undoes it at once.
+
+        The gates: 99.9 % of the images have its vector, it failed on none, its searches take at
+        most 1.2 times as long, and their label precision is at most 0.01 lower.
+
+        Args:
+            {options}
+
+        Raises:
+            InputError: the migration is not ready, or there is no such gate.
+        """
+        chosen = with_defaults(CutOverOptions, options)
+        gates = Gates.parse(chosen["require"])
+        manifest = self._manifests.read()
+        under_way = migration.require_ready(manifest)
+        engine, name = migration.require_growing(self._engine), under_way.target.name
+        if chosen["missing"] == "drop":
+            self._drop_lacking(engine, name)
+        images, lacking = engine.count(), engine.count_lacking(name)
+        filled = images if chosen["missing"] == "keep" else images - lacking
+        comparison = self._compared(chosen)
+        results = gates.check(Evidence(filled, images, under_way.errors, comparison))
+        passed = all(result.passed for result in results)
+        if passed:
+            after = manifest.serving(under_way.aspect, name)
+            specs = [after.vectors[name] for name in after.aspects.values()]
+            migration.cut_over(self._manifests, calibrate(engine, specs, images))
+        return CutOver(passed, results, comparison)
 
     def roll_back(self) -> None:
         """Has the old model serve its aspect again, as before `cut_over`.
@@ -196,6 +279,21 @@ class IndexWithMigration(IndexWithDuplicates):
         migration.end(self._manifests, migration.require_growing(self._engine), cancel=True)
 
     # --- inside -----------------------------------------------------------------------------
+
+    def _compared(self, chosen: Mapping[str, Any]) -> ModelComparison | None:
+        """The comparison of both models; None where there are too few images for one."""
+        options = {name: chosen[name] for name in options_of(ShadowOptions)}
+        try:
+            return self.compare_models(**options)
+        except QueryError:
+            if options["by"] is not None:
+                raise
+            return None
+
+    def _drop_lacking(self, engine: GrowingEngine, name: str) -> None:
+        """Removes the images without the new vector from the index."""
+        while page := engine.lacking(name, None, _REMOVED):
+            prune.remove(engine, page, self._cache)
 
     def _new_model(self, chosen: dict[str, Any]) -> NewModel:
         folder = None if chosen["model_dir"] is None else Path(chosen["model_dir"])
@@ -227,10 +325,11 @@ class IndexWithMigration(IndexWithDuplicates):
         if phase is Phase.FILLING:
             progress("building the search graph", 0, None)
             engine.install_vector(target.name)
-            migration.make_ready(self._manifests)
+        migration.make_ready(self._manifests, report.errors)
         for _ in range(_PASSES):
             if engine.count_lacking(target.name) <= report.missed:
                 break
             again = filler.fill(target.name, progress)
-            report = FillReport(report.filled + again.filled, again.missed, again.problems)
+            report = replace(again, filled=report.filled + again.filled)
+            migration.make_ready(self._manifests, report.errors)
         return report

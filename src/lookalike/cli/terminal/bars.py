@@ -66,7 +66,7 @@ def ingest_bar(console: Console) -> Iterator[IngestProgress | None]:
 @contextmanager
 def stage_bar(
     console: Console, first: str = "reading"
-) -> Iterator[Callable[[str, int, int], None] | None]:
+) -> Iterator[Callable[[str, int, int | None], None] | None]:
     """A bar that starts again for each stage; `first` is the name of the first one."""
     if not console.is_terminal:
         yield None
@@ -80,7 +80,7 @@ def stage_bar(
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(first, total=None)
 
-        def show(stage: str, done: int, total: int) -> None:
+        def show(stage: str, done: int, total: int | None) -> None:
             bar.update(task, description=stage, completed=done, total=total)
 
         yield show

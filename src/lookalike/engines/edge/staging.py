@@ -58,6 +58,9 @@ class Staging:
             shard = generations.new(path)
             OpenShard.create(shard, shard_config(vectors))
             generations.announce(shard, path)
+            # While it is empty, as each would read all points.
+            for field, type in self._live("field_indexes").items():
+                self._call("create_field_index", field, type)
 
     @property
     def exists(self) -> bool:
@@ -136,6 +139,7 @@ class _Installation(Rebuild):
 
     def _copy(self) -> None:
         builder = self._start(background=True)
+        self._indexed = builder.call("field_indexes")
         self._index_fields(builder, self._live("field_indexes"))
         pairs = side_by_side(_outlines(self._live), _outlines(builder.call))
         differing = (live or other for live, other in pairs if live is None or live != other)

@@ -36,7 +36,8 @@ def test_every_command_and_option_is_documented() -> None:
     for name, command in cli.cli.commands.items():
         section = re.search(rf"^## `lookalike {name}.*?(?=^## |\Z)", page, re.M | re.S)
         assert section, f"docs/cli.md has no section on `lookalike {name}`"
-        for parameter in command.params:
+        parts = command.commands.values() if isinstance(command, click.Group) else [command]
+        for parameter in (one for part in parts for one in part.params):
             if isinstance(parameter, click.Option):
                 assert parameter.help, f"{name} {parameter.opts} has no help"
                 for option in parameter.opts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import subprocess
 import sys
@@ -36,6 +37,7 @@ def address(tmp_path: Path) -> Path:
     return tmp_path / "index"
 
 
+@pytest.mark.slow
 def test_a_migration_from_start_to_finish(address: Path, model: str) -> None:
     at = "--index", address
     assert documents("migrate", "status", *at) is None
@@ -127,10 +129,10 @@ def test_a_service_answers_all_the_while(tmp_path: Path, model: str) -> None:
         thread.start()
         try:
             lookalike("migrate", "start", "--model", model, *at)
-            uploaded = client.put(
-                "/v1/images", params={"id": "new"}, content=(photos / "003.jpg").read_bytes()
-            )
-            assert uploaded.status_code < 300, uploaded.text
+            new = ("files", ("new.jpg", (photos / "003.jpg").read_bytes()))
+            items = json.dumps([{"id": "new"}])
+            uploaded = client.post("/v1/images", files=[new], data={"items": items})
+            assert uploaded.json()["added"] == 1
             for step in ("cut-over", "roll-back", "cut-over", "finish"):
                 lookalike("migrate", step, *at)
         finally:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lookalike.cli.console import console, note, print_json, printable, stopped
-from lookalike.cli.opening import open_index
+from lookalike.cli.opening import open_index, writable
 from lookalike.cli.options import index_option, json_option, server_option
 from lookalike.errors import LookalikeError
 from lookalike.system import patience
@@ -33,7 +33,7 @@ def migrate() -> None:
 
     \b
       lookalike migrate start --model siglip2     describe all images by another model
-      lookalike migrate report                    compare the results of both
+      lookalike migrate report --html report.html compare the results of both
       lookalike migrate cut-over                  let the new one serve, if it passes the gates
       lookalike migrate roll-back                 let the old one serve again
       lookalike migrate finish                    remove the old one's vectors
@@ -150,22 +150,35 @@ def status(url: str | None, server: dict[str, str] | None, as_json: bool) -> Non
 
 @migrate.command()
 @_comparison_options
+@click.option("--html", metavar="FILE", help="Write the comparison as an HTML file with pictures.")
 @index_option
 @server_option
 @json_option
 def report(
     url: str | None,
     server: dict[str, str] | None,
+    html: str | None,
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Compares the results of both models for the same queries."""
-    with _opened(url, server) as index:
+    """Compares the results of both models for the same queries, and checks the gates."""
+    from lookalike.output.documents import of_comparison, of_gates
+    from lookalike.output.migration_report import migration_report
+
+    with writable(html) as sheet, _opened(url, server) as index:
         comparison = index.compare_models(**options)
+        found = index.migration()
+        ready = found is not None and found.phase == "ready"
+        gates = index.cut_over(**options, dry_run=True).gates if ready else ()
+        if html:
+            sheet.write(migration_report(comparison, gates, index.thumbnail))
     if as_json:
-        print_json(asdict(comparison))
+        print_json(of_comparison(comparison) | {"gates": of_gates(gates)})
     else:
         _print_comparison(comparison)
+        _print_gates(gates)
+    if html:
+        note(f"report with pictures: {html}")
 
 
 @migrate.command("cut-over")
@@ -194,7 +207,9 @@ def cut_over(url: str | None, server: dict[str, str] | None, as_json: bool, **op
     with _opened(url, server) as index:
         result = index.cut_over(**options)
     if as_json:
-        print_json({"done": result.done, "gates": [asdict(gate) for gate in result.gates]})
+        from lookalike.output.documents import of_gates
+
+        print_json({"done": result.done, "gates": of_gates(result.gates)})
     else:
         _print_gates(result.gates)
         click.echo(

@@ -18,6 +18,7 @@ from lookalike.admin.migration import (
     MissedImage,
     NewModel,
 )
+from lookalike.cache.store import state_folder
 from lookalike.descriptors.loader import model_choice
 from lookalike.duplicates.originals import Originals
 from lookalike.errors import InputError, QueryError
@@ -30,6 +31,7 @@ from lookalike.options import Option, documented, options_of, with_defaults
 from lookalike.search.calibration import calibrate
 from lookalike.search.gates import Evidence, GateResult, Gates
 from lookalike.search.model_comparison import ModelComparison
+from lookalike.search.query_log import FILE, read_queries
 from lookalike.search.shadow import ShadowOptions, compare_models
 from lookalike.types import VectorSpec
 
@@ -130,6 +132,7 @@ class CutOverOptions(ShadowOptions, total=False):
             "them from it; by default too many of them prevent the cut-over."
         ),
     ]
+    dry_run: Annotated[bool, Option("Check the gates only; change nothing.", False)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +140,7 @@ class CutOver:
     """The result of a cut-over.
 
     Attributes:
-        done: whether the new model serves now: every gate is passed.
+        done: whether the new model serves now: it passed every gate, and this was no dry run.
         gates: the verdicts.
         comparison: the comparison that they are based on; None where there are too few images.
     """
@@ -205,7 +208,8 @@ class IndexWithMigration(IndexWithDuplicates):
 
     @documented(ShadowOptions)
     def compare_models(self, **options: Unpack[ShadowOptions]) -> ModelComparison:
-        """Compares the results of both models of a migration for the same queries.
+        """Compares the results of both models of a migration for the same queries: stored images,
+        and what people searched for where a service logs it.
 
         Args:
             {options}
@@ -220,7 +224,9 @@ class IndexWithMigration(IndexWithDuplicates):
         if under_way.target.name not in manifest.vectors:
             migration.require_ready(manifest)
         both = manifest.vectors[under_way.source], manifest.vectors[under_way.target.name]
-        return compare_models(self._engine, manifest, *both, options, models=self._models)
+        logged = read_queries(state_folder(self._parts.url) / FILE)
+        own = self._engine, manifest, *both
+        return compare_models(*own, options, models=self._models, logged=logged)
 
     @documented(CutOverOptions)
     def cut_over(self, **options: Unpack[CutOverOptions]) -> CutOver:
@@ -241,18 +247,18 @@ class IndexWithMigration(IndexWithDuplicates):
         manifest = self._manifests.read()
         under_way = migration.require_ready(manifest)
         engine, name = migration.require_growing(self._engine), under_way.target.name
-        if chosen["missing"] == "drop":
+        if chosen["missing"] == "drop" and not chosen["dry_run"]:
             self._drop_lacking(engine, name)
         images, lacking = engine.count(), engine.count_lacking(name)
-        filled = images if chosen["missing"] == "keep" else images - lacking
+        filled = images if chosen["missing"] else images - lacking
         comparison = self._compared(chosen)
         results = gates.check(Evidence(filled, images, under_way.errors, comparison))
         passed = all(result.passed for result in results)
-        if passed:
+        if passed and not chosen["dry_run"]:
             after = manifest.serving(under_way.aspect, name)
             specs = [after.vectors[name] for name in after.aspects.values()]
             migration.cut_over(self._manifests, calibrate(engine, specs, images))
-        return CutOver(passed, results, comparison)
+        return CutOver(passed and not chosen["dry_run"], results, comparison)
 
     def roll_back(self) -> None:
         """Has the old model serve its aspect again, as before `cut_over`.

@@ -229,8 +229,8 @@ class Engine(Protocol):
         ...
 
     def amend(self, points: Sequence[Point]) -> None:
-        """Replaces the vectors of stored points, and merges their payloads as `set_payload` does,
-        so that what others have set meanwhile stays."""
+        """Replaces all vectors of stored points, those that are not named included, and merges
+        their payloads as `set_payload` does, so that what others have set meanwhile stays."""
         ...
 
     def delete(self, ids: Sequence[str]) -> None:

@@ -105,10 +105,12 @@ def test_changes_meanwhile_are_followed(engine: Any) -> None:
     engine.upsert([_point(1, "f" * 64), _point(40)])  # another picture, and a new one
     engine.set_payload(point(2).id, {"note": "sold", "image": {"keep_all": ["a"]}})
     engine.delete([point(3).id])
+    amended = _point(5, "d" * 64)
+    engine.amend([Point(amended.id, amended.vectors, {"image": {"sha256": "d" * 64}})])
     engine.set_vectors("new", [(point(4).id, "e" * 64, _vector(1))])  # of a picture that it was
     engine.set_vectors("new", [("nobody", "e" * 64, _vector(1))])
     engine.install_vector("new")
-    lacking = {point(1).id, point(40).id}
+    lacking = {point(1).id, point(5).id, point(40).id}
     assert set(_lacking(engine)) == lacking
     assert engine.count_lacking("new") == len(lacking) == engine.count(Not(HasVector("new")))
     assert engine.count() == 40
@@ -119,7 +121,10 @@ def test_changes_meanwhile_are_followed(engine: Any) -> None:
     own = _vector(4)
     np.testing.assert_allclose(kept.vectors["new"], own / np.linalg.norm(own), atol=1e-5)
     engine.set_vectors("new", [(point(1).id, "f" * 64, _vector(1))])
+    engine.set_vectors("new", [(point(5).id, "d" * 64, _vector(1))])
     assert _lacking(engine) == [point(40).id]
+    engine.amend([Point(amended.id, amended.vectors, {"image": {"sha256": "c" * 64}})])
+    assert set(_lacking(engine)) == {point(5).id, point(40).id}
 
 
 def test_a_vector_is_removed(engine: Any) -> None:

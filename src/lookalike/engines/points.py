@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +64,23 @@ def _is_cosine(name: str, manifest: Mapping[str, Any] | None) -> bool:
     stored = manifest or {}
     spec = stored.get(UNFINISHED, stored).get("vectors", {}).get(name, {})
     return bool(spec.get("distance", Distance.COSINE) == Distance.COSINE)
+
+
+def unnamed_vectors(
+    points: Sequence[Point], names: Iterable[str]
+) -> Mapping[tuple[str, ...], list[str]]:
+    """The vectors that points do not name: ids of points by names of vectors.
+
+    Args:
+        points: the points.
+        names: of all vectors that a point may have.
+    """
+    found: dict[tuple[str, ...], list[str]] = {}
+    every = list(names)
+    for point in points:
+        if others := tuple(name for name in every if name not in point.vectors):
+            found.setdefault(others, []).append(point.id)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,11 @@ from lookalike import record
 from lookalike.engines.edge import generations
 from lookalike.engines.edge.filters import to_edge
 from lookalike.engines.edge.folder import RESERVE, IndexFolder, bytes_on_disk
-from lookalike.engines.edge.layout import index_params, shard_config
+from lookalike.engines.edge.layout import index_params, shard_config, vector_sizes
 from lookalike.engines.edge.requests import candidate_request, payload_selector, query_request
 from lookalike.engines.edge.shard import PAYLOAD_SHARE, OpenShard
 from lookalike.engines.facets import exact_facet
-from lookalike.engines.points import PayloadUpdate, check_vectors
+from lookalike.engines.points import PayloadUpdate, check_vectors, unnamed_vectors
 from lookalike.engines.rows import all_scored, ordered_value, stored, with_likeness
 from lookalike.errors import DiskFull, EngineError, IndexDamaged, IndexLocked
 from lookalike.manifest import require_schema
@@ -142,6 +142,9 @@ class EdgeEngine:
             )
             for point in points
         ]
+        for names, ids in unnamed_vectors(points, vector_sizes(self.shard_folder)).items():
+            removal = qe.UpdateOperation.delete_vectors([*map(point_id, ids)], list(names))
+            self._update(removal, points=len(ids))
         self._update(qe.UpdateOperation.update_vectors(rows), points=len(rows), needed=4 * size)
         self.set_payloads([(point.id, point.payload) for point in points])
 

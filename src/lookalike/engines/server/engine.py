@@ -243,10 +243,10 @@ class ServerEngine(GrowingCollection):
 
     def amend(self, points: Sequence[Point]) -> None:
         check_vectors(points, self.read_manifest)
-        size = self._collection.limits.within_batch(self.options.batch)
-        for batch in batched(points, size):
+        names = vectors_of(self._info()) if points else ()  # another process may have added one
+        for batch in batched(points, self._collection.limits.within_batch(self.options.batch)):
             updates = [one for point in batch for one in merging(point.id, point.payload)]
-            self._update([replacing_vectors(batch), *updates])
+            self._update([*replacing_vectors(batch, names), *updates])
 
     def delete(self, ids: Sequence[str]) -> None:
         if ids:

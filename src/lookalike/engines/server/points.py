@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from qdrant_client import grpc, models
@@ -10,7 +10,7 @@ from qdrant_client.conversions.conversion import payload_to_grpc
 from qdrant_client.uploader.grpc_uploader import convert_vector_struct
 
 from lookalike import record
-from lookalike.engines.points import PayloadUpdate
+from lookalike.engines.points import PayloadUpdate, unnamed_vectors
 from lookalike.types import Payload, Point, point_id
 
 
@@ -23,14 +23,29 @@ def to_rest(point: Point) -> models.PointStruct:
     )
 
 
-def replacing_vectors(points: Sequence[Point]) -> models.UpdateOperation:
-    """The operation that replaces the vectors of points, and leaves their payloads alone."""
+def replacing_vectors(
+    points: Sequence[Point], names: Iterable[str]
+) -> list[models.UpdateOperation]:
+    """The operations that replace the vectors of points, and leave their payloads alone.
+
+    Args:
+        points: the points; vectors that they do not name are removed.
+        names: of all vectors of the collection.
+    """
+    removals: list[models.UpdateOperation] = [
+        models.DeleteVectorsOperation(
+            delete_vectors=models.DeleteVectors(
+                points=[str(point_id(id)) for id in ids], vector=list(others)
+            )
+        )
+        for others, ids in unnamed_vectors(points, names).items()
+    ]
     rows = [
         models.PointVectors.model_construct(id=row.id, vector=row.vector)
         for row in map(to_rest, points)
     ]
     update = models.UpdateVectors.model_construct(points=rows)
-    return models.UpdateVectorsOperation.model_construct(update_vectors=update)
+    return [*removals, models.UpdateVectorsOperation.model_construct(update_vectors=update)]
 
 
 def merging(id: str, fields: Payload) -> list[models.UpdateOperation]:

@@ -24,6 +24,26 @@ def test_what_passes_is_tried_again(engine: ServerEngine, store: Store) -> None:
     assert engine.count() == 21
 
 
+def test_the_server_s_own_time_limit_and_state_pass_too(store: Store, rest: RestServer) -> None:
+    with closing(ServerEngine.connect(rest.url, QUICK)) as engine:
+        engine.create(SPECS)
+        store.faults += [
+            Fault(408, "Timeout: Operation 'Count' timed out after 60s"),
+            Fault(500, "Pre-condition failure: The shard is being transferred"),
+        ]
+        assert engine.count() == 0
+
+
+def test_a_request_beyond_every_budget_is_not_tried_again(
+    engine: ServerEngine, store: Store
+) -> None:
+    limit = "Read rate limit exceeded, request larger than rate limiter capacity, please try to"
+    store.faults += [Fault(429, f"Rate limiting exceeded: {limit}")]
+    with pytest.raises(EngineError, match=r"A single request is more than .* allows in a minute"):
+        engine.count()
+    assert store.requests == ["count"]
+
+
 def test_trying_again_has_an_end(engine: ServerEngine, store: Store) -> None:
     store.faults += [Fault(503, "Service unavailable")] * 999
     unavailable = r"cannot serve requests now \(Service unavailable\)"

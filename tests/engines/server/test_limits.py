@@ -12,7 +12,7 @@ from lookalike.engines.server.engine import ServerEngine
 from lookalike.errors import FilterError, QueryError
 from lookalike.index import Index
 from lookalike.search import threshold
-from lookalike.types import AnyOf, AnyOfValues, CandidateQuery, HasId, Query
+from lookalike.types import AnyElement, AnyOf, AnyOfValues, CandidateQuery, HasId, Query
 from tests.contract.test_engines import COLOR, STYLE, point
 from tests.engines.server.conftest import QUICK
 from tests.support.pictures import folder_of
@@ -48,6 +48,7 @@ def answers(engine: ServerEngine) -> list[object]:
         [row.id for row in single],
         [id for id, _ in engine.nearest([CandidateQuery(STYLE, None, 15)])[0]],
         sorted(point.id for page in engine.scroll(few) for point in page),
+        engine.count(AnyElement("image.colors", AnyOfValues("name", ("a", "b", "c", "d", "blue")))),
         [point.id for page in engine.scroll() for point in page],
         sorted(point.id for point in engine.retrieve([point(i).id for i in range(20)])),
         engine.facet("category", limit=3),

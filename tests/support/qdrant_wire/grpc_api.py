@@ -128,8 +128,8 @@ class _Points(_Rpc, points_service_pb2_grpc.PointsServicer):
 
     def UpdateBatch(self, request: Any, context: Any) -> Any:
         operations = [GrpcToRest.convert_points_update_operation(one) for one in request.operations]
-        update = self.local.batch_update_points
-        self.do("batch", context, lambda: update(request.collection_name, operations), request)
+        change = self.store.change
+        self.do("batch", context, lambda: change(request.collection_name, operations), request)
         return wire.UpdateBatchResponse(result=[_done().result for _ in operations])
 
     def CreateVectorName(self, request: Any, context: Any) -> Any:
@@ -205,16 +205,19 @@ class _Points(_Rpc, points_service_pb2_grpc.PointsServicer):
         )
 
     def Count(self, request: Any, context: Any) -> Any:
-        count = self.local.count
-        name = request.collection_name
-        found = self.do("count", context, lambda: count(name, _filter(request)), request)
+        count, name = self.store.count, request.collection_name
+        exact = request.exact
+        found = self.do("count", context, lambda: count(name, _filter(request), exact), request)
         return wire.CountResponse(result=wire.CountResult(count=found.count))
 
     def Facet(self, request: Any, context: Any) -> Any:
         facet = self.store.facet
         name, key, limit = request.collection_name, request.key, request.limit
         found = self.do(
-            "facet", context, lambda: facet(name, key, _filter(request), limit), request
+            "facet",
+            context,
+            lambda: facet(name, key, _filter(request), limit, request.exact),
+            request,
         )
         return wire.FacetResponse(
             hits=[RestToGrpc.convert_facet_value_hit(hit) for hit in found.hits]

@@ -71,12 +71,13 @@ def _route(
             return "delete", lambda: local.delete(name, read(models.PointIdsList))
         case "POST", ["points", "batch"]:
             operations = read(models.UpdateOperations).operations
-            return "batch", lambda: local.batch_update_points(name, operations)
+            return "batch", lambda: store.change(name, operations)
         case "POST", ["points", "query", "batch"]:
             searches = read(models.QueryRequestBatch).searches
             return "query", lambda: store.query(name, searches)
         case "POST", ["points", "count"]:
-            return "count", lambda: local.count(name, read(models.CountRequest).filter)
+            request = read(models.CountRequest)
+            return "count", lambda: store.count(name, request.filter, request.exact)
         case "POST", ["points", "scroll"]:
             request = read(models.ScrollRequest)
             return "scroll", lambda: dict(
@@ -96,7 +97,9 @@ def _route(
             )
         case "POST", ["facet"]:
             request = read(models.FacetRequest)
-            return "facet", lambda: store.facet(name, request.key, request.filter, request.limit)
+            return "facet", lambda: store.facet(
+                name, request.key, request.filter, request.limit, request.exact
+            )
     raise Rejected(404, "no such path")
 
 

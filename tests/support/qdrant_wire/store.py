@@ -300,7 +300,7 @@ class Store:
             except ValueError as error:
                 raise _rejection(str(error)) from error
             except KeyError as error:
-                raise Rejected(404, f"Not found: No point with id {error} found") from error
+                raise Rejected(404, f"Not found: No point with id {error.args[0]} found") from error
             if name in _CHANGES:  # before a node may come back, which would not know what it missed
                 self._check_written()
         if fault is not None and fault.status == 0:
@@ -315,7 +315,9 @@ class Store:
         least = max((one.write_consistency_factor or 1 for one in self.created.values()), default=1)
         if self.local.missing is not None or taken < min(least, self.replicas):
             raise Rejected(
-                500, "Service internal error: 1 out of 1 shards failed to apply operation"
+                500,
+                "Service internal error: 1 out of 1 shards failed to apply operation. First error "
+                "captured: Service internal error: the peer does not answer",
             )
         self.dead |= lost
 
@@ -365,42 +367,77 @@ class Store:
     def check(self, limit: str, value: float, most: float | None) -> None:
         """Refuses what exceeds a limit of strict mode."""
         if most is not None and value > most:
-            raise Rejected(400, f'Wrong input: Limit exceeded {value} > {most} for "{limit}"')
+            raise _strict(
+                f'Limit exceeded {value} > {most} for "{limit}"',
+                f'Reduce the "{limit}" parameter to or below {most}.',
+            )
+
+    def check_exact(self, exact: bool | None) -> None:
+        """Refuses exact search, counts and facets where they are not allowed."""
+        if exact and self.strict.search_allow_exact is False:
+            raise _strict("Exact search disabled!", "Set exact=false.")
 
     def check_query(self, request: Any) -> None:
         """Refuses a query, or a stage of one, that exceeds a limit."""
         self.check("limit", request.limit or 0, self.strict.max_query_limit)
         self.check_filter(request.filter)
         if params := request.params:
-            if params.exact and self.strict.search_allow_exact is False:
-                raise Rejected(400, "Wrong input: Exact search disabled!")
-            self.check("hnsw_ef", params.hnsw_ef or 0, self.strict.search_max_hnsw_ef)
+            self.check_exact(params.exact)
             oversampling = params.quantization and params.quantization.oversampling
             self.check("oversampling", oversampling or 0, self.strict.search_max_oversampling)
+            self.check("hnsw_ef", params.hnsw_ef or 0, self.strict.search_max_hnsw_ef)
         for stage in request.prefetch or []:
             self.check_query(stage)
 
     def check_filter(self, filter: models.Filter | None) -> None:
         """Refuses a filter that exceeds a limit."""
         leaves = list(_leaves(filter))
-        self.check("filter conditions", len(leaves), self.strict.filter_max_conditions)
+        number, most = len(leaves), self.strict.filter_max_conditions
+        if most is not None and number > most:
+            raise _strict(
+                f"Filter condition limit reached ({number} > {most})",
+                "Reduce the amount of conditions of your filter.",
+            )
         for leaf in leaves:
             values = getattr(leaf, "has_id", getattr(getattr(leaf, "match", None), "any", []))
-            self.check("condition size", len(values), self.strict.condition_max_size)
+            size, most = len(values), self.strict.condition_max_size
+            if most is not None and size > most:
+                raise _strict(
+                    f"Condition size limit reached ({size} > {most})",
+                    "Reduce the size of your condition.",
+                )
 
     def query(self, name: str, requests: list[models.QueryRequest]) -> list[models.QueryResponse]:
-        self.check("search batch", len(requests), self.strict.search_max_batchsize)
+        self.check("search batch size", len(requests), self.strict.search_max_batchsize)
         for request in requests:
             self.check_query(request)
         self.queries.append(requests)
         answers: list[models.QueryResponse] = self.local.query_batch_points(name, requests)
         return answers
 
+    def count(
+        self, name: str, filter: models.Filter | None, exact: bool | None
+    ) -> models.CountResult:
+        self.check_filter(filter)
+        self.check_exact(exact)
+        counted: models.CountResult = self.local.count(name, filter)
+        return counted
+
+    def change(self, name: str, operations: Sequence[models.UpdateOperation]) -> Any:
+        """Carries out updates one after the other."""
+        for one in operations:
+            if isinstance(one, models.UpdateVectorsOperation):
+                number = len(one.update_vectors.points)
+                self.check("update limit", number, self.strict.upsert_max_batchsize)
+        return self.local.batch_update_points(name, operations)
+
     def facet(
-        self, name: str, key: str, filter: models.Filter | None, limit: int
+        self, name: str, key: str, filter: models.Filter | None, limit: int, exact: bool | None
     ) -> models.FacetResponse:
         """Adds up what each shard names, so that counts may be too low, as on a real server."""
         self.check("limit", limit, self.strict.max_query_limit)
+        self.check_filter(filter)
+        self.check_exact(exact)
         everything = self.local.facet(name, key, filter, 1_000_000, exact=True).hits
         if self.shards == 1:
             return models.FacetResponse(hits=everything[:limit])
@@ -422,10 +459,18 @@ class Store:
 def _leaves(filter: models.Filter | None) -> Iterator[Any]:
     for clause in () if filter is None else (filter.must, filter.should, filter.must_not):
         for one in clause if isinstance(clause, list) else []:
-            if isinstance(one, models.Filter):
-                yield from _leaves(one)
-            else:
-                yield one
+            match one:
+                case models.Filter():
+                    yield from _leaves(one)
+                case models.NestedCondition(nested=nested):
+                    yield from _leaves(nested.filter)
+                case _:
+                    yield one
+
+
+def _strict(error: str, help: str) -> Rejected:
+    """A refusal by strict mode, as a real server words it."""
+    return Rejected(400, f"Bad request: {error}. Help: {help}")
 
 
 def _rejection(error: str) -> Rejected:

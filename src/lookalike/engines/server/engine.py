@@ -350,6 +350,10 @@ class ServerEngine(GrowingCollection):
                 return
 
     def count(self, filter: Filter | None = None, *, exact: bool = True) -> int:
+        if exact and not self._collection.limits.exact:
+            if filter is not None:
+                return sum(map(len, self.scroll(filter, payload=False)))
+            exact = False
         # The only read for which the client does not pass on a read consistency.
         condition = self._condition(filter)
         response = self._call(lambda client: client.count(self.collection, condition, exact=exact))
@@ -358,7 +362,8 @@ class ServerEngine(GrowingCollection):
     def facet(
         self, path: str, filter: Filter | None = None, limit: int = 100
     ) -> list[tuple[str | int | bool, int]]:
-        common = {"key": path, "facet_filter": self._condition(filter), "exact": True}
+        exact = self._collection.limits.exact
+        common = {"key": path, "facet_filter": self._condition(filter), "exact": exact}
 
         def request(number: int) -> list[tuple[str | int | bool, int]]:
             return self._read(reads.facet, {**common, "limit": number})

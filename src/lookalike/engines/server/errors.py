@@ -27,6 +27,7 @@ _HTTP_STATUS = {
     grpc.StatusCode.INVALID_ARGUMENT: HTTPStatus.BAD_REQUEST,
     grpc.StatusCode.RESOURCE_EXHAUSTED: HTTPStatus.TOO_MANY_REQUESTS,
     grpc.StatusCode.INTERNAL: HTTPStatus.INTERNAL_SERVER_ERROR,
+    grpc.StatusCode.FAILED_PRECONDITION: HTTPStatus.INTERNAL_SERVER_ERROR,
     grpc.StatusCode.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
     grpc.StatusCode.ABORTED: HTTPStatus.SERVICE_UNAVAILABLE,
 }
@@ -153,10 +154,17 @@ def _response_failure(
     if status == 507 or "usage is at" in detail or "No space left" in detail:
         message = f"{url} is out of space ({reason}); free some and run the same command again."
         return Failure(DiskFull(message))
+    if status == 429 and "larger than rate limiter capacity" in detail:
+        message = (
+            f"A single request is more than {url} allows in a minute ({reason}): raise its "
+            "read_rate_limit or write_rate_limit, or lower --server batch."
+        )
+        return Failure(EngineError(message))
     if status == 429:
         message = f"{url} limits the rate of requests ({reason}); send fewer of them."
         return Failure(EngineError(message), temporary=True, retry_after=retry_after)
-    if status is not None and status >= 500:
+    # 408 is the server's own time limit, for which gRPC has the code of ours.
+    if status is not None and (status >= 500 or status == 408):
         message = f"{url} cannot serve requests now ({reason}); check the server and try again."
         return Failure(EngineError(message), temporary=True, retry_after=retry_after)
     if status in (401, 403) and "ExpiredSignature" in detail:

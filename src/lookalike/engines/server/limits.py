@@ -32,7 +32,7 @@ class Limits:
         queries: queries of one request, `search_max_batchsize`.
         ef: width of a search in the graph, `search_max_hnsw_ef`.
         oversampling: rescored points for each wanted one, `search_max_oversampling`.
-        exact: whether exact search is allowed, `search_allow_exact`.
+        exact: whether exact search is allowed, and exact counts and facets, `search_allow_exact`.
         conditions: conditions of a filter, `filter_max_conditions`.
         values: values of a condition, `condition_max_size`.
     """
@@ -187,6 +187,9 @@ def _split(condition: Any, size: int) -> Any:
     match condition:
         case models.Filter():
             return _split_filter(condition, size)
+        case models.NestedCondition(nested=nested):
+            part = nested.model_copy(update={"filter": _split_filter(nested.filter, size)})
+            return models.NestedCondition(nested=part)
         case models.HasIdCondition(has_id=list(values)) if len(values) > size:
             return models.Filter(
                 should=[models.HasIdCondition(has_id=part) for part in _chunks(values, size)]
@@ -210,5 +213,11 @@ def _conditions(filter: models.Filter) -> int:
     number = 0
     for clause in (filter.must, filter.should, filter.must_not):
         for one in clause if isinstance(clause, list) else []:
-            number += _conditions(one) if isinstance(one, models.Filter) else 1
+            match one:
+                case models.Filter():
+                    number += _conditions(one)
+                case models.NestedCondition(nested=nested):
+                    number += _conditions(nested.filter)
+                case _:
+                    number += 1
     return number

@@ -30,6 +30,7 @@ from lookalike.comparison import batch
 from lookalike.comparison.batch import StoredPicture
 from lookalike.comparison.hamming import Hashes, all_orientations
 from lookalike.comparison.sketch import THUMBNAIL_SIDE
+from lookalike.duplicates.bulk.capacity import estimate_check
 from lookalike.duplicates.bulk.check import (
     LEAST_MEMORY,
     OTHER_MEMORY,
@@ -174,6 +175,10 @@ def child(kind: str, count: int) -> dict[str, float]:
         f"{count:,} images: share of copies proposed", report["share of copies proposed"], least=1
     )
     bound(f"{count:,} images: pairs an image", report["pairs an image"], most=20)
+    planned = estimate_check(count, memory=MEMORY, partitions=1, cores=1).joining_hours * 3600
+    joined = report["us an image, comparing hashes"] * count / 1e6
+    bound(f"{count:,} images: planned time for hashes, in measured", planned / joined, least=0.8)
+    bound(f"{count:,} images: planned time for hashes, in measured", planned / joined, most=1.6)
     return report
 
 

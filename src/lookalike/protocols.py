@@ -328,8 +328,13 @@ class Engine(Protocol):
 
 
 @runtime_checkable
-class FindsById(Protocol):
-    """An engine that finds the vectors of a stored image itself, which saves a request."""
+class ServedEngine(Protocol):
+    """An engine on a server, which finds the vectors of a stored image itself: a request less."""
+
+    @property
+    def allows_exact(self) -> bool:
+        """True if the server may be asked to compare every point."""
+        ...
 
     def nearest_to(
         self, id: str, candidates: Sequence[CandidateQuery], rankings: Sequence[Query]
@@ -347,13 +352,8 @@ class SharedEngine(Protocol):
     def set_lists(
         self, id: str, before: Mapping[str, Sequence[str]], after: Mapping[str, Sequence[str]]
     ) -> None:
-        """Sets lists in our record of an image, unless another process has changed one of them.
-
-        Args:
-            id: the image.
-            before: the lists as they were read, by name.
-            after: the lists to set.
-        """
+        """Sets lists in our record of an image, by name, unless another process has changed one of
+        them since they were read as `before`."""
         ...
 
 

@@ -21,7 +21,7 @@ from lookalike.engines.options import ServerOptions
 from lookalike.engines.server.connection import Nodes
 from lookalike.engines.server.engine import ServerEngine
 from lookalike.errors import EngineError
-from lookalike.protocols import Engine, FindsById
+from lookalike.protocols import Engine, ServedEngine
 from lookalike.system.point_ids import as_point_id
 from lookalike.types import (
     All,
@@ -354,11 +354,11 @@ def test_nearest_gives_candidates_for_every_target(engine: Engine) -> None:
 @pytest.mark.parametrize("name", [name for name in ENGINES if name.startswith("server")])
 def test_a_stored_image_is_found_by_its_id(name: str, tmp_path: Path) -> None:
     with filled(name, tmp_path) as engine:
-        assert isinstance(engine, FindsById)
+        assert isinstance(engine, ServedEngine)
         check_by_id(engine, engine)
 
 
-def check_by_id(engine: FindsById, others: Engine) -> None:
+def check_by_id(engine: ServedEngine, others: Engine) -> None:
     """Checks answers by the id of an image against those by its vectors."""
     image, filter = point(3), Not(HasId((point(3).id,)))
     style = WeightedVector("style", image.vectors["style"], 1.0)

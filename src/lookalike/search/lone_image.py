@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lookalike.manifest import Manifest
-from lookalike.protocols import Engine, FindsById
+from lookalike.protocols import Engine, ServedEngine
 from lookalike.search import threshold
 from lookalike.search.request import Request
 from lookalike.system.inputs import ids_of
@@ -30,7 +30,7 @@ class LoneImage:
         vectors: its vectors by name, once they are known.
     """
 
-    engine: FindsById
+    engine: ServedEngine
     id: str
     vectors: dict[str, Vector] = field(default_factory=dict)
 
@@ -44,7 +44,7 @@ class LoneImage:
             most: number of rows above which matching images are counted first.
         """
         ids = ids_of(request["id"])
-        if len(ids) != 1 or not isinstance(engine, FindsById):
+        if len(ids) != 1 or not isinstance(engine, ServedEngine):
             return None
         options: dict[str, object] = {**request}
         others = any(_is_given(options[name]) for name in (*_OTHERS, *_LARGER))

@@ -15,7 +15,7 @@ from lookalike.errors import NotFound, QueryError
 from lookalike.fields import Field
 from lookalike.filters import parse_where
 from lookalike.manifest import Manifest
-from lookalike.protocols import Descriptors, Engine, ImageLoader, missing_image
+from lookalike.protocols import Descriptors, Engine, ImageLoader, ServedEngine, missing_image
 from lookalike.record import record_of
 from lookalike.search import rerank
 from lookalike.search.calibration import LEAST, Calibrator
@@ -428,7 +428,8 @@ class Planner:
     ) -> tuple[bool, int | None]:
         """Decides whether to search exactly; also returns an upper bound of the number of matching
         images, if an exact search or a long page needs one."""
-        exact = request["exact"] or self._is_small() or self._few_pass(where)
+        limited = isinstance(self.engine, ServedEngine) and not self.engine.allows_exact
+        exact = request["exact"] or (not limited and (self._is_small() or self._few_pass(where)))
         if request["exact"] or request["offset"] + request["limit"] > _MANY:
             return exact, self.engine.count(filter)
         return exact, SMALL_INDEX if exact else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from qdrant_client import models
@@ -84,6 +85,26 @@ def test_what_cannot_be_had_is_refused_by_the_limit_s_name(
         three = AnyOf(tuple(AnyOfValues("category", (name,)) for name in "abc"))
         with pytest.raises(FilterError, match=r"3 conditions, .* allows 2 \(filter_max_cond"):
             other.count(three)
+
+
+def test_small_indexes_are_searched_where_exact_search_is_not_allowed(tmp_path: Path) -> None:
+    store = Store(strict=limited(search_allow_exact=False))
+    photos = folder_of(tmp_path, 12)
+    with (
+        closing(RestServer(store)) as rest,
+        Index.open(rest.url, model="built-in", server=QUICK) as index,
+    ):
+        index.add(photos)
+        id = str(photos / "003.jpg")
+        asked: list[dict[str, Any]] = [{"image": id}, {"id": id}, {"id": id, "weights": "balanced"}]
+        for request in asked:
+            hits = index.search(**request, limit=12)
+            assert len(hits) >= 11
+            assert hits.complete is None
+        assert len(index.search(image=id, where=f"image.id != '{id}'", limit=12)) == 11
+        with pytest.raises(QueryError, match=r"search_allow_exact"):
+            index.search(image=id, exact=True)
+        assert index.stats()["images"] == 12
 
 
 def test_a_whole_run_keeps_within_the_limits(tmp_path: Path) -> None:

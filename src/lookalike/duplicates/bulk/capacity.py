@@ -12,10 +12,10 @@ from lookalike.duplicates.bulk.check import LEAST_MEMORY
 from lookalike.duplicates.bulk.proposals import join_radius
 from lookalike.errors import InputError
 
-# Processor time, measured among a million drawn points.
-_READ = 9e-6  # s to list an image, without the engine's own time
-_SORTED = 0.6e-6  # s for each hash in each sorting in each orientation, also in parts
-_ASKED = 84e-6  # s to ask for the neighbors of an image, without the engine's own time
+# Processor time, measured among one and four million drawn points.
+_READ = 10e-6  # s to list an image, without the engine's own time
+_SORTED = 0.5e-6  # s for each hash in each sorting in each orientation, also in parts
+_ASKED = 100e-6  # s to ask for the neighbors of an image, without the engine's own time
 _QUERY = 5e-3  # s of the engine to find them; assumed, as `lookalike plan` does for a search
 
 _PAIRS = 12.0  # proposed for an image: nine or ten by the semantic vector, and a few by the hash

@@ -318,6 +318,10 @@ class ServerEngine(GrowingCollection):
         return self._queries.nearest_to(id, candidates, rankings)
 
     @property
+    def allows_exact(self) -> bool:
+        return self._collection.limits.exact
+
+    @property
     def _queries(self) -> Queries:
         return Queries(self._read, self._collection.layout, self._collection.limits)
 

@@ -46,7 +46,7 @@ class Queries:
     def nearest_to(
         self, id: str, candidates: Sequence[CandidateQuery], rankings: Sequence[Query]
     ) -> tuple[Point, list[Candidates], list[list[Scored]]] | None:
-        """See `protocols.FindsById`."""
+        """See `protocols.ServedEngine`."""
         point = str(point_id(id))
         targets = [query.near for query in candidates]
         targets += [near for query in rankings for near in query.near]

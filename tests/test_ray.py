@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import boto3
 import numpy as np
 import pytest
 from PIL.Image import Transpose
@@ -29,6 +31,7 @@ from lookalike.sources import open_sources
 from lookalike.sources._exclusions import Exclusions
 from lookalike.sources.file import Files
 from lookalike.types import ImageRef, Point
+from tests.support.object_stores import fill, moto
 from tests.support.pictures import folder_of, scene
 from tests.support.qdrant_wire import Fault, RestServer, Store
 
@@ -43,6 +46,7 @@ pytest.importorskip("ray.data", reason='Ray Data is not installed: `pip install 
 pytestmark = pytest.mark.slow
 
 COUNT = 24
+SECRETS = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
 SERVER = ServerOptions(grpc=False, backoff=0.01, patience=3)
 
 
@@ -182,6 +186,33 @@ def test_prune_and_partition_are_as_without_ray(index: Index, photos: Path) -> N
     assert (report.removed, len(index)) == (own, COUNT - own)
     report = index.add(photos, prune=True, yes=True, executor=RayExecutor())
     assert report.removed == 6 - own
+
+
+def test_the_actors_list_a_bucket_and_share_a_list(
+    index: Index, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lookalike.sources._object_store.PAGE", 1)
+    monkeypatch.setattr("lookalike.sources._key_parts._PAGES", 1)
+    monkeypatch.setattr("lookalike.ingest.run.RANGES", 16)
+    keys = {f"{i // 2:02}/{i:03}.jpg": f"{i:03}.jpg" for i in range(COUNT)}
+    (tmp_path / "store").mkdir()
+    with moto(tmp_path / "store") as endpoint:
+        store = fill(endpoint, "shop", {k: (photos / v).read_bytes() for k, v in keys.items()})
+        store.put("00/broken.jpg", b"no picture")
+        client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", **SECRETS)
+        for key in [*keys, "00/broken.jpg"]:  # the actors have no credentials
+            client.put_object_acl(Bucket="shop", Key=key, ACL="public-read")
+        options: Any = {"endpoint": endpoint, "anonymous": True, "executor": RayExecutor()}
+        totals: set[int | None] = set()
+        first = index.add("s3://shop/", progress=lambda _, total: totals.add(total), **options)
+        assert (first.added, first.rejected, totals) == (COUNT, 1, {None})
+        listing = tmp_path / "keys.csv"
+        listing.write_text("\n".join(["key", *sorted(keys)[:10], "00/gone.jpg"]))
+        second = index.add("s3://shop/", listing=listing, **options)
+        assert (second.unchanged, second.rejected) == (10, 1)
+        store.delete(["00/000.jpg", "05/010.jpg"])
+        third = index.add("s3://shop/", prune=True, **options)
+        assert (third.unchanged, third.removed) == (COUNT - 2, 2)
 
 
 def test_what_an_actor_cannot_do_is_said_as_it_would_be_here(

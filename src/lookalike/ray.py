@@ -1,9 +1,9 @@
 """Ingest, and checks for duplicates, on a Ray cluster: actors index images, or compare them.
 
 The pipeline is Ray Data's (https://docs.ray.io/en/latest/data/data.html). This process lists the
-images. Actors map the blocks of the listing: each actor has the same index open, and does what
-`Index.add` would do here. When a machine is lost, another actor repeats its block, which is
-harmless.
+images, except those of a bucket, which the actors list in ranges of keys. Actors map the blocks of
+the listing: each actor has the same index open, and does what `Index.add` would do here. When a
+machine is lost, another actor repeats its block, which is harmless.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import warnings
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from typing import Any
 from lookalike.duplicates.bulk.steps import TakeSteps
 from lookalike.errors import InputError, LookalikeError
 from lookalike.ingest.executor import IndexHandle, Ingest, Opener
-from lookalike.ingest.listing import ListedImage
+from lookalike.ingest.listing import DividedImages, ImageRange, ListedImage
 from lookalike.ingest.report import Canceled, IngestCounts, IngestReport, Tally
 from lookalike.system import interrupts
 from lookalike.system.iteration import batched
@@ -214,10 +214,12 @@ class _RayIngest:
     ) -> IngestReport:
         import ray
 
+        divided = images.ranges if isinstance(images, DividedImages) else None
+        blocks = _blocks(images) if divided is None else map(_packed, divided)
         tally = Tally()
         interrupted = False
         try:
-            with closing(self.actors.results(_blocks(images))) as results:
+            with closing(self.actors.results(blocks)) as results:
                 for result in results:
                     if isinstance(result, LookalikeError):
                         raise result
@@ -246,6 +248,8 @@ class _Actor:
         argument = pickle.loads(zlib.decompress(row["block"]))  # noqa: S301 -- `_packed` wrote it
         try:
             result = getattr(self._index, self._method)(argument)
+            if isinstance(argument, ImageRange):
+                result = replace(result, incomplete=argument.incomplete)
         except LookalikeError as error:  # Ray would wrap an error that is raised
             result = error
         return {"result": pickle.dumps(result)}

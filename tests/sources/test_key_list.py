@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from obstore.store import S3Store
 from lookalike.errors import InputError, SourceError
 from lookalike.index import Index
 from lookalike.ingest.listing import list_images
-from lookalike.sources import open_source, open_sources
+from lookalike.ingest.partition import parts_of
+from lookalike.sources import _key_list, open_source, open_sources
 from lookalike.types import SourceOptions
 from tests.support.command_line import documents
 from tests.support.object_stores import CREDENTIALS, bucket_of, fill, moto
@@ -172,11 +174,13 @@ def test_objects_above_the_limit_are_not_read(bucket: S3Store, tmp_path: Path) -
 
 def test_partitions_share_a_list(bucket: S3Store, tmp_path: Path) -> None:
     listing = csv_file(tmp_path / "keys.csv", rows_of(bucket))
+    assert sorted(chain(*parts_of_list(listing))) == sorted(KEYS)
+
+
+def parts_of_list(listing: Path) -> list[list[str]]:
     sources = open_sources(["s3://shop/"], SourceOptions(listing=str(listing)))
-    parts = [list_images(sources, (number, 3)).images for number in (1, 2, 3)]
-    assert sorted(image.ref.uri for part in parts for image in part) == sorted(
-        f"s3://shop/{key}" for key in KEYS
-    )
+    parts = [list_images(parts_of(sources, (number, 2)), (number, 2)).images for number in (1, 2)]
+    return [[image.ref.uri.removeprefix("s3://shop/") for image in part] for part in parts]
 
 
 def inventory(endpoint: str, store: S3Store, kind: str) -> str:
@@ -219,7 +223,14 @@ def _csv_line(row: Mapping[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("kind", ["CSV", "Parquet"])
-def test_inventory(endpoint: str, bucket: S3Store, index: Index, tmp_path: Path, kind: str) -> None:
+def test_inventory(
+    endpoint: str,
+    bucket: S3Store,
+    index: Index,
+    tmp_path: Path,
+    kind: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     manifest = inventory(endpoint, bucket, kind)
     index.add("s3://shop/")
     assert index.add("s3://shop/", listing=manifest).unchanged == 4
@@ -231,6 +242,10 @@ def test_inventory(endpoint: str, bucket: S3Store, index: Index, tmp_path: Path,
             path.write_bytes(bytes(bucket_of(endpoint, "lists").get(one["path"]).bytes()))
     here = copy / "2026-11-30T01-00Z" / "manifest.json"
     assert listed(here) == list(KEYS)
+    parts = parts_of_list(here)
+    assert sorted(chain(*parts)) == sorted(KEYS)
+    monkeypatch.setattr(_key_list, "FILES", 1)  # each part reads a file of its own
+    assert parts_of_list(here) == [list(KEYS[:3]), list(KEYS[3:])]
     second = sorted((copy / "data").glob(f"1.{kind.lower()}*"))[0]
     second.write_bytes(second.read_bytes()[:-1])
     with pytest.raises(SourceError, match="is not the file that the inventory names"):

@@ -5,9 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple
 
-from lookalike.ingest.partition import Partition, belongs_to
+from lookalike.ingest.partition import (
+    DivisibleSource,
+    Partition,
+    SourcePart,
+    belongs_to,
+    is_own,
+)
 from lookalike.metadata.join import MatchSummary
 from lookalike.metadata.readers import MetadataWarning
 from lookalike.metadata.table import MetadataTable, Row
@@ -59,20 +66,58 @@ class Listing:
     unread_rows: int = 0
 
 
+class DividedImages:
+    """The images of a source in ranges, so that other processes can list them.
+
+    Attributes:
+        ranges: images that follow each other; each can be pickled.
+    """
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self.ranges = [ImageRange(source) for source in sources]
+
+    def __iter__(self) -> Iterator[ListedImage]:
+        return chain.from_iterable(self.ranges)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRange:
+    """The images of a source."""
+
+    source: Source
+
+    def __iter__(self) -> Iterator[ListedImage]:
+        return (ListedImage(self.source, ref, ()) for ref in self.source.refs())
+
+    @property
+    def incomplete(self) -> bool:
+        """True if some could not be listed; known at the end."""
+        return self.source.incomplete
+
+
 def list_images(
-    sources: Sequence[Source], partition: Partition | None = None, *, counted: bool = False
+    sources: Sequence[Source],
+    partition: Partition | None = None,
+    *,
+    counted: bool = False,
+    ranges: int = 0,
 ) -> Listing:
     """Lists images without metadata.
 
     Args:
-        sources: the whole sources.
+        sources: the sources, from `parts_of`.
         partition: the part of the images to list; None lists all.
         counted: whether to count the images, in a second pass over the sources.
+        ranges: number of ranges that are wanted, for other processes to list; 0 for none.
     """
+    if ranges and len(sources) == 1 and isinstance(sources[0], DivisibleSource):
+        own = sources[0].ranges(ranges)
+        if len(own) > 1 and not isinstance(sources[0], SourcePart):
+            return Listing(sources, DividedImages(own), lambda: None)
     images = (
         ListedImage(source, ref, ())
         for source, ref in list_refs(sources)
-        if belongs_to(partition, ref.uri)
+        if is_own(source, partition, ref.uri)
     )
     total = _count_in_background(sources, partition) if counted else lambda: None
     return Listing(sources, images, total)
@@ -176,8 +221,8 @@ def _count_in_background(
     result: list[int] = []
 
     def count() -> None:
-        refs = (ref for source in sources for ref in source.refs())
-        result.append(sum(belongs_to(partition, ref.uri) for ref in refs))
+        refs = ((source, ref) for source in sources for ref in source.refs())
+        result.append(sum(is_own(source, partition, ref.uri) for source, ref in refs))
 
     threading.Thread(target=count, daemon=True).start()
     return lambda: result[0] if result else None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from lookalike.errors import InputError
-from lookalike.metadata.names import as_bytes
+from lookalike.protocols import Source
+from lookalike.system.parts import is_of_part
 
 Partition: TypeAlias = tuple[int, int]
 """The number of a part of the images, from 1, and the number of parts."""
@@ -48,11 +49,43 @@ def belongs_to(partition: Partition | None, uri: str) -> bool:
         partition: None stands for all images.
         uri: the image's address, as the index stores it.
     """
+    return partition is None or is_of_part(uri, partition)
+
+
+@runtime_checkable
+class DivisibleSource(Protocol):
+    """A source that lists parts of itself, so that no process has to list all of it."""
+
+    def part(self, number: int, count: int) -> Source:
+        """The source of one of several parts, with the attribute `partition`. Each image belongs to
+        one of them, wherever that is asked at about the same time."""
+        ...
+
+    def ranges(self, count: int) -> Sequence[Source]:
+        """Sources that together list what this one lists, at most so many; they can be pickled."""
+        ...
+
+
+@runtime_checkable
+class SourcePart(Protocol):
+    """A source that has the images of one part alone."""
+
+    partition: Partition
+
+
+def parts_of(sources: Sequence[Source], partition: Partition | None) -> Sequence[Source]:
+    """The sources of a partition: parts of those that can be divided, and the others whole."""
     if partition is None:
-        return True
-    number, count = partition
-    digest = hashlib.sha256(as_bytes(uri)).digest()
-    return int.from_bytes(digest) % count == number - 1
+        return sources
+    return [
+        source.part(*partition) if isinstance(source, DivisibleSource) else source
+        for source in sources
+    ]
+
+
+def is_own(source: Source, partition: Partition | None, uri: str) -> bool:
+    """True if an image that a source from `parts_of` has belongs to the partition."""
+    return isinstance(source, SourcePart) or belongs_to(partition, uri)
 
 
 def _invalid(partition: object) -> InputError:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from lookalike import record
 from lookalike.cache.store import Cache
 from lookalike.ingest.listing import ListedImage, Listing
-from lookalike.ingest.partition import Partition, belongs_to
+from lookalike.ingest.partition import Partition, belongs_to, is_own
 from lookalike.ingest.schema import Pause
 from lookalike.protocols import Engine, Source
 from lookalike.record import ImageRecord, record_of
@@ -100,9 +100,7 @@ def find_missing(
     for points in engine.scroll(payload=(record.URI, record.LISTED_IN)):
         records = {point.id: record_of(point.payload) for point in points}
         uris = {
-            id: own["uri"]
-            for id, own in records.items()
-            if belongs_to(partition, own["uri"]) and _is_theirs(own, sources)
+            id: own["uri"] for id, own in records.items() if _is_theirs(own, sources, partition)
         }
         known += len(uris)
         gone = [id for id, uri in uris.items() if _is_gone(uri, sources)]
@@ -170,13 +168,14 @@ def with_obsolete_ids(engine: Engine, listing: Listing) -> Iterator[ListedImage]
             yield image._replace(obsolete_ids=by_uri.get(image.ref.uri, ()))
 
 
-def _is_theirs(own: ImageRecord, sources: Sequence[Source]) -> bool:
-    """True if an image in the index belongs to one of the sources; one that a list names belongs
-    to the list, wherever it is."""
-    listed_in = own.get("listed_in")
+def _is_theirs(own: ImageRecord, sources: Sequence[Source], partition: Partition | None) -> bool:
+    """True if an image in the index belongs to one of the sources, and to the partition; one that a
+    list names belongs to the list, wherever it is."""
+    uri, listed_in = own["uri"], own.get("listed_in")
     if listed_in is not None:
-        return any(source.root == listed_in for source in sources)
-    return bool(_covering(own["uri"], sources))
+        is_named = any(source.root == listed_in for source in sources)
+        return is_named and belongs_to(partition, uri)
+    return any(is_own(source, partition, uri) for source in _covering(uri, sources))
 
 
 def _covering(uri: str, sources: Iterable[Source]) -> list[Source]:

@@ -131,6 +131,7 @@ class Tally:
         self._started = time.monotonic()
         self._lock = threading.Lock()
         self._counts = IngestCounts()
+        self._incomplete = False
         self._rejects: list[tuple[int, Reject]] = []
         self._copies: list[tuple[int, IncomingCopy]] = []
         self._notes: list[tuple[int, FileNote]] = []
@@ -144,6 +145,7 @@ class Tally:
         """
         with self._lock:
             self._counts = replace(plus(self._counts, batch), seconds=self._seconds())
+            self._incomplete |= batch.incomplete
             self._rejects += ((number, reject) for reject in batch.rejects)
             self._copies += ((number, copy) for copy in batch.copies)
             self._notes += ((number, note) for note in batch.notes)
@@ -162,6 +164,7 @@ class Tally:
             copies=_in_order(self._copies),
             notes=_in_order(self._notes),
             interrupted=interrupted,
+            incomplete=self._incomplete,
         )
 
     def _seconds(self) -> float:

@@ -19,7 +19,7 @@ from lookalike.ingest.executor import Executor, Ingest, Opener
 from lookalike.ingest.listing import ListedImage, Listing, list_images, list_with_metadata
 from lookalike.ingest.lookup import CopyDetector
 from lookalike.ingest.options import AddOptions, PutOptions
-from lookalike.ingest.partition import Partition, check_partition
+from lookalike.ingest.partition import Partition, check_partition, parts_of
 from lookalike.ingest.pipeline import Pipeline
 from lookalike.ingest.prune import find_missing, remove_missing, with_obsolete_ids
 from lookalike.ingest.rejects import remember_rejects
@@ -67,6 +67,8 @@ class Destination:
     thumbnails: Cache
 
 
+RANGES = 256
+"""Ranges of a bucket that the processes of an executor list."""
 PUT_BATCH = 64
 """Rows of a table or a data set that are read, checked and stored together."""
 
@@ -173,7 +175,7 @@ def add(
         **pruned,
         outdated=report.outdated + misfits,
         warnings=(*misfit_warnings(changes), *listing.warnings),
-        incomplete=any(source.incomplete for source in sources),
+        incomplete=report.incomplete or any(source.incomplete for source in listing.sources),
         engine_notes=tuple(notes),
     )
 
@@ -281,7 +283,12 @@ def _listing(
     known = index.manifests.read().fields
     if request.metadata is None:
         _check_known(request.fields, known)
-        listing = list_images(sources, partition, counted=request.progress is not None)
+        listing = list_images(
+            parts_of(sources, partition),
+            partition,
+            counted=request.progress is not None,
+            ranges=RANGES if request.executor is not None else 0,
+        )
         yield listing, _retyped(index, request)
         return
     with read_metadata(

@@ -38,6 +38,8 @@ _COLUMNS = {
 _INVENTORY = ("bucket", "key", "size", "modified", "etag")
 """Columns of a file with several and without a header."""
 _MANIFEST = ".json"
+FILES = 8
+"""Files of an inventory for each part, so that parts are about equal."""
 
 
 class ListedKey(NamedTuple):
@@ -53,6 +55,20 @@ class ListedKey(NamedTuple):
     size: int | None
     etag: str
     modified_at: str
+
+
+class _Manifest(NamedTuple):
+    """The manifest of an inventory.
+
+    Attributes:
+        files: keys and checksums of its files.
+        columns: those of CSV files; None for files that name theirs.
+        bucket: where the files are.
+    """
+
+    files: Sequence[tuple[str, str]]
+    columns: Sequence[str] | None
+    bucket: str
 
 
 class KeyList:
@@ -82,12 +98,23 @@ class KeyList:
             SourceError: it cannot be read, or is not whole.
         """
         if self.is_inventory:
-            yield from self._inventory(bucket)
+            yield from self._of_files(self._manifest(), bucket)
         else:
             with self._file(self.name) as path:
                 yield from _keys(path, self.name, bucket, None)
 
-    def _inventory(self, bucket: str) -> Iterator[ListedKey]:
+    def keys_of_files(self, bucket: str, part: tuple[int, int]) -> Iterator[ListedKey] | None:
+        """As `keys`, from the files of an inventory that belong to a part, given by its number,
+        from 1, and the number of parts; None if there are too few files."""
+        if not self.is_inventory:
+            return None
+        number, count = part
+        manifest = self._manifest()
+        if len(manifest.files) < count * FILES:
+            return None
+        return self._of_files(manifest._replace(files=manifest.files[number - 1 :: count]), bucket)
+
+    def _manifest(self) -> _Manifest:
         with self._file(self.name) as path:
             try:
                 manifest = json.loads(path.read_bytes())
@@ -100,11 +127,13 @@ class KeyList:
             raise SourceError(
                 f"{self.name} is an inventory of the format {kind}: choose CSV or Parquet for it."
             )
-        columns = _known(schema.split(",")) if kind == "CSV" else None
-        for key, md5 in files:
-            name = self._beside(target, key)
+        return _Manifest(files, _known(schema.split(",")) if kind == "CSV" else None, target)
+
+    def _of_files(self, manifest: _Manifest, bucket: str) -> Iterator[ListedKey]:
+        for key, md5 in manifest.files:
+            name = self._beside(manifest.bucket, key)
             with self._file(name, md5) as path:
-                yield from _keys(path, name, bucket, columns)
+                yield from _keys(path, name, bucket, manifest.columns)
 
     def _beside(self, target: str, key: str) -> str:
         """The path or address of an inventory's file: where it was written, or, for a manifest on

@@ -122,12 +122,15 @@ class Bucket:
         except Exception as error:  # obstore's have no common base with what Python raises
             raise self._error(folder, error) from None
 
-    def pages(self, folder: str, after: str | None = None) -> Iterator[Sequence[Listed]]:
+    def pages(
+        self, folder: str, after: str | None = None, *, early: bool = True
+    ) -> Iterator[Sequence[Listed]]:
         """Lists the objects of a folder and its subfolders, by key, a page at a time.
 
         Args:
             folder: the folder.
             after: a key, which need not exist: only those that follow are listed.
+            early: whether to ask for a page while the one before it is used.
 
         Raises:
             SourceError: the store does not answer any more.
@@ -137,7 +140,8 @@ class Bucket:
         cut_off = 0
         while True:
             try:
-                for page in ahead(self._store.list(folder or None, offset=after, chunk_size=PAGE)):
+                listed = self._store.list(folder or None, offset=after, chunk_size=PAGE)
+                for page in ahead(listed) if early else listed:
                     yield [_stored(one) for one in page]
                     after, cut_off = page[-1]["path"], 0
                 return

@@ -14,9 +14,10 @@ import importlib.util
 import os
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property, lru_cache, partial
+from itertools import pairwise
 from typing import Any
 
 from lookalike.errors import ImageRejected, Reason, SourceError
@@ -24,14 +25,27 @@ from lookalike.imaging.decode import check_size
 from lookalike.protocols import Source
 from lookalike.sources._exclusions import Exclusions, is_system_name
 from lookalike.sources._key_list import KeyList, ListedKey
+from lookalike.sources._key_parts import (
+    LEAST,
+    after_all,
+    beginning_length,
+    beginnings,
+    owned_pages,
+)
 from lookalike.sources._names import glob_regex, may_be_image
 from lookalike.sources._object_store import Bucket, Listed, StoreAway, UnreadableKey, is_readable
 from lookalike.system.inputs import BUCKET_SCHEMES
+from lookalike.system.parts import is_of_part
 from lookalike.system.text_set import TextSet
 from lookalike.system.times import format_datetime
 from lookalike.types import UNKNOWN_ETAG, DecodeLimits, ImageRef, SourceOptions, StoredObject
 
 SCHEMES = BUCKET_SCHEMES
+
+_STARTS_ANYWHERE = ("s3", "gs")
+"""Stores that begin a listing after any key; others send all, and obstore passes over the first."""
+_UNORDERED = "--x-s3"
+"""End of the names of buckets that S3 lists in no order, the directory buckets."""
 
 READERS = 32
 """Objects that are read at once: an object comes after 10 to 100 ms, whatever its size."""
@@ -144,7 +158,7 @@ class Objects:
         return self._incomplete
 
     def refs(self) -> Iterator[ImageRef]:
-        for page in self._bucket.pages(self._folder):
+        for page in self._pages():
             for one in page:
                 if isinstance(one, UnreadableKey):
                     self._incomplete |= one.hides
@@ -217,6 +231,30 @@ class Objects:
             folder = posixpath.dirname(folder)
         return lost
 
+    def part(self, number: int, count: int) -> Source:
+        """See `ingest.partition.DivisibleSource`."""
+        length = self._beginning_length(count)
+        return _Part(*self._arguments, length, (number, count))
+
+    def ranges(self, count: int) -> Sequence[Source]:
+        """See `ingest.partition.DivisibleSource`."""
+        length = self._beginning_length(max(count // LEAST, 1))
+        starts = list(beginnings(self._bucket, self._folder, length)) if length else []
+        if starts != sorted(starts) or not starts:  # a store that lists by folders
+            return [self]
+        size = -(-len(starts) // count)
+        ends = [after_all(start) for start in starts[size - 1 :: size]][: count - 1]
+        bounds = pairwise([None, *ends, None])
+        return [_Range(*self._arguments, after, until) for after, until in bounds]
+
+    def _beginning_length(self, parts: int) -> int | None:
+        if self._bucket.scheme not in _STARTS_ANYWHERE or self._bucket.name.endswith(_UNORDERED):
+            return None
+        return beginning_length(self._bucket, self._folder, parts)
+
+    def _pages(self) -> Iterator[Sequence[Listed]]:
+        return self._bucket.pages(self._folder)
+
     def _lists(self, one: Listed) -> bool:
         name = posixpath.basename(one.key)
         if isinstance(one, UnreadableKey):
@@ -254,6 +292,73 @@ class Objects:
         return self._filled[folder]
 
 
+class _Part(Objects):
+    """The objects of a partition: those whose keys have some beginnings.
+
+    Args:
+        length: characters of a beginning, below the folder; None if whole keys decide.
+        partition: number of the part, from 1, and number of parts.
+    """
+
+    def __init__(
+        self,
+        bucket: Bucket,
+        folder: str,
+        options: SourceOptions,
+        matches: re.Pattern[str] | None,
+        length: int | None,
+        partition: tuple[int, int],
+    ) -> None:
+        super().__init__(bucket, folder, options, matches)
+        self.partition = partition
+        self._length = length
+
+    def __reduce__(self) -> tuple[type[Objects], tuple[Any, ...]]:
+        return _Part, (*self._arguments, self._length, self.partition)
+
+    def covers(self, uri: str) -> bool:
+        return super().covers(uri) and self._owns(self._key(uri))
+
+    def _pages(self) -> Iterator[Sequence[Listed]]:
+        if self._length is None:
+            return super()._pages()
+        return owned_pages(self._bucket, self._folder, self._length, self._owns)
+
+    def _lists(self, one: Listed) -> bool:
+        return super()._lists(one) and self._owns(one.key)
+
+    def _owns(self, key: str) -> bool:
+        end = None if self._length is None else len(self._folder) + self._length
+        return is_of_part(self._bucket.address + key[:end], self.partition)
+
+
+class _Range(Objects):
+    """The objects whose keys lie between two texts."""
+
+    def __init__(
+        self,
+        bucket: Bucket,
+        folder: str,
+        options: SourceOptions,
+        matches: re.Pattern[str] | None,
+        after: str | None,
+        until: str | None,
+    ) -> None:
+        super().__init__(bucket, folder, options, matches)
+        self._after = after
+        self._until = until
+
+    def __reduce__(self) -> tuple[type[Objects], tuple[Any, ...]]:
+        return _Range, (*self._arguments, self._after, self._until)
+
+    def _pages(self) -> Iterator[Sequence[Listed]]:
+        for page in self._bucket.pages(self._folder, self._after):
+            own = [one for one in page if self._until is None or one.key <= self._until]
+            yield own
+            if self._until is not None and page[-1].key > self._until:
+                return
+
+
 class ListedObjects(Objects):
     """The objects of a folder, or those that match a glob, that a list of keys names.
 
@@ -277,9 +382,19 @@ class ListedObjects(Objects):
     def __reduce__(self) -> tuple[type[Objects], tuple[Any, ...]]:
         return ListedObjects, self._arguments
 
+    def part(self, number: int, count: int) -> Source:
+        """See `ingest.partition.DivisibleSource`."""
+        return _ListedPart(*self._arguments, (number, count))
+
+    def ranges(self, count: int) -> Sequence[Source]:
+        return [self]
+
     def refs(self) -> Iterator[ImageRef]:
+        return self._refs(self._keys.keys(self._bucket.address))
+
+    def _refs(self, keys: Iterator[ListedKey]) -> Iterator[ImageRef]:
         seen = None if self._keys.is_inventory else TextSet()
-        for one in self._keys.keys(self._bucket.address):
+        for one in keys:
             ref = self._ref_of(one)
             if ref is not None and (seen is None or seen.add_new(ref.uri)):
                 yield ref
@@ -316,11 +431,43 @@ class ListedObjects(Objects):
             bad = UnreadableKey(key, hides=False)
             return self._ref(bad) if self._lists(bad) else None
         is_folder = one.size == 0 and "." not in posixpath.basename(key)
-        if is_folder or not self.covers(one.uri) or self._is_excluded(key):
+        if is_folder or not Objects.covers(self, one.uri) or self._is_excluded(key):
             return None
         if one.size is None or not one.etag:
             return ImageRef(one.uri, UNKNOWN_ETAG, one.size or 0)
         return ImageRef(one.uri, f"{one.size}-{one.etag}", one.size, one.modified_at)
+
+
+class _ListedPart(ListedObjects):
+    """A partition of listed objects: those in its share of an inventory's files, or of the rows of
+    another list. The bucket's own objects are shared by their addresses, as pruning sees them."""
+
+    def __init__(
+        self,
+        bucket: Bucket,
+        folder: str,
+        options: SourceOptions,
+        matches: re.Pattern[str] | None,
+        partition: tuple[int, int],
+    ) -> None:
+        super().__init__(bucket, folder, options, matches)
+        self.partition = partition
+
+    def __reduce__(self) -> tuple[type[Objects], tuple[Any, ...]]:
+        return _ListedPart, (*self._arguments, self.partition)
+
+    def covers(self, uri: str) -> bool:
+        return super().covers(uri) and is_of_part(uri, self.partition)
+
+    def refs(self) -> Iterator[ImageRef]:
+        keys = self._keys.keys_of_files(self._bucket.address, self.partition)
+        if keys is not None:
+            return self._refs(keys)
+        return (ref for ref in super().refs() if is_of_part(ref.uri, self.partition))
+
+    @cached_property
+    def _listed(self) -> TextSet:
+        return TextSet(ref.uri for ref in super().refs())
 
 
 class _Object(Objects):

@@ -10,7 +10,7 @@ from obstore.store import S3Store
 
 from lookalike.errors import SourceError
 from lookalike.index import Index
-from lookalike.sources import bucket, open_sources
+from lookalike.sources import _objects, open_sources
 from tests.support.faulty_proxy import Fault, Proxy, faulty_proxy
 from tests.support.object_stores import fill, use_store
 from tests.support.pictures import folder_of
@@ -127,8 +127,8 @@ def test_a_clock_that_is_wrong_is_named(proxy: Proxy) -> None:
 def test_a_store_that_is_away_is_not_asked_for_every_object(
     proxy: Proxy, index: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bucket, "MOST_FAILURES", 2)
-    monkeypatch.setattr(bucket.Objects, "readers", 1)
+    monkeypatch.setattr(_objects, "MOST_FAILURES", 2)
+    monkeypatch.setattr(_objects.Objects, "readers", 1)
     expired = Fault(status=403, code="ExpiredToken")
     proxy.faults = {f"GET /hostile/{key}": expired for key in KEYS}
     report = index.add("s3://hostile/k/", optimize=False)

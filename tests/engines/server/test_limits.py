@@ -13,7 +13,17 @@ from lookalike.engines.server.engine import ServerEngine
 from lookalike.errors import FilterError, QueryError
 from lookalike.index import Index
 from lookalike.search import threshold
-from lookalike.types import AnyElement, AnyOf, AnyOfValues, CandidateQuery, HasId, Query
+from lookalike.types import (
+    AnyElement,
+    AnyOf,
+    AnyOfValues,
+    CandidateQuery,
+    Filter,
+    HasId,
+    Not,
+    Query,
+    TextMatch,
+)
 from tests.contract.test_engines import COLOR, STYLE, point
 from tests.engines.server.conftest import QUICK
 from tests.support.pictures import folder_of
@@ -67,6 +77,26 @@ def test_requests_keep_within_the_limits(
         assert answers(other) == expected
         other.upsert([point(i) for i in range(20, 30)])
         assert other.count() == 30
+
+
+def test_an_older_server_matches_parts_of_texts(engine: ServerEngine, store: Store) -> None:
+    part, words = TextMatch("category", "kir", "substring"), TextMatch("about", "linen", "words")
+    nested = AnyElement("image.colors", TextMatch("name", "lu", "substring"))
+    filters: list[Filter] = [part, words, nested, AnyOf((Not(part), words))]
+    store.texts.add("about")
+    expected = [engine.count(one) for one in filters]
+    assert all(0 < number < 20 for number in expected)
+    store.version = "1.19.2"
+    with closing(ServerEngine.connect(engine.url, engine.options)) as older:
+        assert [older.count(one) for one in filters] == expected
+        assert sum(map(len, older.scroll(part))) == expected[0]
+        assert sum(count for _, count in older.facet("n", part)) == expected[0]
+        (rows,) = older.query([Query((STYLE,), part, limit=20)])
+        assert len(rows) == expected[0]
+        with pytest.raises(FilterError, match=r"older than Qdrant 1\.20, which `contains` needs"):
+            older.count(TextMatch("about", "inen", "substring"))
+        with pytest.raises(FilterError, match=r"`matches` needs for a field without a text index"):
+            older.count(TextMatch("category", "skirt", "words"))
 
 
 def test_limits_that_are_off_do_not_count(engine: ServerEngine, store: Store) -> None:

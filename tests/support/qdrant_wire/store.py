@@ -15,6 +15,8 @@ from uuid import UUID
 import numpy as np
 from qdrant_client import QdrantClient, models
 
+from tests.support.qdrant_wire.older import as_before_1_20
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -155,6 +157,7 @@ class Store:
         queries: the queries received.
         denied: a collection that the key does not permit.
         dead: nodes whose replicas missed a write that enough others took.
+        texts: fields with a text index, as far as a version before 1.20 asks.
     """
 
     local: Any = None
@@ -177,6 +180,7 @@ class Store:
     queries: list[list[models.QueryRequest]] = field(default_factory=list)
     denied: str = ""
     dead: set[int] = field(default_factory=set)
+    texts: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.local = Replicas([QdrantClient(":memory:") for _ in range(self.replicas)])
@@ -352,13 +356,16 @@ class Store:
     def scroll(self, name: str, filter: models.Filter | None, limit: int, *rest: Any) -> Any:
         self.check("limit", limit, self.strict.max_query_limit)
         self.check_filter(filter)
-        return self.local.scroll(name, filter, limit, *rest)
+        return self.local.scroll(name, self.understood(filter), limit, *rest)
 
     def info(self, name: str) -> models.CollectionInfo:
         info: models.CollectionInfo = self.local.get_collection(name)
         threshold = self.thresholds.get(name, 10_000)
         info.config.optimizer_config.indexing_threshold = threshold
         info.config.strict_mode_config = self.strict
+        for path in self.texts:
+            text = models.PayloadIndexInfo(data_type=models.PayloadSchemaType.TEXT, points=0)
+            info.payload_schema[path] = text
         info.config.params.replication_factor = self.wanted or self.replicas
         if threshold and self.status:
             info.status = models.CollectionStatus(self.status.pop(0))
@@ -407,11 +414,19 @@ class Store:
                     "Reduce the size of your condition.",
                 )
 
+    def understood(self, filter: models.Filter | None) -> models.Filter | None:
+        """The filter as this version of the server understands it."""
+        is_old = tuple(map(int, self.version.split(".")[:2])) < (1, 20)
+        return as_before_1_20(filter, self.texts) if is_old else filter
+
     def query(self, name: str, requests: list[models.QueryRequest]) -> list[models.QueryResponse]:
         self.check("search batch size", len(requests), self.strict.search_max_batchsize)
         for request in requests:
             self.check_query(request)
         self.queries.append(requests)
+        requests = [
+            one.model_copy(update={"filter": self.understood(one.filter)}) for one in requests
+        ]
         answers: list[models.QueryResponse] = self.local.query_batch_points(name, requests)
         return answers
 
@@ -420,7 +435,7 @@ class Store:
     ) -> models.CountResult:
         self.check_filter(filter)
         self.check_exact(exact)
-        counted: models.CountResult = self.local.count(name, filter)
+        counted: models.CountResult = self.local.count(name, self.understood(filter))
         return counted
 
     def change(self, name: str, operations: Sequence[models.UpdateOperation]) -> Any:
@@ -438,6 +453,7 @@ class Store:
         self.check("limit", limit, self.strict.max_query_limit)
         self.check_filter(filter)
         self.check_exact(exact)
+        filter = self.understood(filter)
         everything = self.local.facet(name, key, filter, 1_000_000, exact=True).hits
         if self.shards == 1:
             return models.FacetResponse(hits=everything[:limit])

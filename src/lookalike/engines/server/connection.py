@@ -53,7 +53,10 @@ class Node:
         up: whether it answered last.
         known_away: whether it was asked since it failed, and did not answer.
         error: the last failure.
+        version: its version, once it has been asked.
     """
+
+    version: tuple[int, ...] | None = None
 
     def __init__(self, address: NodeAddress, options: ServerOptions) -> None:
         self.url = address.server
@@ -134,9 +137,10 @@ class Node:
             EngineError: it is too old; and any of `FAILURES`.
         """
         version = self.client(quick=quick).info().version
+        self.version = tuple(int(part) for part in version.split(".")[:2])
         if self._checked:
             return
-        if tuple(int(part) for part in version.split(".")[:2]) < LEAST_VERSION:
+        if self.version < LEAST_VERSION:
             least = ".".join(map(str, LEAST_VERSION))
             raise EngineError(
                 f"{self.url} runs Qdrant {version}, but lookalike needs {least} or newer; upgrade "
@@ -195,6 +199,11 @@ class Nodes:
             made.close()
             raise
         return made, address.collection, address.shown
+
+    @property
+    def version(self) -> tuple[int, ...] | None:
+        """The oldest version among the nodes; None while none is known."""
+        return min((node.version for node in self.nodes if node.version), default=None)
 
     def _open(self) -> None:
         with ThreadPoolExecutor(len(self.nodes)) as pool:

@@ -183,7 +183,7 @@ class ServerEngine(GrowingCollection):
 
     def _info(self) -> models.CollectionInfo:
         info = self._call(lambda client: client.get_collection(self.collection))
-        self._known = _Known(vectors_of(info), Limits.of(info))
+        self._known = _Known(vectors_of(info), Limits.of(info, self._nodes.version))
         return info
 
     @property
@@ -209,6 +209,7 @@ class ServerEngine(GrowingCollection):
         self._call(
             lambda client: client.create_payload_index(self.collection, path, params, wait=True)
         )
+        self._known = None  # matches of texts depend on their indexes
 
     def upsert(self, points: Sequence[Point]) -> None:
         check_vectors(points, self.read_manifest)
@@ -300,9 +301,8 @@ class ServerEngine(GrowingCollection):
             "with_vectors": list(vectors) or False,
         }
         found: list[Point] = []
-        size = self._collection.limits.within_page(len(ids)) if ids else 1
-        for start in range(0, len(ids), size):
-            here = {**request, "ids": [str(point_id(id)) for id in ids[start : start + size]]}
+        for some in batched(ids, self._collection.limits.within_page(len(ids)) or 1):
+            here = {**request, "ids": [str(point_id(id)) for id in some]}
             found += map(stored, self._read(reads.retrieve, here))
         return found
 

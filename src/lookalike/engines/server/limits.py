@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from qdrant_client import models
 
+from lookalike.engines.server.text_matches import FIRST_VERSION, for_older_server, text_indexed
 from lookalike.errors import FilterError, QueryError
 
 Rows: TypeAlias = Sequence[Any]
@@ -35,6 +36,7 @@ class Limits:
         exact: whether exact search is allowed, and exact counts and facets, `search_allow_exact`.
         conditions: conditions of a filter, `filter_max_conditions`.
         values: values of a condition, `condition_max_size`.
+        texts: paths of fields with a text index, on a server before `text_matches.FIRST_VERSION`.
     """
 
     page: int | None = None
@@ -45,14 +47,18 @@ class Limits:
     exact: bool = True
     conditions: int | None = None
     values: int | None = None
+    texts: frozenset[str] | None = None
 
     @classmethod
-    def of(cls, info: models.CollectionInfo) -> Limits:
-        """Reads the limits of a collection."""
+    def of(cls, info: models.CollectionInfo, version: tuple[int, ...] | None = None) -> Limits:
+        """Reads the limits of a collection on a server of a version; None for the newest."""
+        is_old = version is not None and version < FIRST_VERSION
+        texts = text_indexed(info) if is_old else None
         strict = info.config.strict_mode_config
         if strict is None or not strict.enabled:
-            return cls()
+            return cls(texts=texts)
         return cls(
+            texts=texts,
             page=strict.max_query_limit,
             batch=strict.upsert_max_batchsize,
             queries=strict.search_max_batchsize,
@@ -62,6 +68,11 @@ class Limits:
             conditions=strict.filter_max_conditions,
             values=strict.condition_max_size,
         )
+
+    @property
+    def _is_free(self) -> bool:
+        """True if a request of any size is allowed."""
+        return replace(self, texts=None) == Limits()
 
     def within_page(self, number: int) -> int:
         """A number of points, or as many as one answer may have."""
@@ -75,14 +86,15 @@ class Limits:
         """The filter, its long lists of values in parts.
 
         Raises:
-            FilterError: it has too many conditions.
+            FilterError: it has too many conditions, or the server is too old for one.
         """
-        if filter is None or (self.conditions is None and self.values is None):
-            return filter
+        if filter is None:
+            return None
+        if self.texts is not None:
+            filter = for_older_server(filter, self.texts)
         if self.values is not None:
             filter = _split_filter(filter, self.values)
-        number = _conditions(filter)
-        if self.conditions is not None and number > self.conditions:
+        if self.conditions is not None and (number := _conditions(filter)) > self.conditions:
             raise FilterError(
                 f"This takes a filter of {number:,} conditions, and the collection allows "
                 f"{self.conditions:,} (filter_max_conditions): raise the limit, or ask for less."
@@ -96,10 +108,12 @@ class Limits:
             QueryError: the collection does not allow exact search.
             FilterError: the filter has too many conditions.
         """
-        if self == Limits():
-            return [request]
         if request.prefetch:
-            return self._blend_parts(request)
+            return [request] if self._is_free else self._blend_parts(request)
+        if self._is_free:
+            if self.texts is None or request.filter is None:
+                return [request]
+            return [request.model_copy(update={"filter": self.filter(request.filter)})]
         change: dict[str, Any] = {
             "filter": self.filter(request.filter),
             "params": self._params(request.params),
@@ -154,7 +168,7 @@ class Limits:
 
     def joined(self, request: models.QueryRequest, answers: Sequence[Rows]) -> Rows:
         """The answer to a request, from those to its parts."""
-        if self == Limits():
+        if self._is_free:
             return answers[0]
         rows = [row for answer in answers for row in answer]
         if not request.prefetch:

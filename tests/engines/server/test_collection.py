@@ -13,6 +13,7 @@ from qdrant_client import QdrantClient, models
 from lookalike.engines import open_engine
 from lookalike.engines.server.connection import Nodes
 from lookalike.engines.server.engine import ServerEngine
+from lookalike.engines.server.layout import field_params
 from lookalike.errors import EngineError
 from lookalike.search import threshold
 from lookalike.types import CandidateQuery, FieldType, Point, Query
@@ -188,6 +189,24 @@ def test_closing_twice_is_harmless() -> None:
     engine.close()
     with pytest.raises(EngineError, match="closed"):
         engine.count()
+
+
+@pytest.mark.parametrize(
+    ("path", "type", "wanted"),
+    [
+        ("category", FieldType.KEYWORD, True),
+        ("tags", FieldType.KEYWORDS, True),
+        ("image.uri", FieldType.KEYWORD, True),
+        ("image.sha256", FieldType.KEYWORD, None),
+    ],
+)
+def test_beginnings_of_keywords_are_indexed(
+    path: str, type: FieldType, wanted: bool | None
+) -> None:
+    """Strict mode refuses `startswith` without (`unindexed_filtering_retrieve: false`)."""
+    params = field_params(path, type, QUICK)
+    assert isinstance(params, models.KeywordIndexParams)
+    assert params.prefix is wanted
 
 
 def test_every_type_of_field_can_be_indexed(engine: ServerEngine, store: Store) -> None:

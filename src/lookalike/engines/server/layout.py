@@ -8,6 +8,7 @@ from typing import Any
 
 from qdrant_client import models
 
+from lookalike import record
 from lookalike.engines.options import ServerOptions
 from lookalike.engines.points import UNIQUE_FIELDS
 from lookalike.types import Distance, FieldType, VectorSpec
@@ -32,6 +33,9 @@ _DISTANCES = {
     Distance.MANHATTAN: models.Distance.MANHATTAN,
 }
 
+_DIGESTS = UNIQUE_FIELDS - {record.URI}
+"""Fields whose beginnings nobody asks for."""
+
 
 def vector_params(spec: VectorSpec, options: ServerOptions) -> models.VectorParams:
     quantized = spec.distance is Distance.COSINE and spec.datatype == "float32"
@@ -48,8 +52,11 @@ def field_params(path: str, type: FieldType, options: ServerOptions) -> models.P
     kind, name = _INDEXES[type]
     unique = path in UNIQUE_FIELDS
     cold = unique or options.payload_indexes_on_disk
+    # Without it, strict mode refuses `startswith` where filters need an index.
+    prefix = {"prefix": True} if name == "keyword" and path not in _DIGESTS else {}
     params: models.PayloadSchemaParams = kind(
         type=name,
+        **prefix,
         enable_hnsw=not unique and type is not FieldType.TEXT,
         memory=models.Memory.COLD if cold else models.Memory.PINNED,
     )

@@ -1,123 +1,186 @@
-"""The contract of sources, over all forms of local paths, and the choice of a source."""
+"""The contract of sources: every source that can be opened, in all forms of its addresses.
+
+A new source needs a module in `tests.contract.sources`, named after its scheme, and nothing here.
+"""
 
 from __future__ import annotations
 
-import os
+import pickle
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-from lookalike.errors import ImageRejected, InputError, QueryError, SourceError
+from lookalike.errors import ImageRejected, LookalikeError
+from lookalike.index import Index
+from lookalike.ingest.listing import list_images
+from lookalike.ingest.partition import DivisibleSource, parts_of
 from lookalike.protocols import Source
-from lookalike.sources import open_paths, open_source, read_image
-from lookalike.types import ImageRef, SourceOptions
+from lookalike.sources import open_source, read_image, schemes
+from tests.contract.sources import SourceSample
 from tests.support.pictures import folder_of
 
+DOCUMENTED = "zip"
+"""The source that docs/sources.md shows."""
+NAMES = (*(f"a/{i:03}.jpg" for i in range(3)), *(f"b/c/{i:03}.jpg" for i in range(3, 6)))
+FILES = (*NAMES, "b/010.jpg", "b/011 ü%.jpg")
 
-@pytest.fixture(params=["{}", "{}/", "file://{}", "{}/**/*.jpg", "{}/b/*", "paths", "parts"])
-def source(request: pytest.FixtureRequest, tmp_path: Path) -> Source:
-    folder_of(tmp_path / "a", 3)
-    folder_of(tmp_path / "b" / "c", 3)
-    folder_of(tmp_path / "b", 2, first=10)
-    if request.param == "paths":
-        return open_paths(sorted(tmp_path.glob("**/*.jpg")))
-    if request.param == "parts":
-        return open_paths(iter([f"{tmp_path}/b/010.jpg", f"{tmp_path}/b", f"{tmp_path}/a/*"]))
-    return open_source(request.param.format(tmp_path))
+
+def module_of(scheme: str) -> ModuleType:
+    try:
+        return import_module(f"tests.contract.sources.{scheme}")
+    except ModuleNotFoundError:
+        raise AssertionError(
+            f"the source of {scheme}:// has no sample: add tests/contract/sources/{scheme}.py"
+        ) from None
+
+
+def forms(*, most: int | None = None) -> Iterator[Any]:
+    for scheme in (*schemes(), DOCUMENTED):
+        module = module_of(scheme)
+        marks = [pytest.mark.slow] if module.SLOW else []
+        for form in module.FORMS[:most]:
+            yield pytest.param((scheme, form), id=f"{scheme}-{form}", marks=marks)
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    folder = folder_of(tmp_path_factory.mktemp("pictures"), len(FILES))
+    return dict(zip(FILES, (p.read_bytes() for p in sorted(folder.iterdir())), strict=True))
+
+
+@pytest.fixture(scope="module")
+def started(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[[str], SourceSample]]:
+    """Starts the sample of a scheme, once."""
+    running: dict[str, SourceSample] = {}
+    with ExitStack() as stack:
+
+        def start(scheme: str) -> SourceSample:
+            if scheme not in running:
+                sample = module_of(scheme).Sample(tmp_path_factory.mktemp(scheme))
+                running[scheme] = stack.enter_context(sample)
+            return running[scheme]
+
+        yield start
+
+
+@pytest.fixture(params=forms())
+def place(
+    request: pytest.FixtureRequest,
+    started: Callable[[str], SourceSample],
+    files: Mapping[str, bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> tuple[SourceSample, Source]:
+    """A sample with the files, and the source in a form of its address."""
+    scheme, form = request.param
+    sample = started(scheme)
+    for name, value in sample.environment.items():
+        monkeypatch.setenv(name, value)
+    sample.fill(files)
+    return sample, sample.open(form)
+
+
+@pytest.fixture
+def source(place: tuple[SourceSample, Source]) -> Source:
+    return place[1]
+
+
+@pytest.fixture
+def sample(place: tuple[SourceSample, Source]) -> SourceSample:
+    return place[0]
+
+
+def name_of(uri: str) -> str:
+    return next(name for name in FILES if uri.endswith(name))
 
 
 def test_it_lists_each_image_once_in_an_order_that_stays(source: Source) -> None:
     refs = list(source.refs())
     assert len({ref.uri for ref in refs}) == len(refs) >= 2
     assert list(source.refs()) == refs
+    assert not source.incomplete
+    assert not source.passed_over
 
 
-def test_what_it_lists_it_has_covers_and_reads(source: Source) -> None:
+def test_what_it_lists_it_has_covers_and_reads(source: Source, files: Mapping[str, bytes]) -> None:
+    assert source.readers >= 1
     for ref in source.refs():
         assert source.covers(ref.uri)
         assert source.has(ref.uri)
-        assert len(source.read(ref)) == ref.size
+        assert source.exists(ref.uri)
+        assert not source.excludes(ref.uri)
+        assert source.read(ref) == files[name_of(ref.uri)]
+        assert ref.size == len(files[name_of(ref.uri)])
+        assert ref.etag
         assert ref.uri.startswith(source.root) or source.root == str(Path.cwd())
 
 
-def test_what_is_gone_it_covers_and_has_not(source: Source) -> None:
+def test_an_image_has_an_address_of_its_own(source: Source, files: Mapping[str, bytes]) -> None:
+    for ref in source.refs():
+        assert read_image(ref.uri) == files[name_of(ref.uri)]
+        assert [one.uri for one in open_source(ref.uri).refs()] == [ref.uri]
+
+
+def test_what_is_gone_it_covers_and_has_not(
+    source: Source, sample: SourceSample, files: Mapping[str, bytes]
+) -> None:
     ref = next(source.refs())
-    Path(ref.uri).unlink()
+    sample.fill({name: data for name, data in files.items() if not ref.uri.endswith(name)})
+    with pytest.raises(ImageRejected, match="unreadable: "):
+        source.read(ref)
     assert source.covers(ref.uri)
     assert not source.has(ref.uri)
-    with pytest.raises(ImageRejected, match="unreadable: No such file"):
-        source.read(ref)
 
 
-def test_what_is_elsewhere_is_none_of_its(source: Source, tmp_path: Path) -> None:
-    assert not source.covers("/elsewhere/a.jpg")
-    assert not source.covers(str(tmp_path) + "-twin/a.jpg")
+def test_what_is_elsewhere_is_none_of_its(source: Source, sample: SourceSample) -> None:
+    assert [uri for uri in sample.elsewhere if source.covers(uri) or source.has(uri)] == []
 
 
-def test_the_etag_changes_with_the_file(source: Source) -> None:
-    before = next(source.refs())
-    Path(before.uri).write_bytes(Path(before.uri).read_bytes() + b"x")
-    os.utime(before.uri, (5, 5))
-    after = next(ref for ref in source.refs() if ref.uri == before.uri)
-    assert after.etag != before.etag
+def test_the_etag_changes_with_the_file(
+    source: Source, sample: SourceSample, files: Mapping[str, bytes]
+) -> None:
+    before = {ref.uri: ref.etag for ref in source.refs()}
+    changed = next(iter(before))
+    data = files[name_of(changed)]
+    sample.fill({**files, name_of(changed): data[:-1] + bytes([data[-1] ^ 1])})  # of the same size
+    after = {ref.uri: ref.etag for ref in source.refs()}
+    assert after.keys() == before.keys()
+    assert after[changed] != before[changed]
 
 
-@pytest.mark.parametrize(
-    "pattern",
-    ["*.jpg", "**/*.jpg", "*/*.jpg", "**", "b/**", "[ab]/00?.jpg", "[!a]/*", "**/c/*", "*/**/*1*"],
-)
-def test_a_glob_covers_just_what_it_lists(tmp_path: Path, pattern: str) -> None:
-    for folder in ("", "a", "b", "b/c", "b/c/d", "dash-ed (x)", ".hidden"):
-        folder_of(tmp_path / folder, 2)
-        (tmp_path / folder / ".000.jpg").touch()
-    source = open_source(f"{tmp_path}/{pattern}")
-    listed = {ref.uri for ref in source.refs()}
-    everything = {str(path) for path in tmp_path.rglob("*") if path.is_file()}
-    assert {uri for uri in everything if source.covers(uri)} == listed != set()
+def test_another_process_can_read_it(source: Source) -> None:
+    copy: Source = pickle.loads(pickle.dumps(source))  # noqa: S301
+    refs = list(source.refs())
+    assert [copy.read(ref) for ref in refs] == [source.read(ref) for ref in refs]
 
 
-def test_a_file_is_a_source_too_whatever_its_name(tmp_path: Path) -> None:
-    name = tmp_path / "odd [1]*.jpg"
-    name.write_bytes(b"x")
-    assert [ref.uri for ref in open_source(str(name)).refs()] == [str(name)]
+def test_parts_are_the_whole(source: Source) -> None:
+    expected = sorted(ref.uri for ref in source.refs())
+    parts = [list_images(parts_of([source], (n, 2)), (n, 2)).images for n in (1, 2)]
+    assert sorted(image.ref.uri for part in parts for image in part) == expected
+    if isinstance(source, DivisibleSource):
+        assert sorted(ref.uri for one in source.ranges(4) for ref in one.refs()) == expected
 
 
-def test_a_folder_that_cannot_be_listed_is_one_reject(tmp_path: Path) -> None:
-    folder_of(tmp_path / "a", 1)
-    source = open_source(str(tmp_path))
-    with pytest.raises(ImageRejected, match="unreadable"):
-        source.read(ImageRef(str(tmp_path / "a" / "gone"), etag="", size=0))
+def test_where_nothing_is_the_address_is_named(source: Source) -> None:
+    with pytest.raises(LookalikeError, match="nothing"):
+        read_image(next(source.refs()).uri + ".nothing")
 
 
-@pytest.mark.parametrize("uri", ["ftp://host/a.jpg", "uploads://a.jpg"])
-def test_a_scheme_that_no_source_serves_is_an_error(uri: str) -> None:
-    with pytest.raises(SourceError, match="there is no source for"):
-        open_source(uri)
-
-
-def test_an_image_is_read_from_bytes_or_from_the_path_of_one_file(tmp_path: Path) -> None:
-    (tmp_path / "a.jpg").write_bytes(b"a")
-    (tmp_path / "b.jpg").write_bytes(b"b")
-    assert read_image(b"a") == read_image(tmp_path / "a.jpg") == b"a"
-    with pytest.raises(QueryError, match="names 2 images: give the path of one image"):
-        read_image(tmp_path)
-
-
-def test_a_list_of_paths_reports_what_is_not_there(tmp_path: Path) -> None:
-    folder = folder_of(tmp_path / "a", 2)
-    source = open_paths([folder / "001.jpg", folder / "gone.jpg", folder / "001.jpg", folder])
-    names = [Path(ref.uri).name for ref in source.refs()]
-    assert names == ["001.jpg", "gone.jpg", "000.jpg"]
-    gone = next(ref for ref in source.refs() if ref.uri.endswith("gone.jpg"))
-    with pytest.raises(ImageRejected, match="No such file"):
-        source.read(gone)
-    excluding = open_paths([folder / "001.jpg", folder / "000.jpg"], SourceOptions(["001*"]))
-    assert [Path(ref.uri).name for ref in excluding.refs()] == ["000.jpg"]
-    assert excluding.passed_over
-
-
-@pytest.mark.parametrize("paths", [[b"a"], [7], {"a": 1}, [{"image": 1}], b"abc"])
-def test_lists_of_other_things_are_refused(paths: Any) -> None:
-    with pytest.raises(InputError, match="put"):
-        open_paths(paths)
+@pytest.mark.slow
+@pytest.mark.parametrize("place", [*forms(most=1)], indirect=True)
+def test_an_index_follows_it(
+    source: Source, sample: SourceSample, files: Mapping[str, bytes], index: Index
+) -> None:
+    uris = [ref.uri for ref in source.refs()]
+    assert index.add(source.root).added == len(uris) == len(FILES)
+    sample.fill(dict(list(files.items())[1:]))
+    report = index.add(source.root, prune=True, yes=True)
+    assert (report.unchanged, report.removed) == (len(uris) - 1, 1)
+    assert index.thumbnail(uris[-1], 64).startswith(b"\xff\xd8")

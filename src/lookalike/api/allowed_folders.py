@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from lookalike.api.errors import Forbidden
 from lookalike.errors import SourceError
-from lookalike.system.inputs import is_object, is_url
+from lookalike.system.inputs import is_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class AllowedFolders:
             Forbidden: the path is not below a root.
             SourceError: the path is below a root and does not exist.
         """
-        is_elsewhere = is_object(path) or is_url(path)
+        is_elsewhere = _is_address(path)
         if is_elsewhere and self.contains(path):
             return path
         if not self.roots:

@@ -23,6 +23,8 @@ _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://")
 SourceInput: TypeAlias = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 """A folder, a file, a glob or the address of a bucket; or many of them."""
 
+_GROUP = "lookalike.sources"
+"""Entry points of sources in other packages."""
 _DEFAULTS = SourceOptions()
 
 Fetch: TypeAlias = Callable[[str], bytes]
@@ -51,13 +53,18 @@ def open_source(uri: str, options: SourceOptions = _DEFAULTS) -> Source:
     if scheme in (own := _own_schemes()):
         source = own[scheme].open(uri, options)
         return source
-    for entry in entry_points(group="lookalike.sources", name=scheme):
+    for entry in entry_points(group=_GROUP, name=scheme):
         source = entry.load()(uri, options)
         return source
     raise SourceError(
         f"{uri}: there is no source for {scheme}:// addresses; give a folder, a file, a glob, or "
-        f"an address that starts with {', '.join(f'{one}://' for one in own)}."
+        f"an address that starts with {', '.join(f'{one}://' for one in schemes())}."
     )
+
+
+def schemes() -> list[str]:
+    """The schemes of all addresses that a source serves, those of installed packages included."""
+    return [*_own_schemes(), *sorted(entry_points(group=_GROUP).names)]
 
 
 def _refuse_listing(name: str, options: SourceOptions) -> None:

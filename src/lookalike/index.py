@@ -108,10 +108,11 @@ class Index(IndexWithMigration):
         request = run.AddRequest.of(options)
         if request.executor is None:
             self._decoder.start(self._models.without_weights)  # while the model loads
-        local = partial(self.ingest, detector=self._finder().gate(request.copies))
+        gate = self._finder().gate(request.copies, fetch=request.fetch, private=request.private)
         with (
+            gate as detector,
             inputs.opened(sources, request, self._decoder.limits) as (request, files, web),
-            request.ingest(local, self._opener) as ingest,
+            request.ingest(partial(self.ingest, detector=detector), self._opener) as ingest,
         ):
             return run.add(self._destination, files, request, ingest, self.calibrate, web)
 

@@ -86,6 +86,18 @@ def test_the_pixels_of_originals_are_compared(folder: Path, site: Site) -> None:
             index.duplicates(fetch=True, executor=lambda *_: [])  # type: ignore[arg-type]
 
 
+def test_originals_decide_about_new_images_too(site: Site, tmp_path: Path) -> None:
+    table = tmp_path / "shop.csv"
+    options: dict[str, Any] = {"metadata": table, "fetch": True, "private": [site.host]}
+    with Index.open(":memory:", model="built-in") as index:
+        table.write_text(f"id,image_link\none,{site.url}/one.png\n")
+        assert index.add(**options).added == 1
+        table.write_text(f"id,image_link\none,{site.url}/one.png\ntwo,{site.url}/two.bmp\n")
+        (copy,) = index.add(**options, copies="skip").copies
+        assert (copy.of, copy.verdict) == ("one", Verdict.SAME_PIXELS)
+        assert index.count() == 1
+
+
 def test_what_cannot_be_read_has_a_reason(folder: Path, site: Site, pictures: list[bytes]) -> None:
     with Index.open(folder) as index:
         web: dict[str, Any] = {"fetch": True, "private": [site.host]}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -139,13 +139,27 @@ class DuplicateFinder:
         """True if the index has an image at this address."""
         return self.engine.count(AnyOfValues(record.URI, (uri,))) > 0
 
-    def gate(self, copies: Literal["keep", "skip", "link"]) -> DuplicateGate | None:
-        """The gate for new images; None if all are kept."""
+    @contextmanager
+    def gate(
+        self, copies: Literal["keep", "skip", "link"], *, fetch: bool, private: Sequence[str]
+    ) -> Iterator[DuplicateGate | None]:
+        """The gate for new images; None if all are kept.
+
+        Args:
+            copies: what to do with copies.
+            fetch, private: see `DuplicateOptions`.
+
+        Raises:
+            InputError: a private host is not valid.
+        """
         if copies == "keep":
-            return None
-        # Compared in this process: the decoders are busy with the images to come, and each would
-        # have to wait for them.
-        return DuplicateGate(self._search(comparer=batch), self.cache, links=copies == "link")
+            yield None
+            return
+        with closing(self._originals({"fetch": fetch, "private": private})) as originals:
+            # Compared in this process: the decoders are busy with the images to come, and each
+            # would have to wait for them.
+            search = self._search(originals, comparer=batch)
+            yield DuplicateGate(search, self.cache, links=copies == "link")
 
     def _duplicates_of_input(
         self, image: ImageInput, originals: Originals, **options: Any

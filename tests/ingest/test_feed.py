@@ -78,6 +78,35 @@ def test_a_feed_at_an_address_is_the_truth(index: Index, site: Site, tmp_path: P
     assert len(list(index.scroll())) == 6
 
 
+@pytest.mark.slow  # 30 seconds: ten thousand requests
+def test_a_product_with_thousands_of_pictures_holds_up_no_other(
+    index: Index, site: Site, tmp_path: Path
+) -> None:
+    pictures = [page for page in site.pages.values() if isinstance(page, Page)]
+    site.pages["/p.jpg"] = lambda query: pictures[int(query) % len(pictures)]
+    feed = tmp_path / "feed.xml"
+
+    def publish(count: int, price: int) -> None:
+        link = "<g:{0}image_link>{1}/p.jpg?{2}</g:{0}image_link>".format
+        links = [link("additional_" if n else "", site.url, n) for n in range(count)]
+        items = [f"<g:id>1</g:id><g:price>{price}</g:price>{''.join(links)}"]
+        items += [f"<g:id>2</g:id>{links[0]}", "<g:id>3</g:id>" + link("", site.url, "none")]
+        feed.write_text(f"<rss><item>{'</item><item>'.join(items)}</item></rss>")
+
+    publish(10_000, price=5)
+    report = add(index, site, feed, optimize=False)
+    assert (report.added, report.rejected) == (10_001, 1)
+    publish(10_000, price=6)
+    report = add(index, site, feed, optimize=False, recheck=False)
+    assert (report.updated, report.unchanged) == (10_000, 1)
+    assert index["1#9999"].payload["product"] == "1"
+    publish(1, price=6)
+    report = add(index, site, feed, optimize=False, recheck=False)
+    assert "9,999 of the 10,001 images" in (report.prune_refused or "")
+    report = add(index, site, feed, optimize=False, recheck=False, yes=True)
+    assert (report.removed, index.count()) == (9_999, 2)
+
+
 def test_products_json_is_read_page_by_page(index: Index, site: Site) -> None:
     products = [
         {

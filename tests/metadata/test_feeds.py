@@ -154,6 +154,23 @@ def test_every_form_gives_the_same_product(
         assert not list(table.warnings)
 
 
+@pytest.mark.parametrize("name", ["feed.xml", "feed.tsv", "products.json"])
+def test_a_product_may_have_thousands_of_pictures(tmp_path: Path, name: str) -> None:
+    first, *others = pictures = [f"https://cdn.example/{n}.jpg" for n in range(10_000)]
+    more = "".join(f"<g:additional_image_link>{url}</g:additional_image_link>" for url in others)
+    item = f"<g:id>1</g:id><g:image_link>{first}</g:image_link>{more}"
+    product = {"handle": "1", "images": [{"src": url} for url in pictures]}
+    content = {
+        "feed.xml": f"<rss><item>{item}</item></rss>",
+        "feed.tsv": f"id\timage_link\tadditional_image_link\n1\t{first}\t{','.join(others)}\n",
+        "products.json": json.dumps({"products": [product]}),
+    }
+    with feed(tmp_path, name, content[name]) as table:
+        (row,) = table.rows()
+        assert row.id == "1"
+        assert list(table.addresses()) == pictures
+
+
 @pytest.mark.parametrize("name", [*GOOGLE, *SHOPIFY])
 def test_a_compressed_feed_is_read_like_any_other(tmp_path: Path, name: str) -> None:
     content = {**GOOGLE, **SHOPIFY}[name]

@@ -219,8 +219,10 @@ class _Items:
         elif self._depth == 1 and not self._nested:
             text = "".join(self._parts).strip()
             before = self._item.get(name)
-            several = before if isinstance(before, list) else [before]
-            self._item[name] = text if before is None else [*several, text]
+            if isinstance(before, list):
+                before.append(text)
+            else:
+                self._item[name] = text if before is None else [before, text]
         self._depth -= 1
 
     def text(self, text: str) -> None:

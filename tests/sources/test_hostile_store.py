@@ -3,15 +3,22 @@ while they are indexed."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
+import psutil
 import pytest
 from obstore.store import S3Store
 
+from lookalike.cli.terminal import reports
 from lookalike.errors import SourceError
 from lookalike.index import Index
 from lookalike.sources import _objects, open_sources
-from tests.support.faulty_proxy import Fault, Proxy, faulty_proxy
+from tests.support.faulty_proxy import HOME, Fault, Proxy, faulty_proxy
 from tests.support.object_stores import fill, use_store
 from tests.support.pictures import folder_of
 
@@ -150,3 +157,61 @@ def test_an_object_that_never_comes_holds_up_no_other(proxy: Proxy, index: Index
         f"the store at {proxy.url} does not answer: check the network, and the endpoint."
     ]
     assert 100 < report.seconds < 200
+
+
+EMPTY = 200_000
+
+
+@contextmanager
+def empty_bucket(count: int) -> Iterator[str]:
+    """Serves the listing of a bucket of empty objects, which no store is fast enough to be filled
+    with; yields its endpoint."""
+    entry = (
+        "<Contents><Key>{}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified>"
+        '<ETag>"d41d8cd98f00b204e9800998ecf8427e"</ETag><Size>0</Size></Contents>'
+    )
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            query = parse_qs(urlsplit(self.path).query)
+            start = int(query.get("continuation-token", ["0"])[0])
+            end = min(start + 1000, count)
+            more = f"<NextContinuationToken>{end}</NextContinuationToken>" if end < count else ""
+            keys = "".join(entry.format(f"k/{number:07}.jpg") for number in range(start, end))
+            truncated = f"<IsTruncated>{str(bool(more)).lower()}</IsTruncated>"
+            page = f"<ListBucketResult>{truncated}{more}{keys}</ListBucketResult>".encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(page)))
+            self.end_headers()
+            self.wfile.write(page)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer((HOME, 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,)).start()
+        try:
+            yield f"http://{HOME}:{server.server_port}"
+        finally:
+            server.shutdown()
+
+
+@pytest.mark.slow
+def test_very_many_empty_objects_are_one_reject_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with empty_bucket(EMPTY) as endpoint:
+        use_store(monkeypatch, endpoint)
+        before = psutil.Process().memory_info().rss
+        with Index.open(tmp_path / "index", model="built-in") as index:
+            report = index.add("s3://hostile/k/", prune=True)
+        grown = psutil.Process().memory_info().rss - before
+        assert (report.rejected, report.done) == (EMPTY, EMPTY)
+        assert {(one.reason, one.detail) for one in report.rejects} == {
+            ("empty", "the object is empty")
+        }
+        assert grown < 600 * EMPTY + 200 * 2**20  # bytes, for the reasons that are reported
+        assert len(list(reports.ingest_lines(report))) < 20
+        assert report.images_per_second > 1_000

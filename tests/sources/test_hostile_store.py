@@ -212,6 +212,6 @@ def test_very_many_empty_objects_are_one_reject_each(
         assert {(one.reason, one.detail) for one in report.rejects} == {
             ("empty", "the object is empty")
         }
-        assert grown < 600 * EMPTY + 200 * 2**20  # bytes, for the reasons that are reported
+        assert grown < 600 * EMPTY + 50 * 2**20  # bytes, for the reasons that are reported
         assert len(list(reports.ingest_lines(report))) < 20
         assert report.images_per_second > 1_000

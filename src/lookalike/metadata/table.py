@@ -307,15 +307,14 @@ class MetadataTable:
         unread = [column for column in self._unusable if not is_missing(cells.get(column))]
         for column, type in self.fields.items():
             value = cells.get(column)
-            if not is_missing(value):
-                try:
-                    parsed = self._columns[column].parse(value)
-                    if parsed is not None:
-                        fields[column] = parsed
-                except InputError as error:
-                    detail = f"{error} ({type}); left out"
-                    self._report(MetadataWarning(line, detail, name, column, quoted(value)))
-                    unread.append(column)
+            try:
+                parsed = self._columns[column].parse(value)
+                if parsed is not None:
+                    fields[column] = parsed
+            except InputError as error:
+                detail = f"{error} ({type}); left out"
+                self._report(MetadataWarning(line, detail, name, column, quoted(value)))
+                unread.append(column)
         key = None if id is None else as_bytes(id)
         return line, key, pack(fields), pack(unread)
 

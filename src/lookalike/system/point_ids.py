@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from hashlib import sha1
 from typing import TypeAlias
-from uuid import UUID, uuid5
+from uuid import UUID
 
 PointId: TypeAlias = UUID
 """A point's id in the engine, derived from the image's string id."""
@@ -16,7 +17,10 @@ def point_id(id: str) -> PointId:
 
     Ids that are not valid UTF-8, as a shell may pass them, belong to no image and are no error.
     """
-    return uuid5(_NAMESPACE, id.encode("utf-8", "backslashreplace").decode())
+    name = id.encode("utf-8", "backslashreplace")
+    # As `uuid.uuid5`, which takes text, and so twice the time.
+    digest = sha1(_NAMESPACE.bytes + name, usedforsecurity=False).digest()
+    return UUID(bytes=digest[:16], version=5)
 
 
 def as_point_id(id: PointId | str) -> PointId:

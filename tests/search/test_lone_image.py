@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from lookalike.engines.options import ServerOptions
 from lookalike.engines.server.engine import ServerEngine
-from lookalike.errors import NotFound
+from lookalike.errors import NotFound, QueryError
 from lookalike.index import Index
 from lookalike.search.hits import Hits
 from tests.search.indexes import BLEND, COUNT, Shop, ids
@@ -69,6 +70,21 @@ def test_the_first_answers_come_with_the_vectors(served: Index, store: Store) ->
     store.requests.clear()
     hits = served.search(id="sku-3", weights=BLEND)
     assert store.requests == ["count"] + ["query"] * hits.explanation.rounds
+
+
+def test_a_vector_that_an_image_lacks_is_named(shop: Shop, served: Index) -> None:
+    (point,) = shop.index._engine.retrieve(["sku-1"], vectors=[shop.index._manifest.semantic.name])
+    own = {**point.payload["image"], "id": "half"}
+    half = replace(point, id="half", payload={**point.payload, "image": own})
+    for index in (shop.index, served):
+        index._engine.upsert([half])
+        try:
+            assert index.search(id="half")[0].id == "sku-1"
+            for options in ({"weights": BLEND}, {"weights": "color"}):
+                with pytest.raises(QueryError, match="'half' has no vector color yet: index it"):
+                    index.search(id="half", **options)
+        finally:
+            index._engine.delete(["half"])
 
 
 def test_an_image_that_is_gone_is_said_to_be(served: Index) -> None:

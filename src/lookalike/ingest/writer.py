@@ -144,7 +144,7 @@ def _amendment(change: Change, stored: Mapping[str, Point]) -> Point:
     those in the index are the latest."""
     assert change.point is not None  # noqa: S101 -- for the type checker
     old, new = record_of(stored[change.id].payload), record_of(change.point.payload)
-    own: dict[str, Any] = {name: None for name in (*old, *Decision) if name not in new}
+    own: dict[str, Any] = {name: None for name in old if name not in new}
     own.update(new)
     if old["sha256"] == new["sha256"]:
         own = {name: value for name, value in own.items() if name not in list(Decision)}

@@ -339,7 +339,10 @@ class Planner:
         """The first answers to a search by one image alone, whose vectors come with them."""
         first = lone.first_round(self.manifest, list(weights), filter, request, exact=exact)
         if first is None:
-            raise NotFound(missing_image(lone.id))
+            points = self._points([lone.id])
+            if lone.id not in points:
+                raise NotFound(missing_image(lone.id))
+            lone.vectors.update(points[lone.id].vectors)  # some of those with a weight are missing
         return first
 
     def _read_examples(

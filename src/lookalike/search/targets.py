@@ -147,7 +147,7 @@ class PartReader:
 
     def read_stored(self, id: str, vectors: Mapping[str, Vector]) -> list[Part]:
         """The parts of an image of the index, from its vectors."""
-        return self._pictured(id, lambda name: partial(vectors.__getitem__, name))
+        return self._pictured(id, lambda name: partial(_stored_vector, id, vectors, name))
 
     def read_vectors(self, vectors: VectorInput) -> list[Part]:
         """The parts of vectors that a caller has made elsewhere."""
@@ -234,6 +234,20 @@ class PartReader:
     def _describe(self, name: str, image: Image) -> Vector:
         vector: Vector = self.models.descriptor(name).describe([image]).vectors[0]
         return vector
+
+
+def _stored_vector(id: str, vectors: Mapping[str, Vector], name: str) -> Vector:
+    """A vector of an image.
+
+    Raises:
+        QueryError: the image has none of that name.
+    """
+    if name not in vectors:
+        raise QueryError(
+            f"The image {id!r:.200} has no vector {name} yet: index it again, or give that aspect "
+            "no weight."
+        )
+    return vectors[name]
 
 
 def _label_of_text(text: str, descriptor: DescribesText) -> str:

@@ -17,7 +17,8 @@ from qdrant_client.grpc import (
     qdrant_pb2_grpc,
 )
 
-from tests.support.qdrant_wire.store import Rejected, Store, request_name
+from tests.support.qdrant_wire.refusals import Rejected
+from tests.support.qdrant_wire.store import Store, request_name
 
 _CODES = {
     400: grpc.StatusCode.INVALID_ARGUMENT,

@@ -14,7 +14,8 @@ from typing import Any
 import pydantic_core
 from qdrant_client import models
 
-from tests.support.qdrant_wire.store import Rejected, Store, request_name
+from tests.support.qdrant_wire.refusals import Rejected
+from tests.support.qdrant_wire.store import Store, request_name
 
 
 def _route(

@@ -16,6 +16,7 @@ import numpy as np
 from qdrant_client import QdrantClient, models
 
 from tests.support.qdrant_wire.older import as_before_1_20
+from tests.support.qdrant_wire.refusals import Rejected, rejection, strict
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,6 @@ def request_name(name: str, collection: str) -> str:
     """The name under which a request is counted and meets faults: those to the collection that
     services keep their state in have one of their own."""
     return "state" if collection.endswith("__state") else name
-
-
-class Rejected(Exception):
-    def __init__(self, status: int, error: str, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(error)
-        self.status, self.error, self.headers = status, error, headers or {}
 
 
 _FEW = (
@@ -302,7 +297,7 @@ class Store:
             try:
                 answer = work()
             except ValueError as error:
-                raise _rejection(str(error)) from error
+                raise rejection(str(error)) from error
             except KeyError as error:
                 raise Rejected(404, f"Not found: No point with id {error.args[0]} found") from error
             if name in _CHANGES:  # before a node may come back, which would not know what it missed
@@ -374,7 +369,7 @@ class Store:
     def check(self, limit: str, value: float, most: float | None) -> None:
         """Refuses what exceeds a limit of strict mode."""
         if most is not None and value > most:
-            raise _strict(
+            raise strict(
                 f'Limit exceeded {value} > {most} for "{limit}"',
                 f'Reduce the "{limit}" parameter to or below {most}.',
             )
@@ -382,7 +377,7 @@ class Store:
     def check_exact(self, exact: bool | None) -> None:
         """Refuses exact search, counts and facets where they are not allowed."""
         if exact and self.strict.search_allow_exact is False:
-            raise _strict("Exact search disabled!", "Set exact=false.")
+            raise strict("Exact search disabled!", "Set exact=false.")
 
     def check_query(self, request: Any) -> None:
         """Refuses a query, or a stage of one, that exceeds a limit."""
@@ -401,7 +396,7 @@ class Store:
         leaves = list(_leaves(filter))
         number, most = len(leaves), self.strict.filter_max_conditions
         if most is not None and number > most:
-            raise _strict(
+            raise strict(
                 f"Filter condition limit reached ({number} > {most})",
                 "Reduce the amount of conditions of your filter.",
             )
@@ -409,15 +404,14 @@ class Store:
             values = getattr(leaf, "has_id", getattr(getattr(leaf, "match", None), "any", []))
             size, most = len(values), self.strict.condition_max_size
             if most is not None and size > most:
-                raise _strict(
+                raise strict(
                     f"Condition size limit reached ({size} > {most})",
                     "Reduce the size of your condition.",
                 )
 
     def understood(self, filter: models.Filter | None) -> models.Filter | None:
         """The filter as this version of the server understands it."""
-        is_old = tuple(map(int, self.version.split(".")[:2])) < (1, 20)
-        return as_before_1_20(filter, self.texts) if is_old else filter
+        return as_before_1_20(filter, self.texts) if self.version.startswith("1.19") else filter
 
     def query(self, name: str, requests: list[models.QueryRequest]) -> list[models.QueryResponse]:
         self.check("search batch size", len(requests), self.strict.search_max_batchsize)
@@ -482,19 +476,3 @@ def _leaves(filter: models.Filter | None) -> Iterator[Any]:
                     yield from _leaves(nested.filter)
                 case _:
                     yield one
-
-
-def _strict(error: str, help: str) -> Rejected:
-    """A refusal by strict mode, as a real server words it."""
-    return Rejected(400, f"Bad request: {error}. Help: {help}")
-
-
-def _rejection(error: str) -> Rejected:
-    """The real server's status and message for an error of the in-memory mode."""
-    if error.startswith("Collection") and error.endswith("not found"):
-        return Rejected(404, f"Not found: Collection `{error.split()[1]}` doesn't exist!")
-    if "already exists" in error:
-        return Rejected(409, f"Wrong input: {error}!")
-    if error.endswith("is not found in the collection"):
-        return Rejected(404, f"Not found: No point with id {error.split()[1]} found")
-    return Rejected(400, error)

@@ -55,6 +55,10 @@ _TLS = {
 }
 """Messages for failures of TLS, by what the first text has in it that has any."""
 
+_MISSING = ("No point with id", "Vector with name", "is not found in the collection")
+"""Parts of the errors with which a query by the id of a point is refused that is not there, or has
+not the vector."""
+
 FAILURES = (
     ApiException,
     QdrantException,
@@ -120,7 +124,8 @@ def failure_of(error: Exception, url: str, timeout: float) -> Failure:
 
 
 def is_missing_point(error: Exception) -> bool:
-    """Tells if a query named a point that does not exist, as servers and the in-memory mode say."""
+    """Tells if a query named a point that does not exist, or lacks the vector, as servers and the
+    in-memory mode say."""
     match error:
         case UnexpectedResponse(status_code=HTTPStatus.NOT_FOUND):
             text = _error_text(error.content)
@@ -130,7 +135,7 @@ def is_missing_point(error: Exception) -> bool:
             text = str(error)
         case _:
             return False
-    return "No point with id" in text or "is not found in the collection" in text
+    return any(sign in text for sign in _MISSING)
 
 
 def _grpc_failure(error: grpc.RpcError, url: str, timeout: float) -> Failure:

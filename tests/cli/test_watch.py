@@ -15,7 +15,9 @@ import pytest
 
 from lookalike.facade.watching.changes import Change
 from lookalike.facade.watching.folders import FolderWatch
+from tests.sources.test_notifications import Queue
 from tests.support.command_line import documents, error
+from tests.support.object_stores import fill, moto, use_store
 from tests.support.pictures import folder_of
 
 
@@ -69,6 +71,33 @@ def test_what_comes_during_the_first_pass_is_not_missed(photos: Path) -> None:
         assert next(changes) == Change([str(photos)], is_whole=True)
         folder_of(photos / "new", 1, first=20)  # while the caller indexes
         assert next(changes) == Change([str(photos / "new")])
+
+
+@pytest.mark.slow
+def test_an_index_follows_a_bucket_and_its_queue(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "moto").mkdir()
+    with moto(tmp_path / "moto") as endpoint:
+        use_store(monkeypatch, endpoint)
+        files = {f"shop/{path.name}": path.read_bytes() for path in photos.iterdir()}
+        store = fill(endpoint, "shop", files)
+        queue = Queue(endpoint)
+        arguments = ("s3://shop/shop/", "--queue", queue.url, "--prune")
+        with watching_process(*arguments, "--index", tmp_path / "index") as process:
+            assert next_line(process) == "added 12"
+            store.copy("shop/000.jpg", "shop/copy.jpg")
+            store.put("shop/broken.jpg", b"no picture")
+            store.delete("shop/001.jpg")
+            assert next_line(process) == "added 1 · removed 1"
+            assert process.stdout is not None
+            assert "s3://shop/shop/broken.jpg: unsupported_format" in process.stdout.readline()
+            assert documents("stats", "--index", tmp_path / "index")["images"] == 12
+            process.send_signal(signal.SIGINT)
+            assert process.wait(20) == 130
+        missing = error("watch", "s3://shop/shop/", "--queue", f"{queue.url}s", "--index", tmp_path)
+        assert "there is no such queue: check its URL" in missing
+    assert "does not answer" in error("watch", "s3://shop/shop/", "--index", tmp_path / "index")
 
 
 def test_what_cannot_be_watched_is_an_error(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from lookalike.protocols import Source
 from lookalike.sources._buckets import open_bucket
 from lookalike.sources._key_list import KeyList, ListedKey
 from lookalike.sources._object_store import Bucket, UnreadableKey, is_readable
-from lookalike.sources._objects import Objects
+from lookalike.sources._objects import Objects, Scope
 from lookalike.system.parts import is_of_part
 from lookalike.system.text_set import TextSet
 from lookalike.types import UNKNOWN_ETAG, DecodeLimits, ImageRef, SourceOptions, StoredObject
@@ -41,11 +41,11 @@ class ListedObjects(Objects):
         self._gone = TextSet()
 
     def __reduce__(self) -> tuple[type[Objects], tuple[Any, ...]]:
-        return ListedObjects, self._arguments
+        return ListedObjects, self._scope
 
     def part(self, number: int, count: int) -> Source:
         """See `ingest.partition.DivisibleSource`."""
-        return _ListedPart(*self._arguments, (number, count))
+        return _ListedPart(self._scope, (number, count))
 
     def ranges(self, count: int) -> Sequence[Source]:
         return [self]
@@ -103,19 +103,12 @@ class _ListedPart(ListedObjects):
     """A partition of listed objects: those in its share of an inventory's files, or of the rows of
     another list. The bucket's own objects are shared by their addresses, as pruning sees them."""
 
-    def __init__(
-        self,
-        bucket: Bucket,
-        folder: str,
-        options: SourceOptions,
-        matches: re.Pattern[str] | None,
-        partition: tuple[int, int],
-    ) -> None:
-        super().__init__(bucket, folder, options, matches)
+    def __init__(self, scope: Scope, partition: tuple[int, int]) -> None:
+        super().__init__(*scope)
         self.partition = partition
 
     def __reduce__(self) -> tuple[type[Objects], tuple[Any, ...]]:
-        return _ListedPart, (*self._arguments, self.partition)
+        return _ListedPart, (self._scope, self.partition)
 
     def covers(self, uri: str) -> bool:
         return super().covers(uri) and is_of_part(uri, self.partition)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from lookalike.errors import ImageRejected, Reason, SourceError
 from lookalike.protocols import Source
@@ -40,6 +40,15 @@ MOST_FAILURES = READERS
 that it is not asked about those that are left, each of which would take as long."""
 
 
+class Scope(NamedTuple):
+    """The objects that a source is about, before it is divided: the arguments of `Objects`."""
+
+    bucket: Bucket
+    folder: str
+    options: SourceOptions
+    matches: re.Pattern[str] | None
+
+
 class Objects:
     """The objects of a folder and its subfolders that may be images, or those that match a glob.
 
@@ -61,13 +70,13 @@ class Objects:
         self._folder = folder
         self._matches = matches
         self._exclusions = Exclusions(f"/{folder}", options.exclude, only_patterns=True)
-        self._arguments = (bucket, folder, options, matches)
+        self._scope = Scope(bucket, folder, options, matches)
         self._incomplete = False
         self._filled: dict[str, bool] = {}
         self._failures = 0
 
     def __reduce__(self) -> tuple[type[Objects], tuple[Any, ...]]:
-        return Objects, self._arguments
+        return Objects, self._scope
 
     @property
     def passed_over(self) -> bool:
@@ -154,7 +163,7 @@ class Objects:
     def part(self, number: int, count: int) -> Source:
         """See `ingest.partition.DivisibleSource`."""
         length = self._beginning_length(count)
-        return _Part(*self._arguments, length, (number, count))
+        return _Part(self._scope, length, (number, count))
 
     def ranges(self, count: int) -> Sequence[Source]:
         """See `ingest.partition.DivisibleSource`."""
@@ -165,7 +174,7 @@ class Objects:
         size = -(-len(starts) // count)
         ends = [after_all(start) for start in starts[size - 1 :: size]][: count - 1]
         bounds = pairwise([None, *ends, None])
-        return [_Range(*self._arguments, after, until) for after, until in bounds]
+        return [_Range(self._scope, after, until) for after, until in bounds]
 
     def _beginning_length(self, parts: int) -> int | None:
         if self._bucket.scheme not in _STARTS_ANYWHERE or self._bucket.name.endswith(_UNORDERED):
@@ -220,21 +229,13 @@ class _Part(Objects):
         partition: number of the part, from 1, and number of parts.
     """
 
-    def __init__(
-        self,
-        bucket: Bucket,
-        folder: str,
-        options: SourceOptions,
-        matches: re.Pattern[str] | None,
-        length: int | None,
-        partition: tuple[int, int],
-    ) -> None:
-        super().__init__(bucket, folder, options, matches)
+    def __init__(self, scope: Scope, length: int | None, partition: tuple[int, int]) -> None:
+        super().__init__(*scope)
         self.partition = partition
         self._length = length
 
     def __reduce__(self) -> tuple[type[Objects], tuple[Any, ...]]:
-        return _Part, (*self._arguments, self._length, self.partition)
+        return _Part, (self._scope, self._length, self.partition)
 
     def covers(self, uri: str) -> bool:
         return super().covers(uri) and self._owns(self._key(uri))
@@ -255,21 +256,13 @@ class _Part(Objects):
 class _Range(Objects):
     """The objects whose keys lie between two texts."""
 
-    def __init__(
-        self,
-        bucket: Bucket,
-        folder: str,
-        options: SourceOptions,
-        matches: re.Pattern[str] | None,
-        after: str | None,
-        until: str | None,
-    ) -> None:
-        super().__init__(bucket, folder, options, matches)
+    def __init__(self, scope: Scope, after: str | None, until: str | None) -> None:
+        super().__init__(*scope)
         self._after = after
         self._until = until
 
     def __reduce__(self) -> tuple[type[Objects], tuple[Any, ...]]:
-        return _Range, (*self._arguments, self._after, self._until)
+        return _Range, (self._scope, self._after, self._until)
 
     def _pages(self) -> Iterator[Sequence[Listed]]:
         for page in self._bucket.pages(self._folder, self._after):

@@ -7,15 +7,16 @@ it; and `Sample`, a context manager that serves the place. Servers that take sec
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from lookalike.protocols import Source
 
 
-class SourceSample(Protocol):
+class SourceSample(ExitStack):
     """A place with images that a source serves.
 
     Attributes:
@@ -23,22 +24,24 @@ class SourceSample(Protocol):
         elsewhere: addresses that are not of this place.
     """
 
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = {}
     elsewhere: Sequence[str]
 
-    def __init__(self, folder: Path) -> None: ...
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        self.start()
+        return super().__enter__()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
+    def start(self) -> None:
+        """Starts what serves the place, and registers how it ends."""
 
+    @abstractmethod
     def fill(self, files: Mapping[str, bytes]) -> None:
         """Puts these files there, by their paths, and no others."""
-        ...
 
-    def open(self, form: str) -> Source: ...
+    @abstractmethod
+    def open(self, form: str) -> Source:
+        """Opens the source."""

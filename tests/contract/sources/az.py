@@ -20,7 +20,7 @@ class Sample(StoreSample):
 
     @contextmanager
     def _started(self) -> Stores:
-        with azurite(self._folder / "azurite", BUCKET) as endpoint:
+        with azurite(self.folder / "azurite", BUCKET) as endpoint:
             self.environment = {
                 "AZURE_STORAGE_ACCOUNT_NAME": ACCOUNT,
                 "AZURE_STORAGE_ACCOUNT_KEY": KEY,

@@ -21,8 +21,8 @@ class Sample(StoreSample):
 
     @contextmanager
     def _started(self) -> Stores:
-        with google(self._folder / "google", {f"{BUCKET}/first.jpg": b"x"}) as endpoint:
-            key = str(google_key(self._folder, endpoint))
+        with google(self.folder / "google", {f"{BUCKET}/first.jpg": b"x"}) as endpoint:
+            key = str(google_key(self.folder, endpoint))
             names = {"GOOGLE_BASE_URL": endpoint, "GOOGLE_APPLICATION_CREDENTIALS": key}
             self.environment = names
             config: Any = {"base_url": endpoint, "application_credentials": key}

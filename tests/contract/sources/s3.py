@@ -17,6 +17,6 @@ class Sample(StoreSample):
 
     @contextmanager
     def _started(self) -> Stores:
-        with seaweed(self._folder / "seaweed") as endpoint:
+        with seaweed(self.folder / "seaweed") as endpoint:
             self.environment = {**CREDENTIALS, "AWS_ENDPOINT_URL": endpoint}
             yield bucket_of(endpoint, BUCKET)

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import TypeAlias
 
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from lookalike.protocols import Source
 from lookalike.sources import open_source
+from tests.contract.sources import SourceSample
 
 FORMS = ("{}/place/", "{}/place", "{}/place/**/*.jpg", "{}/place/b/*")
 BUCKET = "contract"
 
+Store: TypeAlias = S3Store | GCSStore | AzureStore
+Stores: TypeAlias = Iterator[Store]
 
-class StoreSample(AbstractContextManager["StoreSample"]):
+
+class StoreSample(SourceSample):
     """A bucket, in a server that a subclass starts.
 
     Attributes:
@@ -26,27 +29,16 @@ class StoreSample(AbstractContextManager["StoreSample"]):
     """
 
     scheme: str
-    environment: Mapping[str, str] = {}
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._servers = ExitStack()
+        super().__init__(folder)
         self._address = f"{self.scheme}://{BUCKET}"
         others = ("placed/a.jpg", "a.jpg", "elsewhere/place/a.jpg")
         self.elsewhere = [f"{self._address}/{key}" for key in others]
         self.elsewhere += [f"{self._address}s/place/a.jpg", "/place/a.jpg"]
 
-    def __enter__(self) -> Self:
-        self._store = self._servers.enter_context(self._started())
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._servers.close()
+    def start(self) -> None:
+        self._store = self.enter_context(self._started())
 
     def fill(self, files: Mapping[str, bytes]) -> None:
         present = [one["path"] for page in self._store.list() for one in page]
@@ -62,8 +54,5 @@ class StoreSample(AbstractContextManager["StoreSample"]):
         self._store.put(key, data)
 
     @abstractmethod
-    def _started(self) -> AbstractContextManager[S3Store | GCSStore | AzureStore]:
+    def _started(self) -> AbstractContextManager[Store]:
         """Starts the server; the bucket is there."""
-
-
-Stores = Iterator[S3Store | GCSStore | AzureStore]

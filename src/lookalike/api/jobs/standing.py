@@ -92,7 +92,7 @@ class Passes:
         if isinstance(error, InputError) and not self.job.passes:
             raise error
         _log.warning("Job %s: %s", self.job.id, error)
-        pause = min(RETRY * 2**self.failures, _LONGEST_RETRY)
+        pause = min(RETRY * 2 ** min(self.failures, 16), _LONGEST_RETRY)
         self.failures += 1
         self.job.problem = problem_of(error)
         self._plan(datetime.now(UTC) + timedelta(seconds=pause))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lookalike.engines.options import ServerOptions
-from lookalike.errors import InputError, LookalikeError
+from lookalike.errors import InputError, LookalikeError, ModelError
 from lookalike.index import Index
 from tests.support.onnx_models import write_preprocessing, write_vision
 from tests.support.pictures import folder_of
@@ -156,6 +156,30 @@ def test_pictures_that_are_gone_are_counted(
     cut_over(index, missing="drop")
     assert index.count() == COUNT
     assert sum(path.is_file() for path in gone.iterdir()) == 1
+
+
+def test_an_older_revision_is_brought_up_to_date(index: Index, pictures: Path) -> None:
+    """An index that was made before an upgrade changed how texture is described."""
+    manifest = index._engine.read_manifest()
+    assert manifest is not None
+    manifest["vectors"]["texture"]["revision"] = "1"
+    index._engine.write_manifest(manifest)
+    index.refresh()
+    more = pictures / "000.jpg"
+    with pytest.raises(ModelError, match="`lookalike migrate start`"):
+        index.put([more])
+    with pytest.raises(InputError, match="already"):
+        index.migrate(aspect="color")
+    before = hits(index, pictures, weights={"color": 1})
+    assert index.migrate(aspect="texture").status.phase == "ready"
+    cut_over(index)
+    index.finish_migration()
+    assert hits(index, pictures, weights={"color": 1}) == before
+    (hit,) = index.search(image=more, weights={"texture": 1}, limit=1)
+    assert hit.id == str(more)
+    assert hit.score == pytest.approx(1, abs=1e-3)
+    assert index.add(folder_of(pictures.parent / "late", 1, first=COUNT)).added == 1
+    assert not index.verify().problems
 
 
 def test_only_one_migration_at_a_time(index: Index, other: str, tmp_path: Path) -> None:

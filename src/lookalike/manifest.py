@@ -247,7 +247,7 @@ class Manifest:
                 f"The index was made with {own.model} (revision {own.revision}, {own.size} "
                 f"dimensions, {own.distance}) and this is {spec.model} (revision {spec.revision}, "
                 f"{spec.size} dimensions, {spec.distance}): vectors of different models cannot "
-                "be compared; open the index with its own model, or index into a new folder."
+                "be compared; name the index's own, or replace it: `lookalike migrate start`."
             )
 
     def checked_vector(self, aspect: str, numbers: Any) -> tuple[str, NDArray[np.float32]]:

@@ -17,7 +17,7 @@ from lookalike.descriptors.catalog import NamedModel
 from lookalike.errors import InputError, ModelError, QueryError
 from lookalike.manifest import FURTHER, FurtherModel, Manifest
 from lookalike.protocols import Describers, Descriptor
-from lookalike.types import VectorSpec
+from lookalike.types import Description, Image, VectorSpec
 
 BUILT_IN = "lookalike-small-1"
 """The semantic model that is used where CLIP's weights are missing; also called `built-in`."""
@@ -186,9 +186,8 @@ def choose_semantic(choice: ModelChoice) -> tuple[Descriptor, str | None]:
     else:
         reason = "CLIP's weights are not on this machine and the model hub cannot be reached."
     return descriptors.load(BUILT_IN), (
-        f"{reason} Using the built-in model `{BUILT_IN}`, which knows certain words; for CLIP, "
-        "index into a new folder with `--model clip` when there is a network, or with "
-        "`--model-dir DIR`."
+        f"{reason} Using the built-in model `{BUILT_IN}`, which knows certain words; for CLIP, run "
+        "`lookalike migrate start --model clip` when there is a network, or with `--model-dir DIR`."
     )
 
 
@@ -258,6 +257,27 @@ def _is_model(model: str | None, recorded: str) -> bool:
     return named_folder(model) is not None and named_folder(recorded) is not None
 
 
+class _Outdated:
+    """The place of a descriptor whose revision this version no longer has: vectors that are stored
+    serve its aspect, and no image is described.
+
+    Args:
+        spec: the vector that the index has.
+        manifest: that of the index.
+    """
+
+    side = 1
+
+    def __init__(self, spec: VectorSpec, manifest: Manifest) -> None:
+        self.spec = spec
+        self._manifest = manifest
+
+    def describe(self, images: Sequence[Image]) -> Description:
+        current = descriptors.load(self.spec.model).spec
+        self._manifest.require(replace(current, name=self.spec.name, aspect=self.spec.aspect))
+        raise ModelError(f"The descriptor of {self.spec.name!r} is not at hand.")
+
+
 class Models:
     """The descriptors of one index; see `protocols.Descriptors`.
 
@@ -291,7 +311,7 @@ class Models:
         if not _is_model(choice.model, recorded):
             raise ModelError(
                 f"This index was made with {recorded}, not {choice.model}: leave out the model to "
-                "use the index's own, or index into a new folder with the other."
+                "use the index's own, or replace it with `lookalike migrate start`."
             )
         for aspect in self._further:
             if aspect not in manifest.aspects:
@@ -301,25 +321,38 @@ class Models:
                 )
 
     def descriptor(self, name: str) -> Descriptor:
-        """Returns the descriptor that makes the vectors of this name; that of an own aspect that is
-        not at hand raises ModelError when it is to describe an image.
+        """Returns the descriptor that makes the vectors of this name; one that is not at hand
+        raises ModelError when it is to describe an image.
 
         Raises:
             ModelError: its weights are missing, or differ from those of the index.
         """
         if (at_hand := self._loaded.get(name)) is not None:
             return at_hand
-        if not self.is_available(name):
-            return aspects.MissingAspect(self._manifest.vectors[name])
-        loaded = self._load(name)
-        self._manifest.require(loaded.spec)
-        self._loaded[name] = loaded
-        return loaded
+        spec = self._manifest.vectors[name]
+        if self.is_available(name):
+            loaded = self._loaded.get(name) or self._load(name)
+            self._manifest.require(loaded.spec)
+            self._loaded[name] = loaded
+            return loaded
+        if self._manifest.own_aspect(name) is None:
+            return _Outdated(spec, self._manifest)
+        return aspects.MissingAspect(spec)
 
     def is_available(self, name: str) -> bool:
-        """Tells if a descriptor is at hand; that of an own aspect must be given or registered."""
+        """Tells if a descriptor is at hand: that of an own aspect must be given or registered, and
+        one of this package must be of the revision that the index was made with."""
+        if name in self._loaded:
+            return True
         own = self._manifest.own_aspect(name)
-        return own is None or name in self._loaded or aspects.is_registered(own)
+        if own is not None:
+            return aspects.is_registered(own)
+        if name not in self.without_weights:
+            return True
+        loaded = self._load(name)
+        if loaded.spec == self._manifest.vectors[name]:
+            self._loaded[name] = loaded
+        return name in self._loaded
 
     def refresh(self, manifest: Manifest) -> None:
         """Takes over a changed manifest; models that the index still has stay loaded."""
@@ -399,7 +432,10 @@ class Models:
         aspect is left out where its model is not at hand."""
         for name in self._manifest.vectors:
             try:
-                yield name, self.descriptor(name)
+                descriptor = self.descriptor(name)
+                if isinstance(descriptor, _Outdated):
+                    descriptor.describe(())  # raises, before any image is read
+                yield name, descriptor
             except ModelError:
                 if name != self._manifest.idle_vector:
                     raise

@@ -78,7 +78,7 @@ def _text_descriptors(manifest: Manifest, models: Descriptors) -> dict[str, Desc
     if not found:
         raise QueryError(
             f"This index was made with {manifest.semantic.model}, which does not support text: "
-            "search by image or color, or index into a new folder with `--model clip`."
+            "search by image or color, or replace it with `lookalike migrate start --model clip`."
         )
     return found
 

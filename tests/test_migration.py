@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from PIL import Image
 
 from lookalike.engines.options import ServerOptions
-from lookalike.errors import InputError, LookalikeError, ModelError
+from lookalike.errors import DiskFull, InputError, LookalikeError, ModelError
 from lookalike.index import Index
 from tests.support.onnx_models import write_preprocessing, write_vision
 from tests.support.pictures import folder_of
@@ -199,6 +202,55 @@ def test_only_one_migration_at_a_time(index: Index, other: str, tmp_path: Path) 
     index.cut_over()
     with pytest.raises(InputError, match="roll-back"):
         index.cancel_migration()
+
+
+def test_images_that_the_model_fails_on_are_counted(
+    index: Index, pictures: Path, tmp_path: Path
+) -> None:
+    """A model that gives NaN for black pictures."""
+    Image.new("RGB", (64, 64)).save(tmp_path / "black.png")
+    index.add(tmp_path / "black.png", optimize=False)
+    log = onnx.helper.make_node("Log", ["shifted"], ["image_embeds"])
+    shift = onnx.helper.make_node("Sub", ["vector0", "least"], ["shifted"])
+    least = onnx.helper.make_node("Constant", [], ["least"], value_float=0.001)
+    write_preprocessing(tmp_path / "log")
+    write_vision(tmp_path / "log" / "model.onnx", matrix=np.eye(3), more=[least, shift, log])
+    report = index.migrate(model=f"onnx:{tmp_path / 'log'}")
+    assert (report.filled, report.missed) == (COUNT, 1)
+    assert report.problems[0].id.endswith("black.png")
+    assert "NaN or infinity" in report.problems[0].detail
+    refused = index.cut_over(queries=20, require=ANY_SPEED, missing="keep")
+    assert [gate.name for gate in refused.gates if not gate.passed] == ["errors"]
+    assert index.cut_over(queries=20, require=f"{ANY_SPEED},errors=1", missing="keep").done
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("onnx:{tmp}", "preprocessor_config.json"),
+        ("no/such-model", "no/such-model"),
+        ("dinov2", "cannot be loaded"),
+    ],
+)
+def test_a_model_that_is_not_there_changes_nothing(
+    index: Index, tmp_path: Path, name: str, problem: str
+) -> None:
+    before = index._engine.read_manifest()
+    with pytest.raises(ModelError, match=problem):
+        index.migrate(model=name.format(tmp=tmp_path))
+    assert index._engine.read_manifest() == before
+    assert index.migration() is None
+
+
+def test_a_disk_without_room_for_both_refuses(tmp_path: Path, pictures: Path, other: str) -> None:
+    with Index.open(tmp_path / "index", model="built-in", subprocess=True) as index:
+        index.add(pictures, optimize=False)
+        index._engine.folder.reserve = shutil.disk_usage(tmp_path).free  # type: ignore[attr-defined]
+        files = sorted(one.name for one in (tmp_path / "index").iterdir())
+        with pytest.raises(DiskFull, match="free at least"):
+            index.migrate(model=other)
+        assert index.migration() is None
+        assert sorted(one.name for one in (tmp_path / "index").iterdir()) == files
 
 
 def test_an_engine_in_this_process_refuses(tmp_path: Path, pictures: Path, other: str) -> None:

@@ -230,8 +230,8 @@ def _bounded(
 # --- phases ---------------------------------------------------------------------------------
 
 
-def begin(manifests: ManifestStore, aspect: str, model: NewModel) -> Migration:
-    """Records a migration, or finds the one that was begun with the same model.
+def plan(manifests: ManifestStore, aspect: str, model: NewModel) -> Migration:
+    """The migration to a model: a new one, or the one that was begun with the same model.
 
     Raises:
         InputError: another one is under way, or the index has this very model.
@@ -249,9 +249,13 @@ def begin(manifests: ManifestStore, aspect: str, model: NewModel) -> Migration:
             f"The index has {own.model} (revision {own.revision}) for {aspect!r} already: name "
             "another model."
         )
-    migration = Migration(Phase.FILLING, aspect, target, source, model.files)
-    manifests.update(lambda manifest: replace(manifest, migration=migration))
-    return migration
+    return Migration(Phase.FILLING, aspect, target, source, model.files)
+
+
+def begin(manifests: ManifestStore, migration: Migration) -> None:
+    """Records a migration that was planned, once there is room for its vector."""
+    if manifests.read().migration is None:
+        manifests.update(lambda manifest: replace(manifest, migration=migration))
 
 
 def make_ready(manifests: ManifestStore, errors: int) -> None:

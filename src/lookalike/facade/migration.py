@@ -182,13 +182,17 @@ class IndexWithMigration(IndexWithDuplicates):
         part = None if chosen["partition"] is None else check_partition(chosen["partition"])
         progress("loading the model", 0, None)
         model = self._new_model(chosen)
-        begun = migration.begin(self._manifests, chosen["aspect"], model)
-        name = begun.target.name
-        self._models.adopt(model.descriptor, name)
+        planned = migration.plan(self._manifests, chosen["aspect"], model)
+        target = planned.target
+        if planned.phase is Phase.FILLING:
+            progress("making room", 0, None)
+            engine.add_vector(target)
+        migration.begin(self._manifests, planned)
+        self._models.adopt(model.descriptor, target.name)
         web = web_files(chosen["private"], self._decoder.limits) if chosen["fetch"] else None
         with closing(Originals(self._loader, web)) as originals:
             filler = Filler(engine, model, self._decoder, originals.read, part or (1, 1))
-            report = self._fill(engine, begun.target, filler, progress, whole=part is None)
+            report = self._fill(engine, target, filler, progress, whole=part is None)
         status = self.migration()
         assert status is not None  # noqa: S101 -- for the type checker
         return MigrationReport(status, report.filled, report.missed, report.problems)
@@ -322,9 +326,6 @@ class IndexWithMigration(IndexWithDuplicates):
     ) -> FillReport:
         """Describes the images, and makes the vector one of the index."""
         phase = migration.current(self._manifests.read()).phase
-        if phase is Phase.FILLING:
-            progress("making room", 0, None)
-            engine.add_vector(target)
         report = filler.fill(target.name, progress)
         if not whole or phase is Phase.ENDING:
             return report

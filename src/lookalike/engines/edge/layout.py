@@ -54,6 +54,11 @@ def vector_sizes(shard: Path) -> dict[str, int]:
     }
 
 
+def bytes_of(spec: VectorSpec) -> int:
+    """Bytes of one point's vector."""
+    return spec.size * (1 if spec.datatype == "uint8" else 4)
+
+
 def copy_config(shard: Path, to: Path, *, without: str | None) -> None:
     """Copies the configuration of a shard into the folder of a new one, without one vector.
 

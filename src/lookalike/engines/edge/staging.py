@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 from lookalike.engines.edge import generations
 from lookalike.engines.edge.engine_process import EngineProcess
 from lookalike.engines.edge.folder import IndexFolder
-from lookalike.engines.edge.layout import shard_config
+from lookalike.engines.edge.layout import bytes_of, shard_config, vector_sizes
 from lookalike.engines.edge.merging import Outline, side_by_side
 from lookalike.engines.edge.messages import BATCH
 from lookalike.engines.edge.rebuild import Rebuild
@@ -48,10 +48,11 @@ class Staging:
         self._starting = threading.Lock()
 
     def begin(self, vectors: Sequence[VectorSpec]) -> None:
-        """Makes the shard, or goes on with the one that an earlier session left."""
+        """Makes the shard, or goes on with the one that an earlier session left for these."""
         path = self._folder.path
         shard = generations.upcoming(path)
-        if shard is not None and OpenShard.damage_of(shard):
+        wanted = {spec.name: bytes_of(spec) for spec in vectors}
+        if shard is not None and (vector_sizes(shard) != wanted or OpenShard.damage_of(shard)):
             self.discard()
             shard = None
         if shard is None:

@@ -10,7 +10,7 @@ from qdrant_client import models
 from lookalike import record
 from lookalike.engines.options import ServerOptions
 from lookalike.engines.server.caller import Caller
-from lookalike.engines.server.layout import vector_params, vectors_of
+from lookalike.engines.server.layout import sizes_of, vector_params, vectors_of
 from lookalike.errors import EngineError
 from lookalike.protocols import Engine
 from lookalike.system.iteration import batched
@@ -26,6 +26,7 @@ class _Collection(Engine, Protocol):
     options: ServerOptions
     _call: Caller
 
+    def drop_vector(self, name: str) -> None: ...
     def _info(self) -> models.CollectionInfo: ...
     def _update(self, operations: Sequence[models.UpdateOperation]) -> None: ...
 
@@ -35,9 +36,11 @@ class GrowingCollection:
 
     def add_vector(self: _Collection, spec: VectorSpec) -> None:
         """Gives the collection another vector, which no point has yet. Idempotent."""
-        if spec.name in vectors_of(self._info()):
-            return
         params = vector_params(spec, self.options)
+        existing = sizes_of(vectors_of(self._info()))
+        if existing.get(spec.name) == (params.size, params.distance):
+            return
+        self.drop_vector(spec.name)  # left by a migration that was cut off before it was recorded
         dense = models.DenseVectorConfig(
             size=params.size,
             distance=params.distance,

@@ -73,6 +73,15 @@ def test_replicas_and_smaller_nodes_cost_more() -> None:
     )
 
 
+def test_a_further_model_takes_its_vectors_and_their_graph() -> None:
+    alone = estimate(CapacityRequest(1_000_000))
+    both = estimate(CapacityRequest(1_000_000, further=[384]))
+    assert both.parts["vectors"] - alone.parts["vectors"] == 4 * 384 * 1_000_000
+    assert both.parts["quantized"] - alone.parts["quantized"] == 388 * 1_000_000
+    assert both.parts["graphs"] > alone.parts["graphs"]
+    assert both.parts["payload"] == alone.parts["payload"]
+
+
 def test_a_short_latency_puts_originals_into_ram() -> None:
     disk, ram = (
         estimate(CapacityRequest(10**7, latency_ms=20)),

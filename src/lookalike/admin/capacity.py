@@ -7,7 +7,7 @@ the source of each, and says what is extrapolated.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -88,6 +88,7 @@ class CapacityRequest:
         payload_bytes: bytes of the user's fields of one image, as JSON.
         nodes_writing: machines that upload at the same time.
         thumbnails: disk budget for thumbnails in bytes.
+        further: dimensions of the vectors of models beside the semantic one.
     """
 
     images: int
@@ -100,6 +101,7 @@ class CapacityRequest:
     payload_bytes: int = _PAYLOAD_JSON
     nodes_writing: int = 1
     thumbnails: int = 10 * 10**9
+    further: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +156,8 @@ def estimate(request: CapacityRequest) -> CapacityEstimate:
     shards = 6
     # More nodes may need more shards, and smaller shards have smaller graphs: two rounds converge.
     for _ in range(2):
-        parts = layout_bytes(request.images, request.semantic, shards, request.payload_bytes)
+        models = request.semantic, *request.further
+        parts = layout_bytes(request.images, models, shards, request.payload_bytes)
         ram = _ram(parts, request.images, originals=in_ram) * request.replicas
         nodes = max(request.replicas, math.ceil(ram / (_USABLE * request.node_ram)))
         shards = nodes * math.ceil(6 / nodes)
@@ -187,16 +190,19 @@ def estimate(request: CapacityRequest) -> CapacityEstimate:
 
 
 def layout_bytes(
-    images: int, semantic: int = 512, shards: int = 1, payload_bytes: int = _PAYLOAD_JSON
+    images: int,
+    models: Sequence[int] = (512,),
+    shards: int = 1,
+    payload_bytes: int = _PAYLOAD_JSON,
 ) -> dict[str, int]:
     """Bytes on disk of one copy, by part, if each shard is one segment."""
-    floats = {"semantic": semantic, "color": COLOR, "texture": TEXTURE}
-    vectors = 4 * sum(floats.values()) + PHASH
-    quantized = sum(16 * math.ceil(size / 16) + 4 for size in floats.values())
+    floats = [*(("semantic", size) for size in models), ("color", COLOR), ("texture", TEXTURE)]
+    vectors = 4 * sum(size for _, size in floats) + PHASH
+    quantized = sum(16 * math.ceil(size / 16) + 4 for _, size in floats)
     fields = _OWN_LINKING + (_SHOP_LINKING if payload_bytes else 0)
-    widths = {name: 4 * size for name, size in floats.items()} | {"phash": PHASH}
+    widths = [*((name, 4 * size) for name, size in floats), ("phash", PHASH)]
     points = images / shards
-    graphs = sum(_graph(name, width, points, fields) for name, width in widths.items())
+    graphs = sum(_graph(name, width, points, fields) for name, width in widths)
     # JSON beyond the measured size counts in full, in the storage's blocks of 128 bytes.
     payload = _PAYLOAD + 128 * math.ceil(max(0, payload_bytes - _PAYLOAD_JSON) / 128)
     return {
@@ -254,6 +260,8 @@ def _check(request: CapacityRequest) -> None:
         value = getattr(request, name)
         if value is not None and not (value > 0 and math.isfinite(value)):
             raise _out_of_range(request, name, "a number above 0")
+    if min(request.further, default=1) < 1:
+        raise _out_of_range(request, "further", "at least 1 each")
     for name in ("payload_bytes", "thumbnails"):
         if getattr(request, name) < 0:
             raise _out_of_range(request, name, "at least 0")

@@ -19,6 +19,12 @@ from lookalike.cli.options import json_option
     metavar="NAME|SIZE",
     help="Semantic model, or the dimensions of its vectors.",
 )
+@click.option(
+    "--also",
+    multiple=True,
+    metavar="NAME|SIZE",
+    help="A model beside it, as one that a migration adds; repeatable.",
+)
 @click.option("--replicas", default=1, show_default=True, metavar="N", help="Copies of each shard.")
 @click.option("--latency", metavar="TIME", help="Time limit of a search: 20ms.")
 @click.option(
@@ -67,6 +73,7 @@ from lookalike.cli.options import json_option
 def plan_command(
     images: str,
     model: str,
+    also: tuple[str, ...],
     replicas: int,
     latency: str | None,
     node_ram: str,
@@ -89,6 +96,7 @@ def plan_command(
         capacity.CapacityRequest(
             images=quantities.parse_count(images),
             semantic=capacity.vector_size(model),
+            further=list(map(capacity.vector_size, also)),
             replicas=replicas,
             node_ram=quantities.parse_bytes(node_ram),
             node_cores=node_cores,

@@ -19,7 +19,8 @@ from lookalike.engines import MEMORY, open_engine
 from lookalike.engines.options import ServerOptions
 from lookalike.errors import InputError, NotFound
 from lookalike.fields import indexed_fields
-from lookalike.manifest import MAX_FIELDS, FurtherModel, Manifest, ManifestStore
+from lookalike.manifest import FurtherModel, Manifest
+from lookalike.manifest_store import MAX_FIELDS, ManifestStore
 from lookalike.options import Option, with_defaults
 from lookalike.protocols import Descriptor, Engine
 from lookalike.sources import Fetch

@@ -38,7 +38,9 @@ def test_every_line_of_the_page_runs(data: Path, tmp_path: Path) -> None:
     draw(50).save(tmp_path / "other.jpg")
     (tmp_path / ".curlrc").write_text("fail-with-body\nsilent\nshow-error\nmax-time = 30\n")
     environment = {**os.environ, "CURL_HOME": str(tmp_path), "KEY": "not-required"}
-    with Index.open(tmp_path / "index", model_dir=data / "standin-clip", threads=1) as index:
+    with Index.open(
+        tmp_path / "index", model_dir=data / "standin-clip", threads=1, subprocess=True
+    ) as index:
         index.add(tmp_path / "photos", metadata=tmp_path / "catalog.csv")
         with running(index, options(tmp_path, roots=(tmp_path / "root",))) as (_, url):
             for line in LINES:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from lookalike.errors import ImageRejected, InputError, LookalikeError, ModelError
-from lookalike.manifest import Calibration, FurtherModel, Manifest, ManifestStore, Migration, Phase
+from lookalike.manifest import Calibration, FurtherModel, Manifest, Migration, Phase
+from lookalike.manifest_store import ManifestStore
 from lookalike.protocols import Descriptor, Engine, ImageDecoder
 from lookalike.record import ImageRecord, record_of
 from lookalike.system import patience
@@ -253,9 +254,20 @@ def plan(manifests: ManifestStore, aspect: str, model: NewModel) -> Migration:
 
 
 def begin(manifests: ManifestStore, migration: Migration) -> None:
-    """Records a migration that was planned, once there is room for its vector."""
-    if manifests.read().migration is None:
-        manifests.update(lambda manifest: replace(manifest, migration=migration))
+    """Records a migration that was planned, once there is room for its vector.
+
+    Raises:
+        InputError: another one has begun meanwhile.
+    """
+
+    def change(manifest: Manifest) -> Manifest:
+        if (under_way := manifest.migration) is None:
+            return replace(manifest, migration=migration)
+        if not _is_same(under_way, migration.aspect, migration.target):
+            raise InputError(_under_way(under_way))
+        return manifest
+
+    manifests.update(change)
 
 
 def make_ready(manifests: ManifestStore, errors: int) -> None:
@@ -306,8 +318,12 @@ def cut_over(manifests: ManifestStore, calibration: Calibration | None) -> None:
     Raises:
         InputError: the migration is not ready.
     """
-    require_ready(manifests.read())
-    manifests.update(lambda manifest: _swapped(manifest, Phase.CUT_OVER, calibration))
+
+    def change(manifest: Manifest) -> Manifest:
+        require_ready(manifest)
+        return _swapped(manifest, Phase.CUT_OVER, calibration)
+
+    manifests.update(change)
 
 
 def roll_back(manifests: ManifestStore) -> None:
@@ -316,10 +332,14 @@ def roll_back(manifests: ManifestStore) -> None:
     Raises:
         InputError: the new one does not serve.
     """
-    migration = current(manifests.read())
-    if migration.phase is not Phase.CUT_OVER:
-        raise InputError(f"The migration is {migration.phase}: there is nothing to roll back.")
-    manifests.update(lambda manifest: _swapped(manifest, Phase.READY, migration.calibration))
+
+    def change(manifest: Manifest) -> Manifest:
+        migration = current(manifest)
+        if migration.phase is not Phase.CUT_OVER:
+            raise InputError(f"The migration is {migration.phase}: there is nothing to roll back.")
+        return _swapped(manifest, Phase.READY, migration.calibration)
+
+    manifests.update(change)
 
 
 def end(manifests: ManifestStore, engine: GrowingEngine, *, cancel: bool) -> str:
@@ -333,18 +353,9 @@ def end(manifests: ManifestStore, engine: GrowingEngine, *, cancel: bool) -> str
     Raises:
         InputError: no migration is under way, or the other model serves.
     """
-    migration = current(manifests.read())
-    serves = migration.phase is Phase.CUT_OVER
+    migration = require_end(manifests.read(), cancel=cancel)
     if migration.phase is not Phase.ENDING:
-        if serves and cancel:
-            raise InputError(
-                "The new model serves already: run `lookalike migrate roll-back` before `cancel`."
-            )
-        if not serves and not cancel:
-            raise InputError(
-                f"The migration is {migration.phase}: run `lookalike migrate cut-over` before "
-                "`finish`, or `cancel` to give it up."
-            )
+        serves = migration.phase is Phase.CUT_OVER
         dropped = migration.source if serves else migration.target.name
         manifests.update(lambda manifest: _without(manifest, dropped))
     left = manifests.read().vectors
@@ -352,6 +363,28 @@ def end(manifests: ManifestStore, engine: GrowingEngine, *, cancel: bool) -> str
     engine.drop_vector(dropped)
     manifests.update(lambda manifest: replace(manifest, migration=None))
     return dropped
+
+
+def require_end(manifest: Manifest, *, cancel: bool) -> Migration:
+    """The migration, which may end; see `end`.
+
+    Raises:
+        InputError: no migration is under way, or the other model serves.
+    """
+    migration = current(manifest)
+    serves = migration.phase is Phase.CUT_OVER
+    if migration.phase is Phase.ENDING:
+        return migration
+    if serves and cancel:
+        raise InputError(
+            "The new model serves already: run `lookalike migrate roll-back` before `cancel`."
+        )
+    if not serves and not cancel:
+        raise InputError(
+            f"The migration is {migration.phase}: run `lookalike migrate cut-over` before "
+            "`finish`, or `cancel` to give it up."
+        )
+    return migration
 
 
 def require_growing(engine: Engine) -> GrowingEngine:

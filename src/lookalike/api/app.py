@@ -23,7 +23,7 @@ from lookalike.api.middleware.origin import OriginMiddleware
 from lookalike.api.middleware.request_log import RequestLogMiddleware
 from lookalike.api.options import Options
 from lookalike.api.readiness import Readiness
-from lookalike.api.routes import duplicates, images, jobs, operations, search
+from lookalike.api.routes import duplicates, images, jobs, migration, operations, search
 from lookalike.api.service import Service
 from lookalike.api.shutdown import Shutdown
 from lookalike.api.static_pages import StaticPages
@@ -51,14 +51,17 @@ def create_app(index: Index, options: Options) -> FastAPI:
     sessions = SessionStore(state)
     service = _service(index, options, state, sessions)
     follower = Follower([sessions.read, index.refresh])
+    preparation = Follower([index.prepare_models])  # which may take seconds
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        follower.start(follow=state.shared)
+        follower.start()
+        preparation.start(at_once=False)
         service.jobs.start()
         yield
         service.jobs.stop()
         follower.stop()
+        preparation.stop()
         state.close()
 
     app = FastAPI(
@@ -72,7 +75,7 @@ def create_app(index: Index, options: Options) -> FastAPI:
         form_limits={"max_files": 1_000, "max_fields": 10, "max_part_size": _MAX_PART_BYTES},
     )
     app.state.service = service
-    for module in (search, images, duplicates, jobs, operations):
+    for module in (search, images, duplicates, jobs, migration, operations):
         for router in module.ROUTERS:
             app.include_router(router)
     app.router.default = StaticPages(options.pages)

@@ -1,4 +1,4 @@
-"""Following other services: what they change is read again every few seconds."""
+"""Following other processes: what they change is read again every few seconds."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from lookalike.errors import LookalikeError
 from lookalike.system import patience
 
 POLL_SECONDS = 2.0
-"""Seconds after which a service knows of what another one has changed."""
+"""Seconds after which a service knows of what another process has changed."""
 
 _log = logging.getLogger("lookalike.api")
 
 
 class Follower:
-    """Reads again and again what other services may have changed.
+    """Reads again and again what other processes may have changed.
 
     Args:
         reads: the functions that read it.
@@ -26,12 +26,12 @@ class Follower:
         self._reads = reads
         self._stopping = threading.Event()
 
-    def start(self, *, follow: bool) -> None:
-        """Reads once, and goes on if `follow`, in a thread of its own."""
+    def start(self, *, at_once: bool = True) -> None:
+        """Begins to read, in a thread of its own; `at_once` reads before it returns, too."""
         self._stopping.clear()
-        self._read()
-        if follow:
-            threading.Thread(target=self._follow, name="lookalike-follower", daemon=True).start()
+        if at_once:
+            self._read()
+        threading.Thread(target=self._follow, name="lookalike-follower", daemon=True).start()
 
     def stop(self) -> None:
         """Stops reading."""
@@ -47,4 +47,4 @@ class Follower:
                 for read in self._reads:
                     read()
         except LookalikeError as error:  # what is known stays in force
-            _log.warning("Changes of other services are unknown for now: %s", error)
+            _log.warning("Changes of other processes are unknown for now: %s", error)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union, get
 
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation, create_model
 
+from lookalike.manifest import Phase
 from lookalike.options import Option, is_union, options_of
 from lookalike.search.request import ExampleOptions, RecommendOptions, SearchOptions
 from lookalike.types import FieldType
@@ -380,6 +381,30 @@ class ReportResponse(BaseModel):
     notes: list[FileNoteResponse] = Field(
         description="Files that were used although something is wrong with them."
     )
+
+
+class MigrationResponse(BaseModel):
+    """The state of a migration."""
+
+    phase: Phase
+    aspect: str = Field(description="The aspect whose model is replaced.")
+    old: str
+    new: str
+    images: int
+    lacking: int = Field(description="Images without the new vector.")
+
+
+class MissedImageResponse(BaseModel):
+    id: str
+    detail: str
+
+
+class MigrationReportResponse(MigrationResponse):
+    """The report of a job that describes images by a new model."""
+
+    filled: int = Field(description="Images that the job described.")
+    missed: int = Field(description="Images that it could not describe.")
+    problems: list[MissedImageResponse]
 
 
 class IngestResponse(ReportResponse):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -110,6 +109,7 @@ def start(
     """
     from lookalike.cli.terminal import bars
     from lookalike.ingest.partition import parse_partition
+    from lookalike.output.documents import of_migration_report
 
     part = None if partition is None else parse_partition(partition)
     try:
@@ -125,7 +125,7 @@ def start(
             raise
         stopped()
     if as_json:
-        print_json(_document(report.status) | _figures(report))
+        print_json(of_migration_report(report))
     else:
         _print_report(report)
     if report.status.lacking:
@@ -138,10 +138,12 @@ def start(
 @json_option
 def status(url: str | None, server: dict[str, str] | None, as_json: bool) -> None:
     """Shows the migration that is under way."""
+    from lookalike.output.documents import of_migration
+
     with _opened(url, server) as index:
         found = index.migration()
     if as_json:
-        print_json(None if found is None else _document(found))
+        print_json(None if found is None else of_migration(found))
     elif found is None:
         click.echo("no migration is under way")
     else:
@@ -166,10 +168,7 @@ def report(
     from lookalike.output.migration_report import migration_report
 
     with writable(html) as sheet, _opened(url, server) as index:
-        comparison = index.compare_models(**options)
-        found = index.migration()
-        ready = found is not None and found.phase == "ready"
-        gates = index.cut_over(**options, dry_run=True).gates if ready else ()
+        comparison, gates = index.review_migration(**options)
         if html:
             sheet.write(migration_report(comparison, gates, index.thumbnail))
     if as_json:
@@ -261,16 +260,6 @@ def _opened(url: str | None, server: dict[str, str] | None) -> Iterator[Index]:
         index = open_index(url, subprocess=True)
     with index:
         yield index
-
-
-def _document(status: MigrationStatus) -> dict[str, Any]:
-    own = {name: getattr(status, name) for name in ("phase", "aspect", "images", "lacking")}
-    return own | {"old": status.old.model, "new": status.new.model}
-
-
-def _figures(report: MigrationReport) -> dict[str, Any]:
-    problems = [asdict(problem) for problem in report.problems]
-    return {"filled": report.filled, "missed": report.missed, "problems": problems}
 
 
 def _print_report(report: MigrationReport) -> None:

@@ -301,6 +301,7 @@ class Models:
         further: Sequence[ModelChoice] = (),
     ) -> None:
         self._manifest = manifest
+        self._loading = threading.Lock()
         self._choice = choice
         self._chosen = manifest.semantic.model
         self._further = {further_aspect(one): one for one in further}
@@ -331,10 +332,11 @@ class Models:
             return at_hand
         spec = self._manifest.vectors[name]
         if self.is_available(name):
-            loaded = self._loaded.get(name) or self._load(name)
-            self._manifest.require(loaded.spec)
-            self._loaded[name] = loaded
-            return loaded
+            with self._loading:  # a second thread waits for the model and does not load it again
+                loaded = self._loaded.get(name) or self._load(name)
+                self._manifest.require(loaded.spec)
+                self._loaded[name] = loaded
+                return loaded
         if self._manifest.own_aspect(name) is None:
             return _Outdated(spec, self._manifest)
         return aspects.MissingAspect(spec)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict, Unpack
@@ -21,13 +21,15 @@ from lookalike.admin.migration import (
 from lookalike.cache.store import state_folder
 from lookalike.descriptors.loader import model_choice
 from lookalike.duplicates.originals import Originals
-from lookalike.errors import InputError, QueryError
+from lookalike.errors import InputError, ModelError, QueryError
 from lookalike.facade.duplicates import IndexWithDuplicates
 from lookalike.facade.inputs import web_files
 from lookalike.ingest import prune
 from lookalike.ingest.partition import Partition, check_partition
 from lookalike.manifest import Phase
+from lookalike.opening import Parts
 from lookalike.options import Option, documented, options_of, with_defaults
+from lookalike.search import embedding
 from lookalike.search.calibration import calibrate
 from lookalike.search.gates import Evidence, GateResult, Gates
 from lookalike.search.model_comparison import ModelComparison
@@ -153,6 +155,10 @@ class CutOver:
 class IndexWithMigration(IndexWithDuplicates):
     """An open index whose models can be replaced."""
 
+    def __init__(self, parts: Parts, opener: Callable[..., Any] | None = None) -> None:
+        super().__init__(parts, opener)
+        self._prepared: set[str] = set()
+
     @property
     def can_migrate(self) -> bool:
         """True if the engine goes on to answer during a migration: it is on a server, or in a
@@ -232,6 +238,26 @@ class IndexWithMigration(IndexWithDuplicates):
         own = self._engine, manifest, *both
         return compare_models(*own, options, models=self._models, logged=logged)
 
+    @documented(ShadowOptions)
+    def review_migration(
+        self, **options: Unpack[ShadowOptions]
+    ) -> tuple[ModelComparison, tuple[GateResult, ...]]:
+        """Returns the comparison of both models and, until the new one serves, the verdicts of the
+        usual gates.
+
+        Args:
+            {options}
+
+        Raises:
+            InputError, QueryError: as `compare_models`.
+        """
+        status = self.migration()
+        if status is not None and status.phase is Phase.READY:
+            result = self.cut_over(**options, dry_run=True)
+            if result.comparison is not None:
+                return result.comparison, result.gates
+        return self.compare_models(**options), ()
+
     @documented(CutOverOptions)
     def cut_over(self, **options: Unpack[CutOverOptions]) -> CutOver:
         """Has the new model serve its aspect from now on, for all processes, if it passes the
@@ -251,17 +277,17 @@ class IndexWithMigration(IndexWithDuplicates):
         manifest = self._manifests.read()
         under_way = migration.require_ready(manifest)
         engine, name = migration.require_growing(self._engine), under_way.target.name
-        if chosen["missing"] == "drop" and not chosen["dry_run"]:
-            self._drop_lacking(engine, name)
         images, lacking = engine.count(), engine.count_lacking(name)
         filled = images if chosen["missing"] else images - lacking
         comparison = self._compared(chosen)
         results = gates.check(Evidence(filled, images, under_way.errors, comparison))
         passed = all(result.passed for result in results)
         if passed and not chosen["dry_run"]:
+            if chosen["missing"] == "drop":
+                self._drop_lacking(engine, name)
             after = manifest.serving(under_way.aspect, name)
             specs = [after.vectors[name] for name in after.aspects.values()]
-            migration.cut_over(self._manifests, calibrate(engine, specs, images))
+            migration.cut_over(self._manifests, calibrate(engine, specs, engine.count()))
         return CutOver(passed and not chosen["dry_run"], results, comparison)
 
     def roll_back(self) -> None:
@@ -272,23 +298,47 @@ class IndexWithMigration(IndexWithDuplicates):
         """
         migration.roll_back(self._manifests)
 
-    def finish_migration(self) -> None:
+    def finish_migration(self, *, dry_run: bool = False) -> None:
         """Removes the vectors of the old model, after which there is no way back.
+
+        Args:
+            dry_run: check only whether it is time for that; change nothing.
 
         Raises:
             InputError: the new one does not serve yet.
         """
-        migration.end(self._manifests, migration.require_growing(self._engine), cancel=False)
+        self._end(cancel=False, dry_run=dry_run)
 
-    def cancel_migration(self) -> None:
+    def cancel_migration(self, *, dry_run: bool = False) -> None:
         """Gives a migration up: removes the vectors of the new model.
+
+        Args:
+            dry_run: check only whether that is possible; change nothing.
 
         Raises:
             InputError: none is under way, or the new model serves.
         """
-        migration.end(self._manifests, migration.require_growing(self._engine), cancel=True)
+        self._end(cancel=True, dry_run=dry_run)
+
+    def prepare_models(self) -> None:
+        """Loads both models of a migration that is ready, by describing something, so that no
+        search waits for them after a cut-over by another process. A service does so by itself."""
+        manifest = self._manifest
+        if manifest.migration is None:
+            return
+        own = manifest.migration
+        for name in {own.source, own.target.name} & manifest.vectors.keys() - self._prepared:
+            self._prepared.add(name)
+            with suppress(ModelError):  # a search that needs it says what is wrong
+                embedding.try_out(self._models.descriptor(name))
 
     # --- inside -----------------------------------------------------------------------------
+
+    def _end(self, *, cancel: bool, dry_run: bool) -> None:
+        engine = migration.require_growing(self._engine)
+        migration.require_end(self._manifests.read(), cancel=cancel)
+        if not dry_run:
+            migration.end(self._manifests, engine, cancel=cancel)
 
     def _compared(self, chosen: Mapping[str, Any]) -> ModelComparison | None:
         """The comparison of both models; None where there are too few images for one."""

@@ -46,7 +46,8 @@ from lookalike.ingest.schema import (
     retypings,
 )
 from lookalike.ingest.uploads import CopyFilter, Upload, with_copies
-from lookalike.manifest import Manifest, ManifestStore
+from lookalike.manifest import Manifest
+from lookalike.manifest_store import ManifestStore
 from lookalike.metadata.notation import Decimal
 from lookalike.metadata.table import MetadataTable, Row, read_metadata
 from lookalike.options import with_defaults

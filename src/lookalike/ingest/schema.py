@@ -20,7 +20,8 @@ from lookalike.fields import (
     user_field,
     widened,
 )
-from lookalike.manifest import Manifest, ManifestStore
+from lookalike.manifest import Manifest
+from lookalike.manifest_store import ManifestStore
 from lookalike.metadata.columns import Column, Evidence, Rules
 from lookalike.metadata.notation import Decimal
 from lookalike.metadata.readers import MetadataWarning

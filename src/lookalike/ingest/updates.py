@@ -16,7 +16,8 @@ from lookalike.fields import Field, parse_value
 from lookalike.filters.conditions import equals
 from lookalike.ingest.items import is_same
 from lookalike.ingest.schema import infer_types, learn_new_types, parse_fields
-from lookalike.manifest import Manifest, ManifestStore
+from lookalike.manifest import Manifest
+from lookalike.manifest_store import ManifestStore
 from lookalike.metadata.readers import MetadataWarning
 from lookalike.metadata.table import read_metadata
 from lookalike.protocols import Engine

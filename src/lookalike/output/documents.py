@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lookalike.admin.health import Health
 from lookalike.duplicates.groups import DuplicateGroup
@@ -17,6 +17,9 @@ from lookalike.search.hits import Hits
 from lookalike.search.model_comparison import ComparedModel, ModelComparison, Neighbor
 from lookalike.system.times import format_datetime
 from lookalike.types import Point, Word
+
+if TYPE_CHECKING:
+    from lookalike.facade.migration import MigrationReport, MigrationStatus
 
 
 def of_report(report: IngestReport) -> dict[str, Any]:
@@ -99,6 +102,17 @@ def of_health(health: Health) -> dict[str, Any]:
             for name, vector in health.vectors.items()
         },
     }
+
+
+def of_migration(status: MigrationStatus) -> dict[str, Any]:
+    own = {name: getattr(status, name) for name in ("phase", "aspect", "images", "lacking")}
+    return own | {"old": status.old.model, "new": status.new.model}
+
+
+def of_migration_report(report: MigrationReport) -> dict[str, Any]:
+    problems = [asdict(problem) for problem in report.problems]
+    figures = {"filled": report.filled, "missed": report.missed, "problems": problems}
+    return of_migration(report.status) | figures
 
 
 def of_comparison(comparison: ModelComparison) -> dict[str, Any]:

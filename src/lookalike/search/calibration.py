@@ -12,7 +12,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.manifest import Calibration, ManifestStore
+from lookalike.manifest import Calibration
+from lookalike.manifest_store import ManifestStore
 from lookalike.protocols import Engine
 from lookalike.types import Background, Distance, Vector, VectorSpec
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from lookalike.errors import InputError, QueryError
 from lookalike.manifest import Manifest
-from lookalike.protocols import DescribesText, Descriptors, ImageLoader, KnowsWords
+from lookalike.protocols import DescribesText, Descriptor, Descriptors, ImageLoader, KnowsWords
 from lookalike.system.inputs import PlainImage
 from lookalike.system.iteration import batched
-from lookalike.types import Distance, Point, VectorSpec
+from lookalike.types import Distance, Image, Point, VectorSpec
 
 BATCH = 64
 
@@ -28,6 +28,19 @@ def vector_of(manifest: Manifest, aspect: str) -> str:
     if aspect not in manifest.aspects:
         raise QueryError(f"There is no aspect {aspect!r}: use {', '.join(manifest.aspects)}.")
     return manifest.aspects[aspect]
+
+
+def try_out(descriptor: Descriptor) -> None:
+    """Describes a gray image and, if it can, a text: a model loads when it first does so.
+
+    Raises:
+        ModelError: it cannot.
+    """
+    side = descriptor.side
+    gray = np.full((side, side, 3), 128, np.uint8)
+    descriptor.describe([Image(gray, None, side, side, "PNG", "", 0, None)])
+    if isinstance(descriptor, DescribesText) and not isinstance(descriptor, KnowsWords):
+        descriptor.describe_text(["a shoe"])
 
 
 def embed_images(

@@ -11,6 +11,10 @@ from lookalike.sources.web.feeds import feed_name
 from lookalike.system.inputs import is_url
 from lookalike.system.times import now
 
+MIGRATE = "migrate"
+MIGRATION_ENDS = frozenset({"finish-migration", "cancel-migration"})
+"""Kinds of jobs that end a migration."""
+
 REPORT_ENTRIES = 1_000
 """Entries of each list in a report, such as rejects. The counts in a report cover all."""
 
@@ -31,7 +35,7 @@ class Job:
     """Work done in the background.
 
     Attributes:
-        kind: "ingest", "watch", "duplicates", or "optimize".
+        kind: "ingest", "watch", "duplicates", "optimize", `MIGRATE`, or one of `MIGRATION_ENDS`.
         request: the parameters of the job.
         stage: current activity, in a word or two.
         done, total: progress within the stage; total is None where it is not known.
@@ -73,6 +77,21 @@ class Job:
     def is_standing(self) -> bool:
         """True for a job that goes on, pass after pass, until it is canceled."""
         return self.kind == "watch" or "every" in self.request
+
+    @property
+    def is_migration(self) -> bool:
+        """True for a job of a migration, of which one is at work at a time."""
+        return self.kind == MIGRATE or self.kind in MIGRATION_ENDS
+
+    @property
+    def takes_turns(self) -> bool:
+        """True for a job that no other of its sort runs beside."""
+        return not (self.is_standing or self.is_migration)
+
+    @property
+    def can_be_canceled(self) -> bool:
+        """True for a job that stops when it is told to."""
+        return self.kind != "optimize" and self.kind not in MIGRATION_ENDS
 
     @property
     def is_finished(self) -> bool:

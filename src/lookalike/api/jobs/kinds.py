@@ -4,53 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import Any, Protocol, TypeAlias
+from typing import Any
 
-from lookalike.api.allowed_folders import AllowedFolders
-from lookalike.api.stores.groups import DuplicateGroupStore
-from lookalike.index import Index
+from lookalike.api.jobs import migration
+from lookalike.api.jobs.context import JobContext, JobFunction
 from lookalike.ingest.report import Canceled, IngestCounts, IngestReport
 from lookalike.output import documents
-from lookalike.system.locks import WriteLock
 
 BUILDING = "building"
 """The stage in which the search graph is built."""
-
-
-class JobProgress(Protocol):
-    """Records the progress of a job."""
-
-    def __call__(self, stage: str, done: int = 0, total: int | None = None) -> None:
-        """Raises `Canceled` if the job was canceled or the service is stopping."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class JobContext:
-    """Everything that a job works with.
-
-    Attributes:
-        index: the index that the job reads or changes.
-        write_lock: held while the index is changed.
-        folders: the folders that an ingest may read.
-        groups: receives duplicate groups.
-        progress: called as the job proceeds.
-        publish: called with the report, which remains if the job is stopped later.
-    """
-
-    index: Index
-    write_lock: WriteLock
-    folders: AllowedFolders
-    groups: DuplicateGroupStore
-    progress: JobProgress
-    publish: Callable[[Mapping[str, Any]], None]
-
-
-JobFunction: TypeAlias = Callable[[JobContext, dict[str, Any]], None]
-"""Runs a job with the parameters of its request. Raises `Canceled` where `progress` did."""
 
 
 def run_ingest(context: JobContext, request: dict[str, Any]) -> None:
@@ -109,5 +73,10 @@ def run_optimize(context: JobContext, request: dict[str, Any]) -> None:
 
 
 JOB_FUNCTIONS: Mapping[str, JobFunction] = MappingProxyType(
-    {"ingest": run_ingest, "duplicates": run_duplicates, "optimize": run_optimize}
+    {
+        "ingest": run_ingest,
+        "duplicates": run_duplicates,
+        "optimize": run_optimize,
+        **migration.FUNCTIONS,
+    }
 )

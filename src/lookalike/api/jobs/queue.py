@@ -3,8 +3,8 @@
 Jobs are in the state of the services, so each service accepts, lists and cancels them. The one that
 has the lease runs them; if it dies, another one gets the lease and starts its job again. Jobs that
 were waiting or running when a service stopped go on in another, or with the next start. An ingest
-skips what it has already stored; a search for duplicates starts over. Standing jobs run beside the
-others, and take turns with them: see `standing`.
+and a migration skip what they have already stored; a search for duplicates starts over. Standing
+jobs run beside the others, and take turns with them: see `standing`. Migrations run beside all.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from typing import Any
 
 from lookalike.api.allowed_folders import AllowedFolders
 from lookalike.api.errors import TooBusy
-from lookalike.api.jobs.job import Job, JobState, shortened
-from lookalike.api.jobs.kinds import BUILDING, JOB_FUNCTIONS, JobContext
+from lookalike.api.jobs import migration
+from lookalike.api.jobs.context import JobContext
+from lookalike.api.jobs.job import MIGRATE, Job, JobState, shortened
+from lookalike.api.jobs.kinds import BUILDING, JOB_FUNCTIONS
 from lookalike.api.jobs.lease import Lease
 from lookalike.api.jobs.standing import STANDING_JOBS, Passes
 from lookalike.api.jobs.store import LISTED_ENTRIES, JobStore
@@ -120,7 +122,9 @@ class JobQueue:
         named = [request.get("path"), request.get("metadata"), *request.get("paths", ())]
         for path in filter(None, [*named, request.get("queue")]):
             self._folders.resolve(path)
-        if request.get("fetch"):
+        if kind == MIGRATE:
+            migration.allowed_options(self._folders, dict(request))
+        elif request.get("fetch"):
             self._folders.require_fetch(request["path"])
         if self.unfinished >= MAX_WAITING:
             raise TooBusy("Too many jobs are waiting; try again when some have finished.")
@@ -181,6 +185,13 @@ class JobQueue:
             self._forget_old()
         return self.get(id)
 
+    def cancel_all(self, kind: str) -> int:
+        """Cancels the unfinished jobs of a kind; returns their number."""
+        jobs = [job for job in self._jobs.unfinished() if job.kind == kind]
+        for job in jobs:
+            self.cancel(job.id)
+        return len(jobs)
+
     @property
     def unfinished(self) -> int:
         """Number of jobs that are waiting or running."""
@@ -206,7 +217,7 @@ class JobQueue:
                 continue
             if job is None:
                 self._wake.wait(POLL_SECONDS if self._shared else None)
-            elif job.is_standing:
+            elif not job.takes_turns:
                 self._start_thread(partial(self._work, job))
             else:
                 try:
@@ -223,7 +234,7 @@ class JobQueue:
 
     def _next_job(self) -> Job | None:
         """Marks a job as running here; returns None if none waits or another service runs them.
-        Unless the job is a standing one, it has the turn, which the caller gives up."""
+        A job that takes turns has the turn, which the caller gives up."""
         if not self._jobs.unfinished():
             self._lease.release()
             return None
@@ -231,9 +242,12 @@ class JobQueue:
             if not self._lease.take():
                 return None
             self._recover()
-        queued = (job for job in self._jobs.unfinished() if job.state is JobState.QUEUED)
-        for job in queued:
-            if job.is_standing:
+        unfinished = self._jobs.unfinished()
+        running = [job for job in unfinished if job.state is JobState.RUNNING]
+        for job in [job for job in unfinished if job.state is JobState.QUEUED]:
+            if job.is_migration and any(one.is_migration for one in running):
+                continue
+            if not job.takes_turns:
                 started = self._started(job)
             elif self._turn.acquire(0):
                 try:
@@ -316,6 +330,7 @@ class JobQueue:
         return JobContext(
             self._index,
             self._write_lock,
+            self._turn,
             self._folders,
             self.groups,
             progress=partial(self._record_progress, job),
@@ -445,7 +460,7 @@ def _copy_progress(source: Job, target: Job) -> None:
 def _cancel(job: Job) -> bool:
     if job.state is JobState.QUEUED:
         job.finish(JobState.CANCELED)
-    elif job.state is JobState.RUNNING and job.kind != "optimize":
+    elif job.state is JobState.RUNNING and job.can_be_canceled:
         job.canceling = True
     else:
         return False

@@ -18,8 +18,9 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
+from lookalike.api.jobs.context import JobContext
 from lookalike.api.jobs.job import Job
-from lookalike.api.jobs.kinds import JobContext, add_images, run_ingest
+from lookalike.api.jobs.kinds import add_images, run_ingest
 from lookalike.api.problems import problem_of
 from lookalike.engines import is_server
 from lookalike.errors import InputError, LookalikeError, SourceError

@@ -16,9 +16,18 @@ from starlette.concurrency import run_in_threadpool
 from lookalike.api.auth import api_router
 from lookalike.api.jobs.job import FINISHED
 from lookalike.api.responses import Document
-from lookalike.api.schemas import Body, Problem, ReportResponse, Text, Where, declared
+from lookalike.api.schemas import (
+    Body,
+    MigrationReportResponse,
+    Problem,
+    ReportResponse,
+    Text,
+    Where,
+    declared,
+)
 from lookalike.api.service import Serving
 from lookalike.duplicates.keepers import POLICIES
+from lookalike.facade.migration import MigrationOptions
 from lookalike.fields import USER_TYPES
 from lookalike.ingest.options import AddOptions
 
@@ -110,6 +119,25 @@ class DuplicatesJob(Body):
     )
 
 
+if TYPE_CHECKING:
+    _MigrationOptions: TypeAlias = Body
+else:
+    _MigrationOptions = declared(
+        MigrationOptions,
+        base=Body,
+        types={"model_dir": Path | None},
+        only=("model", "model_dir", "precision", "aspect", "fetch"),
+    )
+
+
+class MigrateJob(_MigrationOptions):
+    """Describes all images by another model, which may then take over: POST
+    /v1/migration/cut-over. A folder with a model lies below one that the service may read.
+    """
+
+    kind: Literal["migrate"]
+
+
 class OptimizeJob(Body):
     """Builds the search graph now."""
 
@@ -117,7 +145,7 @@ class OptimizeJob(Body):
 
 
 JobRequest: TypeAlias = Annotated[
-    IngestJob | WatchJob | DuplicatesJob | OptimizeJob, BodyOf(discriminator="kind")
+    IngestJob | WatchJob | DuplicatesJob | MigrateJob | OptimizeJob, BodyOf(discriminator="kind")
 ]
 
 
@@ -136,7 +164,15 @@ class DuplicatesReport(BaseModel):
 
 class JobResponse(BaseModel):
     job: str = Field(description="Id of the job.")
-    kind: Literal["ingest", "watch", "duplicates", "optimize"]
+    kind: Literal[
+        "ingest",
+        "watch",
+        "duplicates",
+        "migrate",
+        "finish-migration",
+        "cancel-migration",
+        "optimize",
+    ]
     state: Literal["queued", "running", "done", "failed", "canceled"]
     stage: str = Field(description="Current activity, in a word or two.")
     done: int
@@ -144,7 +180,9 @@ class JobResponse(BaseModel):
     problem: Problem | None = Field(
         description="Why the job failed, or the last pass of one that goes on."
     )
-    report: ReportResponse | DuplicatesReport | None = Field(description="Results so far.")
+    report: ReportResponse | DuplicatesReport | MigrationReportResponse | None = Field(
+        description="Results so far."
+    )
     request: dict[str, Any]
     passes: int = Field(description="Passes that are done, of a job that goes on.")
     next_at: str | None = Field(description="Time of its next pass, where it is known.")
@@ -178,7 +216,8 @@ def job(service: Serving, id: JobId) -> Document:
 
 @write_router.delete("/jobs/one", response_model=JobResponse)
 def cancel(service: Serving, id: JobId) -> Document:
-    """Cancels a job; work already done stays done. Building the search graph cannot be canceled."""
+    """Cancels a job; work already done stays done. Building the search graph and removing
+    vectors cannot be canceled."""
     return Document(service.jobs.cancel(id))
 
 

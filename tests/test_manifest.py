@@ -14,7 +14,7 @@ import pytest
 from lookalike.engines import open_engine
 from lookalike.errors import IndexDamaged, ModelError, SchemaTooNew
 from lookalike.manifest import SCHEMA, Calibration, Manifest
-from lookalike.manifest_store import ManifestStore
+from lookalike.manifest.store import ManifestStore
 from lookalike.protocols import Engine
 from lookalike.types import Background, Distance, FieldType, VectorSpec
 

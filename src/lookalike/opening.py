@@ -20,7 +20,7 @@ from lookalike.engines.options import ServerOptions
 from lookalike.errors import InputError, NotFound
 from lookalike.fields import indexed_fields
 from lookalike.manifest import FurtherModel, Manifest
-from lookalike.manifest_store import MAX_FIELDS, ManifestStore
+from lookalike.manifest.store import MAX_FIELDS, ManifestStore
 from lookalike.options import Option, with_defaults
 from lookalike.protocols import Descriptor, Engine
 from lookalike.sources import Fetch

@@ -14,7 +14,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 from lookalike.errors import ImageRejected, InputError, LookalikeError, ModelError
 from lookalike.manifest import Calibration, FurtherModel, Manifest, Migration, Phase
-from lookalike.manifest_store import ManifestStore
+from lookalike.manifest.store import ManifestStore
 from lookalike.protocols import Descriptor, Engine, ImageDecoder
 from lookalike.record import ImageRecord, record_of
 from lookalike.system import patience
@@ -89,6 +89,43 @@ class FillReport:
     missed: int = 0
     errors: int = 0
     problems: tuple[MissedImage, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationStatus:
+    """The state of a migration.
+
+    Attributes:
+        phase: "filling", "ready", "cut over" or "ending".
+        aspect: the aspect whose model is replaced.
+        old, new: the models, by the names that the index records.
+        images: images in the index.
+        lacking: those of them without the new vector.
+    """
+
+    phase: Phase
+    aspect: str
+    old: VectorSpec
+    new: VectorSpec
+    images: int
+    lacking: int
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationReport:
+    """The result of a run that describes images by a new model.
+
+    Attributes:
+        status: the migration after the run.
+        filled: images that this run described.
+        missed: images that it could not describe.
+        problems: the first of them, with reasons.
+    """
+
+    status: MigrationStatus
+    filled: int
+    missed: int
+    problems: tuple[MissedImage, ...]
 
 
 FillProgress: TypeAlias = Callable[[str, int, int | None], None]

@@ -17,7 +17,7 @@ from lookalike.system import patience
 from lookalike.system.text import count
 
 if TYPE_CHECKING:
-    from lookalike.facade.migration import MigrationReport, MigrationStatus
+    from lookalike.admin.migration import MigrationReport, MigrationStatus
     from lookalike.index import Index
     from lookalike.search.gates import GateResult
     from lookalike.search.model_comparison import ModelComparison

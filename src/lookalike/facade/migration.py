@@ -15,7 +15,8 @@ from lookalike.admin.migration import (
     FillProgress,
     FillReport,
     GrowingEngine,
-    MissedImage,
+    MigrationReport,
+    MigrationStatus,
     NewModel,
 )
 from lookalike.cache.store import state_folder
@@ -77,43 +78,6 @@ class MigrationOptions(TypedDict, total=False):
         FillProgress | None,
         Option("Called with the activity, the number of images done and their total, if known."),
     ]
-
-
-@dataclass(frozen=True, slots=True)
-class MigrationStatus:
-    """The state of a migration.
-
-    Attributes:
-        phase: "filling", "ready", "cut over" or "ending".
-        aspect: the aspect whose model is replaced.
-        old, new: the models, by the names that the index records.
-        images: images in the index.
-        lacking: those of them without the new vector.
-    """
-
-    phase: Phase
-    aspect: str
-    old: VectorSpec
-    new: VectorSpec
-    images: int
-    lacking: int
-
-
-@dataclass(frozen=True, slots=True)
-class MigrationReport:
-    """The result of a run that describes images by a new model.
-
-    Attributes:
-        status: the migration after the run.
-        filled: images that this run described.
-        missed: images that it could not describe.
-        problems: the first of them, with reasons.
-    """
-
-    status: MigrationStatus
-    filled: int
-    missed: int
-    problems: tuple[MissedImage, ...]
 
 
 class CutOverOptions(ShadowOptions, total=False):

@@ -47,7 +47,7 @@ from lookalike.ingest.schema import (
 )
 from lookalike.ingest.uploads import CopyFilter, Upload, with_copies
 from lookalike.manifest import Manifest
-from lookalike.manifest_store import ManifestStore
+from lookalike.manifest.store import ManifestStore
 from lookalike.metadata.notation import Decimal
 from lookalike.metadata.table import MetadataTable, Row, read_metadata
 from lookalike.options import with_defaults

@@ -21,7 +21,7 @@ from lookalike.fields import (
     widened,
 )
 from lookalike.manifest import Manifest
-from lookalike.manifest_store import ManifestStore
+from lookalike.manifest.store import ManifestStore
 from lookalike.metadata.columns import Column, Evidence, Rules
 from lookalike.metadata.notation import Decimal
 from lookalike.metadata.readers import MetadataWarning

@@ -17,7 +17,7 @@ from lookalike.filters.conditions import equals
 from lookalike.ingest.items import is_same
 from lookalike.ingest.schema import infer_types, learn_new_types, parse_fields
 from lookalike.manifest import Manifest
-from lookalike.manifest_store import ManifestStore
+from lookalike.manifest.store import ManifestStore
 from lookalike.metadata.readers import MetadataWarning
 from lookalike.metadata.table import read_metadata
 from lookalike.protocols import Engine

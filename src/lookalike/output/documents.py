@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lookalike.admin.health import Health
+from lookalike.admin.migration import MigrationReport, MigrationStatus
 from lookalike.duplicates.groups import DuplicateGroup
 from lookalike.duplicates.verdicts import Duplicate
 from lookalike.ingest.report import IngestReport
@@ -17,9 +18,6 @@ from lookalike.search.hits import Hits
 from lookalike.search.model_comparison import ComparedModel, ModelComparison, Neighbor
 from lookalike.system.times import format_datetime
 from lookalike.types import Point, Word
-
-if TYPE_CHECKING:
-    from lookalike.facade.migration import MigrationReport, MigrationStatus
 
 
 def of_report(report: IngestReport) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.manifest import Calibration
-from lookalike.manifest_store import ManifestStore
+from lookalike.manifest.store import ManifestStore
 from lookalike.protocols import Engine
 from lookalike.types import Background, Distance, Vector, VectorSpec
 

@@ -851,7 +851,7 @@ export interface paths {
             };
             requestBody: {
                 content: {
-                    "application/json": components["schemas"]["IngestJob"] | components["schemas"]["WatchJob"] | components["schemas"]["DuplicatesJob"] | components["schemas"]["OptimizeJob"];
+                    "application/json": components["schemas"]["IngestJob"] | components["schemas"]["WatchJob"] | components["schemas"]["DuplicatesJob"] | components["schemas"]["MigrateJob"] | components["schemas"]["OptimizeJob"];
                 };
             };
             responses: {
@@ -957,6 +957,256 @@ export interface paths {
         };
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/migration": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["MigrationResponse"] | null;
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/migration/report": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: {
+            parameters: {
+                query?: {
+                    queries?: number;
+                    limit?: number;
+                    by?: string | null;
+                };
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ComparisonResponse"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/migration/report.html": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: {
+            parameters: {
+                query?: {
+                    queries?: number;
+                    limit?: number;
+                    by?: string | null;
+                };
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "text/html": string;
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/migration/cut-over": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["CutOverRequest"];
+                };
+            };
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["CutOverResponse"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/migration/roll-back": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["MigrationResponse"] | null;
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/migration/finish": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                202: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["JobResponse"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/migration/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                202: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["JobResponse"];
+                    };
+                };
+            };
+        };
         delete?: never;
         options?: never;
         head?: never;
@@ -1194,6 +1444,31 @@ export interface components {
             share: number;
             terms?: string[] | null;
         };
+        ComparedModelResponse: {
+            model: string;
+            vector: string;
+            p50_ms: number;
+            p95_ms: number;
+        };
+        ComparisonResponse: {
+            old: components["schemas"]["ComparedModelResponse"];
+            new: components["schemas"]["ComparedModelResponse"];
+            queries: number;
+            limit: number;
+            overlap: {
+                [key: string]: number;
+            };
+            rank_overlap: {
+                [key: string]: number;
+            };
+            precision: {
+                [key: string]: unknown;
+            } | null;
+            notes: string[];
+            gates: components["schemas"]["GateResponse"][];
+        } & {
+            [key: string]: unknown;
+        };
         ConditionResponse: {
             where: string;
             filter: {
@@ -1209,6 +1484,23 @@ export interface components {
             uri: string;
             of: string;
             verdict: string;
+        };
+        CutOverRequest: {
+            /** @default 200 */
+            queries?: number;
+            /** @default 10 */
+            limit?: number;
+            by?: string | null;
+            require?: string | {
+                [key: string]: number;
+            } | null;
+            missing?: ("keep" | "drop") | null;
+            /** @default false */
+            dry_run?: boolean;
+        };
+        CutOverResponse: {
+            done: boolean;
+            gates: components["schemas"]["GateResponse"][];
         };
         DecideRequest: {
             ids: string[];
@@ -1274,6 +1566,13 @@ export interface components {
         FileNoteResponse: {
             uri: string;
             detail: string;
+        };
+        GateResponse: {
+            name: string;
+            wanted: number;
+            measured: number | null;
+            passed: boolean;
+            sentence: string;
         };
         GroupResponse: {
             verdict: components["schemas"]["Verdict"];
@@ -1396,14 +1695,14 @@ export interface components {
         JobResponse: {
             job: string;
             /** @enum {string} */
-            kind: "ingest" | "watch" | "duplicates" | "optimize";
+            kind: "ingest" | "watch" | "duplicates" | "migrate" | "finish-migration" | "cancel-migration" | "optimize";
             /** @enum {string} */
             state: "queued" | "running" | "done" | "failed" | "canceled";
             stage: string;
             done: number;
             total: number | null;
             problem: components["schemas"]["Problem"] | null;
-            report: components["schemas"]["ReportResponse"] | components["schemas"]["DuplicatesReport"] | null;
+            report: components["schemas"]["ReportResponse"] | components["schemas"]["DuplicatesReport"] | components["schemas"]["MigrationReportResponse"] | null;
             request: {
                 [key: string]: unknown;
             };
@@ -1427,6 +1726,43 @@ export interface components {
             protected: boolean;
             payload: components["schemas"]["PayloadResponse"];
         };
+        MigrateJob: {
+            model?: string | null;
+            model_dir?: string | null;
+            precision?: ("fp32" | "fp16" | "int8") | null;
+            /** @default semantic */
+            aspect?: string;
+            /** @default false */
+            fetch?: boolean;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "migrate";
+        };
+        MigrationReportResponse: {
+            phase: components["schemas"]["Phase"];
+            aspect: string;
+            old: string;
+            new: string;
+            images: number;
+            lacking: number;
+            filled: number;
+            missed: number;
+            problems: components["schemas"]["MissedImageResponse"][];
+        };
+        MigrationResponse: {
+            phase: components["schemas"]["Phase"];
+            aspect: string;
+            old: string;
+            new: string;
+            images: number;
+            lacking: number;
+        };
+        MissedImageResponse: {
+            id: string;
+            detail: string;
+        };
         OptimizeJob: {
             /**
              * @description discriminator enum property added by openapi-typescript
@@ -1439,6 +1775,8 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
+        /** @enum {string} */
+        Phase: "filling" | "ready" | "cut over" | "ending";
         PlaceResponse: {
             lat: number;
             lon: number;

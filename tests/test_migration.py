@@ -259,3 +259,57 @@ def test_an_engine_in_this_process_refuses(tmp_path: Path, pictures: Path, other
         pytest.raises(InputError, match="subprocess=True"),
     ):
         index.migrate(model=other)
+
+
+def test_an_index_that_is_open_elsewhere_follows(
+    tmp_path: Path, pictures: Path, other: str
+) -> None:
+    """Two machines have an index on a server open; one of them replaces its model."""
+    server = RestServer(Store())
+    with (
+        Index.open(server.url, model="built-in", server=SERVER) as one,
+        Index.open(server.url, server=SERVER) as other_one,
+        Index.open(server.url, server=SERVER) as third,
+    ):
+        one.add(pictures, optimize=False)
+        third.refresh()
+        one.migrate(model=other)
+        assert other_one.add(folder_of(tmp_path / "more", 1, first=COUNT)).added == 1
+        assert other_one.put([folder_of(tmp_path / "put", 1, first=COUNT + 1) / "041.jpg"]).added
+        assert lacking(one) == 0
+        cut_over(one)
+        one.finish_migration()
+        queries = [{"image": pictures / "007.jpg"}, {"id": str(pictures / "007.jpg")}]
+        assert hits(other_one, pictures) == hits(one, pictures)
+        assert all(len(found) == 10 for found in third.search_many(queries))
+        assert not third.verify().problems
+    server.close()
+
+
+@pytest.mark.slow
+def test_an_end_that_was_cut_off_is_completed_alone(
+    index: Index, pictures: Path, other: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: Any, name: str) -> None:
+        raise KeyboardInterrupt
+
+    before = hits(index, pictures)
+    for ending, otherwise in (("cancel", "finish"), ("finish", "cancel")):
+        index.migrate(model=other)
+        if ending == "finish":
+            cut_over(index)
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(type(index._engine), "drop_vector", fail)
+            getattr(index, f"{ending}_migration")()
+        assert phase(index) == "ending"
+        for refused in (
+            lambda: index.migrate(model=other),
+            index.compare_models,
+            index.cut_over,
+            getattr(index, f"{otherwise}_migration"),
+        ):
+            with pytest.raises(InputError, match=f"run `lookalike migrate {ending}` once more"):
+                refused()
+        assert (hits(index, pictures) == before) is (ending == "cancel")
+        getattr(index, f"{ending}_migration")()
+        assert index.migration() is None

@@ -106,6 +106,7 @@ class Index(IndexWithMigration):
             DiskFull: too little space; images that were added before stay.
         """
         request = run.AddRequest.of(options)
+        self.refresh()
         if request.executor is None:
             self._decoder.start(self._models.without_weights)  # while the model loads
         gate = self._finder().gate(request.copies, fetch=request.fetch, private=request.private)

@@ -272,14 +272,15 @@ def plan(manifests: ManifestStore, aspect: str, model: NewModel) -> Migration:
     """The migration to a model: a new one, or the one that was begun with the same model.
 
     Raises:
-        InputError: another one is under way, or the index has this very model.
+        InputError: another one is under way or ending, or the index has this very model.
     """
     target = replace(model.descriptor.spec, aspect=None)
     stored = manifests.read()
     if (current := stored.migration) is not None:
-        if _is_same(current, aspect, target):
-            return current
-        raise InputError(_under_way(current))
+        if not _is_same(current, aspect, target):
+            raise InputError(_under_way(current))
+        _refuse_ending(stored)
+        return current
     source = stored.aspects[aspect]
     own = stored.vectors[source]
     if _kind(own) == _kind(target):
@@ -330,6 +331,16 @@ def make_ready(manifests: ManifestStore, errors: int) -> None:
     manifests.update(change)
 
 
+def require_both(manifest: Manifest) -> Migration:
+    """The migration during which the index has both vectors.
+
+    Raises:
+        InputError: none is under way, or the index does not have both yet, or any more.
+    """
+    migration = current(manifest)
+    return migration if migration.phase is Phase.CUT_OVER else require_ready(manifest)
+
+
 def require_ready(manifest: Manifest) -> Migration:
     """The migration that is ready for the cut-over.
 
@@ -337,6 +348,7 @@ def require_ready(manifest: Manifest) -> Migration:
         InputError: none is.
     """
     migration = current(manifest)
+    _refuse_ending(manifest)
     if migration.phase is not Phase.READY:
         raise InputError(
             f"The migration is {migration.phase}, not ready: run `lookalike migrate start` to its "
@@ -388,15 +400,17 @@ def end(manifests: ManifestStore, engine: GrowingEngine, *, cancel: bool) -> str
         cancel: keeps the old model; otherwise the new one, which must serve.
 
     Raises:
-        InputError: no migration is under way, or the other model serves.
+        InputError: no migration is under way, the other model serves, or the migration is ending
+            in the other way.
     """
-    migration = require_end(manifests.read(), cancel=cancel)
-    if migration.phase is not Phase.ENDING:
-        serves = migration.phase is Phase.CUT_OVER
-        dropped = migration.source if serves else migration.target.name
-        manifests.update(lambda manifest: _without(manifest, dropped))
-    left = manifests.read().vectors
-    (dropped,) = (n for n in (migration.source, migration.target.name) if n not in left)
+
+    def change(manifest: Manifest) -> Manifest:
+        migration = require_end(manifest, cancel=cancel)
+        return _without(manifest, migration.target.name if cancel else migration.source)
+
+    manifests.update(change)
+    migration = current(manifests.current)
+    dropped = migration.target.name if cancel else migration.source
     engine.drop_vector(dropped)
     manifests.update(lambda manifest: replace(manifest, migration=None))
     return dropped
@@ -406,11 +420,14 @@ def require_end(manifest: Manifest, *, cancel: bool) -> Migration:
     """The migration, which may end; see `end`.
 
     Raises:
-        InputError: no migration is under way, or the other model serves.
+        InputError: no migration is under way, the other model serves, or the migration is ending
+            in the other way.
     """
     migration = current(manifest)
     serves = migration.phase is Phase.CUT_OVER
     if migration.phase is Phase.ENDING:
+        if cancel is not _is_canceled(manifest):
+            _refuse_ending(manifest)
         return migration
     if serves and cancel:
         raise InputError(
@@ -470,6 +487,20 @@ def current(manifest: Manifest) -> Migration:
             "No migration is under way: begin one with `lookalike migrate start --model NAME`."
         )
     return manifest.migration
+
+
+def _is_canceled(manifest: Manifest) -> bool:
+    """True if the migration that is ending is one that was given up."""
+    return current(manifest).target.name not in manifest.vectors
+
+
+def _refuse_ending(manifest: Manifest) -> None:
+    """Raises InputError for a migration whose end was cut off."""
+    if current(manifest).phase is Phase.ENDING:
+        command = "cancel" if _is_canceled(manifest) else "finish"
+        raise InputError(
+            f"The migration is ending: run `lookalike migrate {command}` once more first."
+        )
 
 
 def _is_same(migration: Migration, aspect: str, target: VectorSpec) -> bool:

@@ -6,7 +6,6 @@ import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -301,6 +300,7 @@ class Models:
         further: Sequence[ModelChoice] = (),
     ) -> None:
         self._manifest = manifest
+        self._decoded: tuple[Manifest | None, list[str]] = (None, [])
         self._loading = threading.Lock()
         self._choice = choice
         self._chosen = manifest.semantic.model
@@ -327,45 +327,54 @@ class Models:
 
         Raises:
             ModelError: its weights are missing, or differ from those of the index.
+            QueryError: the index does not have the vector any more.
         """
+        return self._descriptor(name, self._manifest)
+
+    def _descriptor(self, name: str, manifest: Manifest) -> Descriptor:
         if (at_hand := self._loaded.get(name)) is not None:
             return at_hand
-        spec = self._manifest.vectors[name]
-        if self.is_available(name):
+        if self._is_available(name, manifest):
             with self._loading:  # a second thread waits for the model and does not load it again
-                loaded = self._loaded.get(name) or self._load(name)
-                self._manifest.require(loaded.spec)
+                loaded = self._loaded.get(name) or self._load(name, manifest)
+                manifest.require(loaded.spec)
                 self._loaded[name] = loaded
                 return loaded
-        if self._manifest.own_aspect(name) is None:
-            return _Outdated(spec, self._manifest)
+        spec = manifest.vectors[name]
+        if manifest.own_aspect(name) is None:
+            return _Outdated(spec, manifest)
         return aspects.MissingAspect(spec)
 
     def is_available(self, name: str) -> bool:
         """Tells if a descriptor is at hand: that of an own aspect must be given or registered, and
         one of this package must be of the revision that the index was made with."""
+        return self._is_available(name, self._manifest)
+
+    def _is_available(self, name: str, manifest: Manifest) -> bool:
         if name in self._loaded:
             return True
-        own = self._manifest.own_aspect(name)
+        if name not in manifest.vectors:  # whoever asks has not taken the new manifest over yet
+            raise QueryError(f"The index has no vector {name!r} any more: search again.")
+        own = manifest.own_aspect(name)
         if own is not None:
             return aspects.is_registered(own)
-        if name not in self.without_weights:
+        if name not in self._without_weights(manifest):
             return True
-        loaded = self._load(name)
-        if loaded.spec == self._manifest.vectors[name]:
+        loaded = self._load(name, manifest)
+        if loaded.spec == manifest.vectors[name]:
             self._loaded[name] = loaded
         return name in self._loaded
 
     def refresh(self, manifest: Manifest) -> None:
-        """Takes over a changed manifest; models that the index still has stay loaded."""
+        """Takes over a changed manifest, while other threads search and describe by the old one;
+        models that the index still has stay loaded."""
         self._manifest = manifest
         for name, descriptor in tuple(self._loaded.items()):
             spec = manifest.vectors.get(name, descriptor.spec)  # a search may need one that is gone
             if replace(descriptor.spec, aspect=spec.aspect) != spec:
-                del self._loaded[name]
+                self._loaded.pop(name, None)
             elif descriptor.spec != spec:
                 _serving(descriptor, spec.aspect)
-        self.__dict__.pop("without_weights", None)
 
     def load(self, choice: ModelChoice, aspect: str) -> tuple[Descriptor, FurtherModel, str | None]:
         """Loads a model that is to serve an aspect in place of the index's own, and tries it.
@@ -383,15 +392,16 @@ class Models:
             QueryError: the index has no such aspect.
             ModelError: the model is not there, or its vectors are of no use.
         """
-        if aspect not in self._manifest.aspects:
-            names = ", ".join(self._manifest.aspects)
+        manifest = self._manifest
+        if aspect not in manifest.aspects:
+            names = ", ".join(manifest.aspects)
             raise QueryError(f"There is no aspect {aspect!r}: use {names}.")
-        own = self._manifest.vectors[self._manifest.aspects[aspect]]
+        own = manifest.vectors[manifest.aspects[aspect]]
         chosen = choice if choice.model else replace(choice, model=own.model)
         loaded = _load_new(replace(chosen, cache_dir=self._choice.cache_dir, hub=self._choice.hub))
         folder = None if choice.model_dir is None else str(choice.model_dir)
         name, number = loaded.spec.name, 2
-        while name in self._manifest.vectors:
+        while name in manifest.vectors:
             name, number = f"{loaded.spec.name}+{number}", number + 1
         decoded = loaded.spec.model if descriptors.has(loaded.spec.model) else None
         files = FurtherModel(folder, text_revision(loaded))
@@ -401,50 +411,58 @@ class Models:
         """Keeps a descriptor for the vectors of a name, which the index is about to get."""
         self._loaded[name] = _serving(descriptor, None, name)
 
-    def _load(self, name: str) -> Descriptor:
-        spec = self._manifest.vectors[name]
-        if name == self._manifest.semantic.name or name in self._manifest.further:
-            return _serving(load_semantic(self._recorded(spec)), spec.aspect, name)
-        if self._manifest.own_aspect(name) is None:
+    def _load(self, name: str, manifest: Manifest) -> Descriptor:
+        spec = manifest.vectors[name]
+        if name == manifest.semantic.name or name in manifest.further:
+            choice = self._recorded(spec, manifest.files_of(name))
+            return _serving(load_semantic(choice), spec.aspect, name)
+        if manifest.own_aspect(name) is None:
             return descriptors.load(name)
         return aspects.load_registered(name)
 
-    @cached_property
+    @property
     def without_weights(self) -> list[str]:
         """Names of the descriptors that decoders can run by themselves."""
-        return [
-            name
-            for name in self._manifest.vectors
-            if self._manifest.own_aspect(name) is None and descriptors.has(name)
-        ]
+        return self._without_weights(self._manifest)
+
+    def _without_weights(self, manifest: Manifest) -> list[str]:
+        known, names = self._decoded
+        if known is not manifest:
+            names = [
+                name
+                for name in manifest.vectors
+                if manifest.own_aspect(name) is None and descriptors.has(name)
+            ]
+            self._decoded = manifest, names
+        return names
 
     def describers(self) -> Describers:
         """Returns all descriptors, divided by where an ingest runs them."""
-        all_of_them = dict(self._available())
-        names = [name for name in self.without_weights if name in all_of_them]
+        manifest = self._manifest
+        all_of_them = dict(self._available(manifest))
+        names = [name for name in self._without_weights(manifest) if name in all_of_them]
         return Describers(
-            names={name: self._manifest.vectors[name] for name in names},
+            names={name: manifest.vectors[name] for name in names},
             models=[one for name, one in all_of_them.items() if name not in names],
             side=max(one.side for one in all_of_them.values()),
-            gps=self._manifest.gps,
+            gps=manifest.gps,
         )
 
-    def _available(self) -> Iterator[tuple[str, Descriptor]]:
+    def _available(self, manifest: Manifest) -> Iterator[tuple[str, Descriptor]]:
         """The descriptors by name. While a model is being replaced, the vector that serves no
         aspect is left out where its model is not at hand."""
-        for name in self._manifest.vectors:
+        for name in manifest.vectors:
             try:
-                descriptor = self.descriptor(name)
+                descriptor = self._descriptor(name, manifest)
                 if isinstance(descriptor, _Outdated):
                     descriptor.describe(())  # raises, before any image is read
                 yield name, descriptor
             except ModelError:
-                if name != self._manifest.idle_vector:
+                if name != manifest.idle_vector:
                     raise
 
-    def _recorded(self, spec: VectorSpec) -> ModelChoice:
+    def _recorded(self, spec: VectorSpec, recorded: FurtherModel) -> ModelChoice:
         """The choice that loads the model which made some vectors of the index."""
-        recorded = self._manifest.files_of(spec.name)
         folder = None if recorded.model_dir is None else Path(recorded.model_dir)
         given = self._further.get(str(spec.aspect))
         if spec.aspect == "semantic" and spec.model == self._chosen:

@@ -189,14 +189,13 @@ class IndexWithMigration(IndexWithDuplicates):
             {options}
 
         Raises:
-            InputError: no migration is under way, or its images are not described yet.
+            InputError: no migration is under way, its images are not described yet, or it is
+                ending.
             QueryError: too few images, or a field that does not judge results.
         """
         self.refresh()
         manifest = self._manifest
-        under_way = migration.current(manifest)
-        if under_way.target.name not in manifest.vectors:
-            migration.require_ready(manifest)
+        under_way = migration.require_both(manifest)
         both = manifest.vectors[under_way.source], manifest.vectors[under_way.target.name]
         logged = read_queries(state_folder(self._parts.url) / FILE)
         own = self._engine, manifest, *both
@@ -341,7 +340,7 @@ class IndexWithMigration(IndexWithDuplicates):
         """Describes the images, and makes the vector one of the index."""
         phase = migration.current(self._manifests.read()).phase
         report = filler.fill(target.name, progress)
-        if not whole or phase is Phase.ENDING:
+        if not whole:
             return report
         if phase is Phase.FILLING:
             progress("building the search graph", 0, None)

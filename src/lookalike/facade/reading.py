@@ -80,8 +80,8 @@ class ReadableIndex:
         return self._engine.open_state() if isinstance(self._engine, KeepsState) else None
 
     def refresh(self) -> None:
-        """Takes over the fields, presets and calibration that other processes have changed. An
-        index does so by itself where a name is unknown to it."""
+        """Takes over the fields, presets, models and calibration that other processes have
+        changed. An index does so by itself before it adds images, and where a name is unknown."""
         self._manifests.reload()
 
     def up_to_date(self, work: Callable[[], T]) -> T:
@@ -309,6 +309,7 @@ class ReadableIndex:
     def verify(self, *, full: bool = True) -> Verification:
         """Looks for damage; `full` reads every image, vector and thumbnail, and otherwise it takes
         milliseconds."""
+        self.refresh()
         return verify(self._engine, self._manifest, self._cache, full=full)
 
     def doctor(self, probes: int = 50) -> Health:

@@ -238,7 +238,8 @@ def put(
 def _typed(index: Destination, images: Sequence[ListedImage]) -> list[ListedImage]:
     """The images with the values of their fields as the payload holds them; types that are new to
     the index are stored."""
-    manifest = index.manifests.read()
+    index.manifests.reload()  # its vectors may be others by now, too
+    manifest = index.manifests.current
     known = manifest.fields
     types = infer_types((row.fields for image in images for row in image.rows), known)
     typed = [

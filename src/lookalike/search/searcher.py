@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from lookalike.errors import FilterError, LookalikeError, QueryError
+from lookalike.errors import EngineError, FilterError, LookalikeError, QueryError
 from lookalike.manifest import Manifest
 from lookalike.protocols import Descriptors, Engine, ImageLoader
 from lookalike.search import threshold
@@ -21,6 +22,7 @@ from lookalike.search.request import Request, is_listing, read_request
 from lookalike.search.results import hits_of
 from lookalike.search.sorting import listed
 from lookalike.search.threshold import Result
+from lookalike.system import patience
 
 TOGETHER = 64
 """Searches that share requests to the engine: their candidates are in memory at the same time."""
@@ -59,8 +61,24 @@ class Searcher:
 
     def search(self, options: Mapping[str, Any]) -> Hits:
         """Answers the `Request` with these options; raises what `Index.search` says."""
+        try:
+            return self._search(options)
+        except EngineError:
+            if not self._is_changed():
+                raise
+        return self._search(options)
+
+    def _search(self, options: Mapping[str, Any]) -> Hits:
         planned = self._plan(options)
         return planned if isinstance(planned, Hits) else self._answer([planned])[0]
+
+    def _is_changed(self) -> bool:
+        """Tells if another process has changed the manifest, as when an engine refuses a vector
+        that is gone by now; goes on with the new one."""
+        known = self.manifest
+        with suppress(EngineError), patience.at_most(0):
+            self.reload()
+        return self.manifest is not known
 
     def search_many(self, queries: Sequence[Mapping[str, Any]]) -> list[Hits | LookalikeError]:
         """The answers to several queries in their order, or the error of one that failed.
@@ -71,10 +89,27 @@ class Searcher:
         answers: list[Hits | LookalikeError] = []
         with ThreadPoolExecutor(self.loader.size) as pool:
             for start in range(0, len(queries), TOGETHER):
-                planned = list(pool.map(self._try_plan, queries[start : start + TOGETHER]))
-                found = iter(self._answer_each([one for one in planned if isinstance(one, Plan)]))
-                answers += [next(found) if isinstance(one, Plan) else one for one in planned]
+                answers += self._search_together(queries[start : start + TOGETHER], pool)
         return answers
+
+    def _search_together(
+        self, queries: Sequence[Mapping[str, Any]], pool: ThreadPoolExecutor
+    ) -> list[Hits | LookalikeError]:
+        try:
+            answers = self._try_together(queries, pool)
+            if not any(isinstance(one, EngineError) for one in answers) or not self._is_changed():
+                return answers
+        except EngineError:
+            if not self._is_changed():
+                raise
+        return self._try_together(queries, pool)
+
+    def _try_together(
+        self, queries: Sequence[Mapping[str, Any]], pool: ThreadPoolExecutor
+    ) -> list[Hits | LookalikeError]:
+        planned = list(pool.map(self._try_plan, queries))
+        found = iter(self._answer_each([one for one in planned if isinstance(one, Plan)]))
+        return [next(found) if isinstance(one, Plan) else one for one in planned]
 
     def _plan(self, options: Mapping[str, Any]) -> Plan | Hits:
         """The plan of a search; or the hits of one that lists images and needs none.

@@ -208,6 +208,13 @@ def test_a_removal_that_is_cut_off_leaves_no_half_shard(
     assert not list(folder.glob("*.old"))
 
 
+def test_leftovers_of_a_creation_beside_the_index_are_removed(folder: Path) -> None:
+    (folder / "shard-0123abcd.new" / "wal").mkdir(parents=True)
+    with closing(EdgeEngine(folder)) as engine:
+        assert engine.count()
+    assert not list(folder.glob("*.new"))
+
+
 def test_owner_is_gone_after_close(folder: Path) -> None:
     engine = EdgeEngine(folder)
     engine.count()

@@ -277,9 +277,9 @@ def plan(manifests: ManifestStore, aspect: str, model: NewModel) -> Migration:
     target = replace(model.descriptor.spec, aspect=None)
     stored = manifests.read()
     if (current := stored.migration) is not None:
+        _refuse_ending(stored)
         if not _is_same(current, aspect, target):
             raise InputError(_under_way(current))
-        _refuse_ending(stored)
         return current
     source = stored.aspects[aspect]
     own = stored.vectors[source]

@@ -213,3 +213,13 @@ def test_every_type_of_field_can_be_indexed(engine: ServerEngine, store: Store) 
     for type in FieldType:
         engine.create_field_index(f"field_{type}", type)
     assert store.requests == ["index"] * len(FieldType)
+
+
+def test_a_vector_may_be_added_by_two_at_once(store: Store, rest: RestServer) -> None:
+    with closing(open_engine(rest.url, QUICK)) as engine:
+        engine.create(SPECS[1:])
+        store.faults.append(Fault(status=0, on="vectors"))  # done; the answer is lost
+        assert isinstance(engine, ServerEngine)
+        engine.add_vector(SPECS[0])
+        engine.upsert([point(1)])
+        assert engine.count_lacking(SPECS[0].name) == 0

@@ -21,6 +21,8 @@ _FIRST = "shard"
 _NAME = re.compile(r"shard(-[0-9a-f]{8})?")
 _REMOVED = ".old"
 """Suffix of a shard that is being removed."""
+_DRAFT = ".new"
+"""Suffix of a shard that is being created."""
 
 
 def current(index: Path) -> Path:
@@ -74,6 +76,11 @@ def new(index: Path) -> Path:
     return index / f"{_FIRST}-{secrets.token_hex(4)}"
 
 
+def draft(shard: Path) -> Path:
+    """The folder in which a shard is created, before it gets its name."""
+    return shard.with_name(f"{shard.name}{_DRAFT}")
+
+
 class Pointer:
     """Makes another shard the current one, in two steps: a write that may take long, and a rename.
 
@@ -107,14 +114,14 @@ def discard(shard: Path) -> None:
 
 
 def tidy(index: Path, keep: Path | None) -> None:
-    """Removes all shards but `keep` and the upcoming one: leftovers of builds and switches that
-    were cut off."""
+    """Removes all shards but `keep` and the upcoming one: leftovers of builds, creations and
+    switches that were cut off."""
     after = upcoming(index)
     if after is None:
         (index / "next").unlink(missing_ok=True)
     kept = [shard for shard in (keep, after) if shard is not None]
     for folder in index.glob(f"{_FIRST}*"):
-        name = folder.name.removesuffix(_REMOVED)
+        name = folder.name.removesuffix(_REMOVED).removesuffix(_DRAFT)
         if folder not in kept and _NAME.fullmatch(name):
             _remove(folder, index / f"{name}{_REMOVED}")
     ledgers = list(map(ledger.ledger_file, kept))

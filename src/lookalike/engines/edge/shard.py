@@ -11,7 +11,7 @@ from pathlib import Path
 
 import qdrant_edge as qe
 
-from lookalike.engines.edge import ledger
+from lookalike.engines.edge import generations, ledger
 from lookalike.engines.edge.journal import Journal
 from lookalike.engines.edge.ledger import Ledger
 from lookalike.system.files import sync_folders, sync_tree
@@ -76,7 +76,7 @@ class OpenShard:
     @classmethod
     def create(cls, path: Path, config: qe.EdgeConfig) -> None:
         """Creates an empty shard at a path; a kill in between leaves none."""
-        draft = path.with_name(f"{path.name}.new")
+        draft = generations.draft(path)
         shutil.rmtree(draft, ignore_errors=True)  # left by a process that was killed
         qe.EdgeShard.create(str(draft), config).close()
         sync_tree(draft)

@@ -27,6 +27,7 @@ class _Collection(Engine, Protocol):
     _call: Caller
 
     def drop_vector(self, name: str) -> None: ...
+    def _create_vector(self, name: str, params: models.VectorParams) -> None: ...
     def _info(self) -> models.CollectionInfo: ...
     def _update(self, operations: Sequence[models.UpdateOperation]) -> None: ...
 
@@ -38,20 +39,10 @@ class GrowingCollection:
         """Gives the collection another vector, which no point has yet. Idempotent."""
         params = vector_params(spec, self.options)
         existing = sizes_of(vectors_of(self._info()))
-        if existing.get(spec.name) == (params.size, params.distance):
-            return
-        self.drop_vector(spec.name)  # left by a migration that was cut off before it was recorded
-        dense = models.DenseVectorConfig(
-            size=params.size,
-            distance=params.distance,
-            datatype=None
-            if params.datatype is None
-            else models.VectorStorageDatatype(params.datatype),
-        )
-        config = models.DenseVectorNameConfig(dense=dense)
-        self._call(
-            lambda client: client.create_vector_name(self.collection, spec.name, config, wait=True)
-        )
+        if existing.get(spec.name) != (params.size, params.distance):
+            self.drop_vector(spec.name)  # left by a migration that was cut off unrecorded
+            self._create_vector(spec.name, params)
+        # Always, as a process may have been killed after it had created the vector.
         diff = models.VectorParamsDiff(
             memory=params.memory, quantization_config=params.quantization_config
         )
@@ -60,6 +51,23 @@ class GrowingCollection:
                 self.collection, vectors_config={spec.name: diff}
             )
         )
+
+    def _create_vector(self: _Collection, name: str, params: models.VectorParams) -> None:
+        dense = models.DenseVectorConfig(
+            size=params.size,
+            distance=params.distance,
+            datatype=None
+            if params.datatype is None
+            else models.VectorStorageDatatype(params.datatype),
+        )
+        config = models.DenseVectorNameConfig(dense=dense)
+        try:
+            self._call(
+                lambda client: client.create_vector_name(self.collection, name, config, wait=True)
+            )
+        except EngineError:
+            if name not in vectors_of(self._info()):  # several machines begin at the same moment
+                raise
 
     def lacking(self: _Collection, name: str, after: str | None, limit: int) -> list[Point]:
         """Up to `limit` points without a vector of this name, in the order of their point ids;

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict, Unpack
 
-from lookalike.admin import migration
+from lookalike.admin import phases
 from lookalike.admin.migration import (
     Filler,
     FillProgress,
@@ -18,6 +18,7 @@ from lookalike.admin.migration import (
     MigrationReport,
     MigrationStatus,
     NewModel,
+    require_growing,
 )
 from lookalike.cache.store import state_folder
 from lookalike.descriptors.loader import model_choice
@@ -147,17 +148,17 @@ class IndexWithMigration(IndexWithDuplicates):
             DiskFull: the disk has no room for both; nothing was written.
         """
         chosen = with_defaults(MigrationOptions, options)
-        engine = migration.require_growing(self._engine)
+        engine = require_growing(self._engine)
         progress = chosen["progress"] or (lambda activity, done, total: None)
         part = None if chosen["partition"] is None else check_partition(chosen["partition"])
         progress("loading the model", 0, None)
         model = self._new_model(chosen)
-        planned = migration.plan(self._manifests, chosen["aspect"], model)
+        planned = phases.plan(self._manifests, chosen["aspect"], model)
         target = planned.target
         if planned.phase is Phase.FILLING:
             progress("making room", 0, None)
             engine.add_vector(target)
-        migration.begin(self._manifests, planned)
+        phases.begin(self._manifests, planned)
         self._models.adopt(model.descriptor, target.name)
         web = web_files(chosen["private"], self._decoder.limits) if chosen["fetch"] else None
         with closing(Originals(self._loader, web)) as originals:
@@ -195,7 +196,7 @@ class IndexWithMigration(IndexWithDuplicates):
         """
         self.refresh()
         manifest = self._manifest
-        under_way = migration.require_both(manifest)
+        under_way = phases.require_both(manifest)
         both = manifest.vectors[under_way.source], manifest.vectors[under_way.target.name]
         logged = read_queries(state_folder(self._parts.url) / FILE)
         own = self._engine, manifest, *both
@@ -238,8 +239,8 @@ class IndexWithMigration(IndexWithDuplicates):
         chosen = with_defaults(CutOverOptions, options)
         gates = Gates.parse(chosen["require"])
         manifest = self._manifests.read()
-        under_way = migration.require_ready(manifest)
-        engine, name = migration.require_growing(self._engine), under_way.target.name
+        under_way = phases.require_ready(manifest)
+        engine, name = require_growing(self._engine), under_way.target.name
         images, lacking = engine.count(), engine.count_lacking(name)
         filled = images if chosen["missing"] else images - lacking
         comparison = self._compared(chosen)
@@ -250,7 +251,7 @@ class IndexWithMigration(IndexWithDuplicates):
                 self._drop_lacking(engine, name)
             after = manifest.serving(under_way.aspect, name)
             specs = [after.vectors[name] for name in after.aspects.values()]
-            migration.cut_over(self._manifests, calibrate(engine, specs, engine.count()))
+            phases.cut_over(self._manifests, calibrate(engine, specs, engine.count()))
         return CutOver(passed and not chosen["dry_run"], results, comparison)
 
     def roll_back(self) -> None:
@@ -259,7 +260,7 @@ class IndexWithMigration(IndexWithDuplicates):
         Raises:
             InputError: the new one does not serve.
         """
-        migration.roll_back(self._manifests)
+        phases.roll_back(self._manifests)
 
     def finish_migration(self, *, dry_run: bool = False) -> None:
         """Removes the vectors of the old model, after which there is no way back.
@@ -298,10 +299,10 @@ class IndexWithMigration(IndexWithDuplicates):
     # --- inside -----------------------------------------------------------------------------
 
     def _end(self, *, cancel: bool, dry_run: bool) -> None:
-        engine = migration.require_growing(self._engine)
-        migration.require_end(self._manifests.read(), cancel=cancel)
+        engine = require_growing(self._engine)
+        phases.require_end(self._manifests.read(), cancel=cancel)
         if not dry_run:
-            migration.end(self._manifests, engine, cancel=cancel)
+            phases.end(self._manifests, engine, cancel=cancel)
 
     def _compared(self, chosen: Mapping[str, Any]) -> ModelComparison | None:
         """The comparison of both models; None where there are too few images for one."""
@@ -338,18 +339,18 @@ class IndexWithMigration(IndexWithDuplicates):
         whole: bool,
     ) -> FillReport:
         """Describes the images, and makes the vector one of the index."""
-        phase = migration.current(self._manifests.read()).phase
+        phase = phases.current(self._manifests.read()).phase
         report = filler.fill(target.name, progress)
         if not whole:
             return report
         if phase is Phase.FILLING:
             progress("building the search graph", 0, None)
             engine.install_vector(target.name)
-        migration.make_ready(self._manifests, report.errors)
+        phases.make_ready(self._manifests, report.errors)
         for _ in range(_PASSES):
             if engine.count_lacking(target.name) <= report.missed:
                 break
             again = filler.fill(target.name, progress)
             report = replace(again, filled=report.filled + again.filled)
-            migration.make_ready(self._manifests, report.errors)
+            phases.make_ready(self._manifests, report.errors)
         return report

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from lookalike.system import interrupts
+from lookalike.errors import LookalikeError
+from lookalike.system import interrupts, patience
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -64,6 +67,19 @@ def stopped() -> NoReturn:
     """Ends a command that was interrupted, and that goes on where it stopped."""
     note("Stopped. Run the same command again to continue.")
     sys.exit(interrupts.exit_code())
+
+
+@contextmanager
+def resumable() -> Iterator[None]:
+    """Ends the command as `stopped` does if the work within is interrupted."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        stopped()
+    except LookalikeError:
+        if not patience.is_over():
+            raise
+        stopped()
 
 
 def fail(message: str, code: int) -> NoReturn:

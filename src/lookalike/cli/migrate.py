@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lookalike.cli.console import console, note, print_json, printable, stopped
+from lookalike.cli.console import console, note, print_json, printable, resumable
 from lookalike.cli.opening import open_index, writable
 from lookalike.cli.options import index_option, json_option, server_option
-from lookalike.errors import LookalikeError
-from lookalike.system import patience
 from lookalike.system.text import count
 
 if TYPE_CHECKING:
@@ -112,18 +110,12 @@ def start(
     from lookalike.output.documents import of_migration_report
 
     part = None if partition is None else parse_partition(partition)
-    try:
-        with (
-            _opened(url, server) as index,
-            bars.stage_bar(console(stderr=True), "loading the model") as progress,
-        ):
-            report = index.migrate(**options, partition=part, progress=progress)
-    except KeyboardInterrupt:
-        stopped()
-    except LookalikeError:
-        if not patience.is_over():
-            raise
-        stopped()
+    with (
+        resumable(),
+        _opened(url, server) as index,
+        bars.stage_bar(console(stderr=True), "loading the model") as progress,
+    ):
+        report = index.migrate(**options, partition=part, progress=progress)
     if as_json:
         print_json(of_migration_report(report))
     else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lookalike.cli.console import console, note, print_json, stopped
+from lookalike.cli.console import console, note, print_json, resumable
 from lookalike.cli.opening import open_named_engine
 from lookalike.cli.options import (
     index_option,
@@ -17,8 +17,6 @@ from lookalike.cli.options import (
     store_options,
     wait_option,
 )
-from lookalike.errors import LookalikeError
-from lookalike.system import patience
 from lookalike.system.text import count
 
 if TYPE_CHECKING:
@@ -106,15 +104,8 @@ def _run(
     """Runs a transfer with a progress bar, and prints its result."""
     from lookalike.cli.terminal import bars
 
-    try:
-        with bars.count_bar(console(stderr=True), label) as progress:
-            done = transfer(progress)
-    except KeyboardInterrupt:
-        stopped()
-    except LookalikeError:
-        if not patience.is_over():
-            raise
-        stopped()
+    with resumable(), bars.count_bar(console(stderr=True), label) as progress:
+        done = transfer(progress)
     if done.notice:
         note(done.notice)
     if as_json:

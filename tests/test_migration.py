@@ -44,7 +44,11 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> str:
     return f"onnx:{model(tmp_path_factory.mktemp('models') / 'other')}"
 
 
-@pytest.fixture(params=["folder", "server"])
+PLACES = [pytest.param("folder", marks=pytest.mark.slow), "server"]
+both = pytest.mark.parametrize("index", ["folder", "server"], indirect=True)
+
+
+@pytest.fixture(params=PLACES)
 def index(request: pytest.FixtureRequest, tmp_path: Path, pictures: Path) -> Iterator[Index]:
     """An index of the pictures with the built-in model."""
     if request.param == "folder":
@@ -90,6 +94,7 @@ def true_neighbors(index: Index, pictures: Path) -> list[str]:
     return [points[i].id for i in np.argsort(-scores, kind="stable")]
 
 
+@both
 def test_a_model_takes_over_and_gives_way(index: Index, pictures: Path, other: str) -> None:
     before = hits(index, pictures), hits(index, pictures, weights={"semantic": 1, "color": 1})
     report = index.migrate(model=other)

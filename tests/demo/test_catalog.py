@@ -46,6 +46,7 @@ def usual() -> list[Design | Copy]:
     return plan(640, 7)
 
 
+@pytest.mark.slow
 def test_the_same_bytes_in_another_process(drawn: Path, tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from lookalike.demo.catalog import draw_catalog; "

@@ -81,6 +81,7 @@ def test_too_little_memory_is_refused(filled: Index) -> None:
         filled.duplicates(memory=10**8)
 
 
+@pytest.mark.slow
 def test_nothing_is_compared_again(filled: Index, tmp_path: Path, compared: Counter[Pair]) -> None:
     work = tmp_path / "work"
     expected = list(filled.duplicates(work=work))
@@ -163,6 +164,7 @@ def test_images_that_came_and_went_meanwhile_are_seen(
     assert not before & set(compared)
 
 
+@pytest.mark.slow
 def test_a_second_check_at_the_same_time_is_right_too(filled: Index, tmp_path: Path) -> None:
     work = tmp_path / "work"
     first = filled.duplicates(work=work)
@@ -175,6 +177,7 @@ def test_a_second_check_at_the_same_time_is_right_too(filled: Index, tmp_path: P
     assert contents([*begun, *groups]) == contents(meanwhile)
 
 
+@pytest.mark.slow
 def test_an_unusable_folder_is_no_obstacle(index: Index, photos: Path, tmp_path: Path) -> None:
     expected = contents(list(index.duplicates()))
     (tmp_path / "file").write_bytes(b"")

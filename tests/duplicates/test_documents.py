@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import PIL.Image
 import pytest
@@ -14,6 +15,12 @@ from lookalike.index import Index
 COUNT = 5
 
 
+def one_fast(cases: Iterable[Any]) -> list[Any]:
+    """The cases, of which all but the first are slow tests."""
+    first, *others = cases
+    return [first, *(pytest.param(one, marks=pytest.mark.slow) for one in others)]
+
+
 def saved(folder: Path, draw: Callable[[int], Picture]) -> Path:
     folder.mkdir()
     for number in range(COUNT):
@@ -21,7 +28,7 @@ def saved(folder: Path, draw: Callable[[int], Picture]) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("kind", DOCUMENTS)
+@pytest.mark.parametrize("kind", one_fast(DOCUMENTS))
 def test_documents_on_one_template_are_no_copies(tmp_path: Path, kind: str) -> None:
     folder = saved(tmp_path / "documents", DOCUMENTS[kind])
     DOCUMENTS[kind](0).convert("RGB").save(folder / "0 copy.jpg", quality=70)
@@ -42,7 +49,7 @@ def test_documents_are_not_left_out_at_ingest(tmp_path: Path) -> None:
         assert len(index) == COUNT
 
 
-@pytest.mark.parametrize("draw", [meme, printed])
+@pytest.mark.parametrize("draw", one_fast([printed, meme]))
 def test_another_text_or_print_on_one_photo_is_no_copy(
     data: Path, tmp_path: Path, draw: Callable[[Picture, int], Picture]
 ) -> None:

@@ -59,6 +59,7 @@ def test_the_same_with_a_warm_cache(filled: Index, expected: Groups) -> None:
     assert groups_of(filled) == expected
 
 
+@pytest.mark.slow
 def test_the_same_without_thumbnails(large: Path, tmp_path: Path, expected: Groups) -> None:
     with Index.open(tmp_path / "index", model="built-in", thumbnails=0) as index:
         index.add(large)

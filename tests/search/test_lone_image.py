@@ -81,7 +81,7 @@ def test_a_vector_that_an_image_lacks_is_named(shop: Shop, served: Index) -> Non
         try:
             assert index.search(id="half")[0].id == "sku-1"
             for options in ({"weights": BLEND}, {"weights": "color"}):
-                with pytest.raises(QueryError, match="'half' has no vector color yet: index it"):
+                with pytest.raises(QueryError, match="'half' has no vector color: give"):
                     index.search(id="half", **options)
         finally:
             index._engine.delete(["half"])

@@ -263,8 +263,9 @@ def test_a_queue_that_cannot_be_read_is_an_error(endpoint: str, tmp_path: Path) 
 
     with pytest.raises(InputError, match="there is no such queue: check its URL"):
         first("s3://shop/a/", f"{endpoint}/123456789012/none")
-    with pytest.raises(InputError, match="is not the URL of a queue"):
-        first("s3://shop/a/", "pictures")
+    for wrong in ("pictures", "https://[::1/pictures", "http://a b/pictures"):
+        with pytest.raises(InputError, match="is not the URL of a queue"):
+            first("s3://shop/a/", wrong)
     with pytest.raises(SourceError, match="does not answer"):
         first("s3://shop/a/", "http://127.0.0.1:9/1/pictures")
     with pytest.raises(InputError, match="is not in a bucket"):

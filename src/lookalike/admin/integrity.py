@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -34,7 +33,8 @@ _RESTORE = (
     "restore a backup, or copy what is left with `lookalike copy --salvage` and run `lookalike "
     "index` on the copy, which adds what is missing"
 )
-_AGAIN = "index these images again"
+_AGAIN = "remove these images with `lookalike delete`, and index them again"
+_DESCRIBE = "run `lookalike migrate start` once more, and see the images that it names"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ def _read_all(
     """Reads every image with its vectors; returns their number, and the problems."""
     images, total = 0, 0
     found: dict[str, list[str]] = {}
-    without: Counter[str] = Counter()
+    lacking: dict[str, list[str]] = {}
     try:
         total = engine.count()
         for points in engine.scroll(vectors=list(manifest.vectors), batch=BATCH):
@@ -117,16 +117,21 @@ def _read_all(
             for id, flaw in flawed.items():
                 found.setdefault(flaw, []).append(id)
             for name in manifest.vectors.keys() - {manifest.idle_vector}:
-                without[name] += sum(name not in point.vectors for point in points)
+                ids = [point.id for point in points if name not in point.vectors]
+                lacking.setdefault(name, []).extend(ids)
             if progress:
                 progress(images, total)
     except EngineError as error:
         return images, [Problem(f"only {images:,} images can be read ({error})", _RESTORE)]
     problems = [Problem(_described(flaw, ids), _AGAIN) for flaw, ids in found.items()]
+    migrating = manifest.migration.target.name if manifest.migration else None
     problems += [
-        Problem(f"{count:,} images have no {name!r} vector", _AGAIN)
-        for name, count in without.items()
-        if count
+        Problem(
+            _described(f"{len(ids):,} images have no {name!r} vector", ids),
+            _DESCRIBE if name == migrating else _AGAIN,
+        )
+        for name, ids in lacking.items()
+        if ids
     ]
     if images != total == engine.count():  # otherwise something was written meanwhile
         problems.append(Problem(f"{images:,} of {total:,} images can be read", _RESTORE))

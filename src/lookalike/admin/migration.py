@@ -17,7 +17,8 @@ from lookalike.manifest import FurtherModel, Phase
 from lookalike.protocols import Descriptor, Engine, ImageDecoder
 from lookalike.record import ImageRecord, record_of
 from lookalike.system import patience
-from lookalike.types import Described, Point, Vector, VectorSpec, point_id
+from lookalike.system.parts import is_of_part
+from lookalike.types import Described, Point, Vector, VectorSpec
 
 BATCH = 32
 """Images that one thread reads and describes together."""
@@ -202,10 +203,9 @@ class Filler:
     def _work(self, name: str) -> Iterator[Callable[[], FillReport]]:
         """The images without the vector, as work to do."""
         after = None
-        number, parts = self.part
         while page := self.engine.lacking(name, after, BATCH * 4):
             after = page[-1].id
-            own = [point for point in page if point_id(point.id).int % parts == number - 1]
+            own = [point for point in page if is_of_part(point.id, self.part)]
             for start in range(0, len(own), BATCH):
                 points = own[start : start + BATCH]
                 yield patience.carried(lambda points=points: self._describe(name, points))  # type: ignore[misc]

@@ -244,8 +244,8 @@ def _stored_vector(id: str, vectors: Mapping[str, Vector], name: str) -> Vector:
     """
     if name not in vectors:
         raise QueryError(
-            f"The image {id!r:.200} has no vector {name} yet: index it again, or give that aspect "
-            "no weight."
+            f"The image {id!r:.200} has no vector {name}: give that aspect no weight, or see "
+            "`lookalike verify`."
         )
     return vectors[name]
 

@@ -57,14 +57,14 @@ class BucketWatch:
         try:
             received = queue.receive()
             source = open_source(self.addresses[0], self.options)
+            keys = [one for one in received.uris if source.covers(one) and not source.excludes(one)]
+            if not keys:
+                received.delete()
         except LookalikeError as error:
             self.tell(f"{error} Trying again in {RETRY:g} s.")
             patience.pause(RETRY)
             return
         for sentence in received.problems:
             self.tell(sentence)
-        keys = [uri for uri in received.uris if source.covers(uri) and not source.excludes(uri)]
         if keys:
             yield Change(self.addresses, keys=keys, done=received.delete)
-        else:
-            received.delete()

@@ -67,12 +67,13 @@ class NotificationQueue:
     """
 
     def __init__(self, url: str, bucket: str) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or len(parts.path) < 2:
-            raise InputError(
-                f"{url} is not the URL of a queue: write it as SQS shows it, such as "
-                "https://sqs.eu-west-1.amazonaws.com/123456789012/pictures."
-            )
+        try:
+            parts = urlsplit(url)
+            is_valid = parts.scheme in ("http", "https") and parts.hostname and parts.path[1:]
+        except ValueError:
+            is_valid = False
+        if not is_valid:
+            raise _not_a_queue(url)
         try:
             import boto3  # noqa: F401
         except ImportError:
@@ -164,7 +165,7 @@ class NotificationQueue:
         )
         config = Config(connect_timeout=5, read_timeout=WAIT + 15, retries={"max_attempts": 3})
         if own is not None:
-            return boto3.client("sqs", region_name=own[1], config=config)
+            return boto3.client("sqs", region_name=own[1] or own[2], config=config)
         return boto3.client(
             "sqs",
             endpoint_url=f"{host.scheme}://{host.netloc}",
@@ -175,10 +176,13 @@ class NotificationQueue:
     @contextmanager
     def _explained(self) -> Iterator[None]:
         from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+        from botocore.parsers import ResponseParserError
 
         error = partial(_sentence, self.url)
         try:
             yield
+        except ValueError:  # the endpoint in it is not valid
+            raise _not_a_queue(self.url) from None
         except NoCredentialsError:
             raise InputError(
                 error("no credentials were found: set AWS_ACCESS_KEY_ID, or AWS_PROFILE.")
@@ -195,8 +199,15 @@ class NotificationQueue:
                     )
                 ) from None
             raise SourceError(error(f"the queue failed ({code}).")) from None
-        except BotoCoreError as problem:
+        except (BotoCoreError, ResponseParserError) as problem:
             raise SourceError(error(f"the queue does not answer ({problem!s:.200}).")) from None
+
+
+def _not_a_queue(url: str) -> InputError:
+    return InputError(
+        f"{url} is not the URL of a queue: write it as SQS shows it, such as "
+        "https://sqs.eu-west-1.amazonaws.com/123456789012/pictures."
+    )
 
 
 def _sentence(url: str, problem: str) -> str:

@@ -285,4 +285,5 @@ def _print_comparison(comparison: ModelComparison) -> None:
 
 def _print_gates(gates: tuple[GateResult, ...]) -> None:
     for gate in gates:
-        click.echo(f"  {'passed' if gate.passed else 'FAILED'}  {gate.sentence}")
+        passed = "-" if gate.measured is None else "passed"
+        click.echo(f"  {passed if gate.passed else 'FAILED':<6}  {gate.sentence}")

@@ -259,6 +259,20 @@ def test_a_disk_without_room_for_both_refuses(tmp_path: Path, pictures: Path, ot
         assert sorted(one.name for one in (tmp_path / "index").iterdir()) == files
 
 
+def test_a_migration_that_another_process_ends_says_so(index: Index, other: str) -> None:
+    def cancel(activity: str, done: int, total: int | None) -> None:
+        if activity == "describing images" and index.migration() is not None:
+            index.cancel_migration()
+
+    with pytest.raises(
+        InputError, match="The migration to onnx:other was ended by another process"
+    ):
+        index.migrate(model=other, progress=cancel)
+    assert index.migration() is None
+    assert not index.verify().problems
+    assert index.migrate(model=other).filled == COUNT
+
+
 def test_an_engine_in_this_process_refuses(tmp_path: Path, pictures: Path, other: str) -> None:
     with (
         Index.open(tmp_path / "index", model="built-in") as index,

@@ -77,6 +77,23 @@ def make_ready(manifests: ManifestStore, errors: int) -> None:
     manifests.update(change)
 
 
+def require_target(manifest: Manifest, target: VectorSpec) -> None:
+    """Checks that a migration is still to give the index a vector.
+
+    Raises:
+        InputError: another process has ended it.
+    """
+    migration = manifest.migration
+    is_ended = migration is None or migration.phase is Phase.ENDING
+    if is_ended and target.name not in manifest.vectors:
+        raise ended(target)
+
+
+def ended(target: VectorSpec) -> InputError:
+    """The error for a run whose migration is over."""
+    return InputError(f"The migration to {target.model} was ended by another process.")
+
+
 def require_both(manifest: Manifest) -> Migration:
     """The migration during which the index has both vectors.
 

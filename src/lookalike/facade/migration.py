@@ -23,7 +23,7 @@ from lookalike.admin.migration import (
 from lookalike.cache.store import state_folder
 from lookalike.descriptors.loader import model_choice
 from lookalike.duplicates.originals import Originals
-from lookalike.errors import InputError, ModelError, QueryError
+from lookalike.errors import EngineError, InputError, ModelError, QueryError
 from lookalike.facade.duplicates import IndexWithDuplicates
 from lookalike.facade.inputs import web_files
 from lookalike.ingest import prune
@@ -142,7 +142,8 @@ class IndexWithMigration(IndexWithDuplicates):
             {options}
 
         Raises:
-            InputError: another migration is under way, or the index has this model.
+            InputError: another migration is under way, the index has this model, or another process
+                has ended the migration meanwhile.
             QueryError: there is no such aspect.
             ModelError: the model cannot be loaded, or its vectors are of no use.
             DiskFull: the disk has no room for both; nothing was written.
@@ -163,9 +164,14 @@ class IndexWithMigration(IndexWithDuplicates):
         web = web_files(chosen["private"], self._decoder.limits) if chosen["fetch"] else None
         with closing(Originals(self._loader, web)) as originals:
             filler = Filler(engine, model, self._decoder, originals.read, part or (1, 1))
-            report = self._fill(engine, target, filler, progress, whole=part is None)
+            try:
+                report = self._fill(engine, target, filler, progress, whole=part is None)
+            except (EngineError, InputError):
+                phases.require_target(self._manifests.read(), target)
+                raise
         status = self.migration()
-        assert status is not None  # noqa: S101 -- for the type checker
+        if status is None:
+            raise phases.ended(target)
         return MigrationReport(status, report.filled, report.missed, report.problems)
 
     def migration(self) -> MigrationStatus | None:

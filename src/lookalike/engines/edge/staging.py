@@ -23,6 +23,7 @@ from lookalike.engines.edge.merging import Outline, side_by_side
 from lookalike.engines.edge.messages import BATCH
 from lookalike.engines.edge.rebuild import Rebuild
 from lookalike.engines.edge.shard import OpenShard
+from lookalike.errors import EngineError
 from lookalike.system.iteration import batched
 from lookalike.system.locks import TicketLock
 from lookalike.types import HasVector, Vector, VectorSpec
@@ -121,7 +122,8 @@ class Staging:
     def _call(self, method: str, *arguments: Any) -> Any:
         with self._starting:
             shard = generations.upcoming(self._folder.path)
-            assert shard is not None  # noqa: S101 -- callers have seen it
+            if shard is None:
+                raise EngineError(f"The vector that {self._folder.path} was to get is removed.")
             if self._process is None or not self._process.is_running():
                 self._process = EngineProcess(self._folder, shard.name)
             return self._process.call(method, *arguments)

@@ -205,7 +205,7 @@ def test_only_one_migration_at_a_time(index: Index, other: str, tmp_path: Path) 
         index.roll_back()
     with pytest.raises(InputError, match="cut-over"):
         index.finish_migration()
-    index.cut_over()
+    cut_over(index)
     with pytest.raises(InputError, match="roll-back"):
         index.cancel_migration()
 

@@ -1,23 +1,40 @@
 /** Library: statistics of the index, adding images, and jobs. */
 
-import { type SubmitEvent, useState } from "react";
+import { type SubmitEvent, useEffect, useState } from "react";
 import { Chip, ErrorMessage, FileButton, IconButton, Progress } from "@/components/Controls";
 import { Icon } from "@/components/Icon";
-import { addImages, ApiError, type Body, call, type FileNote, isFinal, type Job, type Reject, type Stats } from "@/lib/api";
+import { MigrationPanel } from "@/components/Migration";
+import { addImages, ApiError, type Body, call, type FileNote, isFinal, type Job, type Migration, type MigrationReport, type Reject, type Stats } from "@/lib/api";
 import { clearCounts } from "@/lib/counts";
 import { ago, aspect, bytes, fileName, number, plural, sentence } from "@/lib/format";
 import { useAnswer, useCommon, useJob } from "@/lib/hooks";
 import { clearResults } from "@/lib/results";
 import { useFileDrop } from "@/lib/uploads";
 
+/** Milliseconds between two looks at a migration that is under way, perhaps in another process. */
+const MIGRATION_POLL_MS = 4000;
+
 export default function LibraryPage() {
   const { stats, error, refresh } = useCommon();
   const jobs = useAnswer("/v1/jobs", undefined);
+  const migration = useAnswer("/v1/migration", undefined);
+  const open = jobs.data?.jobs.filter((job) => !isFinal(job)) ?? [];
+  const underWay = Boolean(migration.data) || open.some(({ kind }) => kind === "migrate");
+  const [reloadJobs, reloadMigration] = [jobs.reload, migration.reload];
+  useEffect(() => {
+    if (!underWay) return;
+    const timer = window.setInterval(() => {
+      reloadJobs();
+      reloadMigration();
+    }, MIGRATION_POLL_MS);
+    return () => clearInterval(timer);
+  }, [underWay, reloadJobs, reloadMigration]);
   const changed = () => {
     clearResults();
     clearCounts();
     refresh();
     jobs.reload();
+    migration.reload();
   };
   if (error) return <ErrorMessage error={error} retry={refresh} />;
   return (
@@ -51,7 +68,15 @@ export default function LibraryPage() {
           </section>
         </div>
         <div className="stack">
-          {stats && <Models stats={stats} />}
+          {migration.data && (
+            <MigrationPanel
+              migration={migration.data}
+              jobs={open}
+              write={stats?.write ?? false}
+              changed={changed}
+            />
+          )}
+          {stats && <Models stats={stats} migration={migration.data} />}
           {stats && <Fields stats={stats} />}
         </div>
       </div>
@@ -84,7 +109,15 @@ function Figures({ stats }: { stats: Stats | undefined }) {
   );
 }
 
-function Models({ stats }: { stats: Stats }) {
+/** What a vector is for. During a migration, one of its two models serves no aspect. */
+function purpose(vector: Stats["vectors"][string], migration: Migration | null | undefined): string {
+  if (vector.aspect) return aspect(vector.aspect);
+  if (vector.model === migration?.new) return `${aspect(migration.aspect)}, next`;
+  if (vector.model === migration?.old) return `${aspect(migration.aspect)}, before`;
+  return "Duplicates";
+}
+
+function Models({ stats, migration }: { stats: Stats; migration: Migration | null | undefined }) {
   return (
     <section className="panel">
       <h2>Models</h2>
@@ -101,7 +134,7 @@ function Models({ stats }: { stats: Stats }) {
         <tbody>
           {Object.entries(stats.vectors).map(([name, vector]) => (
             <tr key={name}>
-              <td>{vector.aspect ? aspect(vector.aspect) : "Duplicates"}</td>
+              <td>{purpose(vector, migration)}</td>
               <td className="break">{vector.model}</td>
               <td className="right">{number(vector.size)}</td>
             </tr>
@@ -314,9 +347,15 @@ function OptimizeButton({ started }: { started: () => void }) {
 
 const KINDS: Record<Job["kind"], string> = {
   ingest: "Index a folder",
+  watch: "Watch folders",
   duplicates: "Find duplicates",
+  migrate: "Describe by a new model",
+  "finish-migration": "Remove the old model",
+  "cancel-migration": "Remove the new model",
   optimize: "Build search graph",
 };
+
+const CANCELABLE: Job["kind"][] = ["ingest", "watch", "duplicates", "migrate"];
 
 /** Counts of a report that are shown where they are not zero. */
 const REPORTED = ["moved", "removed", "skipped", "rejected"] as const;
@@ -331,18 +370,20 @@ function JobRow({ job: listed, write, ended }: { job: Job; write: boolean; ended
     );
   };
   const report = job.report && "added" in job.report ? job.report : null;
-  const path = typeof job.request.path === "string" ? job.request.path : "";
+  const migrated = job.kind === "migrate" ? (job.report as MigrationReport | null) : null;
+  const { path, paths, model } = job.request;
+  const subject = [path, paths, model].flat().filter((part) => typeof part === "string");
   return (
     <li className="job" data-state={job.state}>
       <div className="job-head">
         <b>{KINDS[job.kind]}</b>
-        {path && <span className="soft break">{path}</span>}
+        {subject.length > 0 && <span className="soft break">{subject.join(", ")}</span>}
         <span className="spacer" />
         <span className="state">
           {job.state === "done" && <Icon name="check" />}
           {sentence(job.state)}
         </span>
-        {open && write && job.kind !== "optimize" && (
+        {open && write && CANCELABLE.includes(job.kind) && (
           <IconButton icon="close" label={`Cancel: ${KINDS[job.kind]}`} onClick={cancel} />
         )}
       </div>
@@ -370,9 +411,16 @@ function JobRow({ job: listed, write, ended }: { job: Job; write: boolean; ended
         </p>
       )}
       {report?.prune_refused && <p className="bad">{report.prune_refused}</p>}
+      {migrated && (
+        <p className="soft">
+          {plural(migrated.filled, "image")} described
+          {migrated.missed > 0 && `, ${number(migrated.missed)} could not be`}
+        </p>
+      )}
       {!open && <p className="soft">{ago(job.finished_at ?? job.created_at)}</p>}
       {report && <Files kind="reject" files={report.rejects} />}
       {report && <Files kind="note" files={report.notes} />}
+      {migrated && <Files kind="note" files={migrated.problems.map(({ id, detail }) => ({ uri: id, detail }))} />}
     </li>
   );
 }

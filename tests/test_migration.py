@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -336,3 +338,27 @@ def test_an_end_that_was_cut_off_is_completed_alone(
         assert (hits(index, pictures) == before) is (ending == "cancel")
         getattr(index, f"{ending}_migration")()
         assert index.migration() is None
+
+
+@pytest.mark.slow
+def test_the_state_can_be_read_at_any_moment(tmp_path: Path, pictures: Path, other: str) -> None:
+    """A page that shows the progress reads it while the vectors are installed and removed, too."""
+    with Index.open(tmp_path / "index", model="built-in", subprocess=True) as index:
+        index.add(pictures, optimize=False)
+        ended = threading.Event()
+
+        def read() -> list[int]:
+            seen = []
+            while not ended.is_set():
+                status = index.migration()
+                seen += [] if status is None else [status.lacking]
+            return seen
+
+        with ThreadPoolExecutor() as pool:
+            reading = pool.submit(read)
+            try:
+                assert index.migrate(model=other).status.phase == "ready"
+                index.cancel_migration()
+            finally:
+                ended.set()
+            assert set(reading.result()) >= {0}

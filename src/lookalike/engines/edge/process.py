@@ -155,9 +155,10 @@ class SubprocessEngine(RemoteEngine):
         return sorted(self.retrieve(ids), key=lambda point: point_id(point.id))
 
     def count_lacking(self, name: str) -> int:
-        if not self._staging.exists:
+        staged = self._staging.count(name)
+        if staged is None:
             return self.count(Not(HasVector(name)))
-        return max(self.count() - self._staging.count(name), 0)
+        return max(self.count() - staged, 0)
 
     def set_vectors(self, name: str, updates: Sequence[tuple[str, str, Vector]]) -> None:
         if self._staging.exists:
@@ -170,8 +171,8 @@ class SubprocessEngine(RemoteEngine):
         """Makes the shard with the further vector the current one, while other calls go on."""
         with self._optimizing:
             if self._staging.exists:
-                self._staging.close()
-                self._replace_shard(self._staging.installation(self._lock, name))
+                with self._staging.suspended(name):
+                    self._replace_shard(self._staging.installation(self._lock, name))
 
     def drop_vector(self, name: str) -> None:
         """Removes a vector from all points, while other calls go on."""

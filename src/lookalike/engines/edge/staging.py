@@ -13,6 +13,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 from lookalike.engines.edge import generations
@@ -47,6 +48,7 @@ class Staging:
         self._live = live
         self._process: EngineProcess | None = None
         self._starting = threading.Lock()
+        self._held: dict[str, int] | None = None  # vectors by name, during the installation
 
     def begin(self, vectors: Sequence[VectorSpec]) -> None:
         """Makes the shard, or goes on with the one that an earlier session left for these."""
@@ -80,10 +82,31 @@ class Staging:
                     break
         return ids
 
-    def count(self, name: str) -> int:
-        """Number of points with a vector of this name."""
-        found: int = self._call("count", HasVector(name))
-        return found
+    def count(self, name: str) -> int | None:
+        """Number of points with a vector of this name; during the installation, as they were at its
+        beginning. None if there is no such shard."""
+        with self._starting:
+            if self._held is not None:
+                return self._held.get(name, 0)
+            if not self.exists:
+                return None
+            found: int = self._running().call("count", HasVector(name))
+            return found
+
+    @contextmanager
+    def suspended(self, name: str) -> Iterator[None]:
+        """Closes the shard within the block, in which another process opens it; only the vectors of
+        this name can be counted meanwhile."""
+        held = {name: self.count(name) or 0}
+        with self._starting:
+            self._held = held
+            process, self._process = self._process, None
+        try:
+            if process is not None:
+                process.close()
+            yield
+        finally:
+            self._held = None
 
     def set_vectors(self, name: str, updates: Sequence[tuple[str, str, Vector]]) -> None:
         """Writes vectors, with copies of their points; see `SubprocessEngine`."""
@@ -108,12 +131,12 @@ class Staging:
         """Removes the shard."""
         with self._starting:
             process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-        shard = generations.upcoming(self._folder.path)
-        if shard is not None:
-            generations.announce(None, self._folder.path)
-            generations.discard(shard)
+            if process is not None:
+                process.kill()
+            shard = generations.upcoming(self._folder.path)
+            if shard is not None:
+                generations.announce(None, self._folder.path)
+                generations.discard(shard)
 
     def children(self) -> list[EngineProcess]:
         """The child processes at work."""
@@ -121,12 +144,21 @@ class Staging:
 
     def _call(self, method: str, *arguments: Any) -> Any:
         with self._starting:
-            shard = generations.upcoming(self._folder.path)
-            if shard is None:
-                raise EngineError(f"The vector that {self._folder.path} was to get is removed.")
-            if self._process is None or not self._process.is_running():
-                self._process = EngineProcess(self._folder, shard.name)
-            return self._process.call(method, *arguments)
+            if self._held is not None:
+                raise EngineError(
+                    f"The vectors in {self._folder.path} are about to be installed: run the same "
+                    "command again when that is done."
+                )
+            return self._running().call(method, *arguments)
+
+    def _running(self) -> EngineProcess:
+        """The process that has the shard open, for a holder of the lock."""
+        shard = generations.upcoming(self._folder.path)
+        if shard is None:
+            raise EngineError(f"The vector that {self._folder.path} was to get is removed.")
+        if self._process is None or not self._process.is_running():
+            self._process = EngineProcess(self._folder, shard.name)
+        return self._process
 
 
 class _Installation(Rebuild):

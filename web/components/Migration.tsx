@@ -100,12 +100,19 @@ function Actions({ migration, filling, changed }: { migration: Migration; fillin
     setAsking(null);
     void work.catch((error: unknown) => notify(ApiError.from(error).message)).finally(() => setBusy(""));
   };
-  const act = (action: Action) => {
-    const sent = call("post", `/v1/migration/${action}`).then(() => {
-      setGates([]);
-      changed();
+  const act = (action: Action, otherwise?: Action) => {
+    const send = (path: Action) => call("post", `/v1/migration/${path}`);
+    const sent: Promise<unknown> = send(action).catch((error: unknown) => {
+      if (otherwise) return send(otherwise);
+      throw error;
     });
-    run("Working…", sent);
+    run(
+      "Working…",
+      sent.then(() => {
+        setGates([]);
+        changed();
+      }),
+    );
   };
   const cutOver = (dry: boolean) => {
     const sent = call("post", "/v1/migration/cut-over", { json: { dry_run: dry, missing } }).then((answer) => {
@@ -162,7 +169,8 @@ function Actions({ migration, filling, changed }: { migration: Migration; fillin
           </>
         )}
         {phase === "ending" && (
-          <button type="button" className="button small" disabled={busy !== ""} onClick={() => act("finish")}>
+          <button type="button" className="button small" disabled={busy !== ""} onClick={() => act("finish", "cancel")}>
+            {/* The service refuses the one that was not begun. */}
             Go on
           </button>
         )}

@@ -13,6 +13,7 @@ from lookalike.cli.console import console, fail, note, print_json, stopped
 from lookalike.cli.opening import no_empty_index, open_index, ray_executor, writable
 from lookalike.cli.options import (
     Pairs,
+    exclude_option,
     index_option,
     json_option,
     max_fields_option,
@@ -114,12 +115,7 @@ if TYPE_CHECKING:
     help="Let --prune remove more than a fifth of the images, or all below a folder that is empty "
     "or gone.",
 )
-@click.option(
-    "--exclude",
-    multiple=True,
-    metavar="GLOB",
-    help="Files and folders to pass over, as in a .gitignore file; repeatable.",
-)
+@exclude_option
 @store_options
 @click.option(
     "--listing",

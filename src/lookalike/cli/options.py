@@ -134,6 +134,15 @@ def store_options(command: F) -> F:
     )(command)
 
 
+def exclude_option(command: F) -> F:
+    return click.option(
+        "--exclude",
+        multiple=True,
+        metavar="GLOB",
+        help="Files and folders to pass over, as in a .gitignore file; repeatable.",
+    )(command)
+
+
 def where_option(command: F) -> F:
     return _click_option("where", options_of(FilterOptions)["where"])(command)
 

@@ -11,7 +11,7 @@ import click
 
 from lookalike.cli.console import note, printable
 from lookalike.cli.opening import open_index
-from lookalike.cli.options import index_option, server_option, store_options
+from lookalike.cli.options import exclude_option, index_option, server_option, store_options
 from lookalike.errors import InputError, LookalikeError, SourceError
 from lookalike.system import patience
 
@@ -29,12 +29,7 @@ RETRY = 30
 @click.option("--model", metavar="NAME", help="Model of a new index; see `index`.")
 @click.option("--model-dir", metavar="DIR", help="Folder with the model's files.")
 @click.option("--prune", is_flag=True, help="Remove images whose files are gone.")
-@click.option(
-    "--exclude",
-    multiple=True,
-    metavar="GLOB",
-    help="Files and folders to pass over, as in a .gitignore file; repeatable.",
-)
+@exclude_option
 @store_options
 @click.option(
     "--poll",

@@ -13,6 +13,7 @@ from lookalike.admin.health import Level, Patient, Recall, examine
 from lookalike.index import Index
 from lookalike.protocols import Engine
 from lookalike.types import Image
+from tests.support.onnx_models import write_preprocessing, write_vision
 from tests.support.pictures import folder_of
 
 COUNT = 6
@@ -84,6 +85,23 @@ def test_a_calibration_that_is_due(index: Index, tmp_path: Path) -> None:
     assert "was never made, and there are 46" in advice(index)["calibration"]
     index.calibrate()
     assert advice(index) == {}
+
+
+@pytest.mark.slow
+def test_a_migration_that_is_under_way(tmp_path: Path, photos: Path) -> None:
+    write_preprocessing(tmp_path / "other")
+    write_vision(tmp_path / "other" / "model.onnx")
+    with Index.open(tmp_path / "index", model="built-in", subprocess=True) as index:
+        index.add(photos, optimize=False)
+        (photos / "003.jpg").unlink()
+        index.migrate(model=f"onnx:{tmp_path / 'other'}")
+        found = advice(index)["migration"]
+        assert "of semantic to onnx:other is ready; 1 image without its vector" in found
+        assert "migrate report" in found
+        index.cut_over(missing="keep", require="p95=1000")
+        assert "migrate finish" in advice(index)["migration"]
+        index.finish_migration()
+        assert "migration" not in advice(index)
 
 
 def test_a_descriptor_that_is_not_at_hand(tmp_path: Path, photos: Path) -> None:

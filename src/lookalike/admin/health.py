@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from lookalike.admin.integrity import verify
+from lookalike.admin.migration import GrowingEngine
 from lookalike.cache.records import Rejected
 from lookalike.cache.store import Cache
 from lookalike.errors import ModelError
-from lookalike.manifest import Manifest
+from lookalike.manifest import Manifest, Phase
 from lookalike.protocols import Descriptors, Engine
 from lookalike.record import record_of
 from lookalike.system.memory import resident_bytes
@@ -142,6 +143,7 @@ def examine(patient: Patient) -> Health:
         *_damage(patient),
         *(Finding("engine", Level.ADVICE, note) for note in info.get("notes", ())),
         *_models(patient),
+        *_migration(patient),
         _graph(info, len(manifest.aspects)),
         *_recall(patient),
         *_calibration(patient, info["points"]),
@@ -214,6 +216,26 @@ def _models(patient: Patient) -> Iterator[Finding]:
             yield Finding("model", Level.PROBLEM, str(error))
     if not lacking:
         yield Finding("model", Level.FINE, "Every aspect has its model.")
+
+
+_NEXT = {
+    Phase.FILLING: "Run the same `lookalike migrate start` to its end, or `cancel`.",
+    Phase.READY: "Look at `lookalike migrate report`, then `cut-over`, or `cancel`.",
+    Phase.CUT_OVER: "Run `lookalike migrate finish` once nobody wants the old model back.",
+    Phase.ENDING: "Run `lookalike migrate finish`, or `cancel`, once more.",
+}
+
+
+def _migration(patient: Patient) -> Iterator[Finding]:
+    under_way, engine = patient.manifest.migration, patient.engine
+    if under_way is None:
+        return
+    new, lacking = under_way.target, 0
+    if isinstance(engine, GrowingEngine) and under_way.phase is not Phase.ENDING:
+        lacking = engine.count_lacking(new.name)
+    without = f"; {count(lacking, 'image')} without its vector" if lacking else ""
+    what = f"A migration of {under_way.aspect} to {new.model} is {under_way.phase}{without}."
+    yield Finding("migration", Level.ADVICE, what, _NEXT[under_way.phase])
 
 
 def _graph(info: Mapping[str, Any], aspects: int) -> Finding:

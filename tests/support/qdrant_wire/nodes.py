@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import random
 import signal
 import socket
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,6 +17,7 @@ from tests.support.qdrant_wire.grpc_api import GrpcServer
 from tests.support.qdrant_wire.rest_api import RestServer
 from tests.support.qdrant_wire.store import Store
 
+_FIRST_PORT, _PORTS, _WORKERS = 16_000, 1_000, 16
 _RELAY = Path(__file__).with_name("relay.py")
 
 
@@ -105,15 +108,15 @@ class Cluster:
 
 
 def free_ports(count: int) -> int:
-    """The first of several neighboring ports that are free."""
+    """The first of several neighboring ports that are free.
+
+    None of them is one that the system gives to connections, as a node that is away would find its
+    port taken; and each process of the tests has ports of its own.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _WORKERS
     while True:
-        with ExitStack() as stack:
-            sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-            sockets[0].bind(("127.0.0.1", 0))
-            port: int = sockets[0].getsockname()[1]
-            try:
-                for number, one in enumerate(sockets[1:], 1):
-                    one.bind(("127.0.0.1", port + number))
-            except OSError:
-                continue
+        port = _FIRST_PORT + worker * _PORTS + random.randrange(_PORTS - count)
+        with ExitStack() as stack, suppress(OSError):
+            for number in range(count):
+                stack.enter_context(socket.socket()).bind(("127.0.0.1", port + number))
             return port

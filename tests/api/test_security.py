@@ -78,6 +78,9 @@ def test_the_read_key_only_reads(client: httpx.Client) -> None:
         ("POST", "/v1/images"), ("PUT", "/v1/image"), ("PATCH", "/v1/image"),
         ("DELETE", "/v1/image"), ("POST", "/v1/images/delete"), ("POST", "/v1/duplicates/decide"),
         ("POST", "/v1/jobs"), ("DELETE", "/v1/jobs/one"),
+        ("GET", "/v1/migration/report"), ("GET", "/v1/migration/report.html"),
+        ("POST", "/v1/migration/cut-over"), ("POST", "/v1/migration/roll-back"),
+        ("POST", "/v1/migration/finish"), ("POST", "/v1/migration/cancel"),
     }  # fmt: skip
     for method, path in routes(client):
         answer = client.request(method, path, **bearer(READ))

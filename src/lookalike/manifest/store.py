@@ -63,9 +63,11 @@ class ManifestStore:
             )
 
     def reload(self) -> None:
-        """Takes over what another process has changed; otherwise `current` stays what it is."""
+        """Takes over what another process has changed; otherwise `current` stays what it is, and
+        so do fields that another process has overwritten."""
         while True:
-            known, stored = self.current, self.read()
+            known = self.current
+            stored = _with_fields_of(known, self.read())
             with self._lock:
                 if self.current is not known:  # what was read may be older
                     continue
@@ -84,9 +86,13 @@ class ManifestStore:
         """
         with self._lock:
             stored = self.read()
-            fields = {**self.current.fields, **stored.fields}
-            manifest = change(stored.with_fields(fields))
+            manifest = change(_with_fields_of(self.current, stored))
             if manifest != stored:
                 self._engine.write_manifest(manifest.to_json())
             self.current = manifest
             self._on_update(manifest)
+
+
+def _with_fields_of(known: Manifest, stored: Manifest) -> Manifest:
+    """The stored manifest with the fields that this process knows besides."""
+    return stored.with_fields({**known.fields, **stored.fields})

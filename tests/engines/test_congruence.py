@@ -104,8 +104,8 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 
 OTHERS = [
-    # Over sockets this takes a minute; the contract suite uses them in every run.
-    pytest.param(name, marks=[pytest.mark.slow] if "over" in name else [])
+    # Servers take a minute; the contract suite uses them in every run.
+    pytest.param(name, marks=[pytest.mark.slow] if "server" in name else [])
     for name in ENGINES
     if name != "edge"
 ]

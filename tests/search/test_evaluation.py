@@ -76,6 +76,7 @@ def test_intervals_shrink_with_more_queries() -> None:
     assert few.high - few.low > many.high - many.low > 0
 
 
+@pytest.mark.slow
 def test_fitted_weights_become_a_preset(colored: Path, tmp_path: Path) -> None:
     folder = copied(colored, tmp_path / "index")
     at = ("--index", folder, "-k", 3, "--fit-weights", "--save-preset", "mine")

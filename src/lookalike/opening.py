@@ -267,12 +267,7 @@ def reopening(options: OpenOptions) -> OpenOptions:
 def _model_choice(chosen: Mapping[str, Any]) -> ModelChoice:
     """The choice of model that options mean, with absolute folders."""
     model_dir = None if chosen["model_dir"] is None else Path(chosen["model_dir"])
-    model, precision = chosen["model"], chosen["precision"]
-    if precision is not None:
-        if model is None:
-            raise InputError(f"Name the model that is wanted in {precision}.")
-        model = f"{model}:{precision}"
-    own = model, model_dir
+    own = loader.with_precision(chosen["model"], chosen["precision"]), model_dir
     return loader.model_choice(*own, _cache_dir(chosen), chosen["hub"], chosen["device"])
 
 

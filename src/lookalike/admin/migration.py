@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from lookalike.errors import ImageRejected, InputError, LookalikeError, ModelError
@@ -208,7 +209,7 @@ class Filler:
             own = [point for point in page if is_of_part(point.id, self.part)]
             for start in range(0, len(own), BATCH):
                 points = own[start : start + BATCH]
-                yield patience.carried(lambda points=points: self._describe(name, points))  # type: ignore[misc]
+                yield patience.carried(partial(self._describe, name, points))
 
     def _describe(self, name: str, points: Sequence[Point]) -> FillReport:
         problems: list[MissedImage] = []

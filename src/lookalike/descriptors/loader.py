@@ -81,6 +81,19 @@ def model_choice(
     return ModelChoice(model, folder, cache_dir, hub, device=device)
 
 
+def with_precision(model: str | None, precision: str | None) -> str | None:
+    """The name of a model in the precision that a user asks for.
+
+    Raises:
+        InputError: a precision of no model.
+    """
+    if precision is None:
+        return model
+    if model is None:
+        raise InputError(f"Name the model that is wanted in {precision}.")
+    return f"{model}:{precision}"
+
+
 def in_precision(choice: ModelChoice, precision: str) -> ModelChoice:
     """The choice of the same model in another precision."""
     base, _ = catalog.split_precision(choice.model or "clip")

@@ -21,7 +21,7 @@ from lookalike.admin.migration import (
     require_growing,
 )
 from lookalike.cache.store import state_folder
-from lookalike.descriptors.loader import model_choice
+from lookalike.descriptors.loader import model_choice, with_precision
 from lookalike.duplicates.originals import Originals
 from lookalike.errors import EngineError, InputError, ModelError, QueryError
 from lookalike.facade.duplicates import IndexWithDuplicates
@@ -40,6 +40,7 @@ from lookalike.search.shadow import ShadowOptions, compare_models
 from lookalike.types import VectorSpec
 
 _REMOVED = 256
+"""Images that are removed together."""
 _PASSES = 3
 """Times that the images without the new vector are looked for: others may add some meanwhile."""
 
@@ -327,11 +328,7 @@ class IndexWithMigration(IndexWithDuplicates):
 
     def _new_model(self, chosen: dict[str, Any]) -> NewModel:
         folder = None if chosen["model_dir"] is None else Path(chosen["model_dir"])
-        model, precision = chosen["model"], chosen["precision"]
-        if precision is not None:
-            if model is None:
-                raise InputError(f"Name the model that is wanted in {precision}.")
-            model = f"{model}:{precision}"
+        model = with_precision(chosen["model"], chosen["precision"])
         choice = model_choice(model, folder, Path(), None, chosen["device"])
         return NewModel(*self._models.load(choice, chosen["aspect"]))
 

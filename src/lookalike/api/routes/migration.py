@@ -36,7 +36,7 @@ else:
 
 
 class CutOverRequest(_CutOverOptions):
-    """Which gates the new model must pass, and what becomes of images without its vector."""
+    """The gates that the new model must pass, and the fate of images without its vector."""
 
 
 class GateResponse(BaseModel):
